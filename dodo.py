@@ -1,0 +1,11 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The tasks of romspec.toml for doit; works from the checkout, with nothing of romforge installed."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent / "src"))
+
+from romforge.cli import dodo
+
+globals().update(dodo())

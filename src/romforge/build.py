@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""One ROM from its step: take the images, chain them, fit the bucket, install."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from romforge import combine, install, prebuilt, record
+from romforge.errors import RomforgeError
+from romforge.plan import Rom
+
+Entry = dict[str, Any]  # what the manifest says of a ROM
+
+
+def build_rom(step: Rom, out: Path) -> dict[str, Any]:
+    """Builds and installs a ROM; returns its record: inputs, outputs and the entry for the manifest.
+
+    Raises BucketError where it is not in its bucket, and RomforgeError for whatever else is wrong with it.
+    """
+    reader = prebuilt.Reader(out)
+    parts = [_take(reader, step, index) for index in range(len(step.picks))]
+    if not step.fix_ids:
+        combine.check_ids(parts, step.ids, step.accept_ids)
+    parts = combine.chain(parts, ids=step.ids if step.fix_ids else None)
+    data = combine.fit(parts, bucket=step.bucket, pad=step.pad)
+    state = record.settled(install.write(out, step.path, data))
+    return {"inputs": reader.inputs, "outputs": {step.path: state}, "entry": _entry(step, combine.layout(parts), data)}
+
+
+def failed_entry(step: Rom, error: str, layout: list[dict[str, object]] | None = None) -> Entry:
+    """The entry of a ROM that could not be built: what was tried, and why it failed."""
+    used = sum(int(str(image["size"])) for image in layout or [])
+    return {"file": step.path, "nic": step.nic, "bucket": step.bucket, "used": used, "images": layout or [], "error": error}
+
+
+def _take(reader: prebuilt.Reader, step: Rom, index: int) -> combine.Part:
+    pick = step.picks[index]
+    if pick.tree:
+        raise RomforgeError(f"source {pick.source}: this version builds no iPXE tree; use `roms = DIR` or `package = NAME`")
+    return reader.take(pick, step)
+
+
+def _entry(step: Rom, layout: list[dict[str, object]], data: bytes) -> Entry:
+    used = sum(int(str(image["size"])) for image in layout)
+    bucket = step.bucket or combine.bucket_of(len(data))
+    return {
+        "file": step.path,
+        "nic": step.nic,
+        "size": len(data),
+        "used": used,
+        "bucket": bucket,
+        "sha256": record.sha256(data),
+        "images": layout,
+    }

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The command line, and the one place where errors become words and exit statuses.
+
+0 fine, 1 what was checked is wrong or the build failed, 2 usage or spec error, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from romforge.errors import RomforgeError, UsageError
+
+if TYPE_CHECKING:
+    import argparse
+
+SPEC, OUT = "romspec.toml", "out"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command of the command line; returns its exit status."""
+    from romforge import commands
+
+    given = _parser().parse_args(arguments)
+    return _guarded(lambda: int(getattr(commands, given.command)(given)))
+
+
+def dodo() -> dict[str, Any]:
+    """The names that a dodo.py must hold; ends the process with words where the spec is wrong."""
+    from doit import get_initial_workdir
+
+    from romforge import tasks
+
+    def members() -> dict[str, Any]:
+        here = Path(get_initial_workdir())
+        spec = here / os.environ["ROMSPEC"] if os.environ.get("ROMSPEC") else Path(SPEC)
+        out = here / os.environ["ROMFORGE_OUT"] if os.environ.get("ROMFORGE_OUT") else Path(OUT)
+        return tasks.load(spec, out).members()
+
+    found: dict[str, Any] = {}
+    status = _guarded(lambda: found.update(members()) or 0)
+    if status:
+        raise SystemExit(status)
+    return found
+
+
+def _guarded(action: Callable[[], int]) -> int:
+    """Runs an action; its errors are told on standard error and become the exit status."""
+    try:
+        status = action()
+        sys.stdout.flush()
+        return status
+    except RomforgeError as error:
+        print(_prefixed(str(error), isinstance(error, UsageError)), file=sys.stderr)
+        return error.exit_status
+    except KeyboardInterrupt:
+        print("romforge: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # as in `romforge plan | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"romforge: {where}{error.strerror or error}", file=sys.stderr)
+        return 1
+
+
+def _prefixed(text: str, usage: bool) -> str:
+    hint = "\nsee `romforge --help`" if usage else ""
+    return f"{text}{hint}" if ".toml:" in text.split(" ", 1)[0] else f"romforge: {text}{hint}"
+
+
+def _parser() -> argparse.ArgumentParser:
+    import argparse
+
+    from romforge import __version__
+
+    class Parser(argparse.ArgumentParser):
+        def error(self, message: str) -> NoReturn:
+            self.exit(2, f"romforge: {message}\nsee `{self.prog} --help`\n")
+
+    parser = Parser(prog="romforge", description="Builds QEMU's network-boot option ROMs from one TOML file.")
+    parser.add_argument("--version", action="version", version=f"romforge {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name: str, about: str, *, spec: bool = False, data: bool = True) -> argparse.ArgumentParser:
+        one = commands.add_parser(name, help=about, description=about[0].upper() + about[1:] + ".")
+        if spec:
+            one.add_argument("--spec", metavar="FILE", type=Path, default=Path(os.environ.get("ROMSPEC") or SPEC), help=f"default: {SPEC}")
+            one.add_argument("--out", metavar="DIR", type=Path, default=Path(os.environ.get("ROMFORGE_OUT") or OUT), help=f"default: {OUT}")
+        if data:
+            one.add_argument("--json", action="store_true", help="print the data as JSON")
+        return one
+
+    build = command("build", "builds ROMs, as doit does", spec=True)
+    build.add_argument(
+        "selection", nargs="*", metavar="SELECTION", help="nic:NAME, target:NAME, rom:PATH or all; default: what the spec says"
+    )
+    build.add_argument("--jobs", type=int, default=0, metavar="N", help="steps to run at once")
+    command("check", "validates the spec", spec=True)
+    command("plan", "prints every step, its inputs, outputs and tool", spec=True)
+    one = command("inspect", "shows images, IDs, sizes, bucket, slack and every structural fault")
+    one.add_argument("roms", nargs="+", metavar="ROM", type=Path)
+    one = command("split", "writes one file per image, and the driver inside each EFI image")
+    one.add_argument("rom", metavar="ROM", type=Path)
+    one.add_argument("-d", dest="directory", metavar="DIR", type=Path, required=True, help="where to write them")
+    one = command("combine", "chains images into one ROM", data=False)
+    one.add_argument("images", nargs="+", metavar="IMAGE", type=Path)
+    one.add_argument("-o", dest="output", metavar="OUT", type=Path, required=True, help="the ROM to write")
+    one.add_argument("--bucket", metavar="SIZE", help="pad to this size, such as 256KiB, and fail where it does not fit")
+    one.add_argument("--id", metavar="VVVV:DDDD", help="write this vendor and device into every image")
+    one = command("compat", "tells for each ROM of two sets whether a guest would migrate")
+    for name in ("old", "new"):
+        one.add_argument(name, metavar=name.upper(), type=Path, help="a directory, a .deb or a ROM")
+    return parser

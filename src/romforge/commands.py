@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The commands of the command line: each takes the parsed arguments and returns the exit status."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from romforge import combine as combining
+from romforge import compat as comparing
+from romforge import eficompress, faults, install, keys, pcirom, prebuilt, specfile
+from romforge import plan as planning
+from romforge.errors import FormatError, RomforgeError, UsageError, amount, human, listing, near
+from romforge.table import BOLD, GREEN, RED, YELLOW, Column, colours, paint, render
+
+Arguments = Any  # argparse.Namespace, whose attributes no type checker knows
+
+
+def build(given: Arguments) -> int:
+    from romforge import tasks
+
+    dodo = tasks.load(given.spec, given.out)
+    return tasks.run(dodo, [_selected(dodo.plan, one) for one in given.selection], given.jobs, given.json)
+
+
+def check(given: Arguments) -> int:
+    spec = specfile.load(given.spec, given.out)
+    plan = planning.make(spec)
+    roms = sum(1 for _ in plan.roms())
+    counts = {"nics": len(spec.nic), "platforms": len(spec.platform), "targets": len(spec.target), "roms": roms}
+    if given.json:
+        _print_json(counts)
+    else:
+        print(f"{given.spec}: fine: {listing(f'{count} {name}' for name, count in counts.items())}")
+    return 0
+
+
+def plan(given: Arguments) -> int:
+    steps = list(_steps(planning.make(specfile.load(given.spec, given.out)), given.out))
+    if given.json:
+        _print_json(steps)
+        return 0
+    for step in steps:
+        print(paint(step["task"], BOLD, colours()))
+        for part in ("tool", "inputs", "outputs", "ids", "bucket"):
+            for line in step[part] if isinstance(step[part], list) else [step[part]]:
+                print(f"  {part:<8}{line}")
+    return 0
+
+
+def inspect(given: Arguments) -> int:
+    found = [_inspected(path) for path in given.roms]
+    if given.json:
+        _print_json(found)
+    else:
+        print("\n\n".join("\n".join(_inspection(one)) for one in found))
+    return int(any(fault["severity"] != "note" for one in found for fault in one["faults"]))
+
+
+def split(given: Arguments) -> int:
+    data, _ = prebuilt.read_rom(given.rom)
+    chain = pcirom.parse_rom(data)
+    given.directory.mkdir(parents=True, exist_ok=True)
+    written = []
+    for index, image in enumerate(chain.images):
+        stem = f"{index}-{image.kind.replace(' ', '-')}"
+        written.append((f"{stem}.rom", image.data, "the image, byte for byte"))
+        if isinstance(image.header, pcirom.EfiHeader):
+            driver = _driver(image, f"{given.rom}: image {index}")
+            written.append((f"{stem}.efi", driver, "the driver inside"))
+    for name, content, _ in written:
+        install.replace(given.directory / name, content)
+    rows = [[str(given.directory / name), f"{len(content):,}", what] for name, content, what in written]
+    if given.json:
+        _print_json([{"file": row[0], "size": len(one[1])} for row, one in zip(rows, written)])
+    else:
+        print("\n".join(render([Column("file"), Column("bytes", right=True), Column("what")], rows)))
+    return 0
+
+
+def combine(given: Arguments) -> int:
+    ids = _argument(keys.ID, given.id, "--id")
+    bucket = _argument(keys.SIZE, given.bucket, "--bucket")
+    parts = []
+    for path in given.images:
+        chain = _images(path)
+        parts += [combining.Part(image, image.kind, str(path)) for image in chain.images]
+    if ids is None and len({part.image.ids for part in parts}) > 1:
+        found = "\n".join(f"  {part.origin}: {pcirom.show_ids(part.image.ids)}" for part in parts)
+        raise RomforgeError(f"the images are of different devices; --id VVVV:DDDD rewrites them:\n{found}")
+    data = combining.fit(combining.chain(parts, ids=ids), bucket=bucket)
+    install.replace(given.output, data)
+    print(f"{given.output}: {len(parts)} images, {len(data):,} bytes, bucket {human(combining.bucket_of(len(data)))}")
+    return 0
+
+
+def compat(given: Arguments) -> int:
+    verdicts = comparing.compare(comparing.read_set(given.old), comparing.read_set(given.new))
+    if given.json:
+        _print_json([_verdict(one) for one in verdicts])
+    else:
+        columns = [Column("file"), Column("old", right=True), Column("new", right=True), Column("guests"), Column("why")]
+        lines = render(columns, comparing.rows(verdicts))
+        marks = ["", "", *("" if one.compatible else RED for one in verdicts)]
+        print("\n".join(paint(line, mark, colours() and bool(mark)) for line, mark in zip(lines, marks)))
+    return int(not all(one.compatible for one in verdicts))
+
+
+def _selected(plan: planning.Plan, given: str) -> str:
+    """A selection as the name of a task; raises UsageError for what the spec does not have."""
+    tasks = {"all", *(f"target:{name}" for name in plan.targets), *(fetch.task for fetch in plan.fetches)}
+    for rom in plan.roms():
+        tasks |= {rom.task, f"nic:{rom.nic}"}
+    if given in tasks:
+        return given
+    if f"rom:{given}" in tasks:
+        return f"rom:{given}"
+    close = near(given, tasks)
+    raise UsageError(f'there is no "{given}" to build{close}; select nic:NAME, target:NAME, rom:PATH or all')
+
+
+def _steps(plan: planning.Plan, out: Path) -> Any:
+    for fetch in plan.fetches:
+        where = f"package {fetch.package}" if fetch.package else fetch.deb
+        tool = "apt-get download, dpkg-deb" if fetch.package else "dpkg-deb"
+        outputs = [str(out / fetch.directory)]
+        yield {"task": fetch.task, "tool": tool, "inputs": [where], "outputs": outputs, "ids": [], "bucket": []}
+    for rom in plan.roms():
+        inputs = [f"{pick.platform} of {'tree' if pick.tree else 'ROMs'} {out / pick.root}" for pick in rom.picks]
+        ids = f"{pcirom.show_ids(rom.ids)} {'written' if rom.fix_ids else 'checked'}"
+        bucket = f"{human(rom.bucket)}{', padded' if rom.pad else ''}" if rom.bucket else "any"
+        yield {"task": rom.task, "tool": "romforge", "inputs": inputs, "outputs": [str(out / rom.path)], "ids": ids, "bucket": bucket}
+
+
+def _inspected(path: Path) -> dict[str, Any]:
+    """All that inspect says of a file."""
+    data, _ = prebuilt.read_rom(path)
+    chain = pcirom.parse_chain(data)
+    parts = [combining.Part(image, image.kind, str(path)) for image in chain.images]
+    images = [_image(part) for part in parts]
+    found = [
+        {
+            "severity": "note" if one.severity is faults.Severity.NOTE else "fault",
+            "image": one.image,
+            "offset": one.offset,
+            "text": one.text,
+        }
+        for one in faults.examine(data)
+    ]
+    used = chain.end if not chain.fault else sum(len(image.data) for image in chain.images)
+    bucket = combining.bucket_of(len(data))
+    return {"file": str(path), "size": len(data), "used": used, "bucket": bucket, "slack": bucket - used, "images": images, "faults": found}
+
+
+def _image(part: combining.Part) -> dict[str, Any]:
+    image = part.image
+    about = {"kind": image.kind, "offset": image.offset, "size": len(image.data), "ids": pcirom.show_ids(image.ids)}
+    about |= {"last": image.is_last, "contents": "code"}
+    if isinstance(image.header, pcirom.EfiHeader):
+        about["contents"] = "driver, stored"
+        if image.header.compression_type == pcirom.UEFI_COMPRESSED:
+            try:
+                stream, original = eficompress.sizes(image.data, image.header.efi_image_offset)
+                about["contents"] = f"driver of {original:,} bytes, compressed to {stream:,}"
+            except FormatError:
+                about["contents"] = "driver, compressed"
+    return about
+
+
+def _inspection(one: dict[str, Any]) -> list[str]:
+    lines = [f"{paint(one['file'], BOLD, colours())}: {amount(one['size'])}"]
+    lines.append(f"  bucket {human(one['bucket'])}, {one['used']:,} used, {one['slack']:,} of slack")
+    if one["images"]:
+        columns = [
+            Column("#"),
+            Column("image"),
+            Column("offset", right=True),
+            Column("bytes", right=True),
+            Column("IDs"),
+            Column("contents"),
+        ]
+        cells = [
+            [str(index), image["kind"], f"{image['offset']:#x}", f"{image['size']:,}", image["ids"], image["contents"]]
+            for index, image in enumerate(one["images"])
+        ]
+        lines += [f"  {line}" for line in render(columns, cells)]
+    for fault in one["faults"]:
+        where = "" if fault["image"] is None else f"image {fault['image']}, "
+        tint = RED if fault["severity"] == "fault" else YELLOW
+        text = f"{where}offset {fault['offset']:#x} ({fault['offset']}): {fault['text']}"
+        lines.append(f"  {paint(fault['severity'], tint, colours())}: {text}")
+    if all(fault["severity"] == "note" for fault in one["faults"]):
+        lines.append(f"  {paint('no faults', GREEN, colours())}")
+    return lines
+
+
+def _driver(image: pcirom.Image, name: str) -> bytes:
+    try:
+        return pcirom.driver_of(image, faults.EFFORT)
+    except FormatError as error:
+        raise RomforgeError(f"{name}: {error}") from None
+
+
+def _images(path: Path) -> pcirom.Chain:
+    data, _ = prebuilt.read_rom(path)
+    if data[:2] == b"MZ":
+        raise RomforgeError(f"{path}: is a PE driver, not an image of a ROM; a ROM's image begins with 55 aa")
+    chain = pcirom.parse_chain(data)
+    # an image split off a chain says that another follows: here the file's end is the image's
+    if chain.fault and not (chain.images and chain.end == len(data)):
+        raise RomforgeError(f"{path}: {chain.fault}")
+    if not pcirom.is_padding(data[chain.end :]):
+        raise RomforgeError(f"{path}: offset {chain.end:#x} ({chain.end}): junk behind the last image")
+    return chain
+
+
+def _argument(kind: keys.Kind, value: str | None, name: str) -> Any:
+    if value is None:
+        return None
+    try:
+        return kind.read(value)
+    except ValueError as error:
+        raise UsageError(f"{name}: {error}; {kind.right}") from None
+
+
+def _verdict(one: comparing.Verdict) -> dict[str, Any]:
+    def side(rom: comparing.RomFile | None) -> dict[str, Any] | None:
+        return {"size": rom.size, "bucket": rom.bucket, "images": rom.images} if rom else None
+
+    return {"file": one.file, "old": side(one.old), "new": side(one.new), "compatible": one.compatible, "reason": one.reason}
+
+
+def _print_json(value: object) -> None:
+    json.dump(value, sys.stdout, indent=1)
+    print()

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Would guests migrate from a host with one set of ROMs to a host with another? Sizes are bytes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from romforge import pcirom, prebuilt
+from romforge.combine import bucket_of
+from romforge.errors import RomforgeError, human
+
+# What QEMU calls the block of a NIC's ROM: after its device state, else after its type (seen in `info ramblock`).
+_BLOCKS = {"ne2k_pci": "ne2000", "virtio": "virtio-net-pci", "eepro100": "i82559c"}
+
+
+@dataclass(frozen=True)
+class RomFile:
+    """What counts of a ROM file."""
+
+    size: int
+    images: tuple[str, ...]
+
+    @property
+    def bucket(self) -> int:
+        return bucket_of(self.size)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Of one file of two sets: whether a guest that runs with the old one can move, why not, and what else differs."""
+
+    file: str
+    old: RomFile | None
+    new: RomFile | None
+    compatible: bool
+    reason: str
+
+
+def compare(old: dict[str, RomFile], new: dict[str, RomFile]) -> list[Verdict]:
+    """A verdict for each file of either set, in order of the names."""
+    return [_verdict(name, old.get(name), new.get(name)) for name in sorted(old.keys() | new.keys())]
+
+
+def read_set(path: Path) -> dict[str, RomFile]:
+    """The ROM files of a directory, a .deb or a single file, by name; raises RomforgeError where there are none.
+
+    A file goes by its base name where that is unique in the set, so that a set may move to another directory.
+    """
+    if path.is_dir():
+        found = dict(_in_directory(path))
+    elif path.suffix == ".deb":
+        found = dict(prebuilt.deb_files(path))
+    else:
+        found = {path.name: prebuilt.read_rom(path)[0]}
+    if not found:
+        raise RomforgeError(f"{path}: holds no *.rom file; name a directory of ROMs, a .deb or a ROM")
+    base = Counter(PurePosixPath(name).name for name in found)
+    return {
+        PurePosixPath(name).name if base[PurePosixPath(name).name] == 1 else name: RomFile(len(data), _images(data))
+        for name, data in sorted(found.items())
+    }
+
+
+def _in_directory(root: Path) -> Iterator[tuple[str, bytes]]:
+    """The ROM files below a directory; a link to another file below it would only say the same twice."""
+    for path in sorted(root.rglob("*.rom")):
+        if path.is_file() and not (path.is_symlink() and path.resolve().is_relative_to(root.resolve())):
+            yield str(path.relative_to(root)), prebuilt.read_rom(path)[0]
+
+
+def _images(data: bytes) -> tuple[str, ...]:
+    return tuple(image.kind for image in pcirom.parse_chain(data).images)
+
+
+def _verdict(name: str, old: RomFile | None, new: RomFile | None) -> Verdict:
+    if old is None or new is None:
+        gone = new is None
+        reason = f'QEMU would not start there: failed to find romfile "{PurePosixPath(name).name}"' if gone else "only in the new set"
+        return Verdict(name, old, new, not gone, reason)
+    if not old.size or not new.size:
+        return Verdict(name, old, new, False, f'romfile "{PurePosixPath(name).name}" is empty')
+    if old.bucket != new.bucket:
+        return Verdict(name, old, new, False, f"Size mismatch: {_block(name)}: {old.bucket:#x} != {new.bucket:#x}: Invalid argument")
+    changed = "" if old.images == new.images else f"images were {', '.join(old.images)}, are {', '.join(new.images)}"
+    return Verdict(name, old, new, True, changed)
+
+
+def _block(name: str) -> str:
+    """The name of the ROM's block in QEMU, for the NIC in the first free slot."""
+    nic = PurePosixPath(name).stem.removeprefix("efi-").removeprefix("pxe-")
+    return f"0000:00:02.0/{_BLOCKS.get(nic, nic)}.rom"
+
+
+def rows(verdicts: list[Verdict]) -> list[list[str]]:
+    """The verdicts as cells of a table: file, old and new bucket, verdict, reason."""
+    return [
+        [
+            one.file,
+            human(one.old.bucket) if one.old else "-",
+            human(one.new.bucket) if one.new else "-",
+            "migrates" if one.compatible else "FAILS",
+            one.reason,
+        ]
+        for one in verdicts
+    ]

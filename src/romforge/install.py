@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Files of the output root: they appear whole or not at all.
+
+A file is written under ``.romforge/tmp`` and renamed into place, which a kill leaves done or not done. No fsync:
+after a power failure the sizes and hashes of the records no longer hold, and the next run writes the file anew.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import threading
+from pathlib import Path
+from typing import Any
+
+from romforge import record
+from romforge.errors import RomforgeError
+from romforge.plan import STATE
+
+
+def temporary(out: Path) -> Path:
+    """The directory below the output root in which files are written before they are renamed."""
+    return out / STATE / "tmp"
+
+
+def prepare(out: Path) -> None:
+    """Creates the state directory; raises RomforgeError where the output root cannot be written."""
+    try:
+        temporary(out).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RomforgeError(f"{out}: the output root cannot be written: {error.strerror}; set ROMFORGE_OUT=DIR or --out DIR") from None
+
+
+def sweep(out: Path) -> None:
+    """Removes what killed runs left in the temporary directory; only for the holder of the lock."""
+    for rest in temporary(out).iterdir():
+        shutil.rmtree(rest, ignore_errors=True) if rest.is_dir() else rest.unlink(missing_ok=True)
+
+
+def write(out: Path, path: str, data: bytes) -> Path:
+    """Makes ``data`` the content of ``path`` below the output root; raises RomforgeError, the old content kept.
+
+    A file that has the content already is left alone, with its times.
+    """
+    place = within(out, path)
+    try:
+        if place.is_file() and not place.is_symlink() and place.read_bytes() == data:
+            return place
+        place.parent.mkdir(parents=True, exist_ok=True)
+        within(out, path)
+        _replace(place, data, temporary(out))
+    except OSError as error:
+        raise RomforgeError(f"{place}: cannot be written: {error.strerror}; what was there before is unchanged") from None
+    return place
+
+
+def replace(path: Path, data: bytes) -> None:
+    """Makes ``data`` the content of a file that a command was told to write; raises RomforgeError, the old content kept."""
+    try:
+        _replace(path, data, path.parent)
+    except OSError as error:
+        raise RomforgeError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def _replace(place: Path, data: bytes, directory: Path) -> None:
+    """Writes a file into ``directory``, and moves it to its place when it is whole."""
+    fresh = directory / f".{place.name}-{os.getpid()}-{threading.get_ident()}"
+    try:
+        fresh.write_bytes(data)
+        fresh.chmod(0o644)
+        os.replace(fresh, place)
+    except BaseException:
+        fresh.unlink(missing_ok=True)
+        raise
+
+
+def within(out: Path, path: str) -> Path:
+    """``out / path``; raises RomforgeError where a symbolic link leads out of the output root."""
+    root, parent = os.path.realpath(out), os.path.realpath((out / path).parent)
+    if os.path.commonpath((root, parent)) != root:
+        raise RomforgeError(f"{out / path}: a symbolic link leads out of the output root to {parent}")
+    return out / path
+
+
+def remove(out: Path, path: str) -> None:
+    """Removes a file of an earlier build."""
+    try:
+        within(out, path).unlink(missing_ok=True)
+    except OSError as error:
+        raise RomforgeError(f"{out / path}: cannot be removed: {error.strerror}") from None
+
+
+def manifest(target: str) -> str:
+    """The path of a target's manifest, relative to the output root."""
+    return f"{target}.manifest.json"
+
+
+def read_manifest(out: Path, target: str) -> dict[str, dict[str, Any]]:
+    """The entries of an earlier manifest by the path of the ROM; none where there is no readable one."""
+    try:
+        roms = json.loads((out / manifest(target)).read_bytes())["roms"]
+        return {str(entry["file"]): dict(entry) for entry in roms}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def remove_own(out: Path, path: str, sha256: str | None) -> None:
+    """Removes a file of an earlier build, if it is still the one that was built."""
+    if sha256 and (out / path).is_file() and record.sha256((out / path).read_bytes()) == sha256:
+        remove(out, path)

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""One build at a time in an output root. The kernel frees the lock when its holder dies, however it dies."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from pathlib import Path
+
+from romforge import install
+from romforge.errors import RomforgeError
+from romforge.plan import STATE
+
+_HOLDER = "ROMFORGE_LOCK"  # tells the workers of a parallel doit that their parent holds the lock
+_held: dict[str, int] = {}  # open files, by the path of the lock
+
+
+class Busy(RomforgeError):
+    """Another process builds in the output root."""
+
+
+def hold(out: Path) -> None:
+    """Takes the lock of the output root until this process ends; raises Busy, which says who holds it.
+
+    A POSIX record lock, and not flock: a worker process that outlives a killed build must not keep it.
+    """
+    path = str(out.resolve() / STATE / "lock")
+    if path in _held or os.environ.get(_HOLDER) == path:
+        return
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise RomforgeError(f"{path}: the lock cannot be taken: {error.strerror}") from None
+    try:
+        fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        holder = os.read(handle, 200).decode(errors="replace").strip() or "a process that has just begun"
+        os.close(handle)
+        raise Busy(f"{out}: another build is at work there: {holder}; wait for it, or set ROMFORGE_OUT=DIR") from None
+    os.ftruncate(handle, 0)
+    os.write(handle, f"process {os.getpid()}, since {time.strftime('%H:%M:%S')}\n".encode())
+    _held[path] = handle
+    os.environ[_HOLDER] = path
+    install.sweep(out)
+
+
+def release(out: Path) -> None:
+    """Gives the lock back, if this process holds it."""
+    path = str(out.resolve() / STATE / "lock")
+    if (handle := _held.pop(path, None)) is not None:
+        os.environ.pop(_HOLDER, None)
+        os.close(handle)

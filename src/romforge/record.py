@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a step read and wrote, so that a later run can tell whether that still holds.
+
+A state is ``[size, mtime, ctime, inode, sha256]``, times in ns; None stands for a file that is not there. The
+first four, if all equal, vouch for the content: nobody sets a ctime back. They cannot vouch for a file that was
+written within the clock's last tick, since a further change may get the very same times; such a state carries
+inode 0, which no file has, and so its content is compared.
+
+doit's own ``file_dep`` would take the state of an input when a task ends: an edit between reading and ending
+would be believed. So the states here are those of the bytes that were really read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from pathlib import Path
+
+from romforge.errors import RomforgeError
+
+State = list[int | str]
+_COARSE_CLOCK = 5  # CLOCK_REALTIME_COARSE: what Linux stamps files with; it ticks every 1 to 10 ms
+_SECOND = 1_000_000_000  # ns
+
+
+def read(path: Path) -> tuple[bytes, State]:
+    """A file's bytes and their state; raises RomforgeError where it cannot be read or changes meanwhile."""
+    for _ in range(3):
+        try:
+            with path.open("rb") as file:
+                before = os.fstat(file.fileno())
+                data = file.read()
+                after = os.fstat(file.fileno())
+        except OSError as error:
+            raise RomforgeError(f"{path}: cannot be read: {error.strerror}") from None
+        if _times(before) == _times(after):
+            return data, _state(after, sha256(data))
+    raise RomforgeError(f"{path}: changes while it is read; let its writer end first")
+
+
+def state(path: Path) -> State | None:
+    """The state of a file's content; None where there is no such file."""
+    return read(path)[1] if path.is_file() else None
+
+
+def holds(path: str, recorded: State | None) -> bool:
+    """Whether the file at ``path`` still has the recorded content."""
+    try:
+        now = os.stat(path)
+    except OSError:
+        return recorded is None
+    if recorded is None:
+        return False
+    if _times(now) == recorded[:4]:
+        return True
+    if now.st_size != recorded[0]:
+        return False
+    try:
+        return sha256(Path(path).read_bytes()) == recorded[4]
+    except OSError:
+        return False
+
+
+def settled(path: Path) -> State:
+    """The state of a file just written, after waiting (a few ms) until its times can vouch for it."""
+    for _ in range(12):
+        if _vouches(os.stat(path)):
+            break
+        time.sleep(0.001)
+    return read(path)[1]
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _state(status: os.stat_result, digest: str) -> State:
+    size, mtime, ctime, inode = _times(status)
+    return [size, mtime, ctime, inode if _vouches(status) else 0, digest]
+
+
+def _vouches(status: os.stat_result) -> bool:
+    """Whether a later change of the file is certain to get another ctime."""
+    try:
+        now = time.clock_gettime_ns(_COARSE_CLOCK)
+    except OSError:
+        now = time.time_ns() - _SECOND
+    whole_seconds = status.st_ctime_ns % _SECOND == 0  # a file system that keeps no fractions
+    return now - status.st_ctime_ns > (2 * _SECOND if whole_seconds else 0)
+
+
+def _times(status: os.stat_result) -> State:
+    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]

@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a build shows and leaves: progress, failures, the size table, and the manifest of each target.
+
+doit calls a reporter at each turn of a run, also when tasks fail and when it is interrupted; so it is here that the
+manifest is written, which must say what was tried even then.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any, ClassVar, TextIO
+
+from romforge import install, lock
+from romforge.errors import RomforgeError, human
+from romforge.plan import Plan
+from romforge.table import BOLD, DIM, RED, YELLOW, Column, bar, colours, paint, render
+
+Entry = dict[str, Any]
+_ROWS = 60  # of the table; the manifest has them all
+
+
+class Reporter:
+    """A doit reporter; doit makes the instance, so the plan and the output root are set on the class."""
+
+    desc = "romforge: progress, then the table of sizes"
+    plan: ClassVar[Plan]
+    out: ClassVar[Path]
+    as_json: ClassVar[bool] = False  # print the entries instead of the table
+
+    def __init__(self, outstream: TextIO, options: dict[str, Any]) -> None:
+        self.outstream = outstream
+        self.entries: dict[str, Entry] = {}  # by the path of the ROM
+        self.sources: dict[str, Entry] = {}
+        self.failed: list[str] = []
+        self.done: list[Any] = []  # tasks
+        self.built = 0
+        self.progress: Any = None
+
+    def initialize(self, tasks: dict[str, Any], selected: list[str]) -> None:
+        self.total = sum(name.startswith("rom:") for name in tasks)
+        try:
+            lock.hold(self.out)
+        except RomforgeError as error:
+            self.say(str(error))
+            raise SystemExit(1) from None
+
+    def execute_task(self, task: Any) -> None:
+        if not task.actions or not sys.stderr.isatty():
+            return
+        if self.progress is None:
+            from rich.progress import Progress
+
+            self.progress = Progress(transient=True, redirect_stdout=False, redirect_stderr=False)
+            self.progress.__enter__()
+            self.bar = self.progress.add_task("", total=self.total)
+        self.progress.update(self.bar, description=task.name, completed=len(self.done))
+
+    def add_success(self, task: Any) -> None:
+        self.built += task.name.startswith("rom:")
+        self.done.append(task)
+
+    def skip_uptodate(self, task: Any) -> None:
+        self.done.append(task)  # doit restores its values after this call
+
+    def add_failure(self, task: Any, fail: Any) -> None:
+        self.failed.append(task.name)
+        if entry := getattr(fail, "entry", None):
+            self.entries[entry["file"]] = entry
+        if fail.get_name() == "UnmetDependency":
+            return  # what it depends on has said why
+        self.say(f"{task.name}: {fail.message}" if fail.get_name() == "TaskFailed" else f"{task.name}: {fail.get_msg()}")
+
+    def get_status(self, task: Any) -> None:
+        pass
+
+    def skip_ignore(self, task: Any) -> None:
+        pass
+
+    def teardown_task(self, task: Any) -> None:
+        pass
+
+    def cleanup_error(self, exception: Any) -> None:
+        self.say(exception.get_msg())
+
+    def runtime_error(self, message: str) -> None:
+        self.failed.append(message)
+        self.say(message)
+
+    def complete_run(self) -> None:
+        """Ends a run: manifests, table, and the exit status, which doit would set to 2 where a group's member failed."""
+        if self.progress is not None:
+            self.progress.__exit__(None, None, None)
+        interrupted = sys.exc_info()[0]
+        if interrupted is SystemExit:
+            return
+        for task in self.done:
+            self._keep(task)
+        try:
+            self._write_manifests()
+        except RomforgeError as error:
+            self.failed.append("manifest")
+            self.say(str(error))
+        lines = [json.dumps(list(self.entries.values()), indent=1)] if self.as_json else self._table()
+        self.outstream.write("".join(f"{line}\n" for line in lines))
+        lock.release(self.out)
+        if interrupted is KeyboardInterrupt:
+            self.say("interrupted")
+            raise SystemExit(130)
+        if self.failed and interrupted is None:
+            raise SystemExit(1)
+
+    def _keep(self, task: Any) -> None:
+        if entry := task.values.get("entry"):
+            self.entries[entry["file"]] = entry
+        elif "about" in task.values:
+            self.sources[task.name.split(":", 1)[1]] = task.values["about"]
+
+    def say(self, text: str) -> None:
+        """Tells something on standard error, above the progress."""
+        first, *rest = text.split("\n")
+        if self.progress is not None:
+            self.progress.stop()
+        print("\n".join([f"{paint('romforge:', RED, colours(sys.stderr))} {first}", *rest]), file=sys.stderr)
+        if self.progress is not None:
+            self.progress.start()
+
+    def _write_manifests(self) -> None:
+        """Writes the manifest of each target of which this run looked at a ROM, and drops files no longer asked for."""
+        wanted = {rom.path for rom in self.plan.roms()}
+        for name, roms in self.plan.targets.items():
+            if not any(rom.path in self.entries for rom in roms):
+                continue
+            before = install.read_manifest(self.out, name)
+            entries = [self.entries.get(rom.path) or before.get(rom.path) for rom in roms]
+            used = {pick.source for pick in roms[0].picks}
+            sources = {source: about for source, about in self.sources.items() if source in used}
+            document = {"target": name, "sources": sources, "roms": [entry for entry in entries if entry]}
+            for path in before.keys() - wanted:
+                install.remove_own(self.out, path, before[path].get("sha256"))
+            install.write(self.out, install.manifest(name), (json.dumps(document, indent=1) + "\n").encode())
+
+    def _table(self) -> list[str]:
+        """The table of sizes and the line that sums up the run."""
+        rows = [(rom, self.entries[rom.path]) for rom in self.plan.roms() if rom.path in self.entries]
+        rows = sorted(rows, key=lambda row: "error" not in row[1])[:_ROWS] if len(rows) > _ROWS else rows
+        colour = colours(self.outstream)
+        titles = [Column("file"), Column("images"), *(Column(title, right=True) for title in ("used", "bucket", "free")), Column("")]
+        lines = render(titles, [_row(entry) for _, entry in rows]) if rows else []
+        for index, (_, entry) in enumerate(rows, start=2):
+            tint = RED if "error" in entry else YELLOW if entry["used"] > 0.95 * entry["bucket"] else ""
+            lines[index] = paint(lines[index], tint, colour and bool(tint))
+        lines[:2] = [paint(lines[0], BOLD, colour), paint(lines[1], DIM, colour)] if lines else []
+        if len(self.entries) > len(rows):
+            lines.append(f"… and {len(self.entries) - len(rows):,} more, in the manifests")
+        bad = sum("error" in entry for entry in self.entries.values())
+        good = len(self.entries) - bad
+        verdict = f"{bad} failed, " if bad else ""
+        lines.append(f"{verdict}{self.built} built, {good - self.built} up to date, in {self.out}")
+        return lines
+
+
+def _row(entry: Entry) -> list[str]:
+    images = " + ".join(f"{image['name']} {image['size']:,}" for image in entry["images"])
+    used, bucket = entry["used"], entry["bucket"]
+    if "error" in entry:
+        over = f"{bucket - used:,}" if images and bucket else ""
+        return [entry["file"], images or "-", f"{used:,}" if images else "", human(bucket) if bucket else "", over, "FAILED"]
+    return [entry["file"], images, f"{used:,}", human(bucket), f"{bucket - used:,}", bar(used, bucket)]

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The tables of romspec.toml, typed and frozen; README.md explains them by example."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path as FilePath
+from typing import Literal
+
+from romforge import keys
+from romforge.arch import BY_NAME, Arch
+from romforge.keys import key
+
+_BIN = re.compile(rf"bin(?:-(?:({'|'.join(BY_NAME)})-)?(pcbios|efi)(?:-sb)?)?")
+
+Ids = tuple[int, int]
+Pairs = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Source:
+    """Where images come from: an iPXE tree, existing ROMs (a directory or a .deb), or a Debian package that holds ROMs."""
+
+    tree: str | None = key(keys.TEXT, "an iPXE source tree", None)
+    roms: str | None = key(keys.TEXT, "a directory of ROM files, or a .deb that holds them", None)
+    package: str | None = key(keys.PACKAGE, "a Debian package of ROM files, got through apt", None)
+    files: tuple[str, ...] | None = key(keys.TEXTS, "where the ROM of a NIC may lie in it, tried in this order", None)
+    sha256: str | None = key(keys.SHA256, "of the .deb, if it must be this one", None)
+    config: str | None = key(keys.TEXT, "the configuration to build with, a [config.NAME.HEADER]", None)
+    make: Pairs = key(keys.VARIABLES, "variables for make", ())
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Header:
+    """What one header of iPXE's configuration, such as general.h, defines, undefines and sets."""
+
+    define: tuple[str, ...] = key(keys.TEXTS, "macros to define", ())
+    undef: tuple[str, ...] = key(keys.TEXTS, "macros to undefine", ())
+    set: Pairs = key(keys.VARIABLES, "macros to define as a value", ())
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Strip:
+    """Which link roots to leave out of a platform's images."""
+
+    drop: tuple[str, ...] = key(keys.TEXTS, "roots to leave out", ())
+    keep: tuple[str, ...] = key(keys.TEXTS, "roots to keep although a default drops them", ())
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Platform:
+    """An architecture and its firmware, which is what iPXE calls a BIN."""
+
+    bin: str | None = key(keys.BIN, 'iPXE\'s BIN directory; default "bin-NAME", for pcbios "bin"', None)
+    media: str | None = key(keys.MEDIA, 'what make builds; default "rom" for pcbios, "efidrv" for EFI', None)
+    cross: str | None = key(keys.TEXT, 'the toolchain\'s prefix, such as "aarch64-linux-gnu-"', None)
+    source: str | None = key(keys.TEXT, "the source of this platform's images", None)
+    config: str | None = key(keys.TEXT, "the configuration to build with, instead of the source's", None)
+    make: Pairs = key(keys.VARIABLES, "variables for make, besides the source's", ())
+    strip: Strip | None = key(keys.subtable(Strip), "link roots to leave out", None)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Nic:
+    """A QEMU network device."""
+
+    id: Ids = key(keys.ID, "vendor and device that its ROM must carry")
+    accept_ids: tuple[Ids, ...] = key(keys.IDS, "other IDs that existing images of it may carry", ())
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Bucket:
+    """The power of two that QEMU must see as a ROM's size."""
+
+    size: int = key(keys.SIZE, "the bucket's size")
+    pad: bool = key(keys.FLAG, "whether to fill the file up to the bucket with ff", True)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Target:
+    """A set of ROM files in one directory."""
+
+    dir: str = key(keys.TEXT, "the directory below the output root")
+    file: str = key(keys.TEXT, "the pattern of the file names: {nic}, {vendor}, {device} and {target} are filled in")
+    images: tuple[str, ...] = key(keys.TEXTS, "the platforms whose images a ROM chains, in this order")
+    nics: tuple[str, ...] | None = key(keys.NICS, 'the NICs to make a ROM for; "*" for all', None)
+    bucket: str | None = key(keys.TEXT, "the bucket that each ROM must be in", None)
+    source: str | None = key(keys.TEXT, "the source of the images, where the platform names none", None)
+    fix_ids: bool = key(keys.FLAG, "whether to write the NIC's IDs into every image", False)
+    default: bool = key(keys.FLAG, "whether a plain doit builds it", True)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Spec:
+    """A whole romspec.toml without fault; ``path`` is the file it was read from."""
+
+    path: FilePath
+    source: Mapping[str, Source]
+    config: Mapping[str, Mapping[str, Header]]
+    platform: Mapping[str, Platform]
+    nic: Mapping[str, Nic]
+    bucket: Mapping[str, Bucket]
+    target: Mapping[str, Target]
+
+
+# The sections of a spec whose tables have a name and keys; [config] is a level deeper.
+SECTIONS: Mapping[str, type] = {"source": Source, "platform": Platform, "nic": Nic, "bucket": Bucket, "target": Target}
+Names = Mapping[str, frozenset[str]]  # of all tables by section, faulty ones included
+
+
+def firmware(name: str, platform: Platform) -> tuple[Arch, Literal["pcbios", "efi"]] | None:
+    """The architecture and the firmware that a platform's BIN stands for; None where iPXE has no such BIN."""
+    match = _BIN.fullmatch(platform.bin or ("bin" if name == "pcbios" else f"bin-{name}"))
+    if not match:
+        return None
+    return BY_NAME[match[1] or "i386"], "efi" if match[2] == "efi" else "pcbios"
+
+
+def expand(pattern: str, nic: str, ids: Ids, target: str) -> str:
+    """A file pattern with its placeholders filled in."""
+    if "{" not in pattern:
+        return pattern
+    vendor, device = f"{ids[0]:04x}", f"{ids[1]:04x}"
+    return pattern.replace("{nic}", nic).replace("{vendor}", vendor).replace("{device}", device).replace("{target}", target)
