@@ -97,7 +97,7 @@ def combine(given: Arguments) -> int:
 
 
 def compat(given: Arguments) -> int:
-    verdicts = comparing.compare(comparing.read_set(given.old), comparing.read_set(given.new))
+    verdicts = comparing.compare(*comparing.read_sets(given.old, given.new))
     if given.json:
         _print_json([_verdict(one) for one in verdicts])
     else:

@@ -39,6 +39,14 @@ class Verdict:
     reason: str
 
 
+def read_sets(old: Path, new: Path) -> tuple[dict[str, RomFile], dict[str, RomFile]]:
+    """Two sets to compare; two single files are one ROM before and after, whatever their names."""
+    before, after = read_set(old), read_set(new)
+    if old.is_file() and new.is_file() and len(before) == len(after) == 1:
+        after = dict(zip(before, after.values()))
+    return before, after
+
+
 def compare(old: dict[str, RomFile], new: dict[str, RomFile]) -> list[Verdict]:
     """A verdict for each file of either set, in order of the names."""
     return [_verdict(name, old.get(name), new.get(name)) for name in sorted(old.keys() | new.keys())]

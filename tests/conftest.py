@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What several tests need: Debian's ROMs, a checkout's commands in a subprocess, and small specs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests import debian
+
+TOP = Path(__file__).resolve().parent.parent
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session")
+def releases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The directories of the ROMs of Debian's three releases."""
+    return {suite: debian.unpack(suite, tmp_path_factory.mktemp(suite)) for suite in debian.KNOWN}
+
+
+@pytest.fixture(scope="session")
+def e1000(releases: dict[str, Path]) -> bytes:
+    """A ROM with a legacy and a compressed EFI image: sid's efi-e1000.rom."""
+    return (releases["sid"] / "efi-e1000.rom").read_bytes()
+
+
+@pytest.fixture
+def romforge(tmp_path: Path) -> Run:
+    """Runs ``romforge ARGUMENT…`` in an empty directory; a traceback fails the test."""
+    return lambda *arguments, **options: run([sys.executable, "-m", "romforge", *map(str, arguments)], tmp_path, **options)
+
+
+@pytest.fixture
+def doit(tmp_path: Path) -> Run:
+    """Runs ``doit ARGUMENT…`` with a dodo.py like the checkout's, in an empty directory."""
+    (tmp_path / "dodo.py").write_text((TOP / "dodo.py").read_text().replace("Path(__file__).resolve().parent", f"Path({str(TOP)!r})"))
+    return lambda *arguments, **options: run([sys.executable, "-m", "doit", *map(str, arguments)], tmp_path, **options)
+
+
+def run(command: list[str], directory: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Runs a command as a user would, without a terminal; fails the test where it prints a traceback."""
+    clean = {key: value for key, value in os.environ.items() if not key.startswith(("ROM", "PYTEST"))}
+    clean |= {"PYTHONPATH": str(TOP / "src")} | environment
+    done = subprocess.run(command, cwd=directory, env=clean, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    assert "Traceback" not in done.stderr + done.stdout, done.stderr
+    return done
+
+
+def spec_text(roms: Path | str, *, nics: str = 'e1000 = "8086:100e"', extra: str = "") -> str:
+    """A small spec over a directory of ROMs: efi-* padded to 256 KiB, pxe-* unpadded in 128 KiB."""
+    named = "\n".join(f"[nic.{nic.split(' = ')[0]}]\nid = {nic.split(' = ')[1]}" for nic in nics.splitlines())
+    return f"""spec = 1
+[source.roms]
+roms = "{roms}"
+[platform.pcbios]
+[platform.x86_64-efi]
+{named}
+[bucket.efi]
+size = "256KiB"
+[bucket.pxe]
+size = "128KiB"
+pad = false
+[target.efi]
+dir = "usr/share/qemu"
+file = "efi-{{nic}}.rom"
+images = ["pcbios", "x86_64-efi"]
+bucket = "efi"
+[target.pxe]
+dir = "usr/share/qemu"
+file = "pxe-{{nic}}.rom"
+images = ["pcbios"]
+bucket = "pxe"
+{extra}"""
