@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,9 @@ from romforge import combine, install, prebuilt, record
 from romforge.errors import RomforgeError
 from romforge.plan import Rom
 
-Entry = dict[str, Any]  # what the manifest says of a ROM
-
 
 def build_rom(step: Rom, out: Path) -> dict[str, Any]:
-    """Builds and installs a ROM; returns its record: inputs, outputs and the entry for the manifest.
+    """Builds and installs a ROM; returns its record: inputs, outputs and, as JSON, the entry for the manifest.
 
     Raises BucketError where it is not in its bucket, and RomforgeError for whatever else is wrong with it.
     """
@@ -28,10 +27,11 @@ def build_rom(step: Rom, out: Path) -> dict[str, Any]:
     return {"inputs": reader.inputs, "outputs": {step.path: state}, "entry": _entry(step, combine.layout(parts), data)}
 
 
-def failed_entry(step: Rom, error: str, layout: list[dict[str, object]] | None = None) -> Entry:
+def failed_entry(step: Rom, error: str, layout: list[dict[str, object]] | None = None) -> str:
     """The entry of a ROM that could not be built: what was tried, and why it failed."""
     used = sum(int(str(image["size"])) for image in layout or [])
-    return {"file": step.path, "nic": step.nic, "bucket": step.bucket, "used": used, "images": layout or [], "error": error}
+    entry = {"file": step.path, "nic": step.nic, "bucket": step.bucket, "used": used, "images": layout or [], "error": error}
+    return json.dumps(entry)
 
 
 def _take(reader: prebuilt.Reader, step: Rom, index: int) -> combine.Part:
@@ -41,15 +41,8 @@ def _take(reader: prebuilt.Reader, step: Rom, index: int) -> combine.Part:
     return reader.take(pick, step)
 
 
-def _entry(step: Rom, layout: list[dict[str, object]], data: bytes) -> Entry:
+def _entry(step: Rom, layout: list[dict[str, object]], data: bytes) -> str:
     used = sum(int(str(image["size"])) for image in layout)
     bucket = step.bucket or combine.bucket_of(len(data))
-    return {
-        "file": step.path,
-        "nic": step.nic,
-        "size": len(data),
-        "used": used,
-        "bucket": bucket,
-        "sha256": record.sha256(data),
-        "images": layout,
-    }
+    entry = {"file": step.path, "nic": step.nic, "size": len(data), "used": used, "bucket": bucket}
+    return json.dumps({**entry, "sha256": record.sha256(data), "images": layout})

@@ -38,7 +38,7 @@ def dodo() -> dict[str, Any]:
         here = Path(get_initial_workdir())
         spec = here / os.environ["ROMSPEC"] if os.environ.get("ROMSPEC") else Path(SPEC)
         out = here / os.environ["ROMFORGE_OUT"] if os.environ.get("ROMFORGE_OUT") else Path(OUT)
-        return tasks.load(spec, out).members()
+        return tasks.load(spec, out, every=len(sys.argv) > 1).members()
 
     found: dict[str, Any] = {}
     status = _guarded(lambda: found.update(members()) or 0)

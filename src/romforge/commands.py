@@ -21,7 +21,7 @@ Arguments = Any  # argparse.Namespace, whose attributes no type checker knows
 def build(given: Arguments) -> int:
     from romforge import tasks
 
-    dodo = tasks.load(given.spec, given.out)
+    dodo = tasks.load(given.spec, given.out, every=bool(given.selection))
     return tasks.run(dodo, [_selected(dodo.plan, one) for one in given.selection], given.jobs, given.json)
 
 

@@ -12,7 +12,6 @@ import os
 import shutil
 import threading
 from pathlib import Path
-from typing import Any
 
 from romforge import record
 from romforge.errors import RomforgeError
@@ -96,11 +95,19 @@ def manifest(target: str) -> str:
     return f"{target}.manifest.json"
 
 
-def read_manifest(out: Path, target: str) -> dict[str, dict[str, Any]]:
-    """The entries of an earlier manifest by the path of the ROM; none where there is no readable one."""
+def holds_manifest(out: Path, target: str, data: bytes) -> bool:
+    """Whether the manifest of a target is this one already."""
+    try:
+        return (out / manifest(target)).read_bytes() == data
+    except OSError:
+        return False
+
+
+def read_manifest(out: Path, target: str) -> dict[str, str]:
+    """The entries of an earlier manifest, as JSON, by the path of the ROM; none where there is no readable one."""
     try:
         roms = json.loads((out / manifest(target)).read_bytes())["roms"]
-        return {str(entry["file"]): dict(entry) for entry in roms}
+        return {str(entry["file"]): json.dumps(entry) for entry in roms}
     except (OSError, ValueError, KeyError, TypeError):
         return {}
 

@@ -14,10 +14,9 @@ from typing import Any, ClassVar, TextIO
 
 from romforge import install, lock
 from romforge.errors import RomforgeError, human
-from romforge.plan import Plan
+from romforge.plan import Plan, Rom
 from romforge.table import BOLD, DIM, RED, YELLOW, Column, bar, colours, paint, render
 
-Entry = dict[str, Any]
 _ROWS = 60  # of the table; the manifest has them all
 
 
@@ -31,8 +30,9 @@ class Reporter:
 
     def __init__(self, outstream: TextIO, options: dict[str, Any]) -> None:
         self.outstream = outstream
-        self.entries: dict[str, Entry] = {}  # by the path of the ROM
-        self.sources: dict[str, Entry] = {}
+        self.entries: dict[str, str] = {}  # what the manifest says of each ROM, by its path: JSON, and seldom decoded
+        self.bad: set[str] = set()  # the paths of those that failed
+        self.sources: dict[str, dict[str, str]] = {}
         self.failed: list[str] = []
         self.done: list[Any] = []  # tasks
         self.built = 0
@@ -67,7 +67,8 @@ class Reporter:
     def add_failure(self, task: Any, fail: Any) -> None:
         self.failed.append(task.name)
         if entry := getattr(fail, "entry", None):
-            self.entries[entry["file"]] = entry
+            self.entries[_path(task)] = entry
+            self.bad.add(_path(task))
         if fail.get_name() == "UnmetDependency":
             return  # what it depends on has said why
         self.say(f"{task.name}: {fail.message}" if fail.get_name() == "TaskFailed" else f"{task.name}: {fail.get_msg()}")
@@ -102,7 +103,7 @@ class Reporter:
         except RomforgeError as error:
             self.failed.append("manifest")
             self.say(str(error))
-        lines = [json.dumps(list(self.entries.values()), indent=1)] if self.as_json else self._table()
+        lines = ["[", ",\n".join(self.entries.values()), "]"] if self.as_json else self._table()
         self.outstream.write("".join(f"{line}\n" for line in lines))
         lock.release(self.out)
         if interrupted is KeyboardInterrupt:
@@ -113,7 +114,7 @@ class Reporter:
 
     def _keep(self, task: Any) -> None:
         if entry := task.values.get("entry"):
-            self.entries[entry["file"]] = entry
+            self.entries[_path(task)] = entry
         elif "about" in task.values:
             self.sources[task.name.split(":", 1)[1]] = task.values["about"]
 
@@ -130,38 +131,48 @@ class Reporter:
         """Writes the manifest of each target of which this run looked at a ROM, and drops files no longer asked for."""
         wanted = {rom.path for rom in self.plan.roms()}
         for name, roms in self.plan.targets.items():
-            if not any(rom.path in self.entries for rom in roms):
+            entries = [self.entries[rom.path] for rom in roms if rom.path in self.entries]
+            if not entries or install.holds_manifest(self.out, name, self._manifest(name, roms, entries)):
                 continue
             before = install.read_manifest(self.out, name)
-            entries = [self.entries.get(rom.path) or before.get(rom.path) for rom in roms]
-            used = {pick.source for pick in roms[0].picks}
-            sources = {source: about for source, about in self.sources.items() if source in used}
-            document = {"target": name, "sources": sources, "roms": [entry for entry in entries if entry]}
+            entries = [entry for rom in roms if (entry := self.entries.get(rom.path) or before.get(rom.path))]
             for path in before.keys() - wanted:
-                install.remove_own(self.out, path, before[path].get("sha256"))
-            install.write(self.out, install.manifest(name), (json.dumps(document, indent=1) + "\n").encode())
+                install.remove_own(self.out, path, json.loads(before[path]).get("sha256"))
+            install.write(self.out, install.manifest(name), self._manifest(name, roms, entries))
+
+    def _manifest(self, name: str, roms: tuple[Rom, ...], entries: list[str]) -> bytes:
+        """The text of a manifest: JSON, a ROM to a line."""
+        used = {pick.source for pick in roms[0].picks}
+        sources = {source: about for source, about in self.sources.items() if source in used}
+        head = f'{{"target": {json.dumps(name)}, "sources": {json.dumps(sources)}, "roms": [\n'
+        return (head + ",\n".join(entries) + "\n]}\n").encode()
 
     def _table(self) -> list[str]:
         """The table of sizes and the line that sums up the run."""
-        rows = [(rom, self.entries[rom.path]) for rom in self.plan.roms() if rom.path in self.entries]
-        rows = sorted(rows, key=lambda row: "error" not in row[1])[:_ROWS] if len(rows) > _ROWS else rows
+        paths = [rom.path for rom in self.plan.roms() if rom.path in self.entries]
+        shown = sorted(paths, key=lambda path: path not in self.bad)[:_ROWS] if len(paths) > _ROWS else paths
+        rows = [json.loads(self.entries[path]) for path in shown]
         colour = colours(self.outstream)
         titles = [Column("file"), Column("images"), *(Column(title, right=True) for title in ("used", "bucket", "free")), Column("")]
-        lines = render(titles, [_row(entry) for _, entry in rows]) if rows else []
-        for index, (_, entry) in enumerate(rows, start=2):
+        lines = render(titles, [_row(entry) for entry in rows]) if rows else []
+        for index, entry in enumerate(rows, start=2):
             tint = RED if "error" in entry else YELLOW if entry["used"] > 0.95 * entry["bucket"] else ""
             lines[index] = paint(lines[index], tint, colour and bool(tint))
         lines[:2] = [paint(lines[0], BOLD, colour), paint(lines[1], DIM, colour)] if lines else []
         if len(self.entries) > len(rows):
             lines.append(f"… and {len(self.entries) - len(rows):,} more, in the manifests")
-        bad = sum("error" in entry for entry in self.entries.values())
-        good = len(self.entries) - bad
-        verdict = f"{bad} failed, " if bad else ""
+        good = len(self.entries) - len(self.bad)
+        verdict = f"{len(self.bad)} failed, " if self.bad else ""
         lines.append(f"{verdict}{self.built} built, {good - self.built} up to date, in {self.out}")
         return lines
 
 
-def _row(entry: Entry) -> list[str]:
+def _path(task: Any) -> str:
+    """The path of the ROM that a task builds."""
+    return str(task.name).removeprefix("rom:")
+
+
+def _row(entry: dict[str, Any]) -> list[str]:
     images = " + ".join(f"{image['name']} {image['size']:,}" for image in entry["images"])
     used, bucket = entry["used"], entry["bucket"]
     if "error" in entry:

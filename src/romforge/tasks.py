@@ -10,6 +10,8 @@ this module with frozen arguments, so that doit's worker processes can be spawne
 from __future__ import annotations
 
 import hashlib
+import inspect
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from functools import partial
@@ -26,6 +28,7 @@ from romforge.plan import STATE, Fetch, Plan, Rom
 from romforge.reporter import Reporter
 
 Task = dict[str, Any]
+_RECORDS = 2  # to count up where a step of the same version would record something else
 
 
 class DoitReporter(Reporter):
@@ -45,10 +48,15 @@ class DoitReporter(Reporter):
 
 
 class Dodo:
-    """What a dodo.py must hold: doit's configuration and the functions that make tasks."""
+    """What a dodo.py must hold: doit's configuration and the maker of the tasks.
 
-    def __init__(self, plan: Plan, out: Path) -> None:
-        self.plan, self.out = plan, out
+    ``every`` tells whether a task may be asked for by name; a plain doit runs the default targets, and what only
+    a name can reach would cost it more than all else.
+    """
+
+    def __init__(self, plan: Plan, out: Path, every: bool) -> None:
+        self.plan, self.out, self.every = plan, out, every
+        self.wanted = {name: roms for name, roms in plan.targets.items() if every or name in plan.default}
 
     def members(self) -> dict[str, Any]:
         """The names to put into the module that doit loads."""
@@ -59,14 +67,10 @@ class Dodo:
         yield from self.sources()
         yield from self.roms()
         yield from self.targets()
-        yield from self.nics()
-        everything = [f"target:{name}" for name in self.plan.targets]
-        yield {
-            "basename": "all",
-            "doc": "builds every target, those that are not built by default too",
-            "actions": None,
-            "task_dep": everything,
-        }
+        if self.every:
+            yield from self.nics()
+            everything = [f"target:{name}" for name in self.plan.targets]
+            yield {"basename": "all", "doc": "builds every target", "actions": None, "task_dep": everything}
 
     def config(self) -> dict[str, Any]:
         install.prepare(self.out)
@@ -86,17 +90,19 @@ class Dodo:
     def sources(self) -> Iterator[Task]:
         yield _group("source", "gets the ROM files of a package")
         for fetch in self.plan.fetches:
-            yield self._task(fetch, f"ROM files of {fetch.package or fetch.deb}", [])
+            clean = partial(shutil.rmtree, self.out / fetch.directory, ignore_errors=True)
+            yield self._task(fetch) | {"doc": f"ROM files of {fetch.package or fetch.deb}", "clean": [clean]}
 
     def roms(self) -> Iterator[Task]:
         yield _group("rom", "builds one ROM file")
-        fetches = {name: [fetch.task for fetch in self.plan.fetches_of(roms[0])] for name, roms in self.plan.targets.items() if roms}
-        for rom in self.plan.roms():
-            yield self._task(rom, f"for {rom.nic}", fetches[rom.target])
+        for roms in self.wanted.values():
+            needs = [fetch.task for fetch in self.plan.fetches_of(roms[0])] if roms else []
+            for rom in roms:
+                yield self._task(rom) | {"task_dep": needs, "targets": [f"{self.out}/{rom.path}"], "clean": True}
 
     def targets(self) -> Iterator[Task]:
         yield _group("target", "builds all ROMs of a target")
-        for name, roms in self.plan.targets.items():
+        for name, roms in self.wanted.items():
             task = _members("target", name, roms, f"{len(roms)} ROMs")
             yield task | {"targets": [str(self.out / install.manifest(name))], "clean": True}
 
@@ -109,18 +115,13 @@ class Dodo:
         for nic, roms in nics.items():
             yield _members("nic", nic, roms, f"{len(roms)} ROMs")
 
-    def _task(self, step: Fetch | Rom, doc: str, needs: list[str]) -> Task:
+    def _task(self, step: Fetch | Rom) -> Task:
         base, name = step.task.split(":", 1)
-        targets = [str(self.out / step.path)] if isinstance(step, Rom) else []
         return {
             "basename": base,
             "name": name,
-            "doc": doc,
             "actions": [(act, [step, self.out])],
             "uptodate": [(up_to_date, [digest(step), self.out])],
-            "task_dep": needs,
-            "targets": targets,
-            "clean": [partial(_clean, self.out, step)],
         }
 
 
@@ -140,8 +141,9 @@ def act(step: Fetch | Rom, out: Path) -> dict[str, Any] | TaskFailed:
     return {"step": digest(step), **done}
 
 
-def up_to_date(task: object, values: dict[str, Any], step: str, out: Path) -> bool:
+def up_to_date(task: Any, values: dict[str, Any], step: str, out: Path) -> bool:
     """Whether a step was done as it is now, and every file it read and wrote still has the same content."""
+    task.value_savers.append(partial(_keep_values_alone, task))
     return (
         values.get("step") == step
         and all(record.holds(f"{out}/{path}", state) for path, state in values["outputs"].items())
@@ -149,9 +151,18 @@ def up_to_date(task: object, values: dict[str, Any], step: str, out: Path) -> bo
     )
 
 
+up_to_date.__signature__ = inspect.signature(up_to_date)  # type: ignore[attr-defined]  # doit asks for it at every task
+
+
+def _keep_values_alone(task: Any) -> dict[str, Any]:
+    """doit would save an action's dictionary twice, as values and as result; called before it saves."""
+    task.result = None
+    return {}
+
+
 def digest(step: Fetch | Rom) -> str:
     """Names a step and all it says; another version of romforge may do it differently, and so has other digests."""
-    return hashlib.sha256(f"{__version__} {step!r}".encode()).hexdigest()
+    return hashlib.sha256(f"{__version__} {_RECORDS} {step!r}".encode()).hexdigest()
 
 
 def _group(name: str, doc: str) -> Task:
@@ -160,15 +171,6 @@ def _group(name: str, doc: str) -> Task:
 
 def _members(base: str, name: str, roms: tuple[Rom, ...] | list[Rom], doc: str) -> Task:
     return {"basename": base, "name": name, "doc": doc, "actions": None, "task_dep": [rom.task for rom in roms]}
-
-
-def _clean(out: Path, step: Fetch | Rom) -> None:
-    if isinstance(step, Rom):
-        install.remove(out, step.path)
-        return
-    import shutil
-
-    shutil.rmtree(out / step.directory, ignore_errors=True)
 
 
 def _drop_broken(database: Path) -> None:
@@ -184,9 +186,9 @@ def _drop_broken(database: Path) -> None:
         raise RomforgeError(f"{database}: cannot be read: {error.strerror}; remove it, it only saves work") from None
 
 
-def load(spec: Path, out: Path) -> Dodo:
-    """The tasks of a spec; raises SpecError."""
-    return Dodo(planning.make(specfile.load(spec, out)), out)
+def load(spec: Path, out: Path, every: bool = True) -> Dodo:
+    """The tasks of a spec, or those of a plain doit; raises SpecError."""
+    return Dodo(planning.make(specfile.load(spec, out)), out, every)
 
 
 def run(dodo: Dodo, selection: list[str], jobs: int, as_json: bool) -> int:

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a doit costs that has nothing to do: romforge's against an empty dodo.py, and against as many trivial tasks.
+
+Runs each pair in turn, many times, in one go, and prints the medians of their CPU and wall times and the ratio:
+
+    python bench/noop.py [--rounds N] [--nics N]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+TOP = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(TOP / "src"))
+
+from romforge import pcirom, pe  # noqa: E402
+
+TRIVIAL = """
+def nothing():
+    pass
+def task_trivial():
+    for number in range({count}):
+        yield {{"name": str(number), "actions": [nothing], "uptodate": [True]}}
+"""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=15, help="runs of each, in turn")
+    parser.add_argument("--nics", type=int, default=1000, help="NICs of the large spec, which has two targets")
+    given = parser.parse_args()
+    subprocess.run([sys.executable, "-m", "compileall", "-q", str(TOP / "src")], check=True)
+    with tempfile.TemporaryDirectory() as directory:
+        small = {"romforge, 16 ROMs": set_up(Path(directory, "small"), 8), "empty dodo.py": plain(Path(directory, "empty"), "")}
+        compare(small, given.rounds, 1.5)
+        large = {
+            f"romforge, {2 * given.nics:,} ROMs": set_up(Path(directory, "large"), given.nics),
+            f"{2 * given.nics:,} trivial tasks": plain(Path(directory, "trivial"), TRIVIAL.format(count=2 * given.nics)),
+        }
+        compare(large, max(3, given.rounds // 3), 2.5)
+    return 0
+
+
+def compare(pair: dict[str, Path], rounds: int, limit: float) -> None:
+    """Times the no-op doit of both directories in turn, and prints a line for each and the ratio."""
+    times: dict[str, list[tuple[float, float]]] = {name: [] for name in pair}
+    for number in range(rounds + 1):
+        for name, directory in pair.items():
+            spent = timed(directory)
+            if number:  # the first is a warm-up
+                times[name].append(spent)
+    medians = []
+    for name, spent_each in times.items():
+        cpu, wall = (statistics.median(one) for one in zip(*spent_each))
+        medians.append((cpu, wall))
+        print(f"{name:<28} {cpu:7.3f} s CPU {wall:7.3f} s wall (median of {rounds})")
+    (ours, ours_wall), (theirs, theirs_wall) = medians
+    print(f"{'ratio':<28} {ours / theirs:7.2f}       {ours_wall / theirs_wall:7.2f}        (limit {limit})\n")
+
+
+def timed(directory: Path) -> tuple[float, float]:
+    """CPU and wall seconds of one doit."""
+    before, begin = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    doit(directory)
+    after, end = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, end - begin
+
+
+def doit(directory: Path) -> None:
+    clean = {key: value for key, value in os.environ.items() if key not in ("ROMSPEC", "ROMFORGE_OUT")}
+    subprocess.run([sys.executable, "-m", "doit"], cwd=directory, env=clean, check=True, stdout=subprocess.DEVNULL)
+
+
+def plain(directory: Path, dodo: str) -> Path:
+    directory.mkdir()
+    (directory / "dodo.py").write_text(dodo)
+    doit(directory)
+    return directory
+
+
+def set_up(directory: Path, nics: int) -> Path:
+    """A spec of so many NICs and two targets over ROMs made up for it, built once."""
+    (directory / "roms").mkdir(parents=True)
+    dodo = (TOP / "dodo.py").read_text().replace("Path(__file__).resolve().parent", f"Path({str(TOP)!r})")
+    (directory / "dodo.py").write_text(dodo)
+    tables = []
+    for number in range(nics):
+        tables.append(f'[nic.card{number}]\nid = "1234:{number:04x}"\n')
+        (directory / "roms" / f"card{number}.rom").write_bytes(rom((0x1234, number)))
+    targets = ""
+    for name, images in (("efi", '"pcbios", "x86_64-efi"'), ("pxe", '"pcbios"')):
+        targets += f'[target.{name}]\ndir = "roms"\nfile = "{name}-{{nic}}.rom"\nimages = [{images}]\nbucket = "all"\n'
+    head = 'spec = 1\n[source.made]\nroms = "roms"\nfiles = ["{nic}.rom"]\n[platform.pcbios]\n[platform.x86_64-efi]\n'
+    (directory / "romspec.toml").write_text(f'{head}[bucket.all]\nsize = "2KiB"\n{"".join(tables)}{targets}')
+    doit(directory)
+    return directory
+
+
+def rom(ids: pcirom.Ids) -> bytes:
+    """A faultless ROM of two images of a block each, which no machine would run."""
+    legacy = pcirom.LegacyHeader(pcirom.SIGNATURE, 1, b"\xe9\0\0", 0, bytes(9), 0, bytes(4), 0, 0x1C, 0).emit()
+    efi = pcirom.EfiHeader(pcirom.SIGNATURE, 1, pcirom.EFI_SIGNATURE, pe.EFI_BOOT_SERVICE_DRIVER, 0x8664, 0, bytes(8), 0x38, 0x1C).emit()
+    coff = pe.CoffHeader(b"PE\0\0", 0x8664, 0, 0, 0, 0, 0, 0).emit()
+    driver = pe.DosHeader(b"MZ", bytes(58), 64).emit() + coff
+    driver += pe.OptionalHeader(0x20B, bytes(54), 0, 0, 0, pe.EFI_BOOT_SERVICE_DRIVER).emit()
+    images = []
+    for header, code_type, contents in ((legacy, pcirom.LEGACY, b""), (efi, pcirom.EFI, driver)):
+        last = pcirom.LAST_IMAGE if code_type == pcirom.EFI else 0
+        pcir = pcirom.PciDataStructure(b"PCIR", *ids, 0, 0x18, 3, pcirom.NETWORK_ETHERNET, 1, 0, code_type, last, 0).emit()
+        image = bytearray((header.ljust(0x1C, b"\0") + pcir).ljust(0x38, b"\0") + contents)
+        image = image.ljust(pcirom.BLOCK, b"\0")
+        image[pcirom.CHECKSUM] = -sum(image) & 0xFF if code_type == pcirom.LEGACY else image[pcirom.CHECKSUM]
+        images.append(bytes(image))
+    return b"".join(images)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
