@@ -34,7 +34,7 @@ def package(suite: str) -> Path:
     if not path.is_file() or _sum(path) != sha256:
         fresh = _download("ipxe-qemu", suite)
         if _digest(fresh) != sha256:
-            raise AssertionError(f"{suite} has another ipxe-qemu than {version}: its sha256 is {_digest(fresh)}; look at it, update {__file__}")
+            raise AssertionError(f"{suite} has another ipxe-qemu than {version}, of sha256 {_digest(fresh)}; look at it, update {__file__}")
         _CACHE.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(f".{os.getpid()}")
         part.write_bytes(fresh)

@@ -88,8 +88,8 @@ def combine(given: Arguments) -> int:
         chain = _images(path)
         parts += [combining.Part(image, image.kind, str(path)) for image in chain.images]
     if ids is None and len({part.image.ids for part in parts}) > 1:
-        found = "\n".join(f"  {part.origin}: {pcirom.show_ids(part.image.ids)}" for part in parts)
-        raise RomforgeError(f"the images are of different devices; --id VVVV:DDDD rewrites them:\n{found}")
+        found = listing(f"{pcirom.show_ids(part.image.ids)} ({part.name})" for part in parts)
+        print(f"romforge: {given.output}: the images are of different devices: {found}; --id VVVV:DDDD rewrites them", file=sys.stderr)
     data = combining.fit(combining.chain(parts, ids=ids), bucket=bucket)
     install.replace(given.output, data)
     print(f"{given.output}: {len(parts)} images, {len(data):,} bytes, bucket {human(combining.bucket_of(len(data)))}")

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import fcntl
 import os
+import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from romforge import install
@@ -13,7 +15,8 @@ from romforge.errors import RomforgeError
 from romforge.plan import STATE
 
 _HOLDER = "ROMFORGE_LOCK"  # tells the workers of a parallel doit that their parent holds the lock
-_held: dict[str, int] = {}  # open files, by the path of the lock
+_held: dict[str, int] = {}  # open files, by the output root
+_threads = threading.Lock()  # a second open file would drop the lock when it is closed
 
 
 class Busy(RomforgeError):
@@ -21,13 +24,29 @@ class Busy(RomforgeError):
 
 
 def hold(out: Path) -> None:
-    """Takes the lock of the output root until this process ends; raises Busy, which says who holds it.
+    """Takes the lock of the output root until this process ends or gives it back; raises Busy, which says who holds it.
 
     A POSIX record lock, and not flock: a worker process that outlives a killed build must not keep it.
     """
-    path = str(out.resolve() / STATE / "lock")
-    if path in _held or os.environ.get(_HOLDER) == path:
-        return
+    with _threads:
+        if str(out) not in _held:
+            path = str(out.resolve() / STATE / "lock")
+            if os.environ.get(_HOLDER) != path:
+                _held[str(out)] = _take(path, out)
+                os.environ[_HOLDER] = path
+                install.sweep(out)
+
+
+def release(out: Path) -> None:
+    """Gives the lock back, if this process holds it."""
+    with _threads:
+        if (handle := _held.pop(str(out), None)) is not None:
+            os.environ.pop(_HOLDER, None)
+            os.close(handle)
+
+
+def _take(path: str, out: Path) -> int:
+    """Opens and locks the file, and writes into it who holds it."""
     try:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
@@ -38,16 +57,7 @@ def hold(out: Path) -> None:
         holder = os.read(handle, 200).decode(errors="replace").strip() or "a process that has just begun"
         os.close(handle)
         raise Busy(f"{out}: another build is at work there: {holder}; wait for it, or set ROMFORGE_OUT=DIR") from None
-    os.ftruncate(handle, 0)
-    os.write(handle, f"process {os.getpid()}, since {time.strftime('%H:%M:%S')}\n".encode())
-    _held[path] = handle
-    os.environ[_HOLDER] = path
-    install.sweep(out)
-
-
-def release(out: Path) -> None:
-    """Gives the lock back, if this process holds it."""
-    path = str(out.resolve() / STATE / "lock")
-    if (handle := _held.pop(path, None)) is not None:
-        os.environ.pop(_HOLDER, None)
-        os.close(handle)
+    with suppress(OSError):  # a full disk: the lock holds all the same
+        os.ftruncate(handle, 0)
+        os.write(handle, f"process {os.getpid()}, since {time.strftime('%H:%M:%S')}\n".encode())
+    return handle

@@ -39,11 +39,6 @@ def read(path: Path) -> tuple[bytes, State]:
     raise RomforgeError(f"{path}: changes while it is read; let its writer end first")
 
 
-def state(path: Path) -> State | None:
-    """The state of a file's content; None where there is no such file."""
-    return read(path)[1] if path.is_file() else None
-
-
 def holds(path: str, recorded: State | None) -> bool:
     """Whether the file at ``path`` still has the recorded content."""
     try:

@@ -14,6 +14,7 @@ import inspect
 import shutil
 import sqlite3
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from typing import Any
 from doit.exceptions import TaskFailed
 from doit.globals import Globals
 
-from romforge import __version__, install, record, specfile
+from romforge import __version__, install, lock, record, specfile
 from romforge import plan as planning
 from romforge.errors import RomforgeError
 from romforge.plan import STATE, Fetch, Plan, Rom
@@ -127,7 +128,7 @@ class Dodo:
 
 def act(step: Fetch | Rom, out: Path) -> dict[str, Any] | TaskFailed:
     """Runs a step for doit; its record becomes the task's values, an error of a person's making a failed task."""
-    from romforge import build, combine, lock, prebuilt  # not needed where all is up to date
+    from romforge import build, combine, prebuilt  # not needed where all is up to date
 
     try:
         lock.hold(out)
@@ -143,6 +144,8 @@ def act(step: Fetch | Rom, out: Path) -> dict[str, Any] | TaskFailed:
 
 def up_to_date(task: Any, values: dict[str, Any], step: str, out: Path) -> bool:
     """Whether a step was done as it is now, and every file it read and wrote still has the same content."""
+    with suppress(RomforgeError):  # a reporter of doit's own takes no lock, and workers cannot; only a build needs it
+        lock.hold(out)
     task.value_savers.append(partial(_keep_values_alone, task))
     return (
         values.get("step") == step
