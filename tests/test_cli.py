@@ -101,7 +101,7 @@ def test_combine_refuses_a_driver_that_is_no_image(romforge: Run, releases: dict
 
 def test_check_and_plan_tell_what_a_spec_asks_for(romforge: Run, releases: dict[str, Path], tmp_path: Path):
     (tmp_path / "romspec.toml").write_text(spec_text(releases["sid"]))
-    assert "fine: 1 nics, 2 platforms, 2 targets and 2 roms" in romforge("check").stdout
+    assert "fine: 1 NIC, 2 platforms, 2 targets and 2 ROMs" in romforge("check").stdout
     assert json.loads(romforge("check", "--json").stdout)["roms"] == 2
     steps = json.loads(romforge("plan", "--json").stdout)
     assert [step["task"] for step in steps] == ["rom:usr/share/qemu/efi-e1000.rom", "rom:usr/share/qemu/pxe-e1000.rom"]
@@ -162,6 +162,15 @@ def test_a_closed_pipe_is_no_traceback(releases: dict[str, Path], tmp_path: Path
     )
     assert done.stdout.startswith("rom:")
     assert "Traceback" not in done.stderr
+
+
+def test_output_survives_an_encoding_that_lacks_its_characters(romforge: Run, releases: dict[str, Path], tmp_path: Path):
+    odd = tmp_path / os.fsdecode(b"\xff.rom")
+    shutil.copy(releases["sid"] / "efi-e1000.rom", odd)
+    for encoding in ("ascii", "utf-8"):
+        done = romforge("inspect", odd, PYTHONIOENCODING=encoding)
+        assert done.returncode == 0, done.stderr
+        assert "262,144 bytes" in done.stdout
 
 
 def on_terminal(command: list[str], directory: Path, **environment: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -49,6 +50,9 @@ def dodo() -> dict[str, Any]:
 
 def _guarded(action: Callable[[], int]) -> int:
     """Runs an action; its errors are told on standard error and become the exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # file names and bars need not be in the terminal's encoding
+            stream.reconfigure(errors="backslashreplace" if stream is sys.stderr else "replace")
     try:
         status = action()
         sys.stdout.flush()

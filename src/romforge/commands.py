@@ -33,7 +33,9 @@ def check(given: Arguments) -> int:
     if given.json:
         _print_json(counts)
     else:
-        print(f"{given.spec}: fine: {listing(f'{count} {name}' for name, count in counts.items())}")
+        names = ("NIC", "platform", "target", "ROM")
+        told = listing(f"{count:,} {name}{'' if count == 1 else 's'}" for name, count in zip(names, counts.values()))
+        print(f"{given.spec}: fine: {told}")
     return 0
 
 

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, TextIO
 from romforge import install, lock
 from romforge.errors import RomforgeError, human
 from romforge.plan import Plan, Rom
-from romforge.table import BOLD, DIM, RED, YELLOW, Column, bar, colours, paint, render
+from romforge.table import BOLD, DIM, RED, YELLOW, Column, bar, colours, encodable, paint, render
 
 _ROWS = 60  # of the table; the manifest has them all
 
@@ -104,7 +104,7 @@ class Reporter:
             self.failed.append("manifest")
             self.say(str(error))
         lines = ["[", ",\n".join(self.entries.values()), "]"] if self.as_json else self._table()
-        self.outstream.write("".join(f"{line}\n" for line in lines))
+        self.outstream.write(encodable("".join(f"{line}\n" for line in lines), self.outstream))
         lock.release(self.out)
         if interrupted is KeyboardInterrupt:
             self.say("interrupted")

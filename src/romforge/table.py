@@ -38,6 +38,17 @@ def bar(part: int, whole: int, width: int = 20) -> str:
     return filled.ljust(width, "·")
 
 
+def encodable(text: str, stream: TextIO) -> str:
+    """``text`` with its rules and bars in ASCII where the stream's encoding has nothing better."""
+    try:
+        text.encode(stream.encoding or "ascii")
+    except UnicodeEncodeError:
+        return text.translate(str.maketrans({"─": "-", "·": ".", "…": "~", _FULL: "#"} | dict.fromkeys(_EIGHTHS[1:], "#")))
+    except LookupError:
+        pass
+    return text
+
+
 def colours(stream: TextIO | None = None) -> bool:
     """Whether colours are wanted on ``stream`` (standard output): a terminal, and NO_COLOR not set."""
     stream = stream or sys.stdout
