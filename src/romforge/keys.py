@@ -4,18 +4,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, field, fields
 from typing import Any, NamedTuple, TypeVar
 
-from romforge.errors import listing, near
+from romforge.arch import BY_NAME
+from romforge.errors import human, listing, near
 
 Path = tuple[str | int, ...]  # keys and list indices from the top of the file
 T = TypeVar("T")
 
 
 class Kind(NamedTuple):
-    """A kind of value: ``read`` returns it in the form the program uses, or raises ValueError with what is wrong."""
+    """A kind of value: ``read`` returns it in the form the program uses, or raises ValueError with what is wrong.
+
+    Where elements of a list or table are wrong, that is an ElementsError.
+    """
 
     right: str
     schema: Mapping[str, Any]
@@ -24,19 +28,28 @@ class Kind(NamedTuple):
     blank: Any = ""  # stands in for a missing or wrong value, so that the rest can be checked
 
 
-class _ElementError(ValueError):
-    """An element of a list is wrong."""
+class ElementsError(ValueError):
+    """Elements of a list or table are wrong: the text for each, and the rest with blanks in their places."""
 
-    def __init__(self, index: int, text: str) -> None:
-        super().__init__(text)
-        self.index = index
+    def __init__(self, wrong: Mapping[str | int, str], rest: Any) -> None:
+        super().__init__("; ".join(wrong.values()))
+        self.wrong = wrong
+        self.rest = rest
 
 
 class Problem(NamedTuple):
     """Something wrong with the spec at a path of keys: what, and what would be right."""
 
     path: Path
-    text: str
+    what: str
+    right: str = ""
+    word: str = ""  # may be a near miss of one of ``known``
+    known: Iterable[str] = ()
+
+    @property
+    def text(self) -> str:
+        """All of it; made for the problems that are shown only, since near misses take their time."""
+        return self.what + (near(self.word, self.known) if self.word else "") + (f"; {self.right}" if self.right else "")
 
 
 def key(kind: Kind, doc: str, default: Any = MISSING) -> Any:
@@ -47,32 +60,39 @@ def key(kind: Kind, doc: str, default: Any = MISSING) -> Any:
 def read_table(cls: type[T], raw: object, path: Path, problems: list[Problem]) -> T | None:
     """Reads a table into a dataclass of ``key`` fields, adding what is wrong to ``problems``.
 
-    A wrong key takes its default, or its kind's blank where it has none; None where there is no table at all.
+    A wrong or missing key takes its kind's blank; None where there is no table at all.
     """
     if not isinstance(raw, dict):
-        problems.append(Problem(path, f"must be a table, not {show(raw)}"))
+        problems.append(Problem(path, f"must be a table, not {show(raw)}", f"its keys are {listing(one.name for one in fields(cls))}"))  # type: ignore[arg-type]
         return None
     known = {one.name: one for one in fields(cls)}  # type: ignore[arg-type]
-    for name in raw.keys() - known.keys():
-        problems.append(Problem((*path, name), f"unknown key{near(name, known)}; known are {listing(sorted(known))}"))
+    if not raw.keys() <= known.keys():
+        right = f"known are {listing(known)}"
+        problems += [Problem((*path, name), "unknown key", right, name, known) for name in raw if name not in known]
     values = {}
     for name, one in known.items():
         kind: Kind = one.metadata["kind"]
-        needed = one.default is MISSING
-        value = kind.blank if needed else one.default
-        if name not in raw:
-            if needed:
-                problems.append(Problem((*path, name), f"missing: {one.metadata['doc']}; {kind.right}"))
-        elif kind.table:
-            value = read_table(kind.table, raw[name], (*path, name), problems)
+        if name in raw:
+            values[name] = _value(kind, raw[name], (*path, name), problems)
+        elif one.default is not MISSING:
+            values[name] = one.default
         else:
-            try:
-                value = kind.read(raw[name])
-            except ValueError as error:
-                inside = (error.index,) if isinstance(error, _ElementError) else ()
-                problems.append(Problem((*path, name, *inside), f"{error}; {kind.right}"))
-        values[name] = value
+            values[name] = kind.blank
+            problems.append(Problem((*path, name), f"missing: {one.metadata['doc']}", kind.right))
     return cls(**values)
+
+
+def _value(kind: Kind, raw: object, path: Path, problems: list[Problem]) -> Any:
+    if kind.table:
+        return read_table(kind.table, raw, path, problems)
+    try:
+        return kind.read(raw)
+    except ElementsError as error:
+        problems += [Problem((*path, part), text) for part, text in error.wrong.items()]
+        return error.rest
+    except ValueError as error:
+        problems.append(Problem(path, str(error), kind.right))
+        return kind.blank
 
 
 def show(value: object) -> str:
@@ -80,10 +100,11 @@ def show(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
-        return '"' + (value if len(value) <= 60 else value[:57] + "...") + '"'
-    if isinstance(value, dict):
-        return "a table"
-    return "a list" if isinstance(value, list) else str(value)
+        text = value if len(value) <= _LONGEST_SHOWN else value[: _LONGEST_SHOWN - 3] + "..."
+        return '"' + "".join(_ESCAPES.get(one) or (one if one.isprintable() else f"\\u{ord(one):04x}") for one in text) + '"'
+    if isinstance(value, (dict, list)):
+        return "a table" if isinstance(value, dict) else "a list"
+    return "a huge number" if isinstance(value, int) and value.bit_length() > _HUGE else str(value)
 
 
 def _text(value: object) -> str:
@@ -95,36 +116,44 @@ def _text(value: object) -> str:
 
 
 def _matching(pattern: str, what: str) -> Callable[[object], str]:
-    compiled = re.compile(pattern)
-
     def read(value: object) -> str:
-        if not compiled.fullmatch(_text(value)):
+        if not re.fullmatch(pattern, _text(value)):
             raise ValueError(f"{show(value)} is no {what}")
         return _text(value)
 
     return read
 
 
-def _each(read: Callable[[Any], T]) -> Callable[[object], tuple[T, ...]]:
-    """Reads a list whose elements ``read`` reads."""
+def _each(kind: Kind) -> Callable[[object], tuple[Any, ...]]:
+    """Reads a list of elements of a kind."""
 
-    def elements(value: object) -> tuple[T, ...]:
+    def elements(value: object) -> tuple[Any, ...]:
         if not isinstance(value, list):
             raise ValueError(f"{show(value)} is no list")
-        found = []
+        found: list[Any] = []
+        wrong: dict[str | int, str] = {}
         for index, one in enumerate(value):
             try:
-                found.append(read(one))
+                found.append(kind.read(one))
             except ValueError as error:
-                raise _ElementError(index, str(error)) from None
+                found.append(kind.blank)
+                wrong[index] = f"{error}; {kind.right}"
+        if wrong:
+            raise ElementsError(wrong, tuple(found))
         return tuple(found)
 
     return elements
 
 
+def _nics(value: object) -> tuple[str, ...] | None:
+    if isinstance(value, list) and "*" in value:
+        raise ValueError('"*" is no NIC, and stands for all of them alone')
+    return None if value == "*" else _each(TEXT)(value)
+
+
 def _flag(value: object) -> bool:
     if not isinstance(value, bool):
-        raise ValueError(f"{show(value)} is neither true nor false")
+        raise ValueError(f"{show(value)} is no truth value")
     return value
 
 
@@ -135,14 +164,17 @@ def _ids(value: object) -> tuple[int, int]:
 
 def parse_size(value: object) -> int:
     """``"256KiB"``, ``"1MiB"`` or a number of bytes: the size in bytes; raises ValueError unless a power of two."""
-    if isinstance(value, str) and (match := re.fullmatch(r"(\d{1,9}) ?(KiB|MiB)?", value)):
+    if isinstance(value, str) and (match := re.fullmatch(r"([1-9][0-9]{0,8}) ?(KiB|MiB)?", value)):
         size = int(match[1]) << {None: 0, "KiB": 10, "MiB": 20}[match[2]]
     elif isinstance(value, int) and not isinstance(value, bool):
         size = value
     else:
         raise ValueError(f"{show(value)} is no size")
-    if not _SMALLEST <= size <= _LARGEST or size & (size - 1):
-        raise ValueError(f"{show(value)} is no power of two from 2 KiB to 16 MiB")
+    shown = f"{show(value)} bytes" if size == value and abs(size) < 1 << _HUGE else show(value)
+    if not _SIZES[0] <= size <= _SIZES[-1]:
+        raise ValueError(f"{shown} is {'less than 2 KiB' if size < _SIZES[0] else 'more than 16 MiB'}")
+    if size not in _SIZES:
+        raise ValueError(f"{shown} is no power of two, the next is {human(1 << size.bit_length())}")
     return size
 
 
@@ -150,37 +182,65 @@ def _variables(value: object) -> tuple[tuple[str, str], ...]:
     """A table of make variables or C macros, as sorted pairs; numbers and truth values become text."""
     if not isinstance(value, dict):
         raise ValueError(f"{show(value)} is no table")
+    wrong: dict[str | int, str] = {}
     for name, one in value.items():
-        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
-            raise ValueError(f'"{name}" is no name of a variable')
-        if not isinstance(one, (str, int)):
-            raise ValueError(f"the value of {name} is neither text nor a number")
+        if not re.fullmatch(_MACRO, name):
+            wrong[name] = f"{show(name)} is no name of a variable or macro; write letters, digits and _, and no digit first"
+        elif not isinstance(one, (str, int)):
+            wrong[name] = f"{show(one)} is neither text nor a whole number; write a text in quotes"
+        elif isinstance(one, str) and ("\0" in one or "\n" in one):
+            wrong[name] = "the text holds a line break or a NUL; write it in one line"
+        elif isinstance(one, int) and one.bit_length() > _HUGE:
+            wrong[name] = "the number is huge; write it as a text in quotes"
+    if wrong:
+        raise ElementsError(wrong, ())
     return tuple(sorted((name, str(int(one)) if isinstance(one, bool) else str(one)) for name, one in value.items()))
 
 
-_IDS = "[0-9a-fA-F]{4}:[0-9a-fA-F]{4}"
-_SMALLEST, _LARGEST = 2 << 10, 16 << 20  # an expansion ROM's base address register
-_LIST = {"type": "array", "items": {"type": "string", "minLength": 1}}
+_LONGEST_SHOWN = 80  # characters
+_HUGE = 256  # bits; Python refuses to write numbers of some thousand digits
+_ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
-TEXT = Kind("write a text in quotes", {"type": "string", "minLength": 1}, _text)
-TEXTS = Kind('write a list of texts, such as ["a", "b"]', _LIST, _each(_text), blank=())
-FLAG = Kind("write true or false", {"type": "boolean"}, _flag)
+_IDS = "[0-9a-fA-F]{4}:[0-9a-fA-F]{4}"
+_SIZES = [1 << shift for shift in range(11, 25)]  # 2 KiB to 16 MiB: an expansion ROM's base address register
+_SIZE = [f"{size >> 10} ?KiB" for size in _SIZES] + [f"{size >> 20} ?MiB" for size in _SIZES if size >> 20] + [str(size) for size in _SIZES]
+_MACRO = "[A-Za-z_][A-Za-z0-9_]*"
+_RELATIVE = r"^(?!/)(?!(?:.*/)?\.\.(?:/|$))(?!(?:\./)*\.romforge(?:/|$))"  # begins a pattern
+BINS = rf"bin(?:-(?:(?:i386|x86_64)-)?pcbios|-(?:(?:{'|'.join(BY_NAME)})-)?efi(?:-sb)?)?"  # iPXE's, as a regular expression
+_ENTRY = {"type": "string", "minLength": 1}
+
+TEXT = Kind("write a text in quotes", _ENTRY, _text)
+TEXTS = Kind('write a list of texts, such as ["a", "b"]', {"type": "array", "items": _ENTRY}, _each(TEXT), blank=())
+DIRECTORY = Kind(
+    'write a path in quotes, such as "usr/share/qemu"', {"type": "string", "minLength": 1, "pattern": _RELATIVE + r"[^{}=*\n]+$"}, _text
+)
+FILE = Kind(
+    'write a pattern in quotes, such as "efi-{nic}.rom"',
+    {"type": "string", "minLength": 1, "pattern": _RELATIVE + r"(?:[^{}=*\n]|\{(?:nic|vendor|device|target)\})+$"},
+    _text,
+)
+FILES = Kind(
+    'write a list of patterns, such as ["efi-{nic}.rom"]',
+    {"type": "array", "items": {"type": "string", "pattern": _RELATIVE + r"(?:[^{}]|\{(?:nic|vendor|device|target)\})+$"}},
+    _each(FILE),
+    blank=(),
+)
+PLATFORMS = TEXTS._replace(right='write a list of platforms, such as ["pcbios", "x86_64-efi"]')
+FLAG = Kind("write true or false, without quotes", {"type": "boolean"}, _flag)
 ID = Kind(
     'write vendor and device as four hexadecimal digits each, such as "8086:100e"',
     {"type": "string", "pattern": f"^{_IDS}$"},
     _ids,
     blank=None,
 )
-IDS = Kind(
-    'write a list of IDs, such as ["8086:100e"]', {"type": "array", "items": {"type": "string", "pattern": f"^{_IDS}$"}}, _each(_ids)
-)
+IDS = Kind('write a list of IDs, such as ["8086:100e"]', {"type": "array", "items": ID.schema}, _each(ID), blank=())
 SIZE = Kind(
-    'write a power of two, such as "256KiB" or 262144',
-    {"anyOf": [{"type": "string", "pattern": "^[0-9]{1,9} ?(KiB|MiB)?$"}, {"type": "integer", "minimum": _SMALLEST, "maximum": _LARGEST}]},
+    'write a power of two in KiB, MiB or bytes, such as "256KiB" or 262144',
+    {"anyOf": [{"type": "string", "pattern": f"^(?:{'|'.join(_SIZE)})$"}, {"enum": _SIZES}]},
     parse_size,
 )
 SHA256 = Kind(
-    "write the 64 hexadecimal digits that sha256sum prints",
+    "write the 64 hexadecimal digits that sha256sum prints, in lower case",
     {"type": "string", "pattern": "^[0-9a-f]{64}$"},
     _matching("[0-9a-f]{64}", "sha256"),
 )
@@ -190,14 +250,21 @@ PACKAGE = Kind(
     _matching("[a-z0-9][a-z0-9+.-]+", "package name"),
 )
 BIN = Kind(
-    'write what iPXE calls the directory, such as "bin" or "bin-x86_64-efi"',
-    {"type": "string", "pattern": "^bin(-[a-z0-9_]+)*$"},
-    _matching(r"bin(-[a-z0-9_]+)*", "BIN directory of iPXE's"),
+    'write what iPXE calls the directory, such as "bin" or "bin-x86_64-efi"', {"type": "string", "pattern": f"^{BINS}$"}, _text, blank="bin"
 )
+MACRO = Kind(
+    "write its name alone, and a value by set = { NAME = 1 }", {"type": "string", "pattern": f"^{_MACRO}$"}, _matching(_MACRO, "macro")
+)
+MACROS = Kind('write a list of macros, such as ["NET_PROTO_IPV6"]', {"type": "array", "items": MACRO.schema}, _each(MACRO), blank=())
 VARIABLES = Kind(
     'write a table, such as { NAME = "value" }',
-    {"type": "object", "additionalProperties": {"type": ["string", "integer", "boolean"]}},
+    {
+        "type": "object",
+        "patternProperties": {f"^{_MACRO}$": {"type": ["string", "integer", "boolean"], "pattern": r"^[^\n\u0000]*$"}},
+        "additionalProperties": False,
+    },
     _variables,
+    blank=(),
 )
 MEDIA = Kind(
     'write "rom", "mrom", "efidrv" or "efirom"',
@@ -205,7 +272,10 @@ MEDIA = Kind(
     _matching("rom|mrom|efidrv|efirom", "medium of an option ROM"),
 )
 NICS = Kind(
-    'write "*" or a list of NICs, such as ["e1000"]', {"anyOf": [{"const": "*"}, _LIST]}, lambda v: None if v == "*" else _each(_text)(v)
+    'write "*" or a list of NICs, such as ["e1000"]',
+    {"anyOf": [{"const": "*"}, {"type": "array", "items": _ENTRY | {"not": {"const": "*"}}}]},
+    _nics,
+    blank=(),
 )
 
 

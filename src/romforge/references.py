@@ -9,94 +9,141 @@ from collections.abc import Iterator
 from pathlib import Path as FilePath
 from pathlib import PurePosixPath
 
-from romforge.errors import listing, near
+from romforge.arch import BY_NAME
+from romforge.errors import listing
 from romforge.keys import Path, Problem, show
-from romforge.spec import Names, Spec, Target, expand, firmware
+from romforge.spec import ORIGINS, Names, Platform, Source, Spec, Target, expand, firmware
 
-_PLACEHOLDER = re.compile(r"\{([^{}]*)\}|[{}]")
 _PLACEHOLDERS = ("nic", "vendor", "device", "target")
+_FEW = 12  # names that an error lists
 
 
 def check(spec: Spec, names: Names, out: FilePath | None) -> Iterator[Problem]:
     """All problems between the tables of a spec; ``names`` are the names of all tables, the faulty ones included."""
-    yield from _sources(spec, names)
-    yield from _platforms(spec, names)
-    for name, target in spec.target.items():
-        yield from _target(spec, names, name, target, out)
-    yield from _duplicates(spec)
-
-
-def _sources(spec: Spec, names: Names) -> Iterator[Problem]:
     for name, source in spec.source.items():
-        path: Path = ("source", name)
-        given = [one for one in ("tree", "roms", "package") if getattr(source, one) is not None]
-        if len(given) != 1:
-            yield Problem(path, f'{listing(given)} given; write one of "tree", "roms" and "package"')
-        if source.config is not None:
-            yield from _known(names, "config", source.config, (*path, "config"))
-        for index, pattern in enumerate(source.files or ()):
-            yield from _pattern(pattern, (*path, "files", index), "the source")
-
-
-def _platforms(spec: Spec, names: Names) -> Iterator[Problem]:
+        yield from _source(names, name, source)
     for name, platform in spec.platform.items():
-        path: Path = ("platform", name)
-        if firmware(name, platform) is None:
-            right = 'write bin = "bin" for the PC BIOS, or "bin-ARCH-efi" with an architecture of iPXE\'s'
-            where, wrong = ((*path, "bin"), platform.bin) if platform.bin else (path, f"bin-{name}")
-            yield Problem(where, f"iPXE has no BIN directory {show(wrong)}; {right}")
-        for section in ("source", "config"):
-            if (value := getattr(platform, section)) is not None:
-                yield from _known(names, section, value, (*path, section))
+        yield from _platform(names, name, platform)
+    if spec.target and names.get("source") == frozenset():
+        yield Problem((), "there is no source of images", 'write a [source.NAME], such as [source.debian] with package = "ipxe-qemu"')
+    pathless = set()  # targets whose paths are told to be wrong, and so clash for no other reason
+    for name, target in spec.target.items():
+        for problem in _target(spec, names, name, target, out):
+            yield problem
+            if problem.path[2:] in (("dir",), ("file",)):
+                pathless.add(name)
+    yield from _duplicates(spec, pathless)
+
+
+def _source(names: Names, name: str, source: Source) -> Iterator[Problem]:
+    path: Path = ("source", name)
+    given = [one for one in ORIGINS if getattr(source, one) is not None]
+    if len(given) != 1:
+        what = f"holds {listing(given)}" if given else "does not say where images come from"
+        yield Problem(path, what, "write exactly one of tree, roms and package")
+    else:
+        for one in ORIGINS[given[0]]:
+            if getattr(source, one):
+                which = "existing ROMs" if given == ["tree"] else "a tree, which is built"
+                yield Problem((*path, one), f"is for {which}, and this source has {given[0]}", "leave it out")
+    for place in ("tree", "roms"):
+        directory = getattr(source, place) or ""
+        if directory.startswith("~") and os.path.expanduser(directory) == directory:
+            yield Problem((*path, place), f"{show(directory)} begins with the home of a user that is not known", "write the whole path")
+    if source.sha256 and source.roms and not source.roms.endswith(".deb"):
+        yield Problem((*path, "sha256"), "is that of a .deb, and roms names none", "leave it out, or name a .deb")
+    if source.config is not None:
+        yield from _known(names, "config", source.config, (*path, "config"))
+    for index, pattern in enumerate(source.files or ()):
+        yield from _pattern(pattern, (*path, "files", index))
+        yield from _leaving(pattern, (*path, "files", index), "the source")
+
+
+def _platform(names: Names, name: str, platform: Platform) -> Iterator[Problem]:
+    path: Path = ("platform", name)
+    kind = firmware(name, platform)
+    if kind is None:
+        right = f'write bin = "bin" for the PC BIOS, or "bin-ARCH-efi" where ARCH is one of {listing(BY_NAME)}'
+        where, wrong = ((*path, "bin"), platform.bin) if platform.bin else (path, f"bin-{name}")
+        known = ["bin", *(f"bin-{arch}-pcbios" for arch in ("i386", "x86_64")), *(f"bin-{arch}-efi" for arch in BY_NAME)]
+        yield Problem(where, f"iPXE has no BIN directory {show(wrong)}", right, wrong, known)
+    elif platform.media and platform.media.startswith("efi") != (kind[1] == "efi"):
+        right = 'write "efidrv" or "efirom"' if kind[1] == "efi" else 'write "rom" or "mrom"'
+        yield Problem((*path, "media"), f"{show(platform.media)} is not what iPXE builds for {kind[1]}", right)
+    for section in ("source", "config"):
+        if (value := getattr(platform, section)) is not None:
+            yield from _known(names, section, value, (*path, section))
 
 
 def _target(spec: Spec, names: Names, name: str, target: Target, out: FilePath | None) -> Iterator[Problem]:
     path: Path = ("target", name)
     yield from _known_list(names, "platform", target.images, (*path, "images"))
     if not target.images:
-        yield Problem((*path, "images"), "no image; name at least one platform")
+        yield Problem((*path, "images"), "the list is empty", "name at least one platform")
     yield from _known_list(names, "nic", target.nics or (), (*path, "nics"))
     if target.bucket is not None:
         yield from _known(names, "bucket", target.bucket, (*path, "bucket"))
     if target.source is not None:
         yield from _known(names, "source", target.source, (*path, "source"))
-    elif len(names.get("source", ())) != 1 and not all(spec.platform[one].source for one in target.images if one in spec.platform):
-        sources = names.get("source", ())
-        wrong = f"the images may come from {listing(sorted(sources))}" if sources else "there is no [source.NAME]"
-        yield Problem(path, f'{wrong}; write source = "NAME" here or in the platforms')
-    yield from _pattern(target.file, (*path, "file"), "the output root")
-    yield from _leaving(target.dir, (*path, "dir"), "the output root")
+    elif len(sources := names.get("source") or ()) > 1:
+        unsaid = [one for one in target.images if one in spec.platform and spec.platform[one].source is None]
+        what = f"the images of {listing(unsaid)} may come from {listing(sorted(sources))}"
+        yield from [Problem(path, what, 'write source = "NAME" here, or in each platform')] if unsaid else []
+    yield from _output(target.dir, (*path, "dir"))
+    if "{" in target.dir or "}" in target.dir:
+        yield Problem((*path, "dir"), "{ and } are filled in in file alone", 'write file = "{nic}/NAME" for a directory of each NIC')
+    yield from _output(target.file, (*path, "file"))
+    yield from _pattern(target.file, (*path, "file"))
+    if target.file.endswith(("/", "/.")) or target.file == ".":
+        yield Problem((*path, "file"), f"{show(target.file)} names a directory", "let it end in the name of a file")
     if out is not None:
         root, place = os.path.realpath(out), os.path.realpath(out / target.dir)
         if not _leaving_reason(target.dir) and os.path.commonpath((root, place)) != root:
-            yield Problem((*path, "dir"), f"leaves the output root by a symbolic link to {place}; remove the link")
+            yield Problem((*path, "dir"), f"leaves the output root by a symbolic link to {place}", "remove the link")
 
 
 def _known_list(names: Names, section: str, given: tuple[str, ...], path: Path) -> Iterator[Problem]:
+    seen: set[str] = set()
     for index, one in enumerate(given):
         yield from _known(names, section, one, (*path, index))
-        if one in given[:index]:
-            yield Problem((*path, index), f'"{one}" is listed twice; once is enough')
+        if one in seen:
+            yield Problem((*path, index), f"{show(one)} is listed twice", "once is enough")
+        seen.add(one)
 
 
 def _known(names: Names, section: str, name: str, path: Path) -> Iterator[Problem]:
     known = names.get(section, frozenset())
-    if name not in known:
-        right = f"known are {listing(sorted(known))}" if 0 < len(known) <= 12 else f"write a [{section}.{name}]"
-        yield Problem(path, f"there is no {section} {show(name)}{near(name, known)}; {right}")
+    if known is not None and name not in known:
+        few = 0 < len(known) <= _FEW
+        right = (
+            f"known {'is' if len(known) == 1 else 'are'} {listing(sorted(known))}"
+            if few
+            else f"write a [{section}.NAME{'.HEADER' if section == 'config' else ''}] for it"
+        )
+        yield Problem(path, f"there is no {section} {show(name)}", right, name, known)
 
 
-def _pattern(pattern: str, path: Path, root: str) -> Iterator[Problem]:
-    for match in _PLACEHOLDER.finditer(pattern):
+def _pattern(pattern: str, path: Path) -> Iterator[Problem]:
+    if "{" not in pattern and "}" not in pattern:
+        return
+    for match in re.finditer(r"\{([^{}]*)\}|[{}]", pattern):
         if match[1] not in _PLACEHOLDERS:
-            right = f"known are {listing('{' + one + '}' for one in _PLACEHOLDERS)}"
-            yield Problem(path, f"{match[0]} is no placeholder{near(match[1] or '', _PLACEHOLDERS)}; {right}")
-    yield from _leaving(pattern, path, root)
+            right = f"placeholders are {listing('{' + one + '}' for one in _PLACEHOLDERS)}"
+            wrong = f"has a stray {match[0]}" if match[1] is None else f"{show(match[0])[1:-1]} is no placeholder"
+            yield Problem(path, wrong, right, (match[1] or "").lower(), _PLACEHOLDERS)
+
+
+def _output(given: str, path: Path) -> Iterator[Problem]:
+    yield from _leaving(given, path, "the output root")
+    for sign in "=*":
+        if sign in given:
+            yield Problem(path, f"{show(given)} holds {sign}, which doit gives a meaning in the names of tasks", "use another character")
 
 
 def _leaving(given: str, path: Path, root: str) -> Iterator[Problem]:
     if reason := _leaving_reason(given):
-        yield Problem(path, f"{show(given)} {reason}; write a relative path that stays below {root}")
+        right = "leave it out" if reason.startswith("holds") else f"write a relative path that stays below {root}"
+        yield Problem(path, f"{show(given)} {reason}", right)
 
 
 def _leaving_reason(given: str) -> str:
@@ -106,20 +153,31 @@ def _leaving_reason(given: str) -> str:
         return "goes up by .."
     if PurePosixPath(given).parts[:1] == (".romforge",):
         return "is where romforge keeps its state"
-    return "holds a line break" if "\n" in given else ""
+    return "" if all(one >= " " for one in given) else "holds a line break or another control character"
 
 
-def _duplicates(spec: Spec) -> Iterator[Problem]:
+def _duplicates(spec: Spec, pathless: set[str]) -> Iterator[Problem]:
     """Output paths that two ROMs would have, told once for each pair of targets."""
     seen: dict[str, tuple[str, str]] = {}
     told: set[tuple[str, str]] = set()
+    right = "use another pattern or another dir"
     for name, target in spec.target.items():
+        if name in pathless or not (target.dir and target.file):
+            continue
         for nic in spec.nic if target.nics is None else target.nics:
             if nic not in spec.nic or spec.nic[nic].id is None:
-                continue
+                continue  # told already
             path = os.path.normpath(f"{target.dir}/{expand(target.file, nic, spec.nic[nic].id, name)}")
             other = seen.setdefault(path, (name, nic))
             if other != (name, nic) and (name, other[0]) not in told:
                 told.add((name, other[0]))
-                whose = f"that of {other[1]}" if other[0] == name else f"target.{other[0]}"
-                yield Problem(("target", name, "file"), f"gives {path} for {nic}, and so does {whose}; use another pattern or dir")
+                whose = f"for {other[1]} too" if other[0] == name else f"so does target.{other[0]}"
+                yield Problem(("target", name, "file"), f"gives {show(path)} for {nic}, and {whose}", right)
+    directories = dict.fromkeys(os.path.dirname(path) for path in seen)
+    for above in [os.path.dirname(directory) for directory in directories]:
+        while above and above not in directories:
+            directories[above] = None
+            above = os.path.dirname(above)  # noqa: PLW2901  (it climbs)
+    for path in directories.keys() & seen.keys():
+        name, nic = seen[path]
+        yield Problem(("target", name, "file"), f"gives {show(path)} for {nic}, where other ROMs need a directory", right)

@@ -13,8 +13,6 @@ from romforge import keys
 from romforge.arch import BY_NAME, Arch
 from romforge.keys import key
 
-_BIN = re.compile(rf"bin(?:-(?:({'|'.join(BY_NAME)})-)?(pcbios|efi)(?:-sb)?)?")
-
 Ids = tuple[int, int]
 Pairs = tuple[tuple[str, str], ...]
 
@@ -26,7 +24,7 @@ class Source:
     tree: str | None = key(keys.TEXT, "an iPXE source tree", None)
     roms: str | None = key(keys.TEXT, "a directory of ROM files, or a .deb that holds them", None)
     package: str | None = key(keys.PACKAGE, "a Debian package of ROM files, got through apt", None)
-    files: tuple[str, ...] | None = key(keys.TEXTS, "where the ROM of a NIC may lie in it, tried in this order", None)
+    files: tuple[str, ...] | None = key(keys.FILES, "where the ROM of a NIC may lie in it, tried in this order", None)
     sha256: str | None = key(keys.SHA256, "of the .deb, if it must be this one", None)
     config: str | None = key(keys.TEXT, "the configuration to build with, a [config.NAME.HEADER]", None)
     make: Pairs = key(keys.VARIABLES, "variables for make", ())
@@ -36,8 +34,8 @@ class Source:
 class Header:
     """What one header of iPXE's configuration, such as general.h, defines, undefines and sets."""
 
-    define: tuple[str, ...] = key(keys.TEXTS, "macros to define", ())
-    undef: tuple[str, ...] = key(keys.TEXTS, "macros to undefine", ())
+    define: tuple[str, ...] = key(keys.MACROS, "macros to define", ())
+    undef: tuple[str, ...] = key(keys.MACROS, "macros to undefine", ())
     set: Pairs = key(keys.VARIABLES, "macros to define as a value", ())
 
 
@@ -82,9 +80,9 @@ class Bucket:
 class Target:
     """A set of ROM files in one directory."""
 
-    dir: str = key(keys.TEXT, "the directory below the output root")
-    file: str = key(keys.TEXT, "the pattern of the file names: {nic}, {vendor}, {device} and {target} are filled in")
-    images: tuple[str, ...] = key(keys.TEXTS, "the platforms whose images a ROM chains, in this order")
+    dir: str = key(keys.DIRECTORY, "the directory below the output root")
+    file: str = key(keys.FILE, "the pattern of the file names: {nic}, {vendor}, {device} and {target} are filled in")
+    images: tuple[str, ...] = key(keys.PLATFORMS, "the platforms whose images a ROM chains, in this order")
     nics: tuple[str, ...] | None = key(keys.NICS, 'the NICs to make a ROM for; "*" for all', None)
     bucket: str | None = key(keys.TEXT, "the bucket that each ROM must be in", None)
     source: str | None = key(keys.TEXT, "the source of the images, where the platform names none", None)
@@ -107,15 +105,19 @@ class Spec:
 
 # The sections of a spec whose tables have a name and keys; [config] is a level deeper.
 SECTIONS: Mapping[str, type] = {"source": Source, "platform": Platform, "nic": Nic, "bucket": Bucket, "target": Target}
-Names = Mapping[str, frozenset[str]]  # of all tables by section, faulty ones included
+# What a source must have exactly one of, and the keys that each goes without.
+ORIGINS: Mapping[str, tuple[str, ...]] = {"tree": ("files", "sha256"), "roms": ("config", "make"), "package": ("config", "make")}
+Names = Mapping[str, frozenset[str] | None]  # of all tables by section, faulty ones included; None where the section is faulty
 
 
 def firmware(name: str, platform: Platform) -> tuple[Arch, Literal["pcbios", "efi"]] | None:
     """The architecture and the firmware that a platform's BIN stands for; None where iPXE has no such BIN."""
-    match = _BIN.fullmatch(platform.bin or ("bin" if name == "pcbios" else f"bin-{name}"))
-    if not match:
+    directory = platform.bin or ("bin" if name == "pcbios" else f"bin-{name}")
+    if not re.fullmatch(keys.BINS, directory):
         return None
-    return BY_NAME[match[1] or "i386"], "efi" if match[2] == "efi" else "pcbios"
+    parts = directory.split("-")
+    arch = next((BY_NAME[part] for part in parts if part in BY_NAME), Arch.I386)
+    return arch, "efi" if "efi" in parts else "pcbios"
 
 
 def expand(pattern: str, nic: str, ids: Ids, target: str) -> str:

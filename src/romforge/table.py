@@ -43,7 +43,7 @@ def encodable(text: str, stream: TextIO) -> str:
     try:
         text.encode(stream.encoding or "ascii")
     except UnicodeEncodeError:
-        return text.translate(str.maketrans({"─": "-", "·": ".", "…": "~", _FULL: "#"} | dict.fromkeys(_EIGHTHS[1:], "#")))
+        return text.translate(str.maketrans("─·…" + _FULL + _EIGHTHS[1:], "-.~" + "#" * len(_EIGHTHS)))
     except LookupError:
         pass
     return text

@@ -2,7 +2,7 @@
 """On which line of a TOML file a key or a list's element stands; only ever asked when something is wrong with it.
 
 The parser of the standard library keeps no positions. The text given here has passed that parser, so this reader
-may take it for valid and look at nothing but its skeleton (TOML 1.0).
+may take it for valid and look at nothing but its skeleton (TOML 1.0 and 1.1).
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from romforge.keys import Path
 _TOKEN = re.compile(
     r'"""(?:\\.|[^\\])*?"""{1,3}|\'\'\'.*?\'\'\'{1,3}|"(?:\\.|[^"\\\n])*"|\'[^\'\n]*\'|#[^\n]*|[][{},=.\n]|[^][{},=.\s#"\']+', re.DOTALL
 )
-_ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|.)")
-_CONTROLS = {"b": "\b", "t": "\t", "n": "\n", "f": "\f", "r": "\r"}
+_ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|.)")
+_DEEPEST = 16  # a spec is six deep; what is deeper is not told apart
+_CONTROLS = {"b": "\b", "t": "\t", "n": "\n", "f": "\f", "r": "\r", "e": "\x1b"}
 
 
 def locate(text: str) -> dict[Path, int]:
@@ -51,12 +52,17 @@ class _Reader:
         self.place += 2 if array else 1
         path = self.indexed(self.dotted("]"))
         self.place += 2 if array else 1
+        self.keep(path, 0, line)
         if array:
             self.counts[path] = self.counts.get(path, -1) + 1
-            self.lines.setdefault(path, line)
             path = (*path, self.counts[path])
-        self.lines.setdefault(path, line)
+        self.lines[path] = line  # also where a table in it was there before
         return path
+
+    def keep(self, path: Path, start: int, line: int) -> None:
+        """Takes down the line of a path, and of the tables on the way that it brings about."""
+        for end in range(start, min(len(path), _DEEPEST)):
+            self.lines.setdefault(path[: end + 1], line)
 
     def indexed(self, path: Path) -> Path:
         """A header's path with the index of the latest table where it goes through an array of tables."""
@@ -71,8 +77,7 @@ class _Reader:
         line = self.tokens[self.place][1]
         keys = self.dotted("=")
         self.place += 1
-        for end in range(1, len(keys) + 1):
-            self.lines.setdefault((*table, *keys[:end]), line)
+        self.keep((*table, *keys), len(table), line)
         self.value((*table, *keys))
 
     def dotted(self, stop: str) -> Path:
@@ -90,6 +95,9 @@ class _Reader:
             while self.tokens[self.place][0] not in (",", "]", "}", "\n"):
                 self.place += 1
             return
+        if len(path) >= _DEEPEST:
+            self.skip()
+            return
         self.place += 1
         index = 0
         while (token := self.tokens[self.place])[0] not in ("]", "}"):
@@ -103,10 +111,20 @@ class _Reader:
                 index += 1
         self.place += 1
 
+    def skip(self) -> None:
+        """Leaves out a list or an inline table."""
+        depth = 0
+        while True:
+            token = self.tokens[self.place][0]
+            depth += (token in ("[", "{")) - (token in ("]", "}"))
+            self.place += 1
+            if not depth:
+                return
+
 
 def _key(token: str) -> str:
     if token.startswith("'"):
         return token[1:-1]
     if token.startswith('"'):
-        return _ESCAPE.sub(lambda m: chr(int(m[1][1:], 16)) if m[1][0] in "uU" else _CONTROLS.get(m[1], m[1]), token[1:-1])
+        return _ESCAPE.sub(lambda m: chr(int(m[1][1:], 16)) if m[1][0] in "xuU" else _CONTROLS.get(m[1], m[1]), token[1:-1])
     return token
