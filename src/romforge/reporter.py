@@ -66,9 +66,10 @@ class Reporter:
 
     def add_failure(self, task: Any, fail: Any) -> None:
         self.failed.append(task.name)
+        if task.name.startswith("rom:"):
+            self.bad.add(_path(task))
         if entry := getattr(fail, "entry", None):
             self.entries[_path(task)] = entry
-            self.bad.add(_path(task))
         if fail.get_name() == "UnmetDependency":
             return  # what it depends on has said why
         self.say(f"{task.name}: {fail.message}" if fail.get_name() == "TaskFailed" else f"{task.name}: {fail.get_msg()}")
@@ -161,7 +162,7 @@ class Reporter:
         lines[:2] = [paint(lines[0], BOLD, colour), paint(lines[1], DIM, colour)] if lines else []
         if len(self.entries) > len(rows):
             lines.append(f"… and {len(self.entries) - len(rows):,} more, in the manifests")
-        good = len(self.entries) - len(self.bad)
+        good = len(self.entries.keys() - self.bad)
         verdict = f"{len(self.bad)} failed, " if self.bad else ""
         lines.append(f"{verdict}{self.built} built, {good - self.built} up to date, in {self.out}")
         return lines
