@@ -77,14 +77,14 @@ def fetch(step: Fetch, out: Path) -> dict[str, object]:
     deb, data, inputs = _deb(step, out)
     digest = record.sha256(data)
     if step.sha256 and digest != step.sha256:
-        raise RomforgeError(f"source {step.source}: {deb.name} has the sha256\n  {digest}\nwhere the spec asks for\n  {step.sha256}")
+        raise RomforgeError(f"{deb.name} has the sha256\n  {digest}\nwhere the spec asks for\n  {step.sha256}")
     about = tool.run(["dpkg-deb", "--show", "--showformat=${Package} ${Version}", str(deb)], package="dpkg").decode()
     outputs = {}
     for name, content in deb_files(deb):
         place = install.write(out, f"{step.directory}/{name}", content)
         outputs[f"{step.directory}/{name}"] = record.settled(place)
     if not outputs:
-        raise RomforgeError(f"source {step.source}: {deb.name} holds no *.rom file")
+        raise RomforgeError(f"{deb.name} holds no *.rom file")
     _drop_others(out, step.directory, set(outputs))
     if step.package:
         deb.unlink()
@@ -112,7 +112,7 @@ def _deb(step: Fetch, out: Path) -> tuple[Path, bytes, dict[str, State | None]]:
         path = Path(step.deb)
         if not path.is_file():
             right = f'write roms = "DIR" or roms = "FILE.deb" in [source.{step.source}]'
-            raise RomforgeError(f"source {step.source}: there is no {path}; {right}")
+            raise RomforgeError(f"there is no {path}; {right}")
         data, state = record.read(path)
         return path, data, {str(path): state}
     assert step.package is not None
@@ -130,11 +130,12 @@ def download(package: str, directory: Path, source: str) -> Path:
     try:
         tool.run(command, package="apt", cwd=str(directory))
     except RomforgeError as error:
-        right = f'`apt-get update` may help; without apt, set roms = "DIR" or roms = "FILE.deb" in [source.{source}]'
-        raise RomforgeError(f"source {source}: the package {package} cannot be had: {error}\n  {right}") from None
+        update = "" if isinstance(error, tool.MissingTool) else "run `apt-get update` first, or "
+        right = f'{update}set roms = "DIR" or roms = "FILE.deb" in [source.{source}]'
+        raise RomforgeError(f"the package {package} cannot be had: {error}\n  to mend it, {right}") from None
     found = sorted(directory.glob("*.deb"))
     if len(found) != 1:
-        raise RomforgeError(f"source {source}: apt-get download {package} left {len(found)} packages in {directory}, not one")
+        raise RomforgeError(f"apt-get download {package} left {len(found)} packages in {directory}, not one")
     return found[0]
 
 
