@@ -39,8 +39,8 @@ def sizes(data: bytes, offset: int = 0) -> tuple[int, int]:
 def decompress(data: bytes, offset: int = 0, *, first: int | None = None, effort: int | None = None) -> bytes:
     """Decodes the stream whose header lies at ``offset``, all of it or at least its ``first`` bytes.
 
-    ``effort`` bounds the symbols decoded (a block counts as up to some hundreds more); raises TooLong beyond it
-    and FormatError for a stream that is not valid.
+    ``effort`` bounds the symbols decoded (a block counts as up to some hundreds more, 32 bytes of the result as
+    one); raises TooLong beyond it and FormatError for a stream that is not valid.
     """
     compressed, original = sizes(data, offset)
     begin = offset + HEADER.size
@@ -62,6 +62,7 @@ class _Decoder:
 
     def run(self, original: int, wanted: int) -> bytes:
         out = bytearray()
+        self.spend(min(original, wanted) >> 5)
         while len(out) < min(original, wanted):
             symbols = self.take(16)
             if not symbols:
@@ -193,4 +194,5 @@ class _Decoder:
         return width, table
 
     def fault(self, what: str) -> FormatError:
-        return FormatError(self.place - self.count // 8, f"the compressed stream is broken: {what}")
+        place = min(self.end, self.place + self.spare - self.count // 8)
+        return FormatError(place, f"the compressed stream is broken: {what}")

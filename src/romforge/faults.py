@@ -6,7 +6,7 @@ Firmware looks at little of this (OVMF neither at IDs nor at the machine field),
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -46,12 +46,17 @@ def examine(data: bytes) -> list[Fault]:
         return [Fault(0, "the file is empty")]
     chain = pcirom.parse_chain(data)
     found = list(_behind(data, chain))
-    effort = EFFORT // max(1, sum(_compressed(image) for image in chain.images))
+    effort = effort_each(chain.images)
     for index, image in enumerate(chain.images):
         checks = _efi(image, effort) if isinstance(image.header, EfiHeader) else _legacy(image, image.header)
         found += [Fault(image.offset + offset, text, bad, index) for offset, text, bad in (*_any(image), *checks)]
     found += _agreement(chain.images)
     return sorted(found, key=lambda fault: (fault.offset, fault.severity.name, fault.text))
+
+
+def effort_each(images: Sequence[Image]) -> int:
+    """What decoding the driver of one image of a file may take, so that all of them stay within EFFORT."""
+    return EFFORT // max(1, sum(_compressed(image) for image in images))
 
 
 def require_sound(data: bytes, name: str) -> None:
@@ -105,7 +110,9 @@ def _any(image: Image) -> Iterator[_Finding]:
         yield place + 8, error.what, _FAULT
     else:
         if devices and pcir.device_id not in devices:
-            yield place + 8, f"the device list {listing(f'{d:04x}' for d in devices)} lacks {pcir.device_id:04x}", _NOTE
+            more = [f"{len(devices) - 8} more"] if len(devices) > 8 else []
+            named = listing([*(f"{device:04x}" for device in devices[:8]), *more])
+            yield place + 8, f"the device list {named} lacks {pcir.device_id:04x}", _NOTE
 
 
 def _legacy(image: Image, header: LegacyHeader) -> Iterator[_Finding]:

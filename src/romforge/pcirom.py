@@ -25,6 +25,7 @@ LAST_IMAGE = 0x80  # indicator, bit 7
 UNCOMPRESSED, UEFI_COMPRESSED = 0, 1  # compression types of an EFI image
 NETWORK_ETHERNET = b"\0\0\x02"  # class code 02 00 00, as it lies in the ROM
 MAX_IMAGES = 32  # an architecture each would be seven
+MAX_DEVICES = 4096  # of a device list; iPXE's longest have some hundreds
 CHECKSUM = 6  # the byte of a legacy image that iPXE keeps free for whoever chains it
 
 Ids = tuple[int, int]  # vendor and device
@@ -250,6 +251,9 @@ def device_list(image: Image) -> list[int] | None:
     """The device IDs of the device list; None where there is no list. Raises FormatError if it has no end."""
     if not image.pcir.device_list_pointer:
         return None
+    if image.pcir.device_list_pointer < PciDataStructure.LAYOUT.size:
+        where = image.offset + image.header.pcir_pointer + 8
+        raise FormatError(where, f"the device list pointer {image.pcir.device_list_pointer:#x} points into the PCI Data Structure")
     place = image.header.pcir_pointer + image.pcir.device_list_pointer
     devices: list[int] = []
     while True:
@@ -259,6 +263,8 @@ def device_list(image: Image) -> list[int] | None:
         device = int.from_bytes(image.data[entry : entry + 2], "little")
         if not device:
             return devices
+        if len(devices) == MAX_DEVICES:
+            raise FormatError(image.offset + place, f"the device list has no zero behind {MAX_DEVICES:,} devices")
         devices.append(device)
 
 
@@ -309,8 +315,8 @@ def _checksum_slot(image: Image) -> int | None:
     """The byte that takes up a change of the sum: offset 6, or the one efirom leaves behind PCIR."""
     if isinstance(image.header, EfiHeader):
         slot = image.header.pcir_pointer + image.pcir.length
-        kept = slot < image.header.efi_image_offset and not checksum(image.data)
-        return slot if kept else None  # the UEFI Specification asks for no checksum
+        free = image.pcir.length >= PciDataStructure.LAYOUT.size and slot < min(image.header.efi_image_offset, len(image.data))
+        return slot if free and not checksum(image.data) else None  # the UEFI Specification asks for no checksum
     if image.data[3] in (0xE9, 0xEB):  # the jump ends before offset 6
         return CHECKSUM
     if image.data[-1] in (0x00, 0xFF) and image.data[-2] == image.data[-1]:

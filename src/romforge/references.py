@@ -173,11 +173,11 @@ def _duplicates(spec: Spec, pathless: set[str]) -> Iterator[Problem]:
                 told.add((name, other[0]))
                 whose = f"for {other[1]} too" if other[0] == name else f"so does target.{other[0]}"
                 yield Problem(("target", name, "file"), f"gives {show(path)} for {nic}, and {whose}", right)
-    directories = dict.fromkeys(os.path.dirname(path) for path in seen)
+    directories = dict.fromkeys([path.rpartition("/")[0] for path in seen])
     for above in [os.path.dirname(directory) for directory in directories]:
         while above and above not in directories:
             directories[above] = None
             above = os.path.dirname(above)  # noqa: PLW2901  (it climbs)
-    for path in directories.keys() & seen.keys():
+    for path in sorted(directories.keys() & seen.keys()):
         name, nic = seen[path]
         yield Problem(("target", name, "file"), f"gives {show(path)} for {nic}, where other ROMs need a directory", right)

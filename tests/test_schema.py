@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The JSON Schema for editors says what the loader says, as far as a schema can."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jsonschema  # type: ignore[import-untyped]
+import pytest
+
+from romforge import schema, specfile
+from romforge.errors import SpecError
+from tests.conftest import TOP, spec_text
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+SHA = "5e884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d8"
+
+WHOLE = f"""spec = 1
+[source.ipxe]
+tree = "vendor/ipxe"
+config = "qemu"
+make = {{ NO_WERROR = "1", V = 1, LTO = true, EMPTY = "" }}
+[source.deb]
+roms = "ipxe-qemu.deb"
+sha256 = "{SHA}"
+files = ["usr/share/qemu/efi-{{nic}}.rom", "{{vendor}}{{device}}.rom"]
+[source.debian]
+package = "ipxe-qemu"
+[config.qemu.general]
+define = ["DOWNLOAD_PROTO_HTTPS"]
+undef = ["CONSOLE_SERIAL"]
+set = {{ BANNER_TIMEOUT = 30 }}
+[config.qemu.console]
+[platform.pcbios]
+source = "debian"
+[platform.x86_64-efi]
+bin = "bin-x86_64-efi"
+media = "efidrv"
+cross = "x86_64-linux-gnu-"
+source = "ipxe"
+config = "qemu"
+make = {{ DEBUG = "efi" }}
+strip = {{ drop = ["obj_wpa"], keep = ["obj_config"] }}
+[platform.signed]
+bin = "bin-arm64-efi-sb"
+[nic.e1000]
+id = "8086:100e"
+accept_ids = ["8086:100F", "8086:1010"]
+[nic.ne2k_pci]
+id = "10ec:8029"
+[bucket.efi]
+size = "256KiB"
+[bucket.mib]
+size = "1 MiB"
+pad = false
+[bucket.bytes]
+size = 131072
+[target.qemu]
+dir = "usr/share/qemu"
+file = "efi-{{nic}}.rom"
+images = ["pcbios", "x86_64-efi"]
+nics = ["e1000"]
+bucket = "efi"
+source = "deb"
+fix_ids = true
+default = false
+[target.all]
+dir = "."
+file = "{{target}}/{{vendor}}{{device}}-{{nic}}"
+images = ["pcbios"]
+nics = "*"
+"""
+
+GOOD = {
+    "whole": WHOLE,
+    "no tables": "spec = 1\n",
+    "conftest's": spec_text("/roms"),
+    "the checkout's": (TOP / "romspec.toml").read_text(),
+}
+
+# What a key alone can be wrong by, each put in place of something in the whole spec.
+BAD = {
+    "no version": ("spec = 1", ""),
+    "another version": ("spec = 1", "spec = 2"),
+    "a version in quotes": ("spec = 1", 'spec = "1"'),
+    "an unknown section": ("[nic.ne2k_pci]", "[nics.ne2k_pci]"),
+    "an unknown key": ("pad = false", "padding = false"),
+    "an unknown key of a source": ("package =", "packages ="),
+    "an unknown key of a header": ("define =", "defines ="),
+    "an unknown key of a strip": ("drop =", "drops ="),
+    "no origin": ('package = "ipxe-qemu"', ""),
+    "two origins": ('package = "ipxe-qemu"', 'package = "ipxe-qemu"\ntree = "ipxe"'),
+    "three origins": ('package = "ipxe-qemu"', 'package = "ipxe-qemu"\ntree = "ipxe"\nroms = "roms"'),
+    "a package that is configured": ('package = "ipxe-qemu"', 'package = "ipxe-qemu"\nconfig = "qemu"'),
+    "a tree with files": ('tree = "vendor/ipxe"', 'tree = "vendor/ipxe"\nfiles = ["{nic}.rom"]'),
+    "no id": ('id = "10ec:8029"', ""),
+    "a short id": ('id = "10ec:8029"', 'id = "10ec:829"'),
+    "an id with 0x": ('id = "10ec:8029"', 'id = "0x10ec:0x8029"'),
+    "a wrong id among those accepted": ('"8086:1010"', '"8086"'),
+    "no size": ('size = "256KiB"', ""),
+    "no power of two": ('size = "256KiB"', 'size = "96KiB"'),
+    "no power of two in bytes": ("size = 131072", "size = 131073"),
+    "too small a size": ('size = "256KiB"', 'size = "1KiB"'),
+    "too large a size": ('size = "256KiB"', 'size = "32MiB"'),
+    "a size in a wrong unit": ('size = "256KiB"', 'size = "256KB"'),
+    "a size with a fraction": ("size = 131072", "size = 131072.5"),
+    "a flag in quotes": ("fix_ids = true", 'fix_ids = "true"'),
+    "a flag that is a number": ("default = false", "default = 0"),
+    "no directory": ('dir = "usr/share/qemu"', ""),
+    "a directory upwards": ('dir = "usr/share/qemu"', 'dir = "usr/../../etc"'),
+    "an absolute directory": ('dir = "usr/share/qemu"', 'dir = "/usr/share/qemu"'),
+    "the directory of the state": ('dir = "usr/share/qemu"', 'dir = ".romforge/source"'),
+    "a placeholder in the directory": ('dir = "usr/share/qemu"', 'dir = "usr/{nic}"'),
+    "an empty directory": ('dir = "usr/share/qemu"', 'dir = ""'),
+    "a file upwards": ('file = "efi-{nic}.rom"', 'file = "../{nic}.rom"'),
+    "an unknown placeholder": ('file = "efi-{nic}.rom"', 'file = "efi-{name}.rom"'),
+    "a stray brace": ('file = "efi-{nic}.rom"', 'file = "efi-{nic.rom"'),
+    "an equals sign in a file": ('file = "efi-{nic}.rom"', 'file = "efi={nic}.rom"'),
+    "a source's file upwards": ('"{vendor}{device}.rom"', '"../{vendor}{device}.rom"'),
+    "an unknown placeholder of a source": ('"{vendor}{device}.rom"', '"{vendor}{devise}.rom"'),
+    "images that are no list": ('images = ["pcbios"]', 'images = "pcbios"'),
+    "an image that is no text": ('images = ["pcbios"]', "images = [1]"),
+    "nics that are no list": ('nics = ["e1000"]', 'nics = "e1000"'),
+    "a star in a list": ('nics = ["e1000"]', 'nics = ["*"]'),
+    "another medium": ('media = "efidrv"', 'media = "iso"'),
+    "another BIN": ('bin = "bin-x86_64-efi"', 'bin = "bin-x86-64-efi"'),
+    "a BIOS on ARM": ('bin = "bin-x86_64-efi"', 'bin = "bin-arm64-pcbios"'),
+    "a package's name in capitals": ('package = "ipxe-qemu"', 'package = "IPXE"'),
+    "a short sha256": (SHA, SHA[:-1]),
+    "a macro with its value": ('"DOWNLOAD_PROTO_HTTPS"', '"BANNER_TIMEOUT=30"'),
+    "a macro that is no name": ("BANNER_TIMEOUT = 30", '"BANNER TIMEOUT" = 30'),
+    "a macro with a fraction": ("BANNER_TIMEOUT = 30", "BANNER_TIMEOUT = 0.5"),
+    "a variable of two lines": ('DEBUG = "efi"', 'DEBUG = "e\\nfi"'),
+    "a name with a space": ("[nic.ne2k_pci]", '[nic."ne2k pci"]'),
+    "a header's name with a path": ("[config.qemu.console]", '[config.qemu."../console"]'),
+    "a table that is none": ("[config.qemu.console]", "[config]\nother = 1"),
+    "an array of tables": ("[nic.ne2k_pci]", "[[nic.ne2k_pci]]"),
+}
+
+
+def valid(text: str) -> bool:
+    """Whether a document fits the schema."""
+    return bool(jsonschema.Draft202012Validator(schema.make()).is_valid(tomllib.loads(text)))
+
+
+def load(tmp_path: Path, text: str) -> Any:
+    path = tmp_path / "romspec.toml"
+    path.write_text(text)
+    return specfile.load(path)
+
+
+def test_the_schema_is_a_valid_schema():
+    """By the meta schema of its draft."""
+    jsonschema.Draft202012Validator.check_schema(schema.make())
+
+
+def test_the_file_is_what_the_module_prints():
+    """romspec.schema.json is current."""
+    done = subprocess.run([sys.executable, "-m", "romforge.schema"], capture_output=True, text=True, check=True, cwd=TOP)
+    assert (TOP / "romspec.schema.json").read_text() == done.stdout, "run: python -m romforge.schema > romspec.schema.json"
+    assert json.loads(done.stdout) == schema.make()
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_a_good_spec_passes_schema_and_loader(tmp_path, name):
+    """All that the format can say is fine with both."""
+    assert valid(GOOD[name])
+    assert load(tmp_path, GOOD[name])
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_spec_fails_schema_and_loader(tmp_path, name):
+    """What a key alone tells, both tell."""
+    old, new = BAD[name]
+    assert old in WHOLE
+    text = WHOLE.replace(old, new)
+    assert not valid(text)
+    with pytest.raises(SpecError):
+        load(tmp_path, text)
+
+
+def test_every_key_is_described():
+    """An editor has something to show for each key and section."""
+
+    def undescribed(name: str, node: Any) -> list[str]:
+        tables = {**node.get("properties", {}), **node.get("patternProperties", {})} if isinstance(node, dict) else {}
+        found = [f"{name}.{key}" for key, one in tables.items() if not key.startswith("^") and one and "description" not in one]
+        return found + [one for key, table in tables.items() for one in undescribed(f"{name}.{key}", table)]
+
+    assert undescribed("", {key: value for key, value in schema.make().items() if key != "oneOf"}) == []
+
+
+def test_defaults_are_written_as_a_spec_would():
+    """The defaults fit the schema of their own keys."""
+    section = schema.make()["properties"]["target"]["patternProperties"][f"^{specfile.NAME}$"]["properties"]
+    assert section["nics"]["default"] == "*"
+    assert (section["fix_ids"]["default"], section["default"]["default"]) == (False, True)
+    assert "default" not in section["bucket"]
+    for section in schema.make()["properties"].values():
+        for table in section.get("patternProperties", {}).values():
+            for one in table.get("properties", {}).values():
+                if "default" in one:
+                    jsonschema.validate(one["default"], one)
