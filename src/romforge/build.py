@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from romforge import combine, install, prebuilt, record
+from romforge import combine, install, lock, prebuilt, record
 from romforge.errors import RomforgeError
 from romforge.plan import Rom
 
@@ -23,7 +23,8 @@ def build_rom(step: Rom, out: Path) -> dict[str, Any]:
         combine.check_ids(parts, step.ids, step.accept_ids)
     parts = combine.chain(parts, ids=step.ids if step.fix_ids else None)
     data = combine.fit(parts, bucket=step.bucket, pad=step.pad)
-    state = record.settled(install.write(out, step.path, data))
+    lock.hold(out)  # a worker whose build was killed must not write beside the next one
+    state = record.settled(install.write(out, step.path, data), data)
     return {"inputs": reader.inputs, "outputs": {step.path: state}, "entry": _entry(step, combine.layout(parts), data)}
 
 

@@ -17,6 +17,7 @@ from romforge.errors import RomforgeError, UsageError
 
 if TYPE_CHECKING:
     import argparse
+    from types import TracebackType
 
 SPEC, OUT = "romspec.toml", "out"
 
@@ -41,6 +42,7 @@ def dodo() -> dict[str, Any]:
         out = here / os.environ["ROMFORGE_OUT"] if os.environ.get("ROMFORGE_OUT") else Path(OUT)
         return tasks.load(spec, out, every=len(sys.argv) > 1).members()
 
+    sys.excepthook = _excepthook
     found: dict[str, Any] = {}
     status = _guarded(lambda: found.update(members()) or 0)
     if status:
@@ -70,6 +72,15 @@ def _guarded(action: Callable[[], int]) -> int:
         where = f"{error.filename}: " if error.filename else ""
         print(f"romforge: {where}{error.strerror or error}", file=sys.stderr)
         return 1
+
+
+def _excepthook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Ends a doit that is interrupted, at whatever moment, with words and status 130."""
+    if not issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, trace)
+        return
+    print("romforge: interrupted", file=sys.stderr, flush=True)
+    os._exit(130)
 
 
 def _prefixed(text: str, usage: bool) -> str:

@@ -159,7 +159,7 @@ def _efi(image: Image, effort: int) -> Iterator[_Finding]:
         name = pe.SUBSYSTEMS.get(header.subsystem, "no EFI subsystem")
         yield 8, f"subsystem {header.subsystem} ({name}) is not that of a driver (11 or 12)", _FAULT
     try:
-        driver = pe.parse(_headers(image, header, effort))
+        driver = _headers(image, header, effort)
     except eficompress.TooLong as error:
         yield error.offset, f"not examined: {error.what}", _NOTE
     except FormatError as error:
@@ -180,7 +180,12 @@ def _headers(image: Image, header: EfiHeader, effort: int) -> bytes:
         return start
 
 
-def _pe(header: EfiHeader, driver: pe.Pe) -> Iterator[_Finding]:
+def _pe(header: EfiHeader, start: bytes) -> Iterator[_Finding]:
+    try:
+        driver = pe.parse(start)
+    except FormatError as error:
+        yield header.efi_image_offset, f"the driver inside, {error}", _FAULT
+        return
     if driver.machine != header.machine:
         inside, outside = machine_name(driver.machine), machine_name(header.machine)
         yield 0xA, f"the header says {outside}, the driver inside is for {inside}", _FAULT

@@ -28,13 +28,14 @@ def prepare(out: Path) -> None:
     try:
         temporary(out).mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise RomforgeError(f"{out}: the output root cannot be written: {error.strerror}; set ROMFORGE_OUT=DIR or --out DIR") from None
+        what = f"{error.filename or out}: {error.strerror}"
+        raise RomforgeError(f"the output root cannot be written: {what}; set ROMFORGE_OUT=DIR or --out DIR to have another") from None
 
 
 def sweep(out: Path) -> None:
     """Removes what killed runs left in the temporary directory; only for the holder of the lock."""
     for rest in temporary(out).iterdir():
-        shutil.rmtree(rest, ignore_errors=True) if rest.is_dir() else rest.unlink(missing_ok=True)
+        shutil.rmtree(rest, ignore_errors=True) if rest.is_dir() and not rest.is_symlink() else rest.unlink(missing_ok=True)
 
 
 def write(out: Path, path: str, data: bytes) -> Path:

@@ -31,10 +31,13 @@ def hold(out: Path) -> None:
     with _threads:
         if str(out) not in _held:
             path = str(out.resolve() / STATE / "lock")
-            if os.environ.get(_HOLDER) != path:
-                _held[str(out)] = _take(path, out)
-                os.environ[_HOLDER] = path
-                install.sweep(out)
+            holder, _, locked = os.environ.get(_HOLDER, "").partition(" ")
+            if locked == path and int(holder) != os.getpid():
+                _require_alive(int(holder))
+                return
+            _held[str(out)] = _take(path, out)
+            os.environ[_HOLDER] = f"{os.getpid()} {path}"
+            install.sweep(out)
 
 
 def release(out: Path) -> None:
@@ -43,6 +46,16 @@ def release(out: Path) -> None:
         if (handle := _held.pop(str(out), None)) is not None:
             os.environ.pop(_HOLDER, None)
             os.close(handle)
+
+
+def _require_alive(holder: int) -> None:
+    """Raises Busy in a worker whose build has ended without it."""
+    try:
+        os.kill(holder, 0)
+    except ProcessLookupError:
+        raise Busy(f"the build that began this work, process {holder}, is gone; run doit again") from None
+    except PermissionError:
+        pass  # it lives
 
 
 def _take(path: str, out: Path) -> int:

@@ -82,7 +82,7 @@ def fetch(step: Fetch, out: Path) -> dict[str, object]:
     outputs = {}
     for name, content in deb_files(deb):
         place = install.write(out, f"{step.directory}/{name}", content)
-        outputs[f"{step.directory}/{name}"] = record.settled(place)
+        outputs[f"{step.directory}/{name}"] = record.settled(place, content)
     if not outputs:
         raise RomforgeError(f"{deb.name} holds no *.rom file")
     _drop_others(out, step.directory, set(outputs))

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import time
 from pathlib import Path
 
@@ -39,13 +40,13 @@ def read(path: Path) -> tuple[bytes, State]:
     raise RomforgeError(f"{path}: changes while it is read; let its writer end first")
 
 
-def holds(path: str, recorded: State | None) -> bool:
-    """Whether the file at ``path`` still has the recorded content."""
+def holds(path: str, recorded: State | None, *, link: bool = True) -> bool:
+    """Whether the file at ``path``, which may be a ``link`` to one, still has the recorded content."""
     try:
-        now = os.stat(path)
+        now = os.stat(path, follow_symlinks=link)
     except OSError:
         return recorded is None
-    if recorded is None:
+    if recorded is None or not stat.S_ISREG(now.st_mode):
         return False
     if _times(now) == recorded[:4]:
         return True
@@ -57,13 +58,17 @@ def holds(path: str, recorded: State | None) -> bool:
         return False
 
 
-def settled(path: Path) -> State:
-    """The state of a file just written, after waiting (a few ms) until its times can vouch for it."""
+def settled(path: Path, data: bytes) -> State:
+    """The state of a file just written with ``data``, after waiting (a few ms) until its times can vouch for it.
+
+    Where somebody has changed it already, it is a state that does not hold.
+    """
     for _ in range(12):
         if _vouches(os.stat(path)):
             break
         time.sleep(0.001)
-    return read(path)[1]
+    found, now = read(path)
+    return now if found == data else [len(data), 0, 0, 0, sha256(data)]
 
 
 def sha256(data: bytes) -> str:

@@ -136,10 +136,18 @@ class Reporter:
             if not entries or install.holds_manifest(self.out, name, self._manifest(name, roms, entries)):
                 continue
             before = install.read_manifest(self.out, name)
+            for path in self.bad & self.entries.keys() & before.keys():
+                self._keep_stale(path, json.loads(before[path]))
             entries = [entry for rom in roms if (entry := self.entries.get(rom.path) or before.get(rom.path))]
             for path in before.keys() - wanted:
-                install.remove_own(self.out, path, json.loads(before[path]).get("sha256"))
+                old = json.loads(before[path])
+                install.remove_own(self.out, path, old.get("sha256") or old.get("stale_sha256"))
             install.write(self.out, install.manifest(name), self._manifest(name, roms, entries))
+
+    def _keep_stale(self, path: str, old: dict[str, Any]) -> None:
+        """Notes in the entry of a ROM that failed what an earlier build left in its place."""
+        if left := old.get("sha256") or old.get("stale_sha256"):
+            self.entries[path] = json.dumps(json.loads(self.entries[path]) | {"stale_sha256": left})
 
     def _manifest(self, name: str, roms: tuple[Rom, ...], entries: list[str]) -> bytes:
         """The text of a manifest: JSON, a ROM to a line."""

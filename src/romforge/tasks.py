@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import inspect
 import shutil
-import sqlite3
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
@@ -20,32 +19,15 @@ from pathlib import Path
 from typing import Any
 
 from doit.exceptions import TaskFailed
-from doit.globals import Globals
 
-from romforge import __version__, install, lock, record, specfile
+from romforge import __version__, install, lock, record, specfile, state
 from romforge import plan as planning
 from romforge.errors import RomforgeError
-from romforge.plan import STATE, Fetch, Plan, Rom
+from romforge.plan import Fetch, Plan, Rom
 from romforge.reporter import Reporter
 
 Task = dict[str, Any]
 _RECORDS = 2  # to count up where a step of the same version would record something else
-
-
-class DoitReporter(Reporter):
-    """The reporter, for doit as it is: its state may fail to be saved on a full disk."""
-
-    def initialize(self, tasks: dict[str, Any], selected: list[str]) -> None:
-        super().initialize(tasks, selected)
-        close = Globals.dep_manager.close
-
-        def close_or_say() -> None:
-            try:
-                close()
-            except (OSError, sqlite3.Error) as error:
-                self.say(f"doit's state was not saved: {error}; the next run does the work again")
-
-        Globals.dep_manager.close = close_or_say
 
 
 class Dodo:
@@ -65,6 +47,7 @@ class Dodo:
 
     def task_romforge(self) -> Iterator[Task]:
         """all tasks; in one maker, since doit looks up the source of each"""
+        state.adopt(self.out, [fetch.task for fetch in self.plan.fetches] + [rom.task for rom in self.plan.roms()])
         yield from self.sources()
         yield from self.roms()
         yield from self.targets()
@@ -75,15 +58,12 @@ class Dodo:
 
     def config(self) -> dict[str, Any]:
         install.prepare(self.out)
-        database = self.out / STATE / "doit.sqlite"
-        _drop_broken(database)
         Reporter.plan, Reporter.out = self.plan, self.out
         return {
-            "backend": "sqlite3",  # the one that a kill cannot leave half written
-            "dep_file": str(database),
+            **state.CONFIG,
             "default_tasks": [f"target:{name}" for name in self.plan.default],
             "continue": True,
-            "reporter": DoitReporter,
+            "reporter": Reporter,
             "verbosity": 2,
             "cleandep": True,
         }
@@ -110,11 +90,13 @@ class Dodo:
     def nics(self) -> Iterator[Task]:
         yield _group("nic", "builds all ROMs of a NIC")
         nics: dict[str, list[Rom]] = {}
-        for name in self.plan.default:
-            for rom in self.plan.targets[name]:
-                nics.setdefault(rom.nic, []).append(rom)
-        for nic, roms in nics.items():
-            yield _members("nic", nic, roms, f"{len(roms)} ROMs")
+        usual = {rom.nic for name in self.plan.default for rom in self.plan.targets[name]}
+        for name, roms in self.plan.targets.items():
+            for rom in roms:
+                if name in self.plan.default or rom.nic not in usual:
+                    nics.setdefault(rom.nic, []).append(rom)
+        for nic, made in nics.items():
+            yield _members("nic", nic, made, f"{len(made)} ROMs")
 
     def _task(self, step: Fetch | Rom) -> Task:
         base, name = step.task.split(":", 1)
@@ -149,7 +131,7 @@ def up_to_date(task: Any, values: dict[str, Any], step: str, out: Path) -> bool:
     task.value_savers.append(partial(_keep_values_alone, task))
     return (
         values.get("step") == step
-        and all(record.holds(f"{out}/{path}", state) for path, state in values["outputs"].items())
+        and all(record.holds(f"{out}/{path}", state, link=False) for path, state in values["outputs"].items())
         and all(record.holds(path, state) for path, state in values["inputs"].items())
     )
 
@@ -176,19 +158,6 @@ def _members(base: str, name: str, roms: tuple[Rom, ...] | list[Rom], doc: str) 
     return {"basename": base, "name": name, "doc": doc, "actions": None, "task_dep": [rom.task for rom in roms]}
 
 
-def _drop_broken(database: Path) -> None:
-    """Removes a state file that is none: it only saves work, and doit would stop with a traceback."""
-    try:
-        with database.open("rb") as file:
-            start = file.read(16)
-        if start and start != b"SQLite format 3\0":
-            database.unlink()
-    except FileNotFoundError:
-        pass
-    except OSError as error:
-        raise RomforgeError(f"{database}: cannot be read: {error.strerror}; remove it, it only saves work") from None
-
-
 def load(spec: Path, out: Path, every: bool = True) -> Dodo:
     """The tasks of a spec, or those of a plain doit; raises SpecError."""
     return Dodo(planning.make(specfile.load(spec, out)), out, every)
@@ -200,7 +169,7 @@ def run(dodo: Dodo, selection: list[str], jobs: int, as_json: bool) -> int:
     from doit.doit_cmd import DoitMain
 
     parallel = ["-n", str(jobs), "-P", "thread"] if jobs > 1 else []
-    DoitReporter.as_json = as_json
+    Reporter.as_json = as_json
     try:
         status = DoitMain(ModuleTaskLoader(dodo.members()), config_filenames=()).run(["run", *parallel, *selection])
     except SystemExit as end:  # of the reporter

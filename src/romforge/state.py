@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""doit's state in a file of ours: read whole or not at all, written by atomic replace.
+
+doit's own files stop it with a traceback when they are damaged, or when the disk is full. So doit is given a database
+that is empty and stays in memory, which is filled from our file when the tasks are made, and our file is written when
+doit closes its database. The state only saves work: whatever is wrong with it, the work is done again.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from doit.globals import Globals
+
+from romforge import install
+from romforge.errors import RomforgeError
+from romforge.plan import STATE
+
+FILE = f"{STATE}/state.json"
+# A file that is never there: doit's JSON database then begins empty, and only its dump would write.
+CONFIG = {"backend": "json", "dep_file": f"/dev/null/{STATE}"}
+_KEYS = "_values_:", "ignore:"  # of doit: what an action returned, and whether `doit ignore` named the task
+
+Tasks = dict[str, dict[str, Any]]
+
+
+def adopt(out: Path, names: Iterable[str]) -> None:
+    """Fills doit's database from the state of the output root, and takes over its writing; ``names`` are the tasks'."""
+    backend = Globals.dep_manager.backend
+    before = _read(out)
+    for name, saved in before.items():
+        for key, value in saved.items():
+            backend.set(name, key, value)
+    backend.dump = partial(_write, out, backend, list(dict.fromkeys([*before, *names])), before)
+
+
+def _read(out: Path) -> Tasks:
+    """The saved tasks; none where there is no state, or it is damaged."""
+    try:
+        tasks = json.loads((out / FILE).read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    sound = isinstance(tasks, dict) and all(isinstance(saved, dict) and saved.keys() <= set(_KEYS) for saved in tasks.values())
+    return tasks if sound and all(isinstance(saved.get(_KEYS[0], {}), dict) for saved in tasks.values()) else {}
+
+
+def _write(out: Path, backend: Any, names: list[str], before: Tasks) -> None:
+    """Saves what the database holds now, unless that is what it began with."""
+    tasks: Tasks = {}
+    for name in names:
+        found = {key: value for key in _KEYS if (value := backend.get(name, key)) is not None}
+        if found:
+            tasks[name] = found
+    if tasks == before:
+        return
+    try:
+        install.write(out, FILE, json.dumps(tasks).encode())
+    except RomforgeError as error:
+        print(f"romforge: doit's state is not saved: {error}; the next run does the work again", file=sys.stderr)
