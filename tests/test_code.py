@@ -21,7 +21,7 @@ LAYERS = [
     {"spec", "references", "specfile", "schema"},
     {"plan"},
     {"eficompress", "pe", "pcirom", "faults"},
-    {"install", "lock", "combine", "prebuilt", "build", "compat"},
+    {"install", "lock", "combine", "prebuilt", "efirom", "build", "compat"},
     {"reporter"},
     {"state"},
     {"tasks"},

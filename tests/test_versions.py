@@ -19,7 +19,7 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A Python with these libraries and nothing else, romforge itself not installed."""
     directory = tmp_path_factory.mktemp("debian13")
     subprocess.run([sys.executable, "-m", "venv", directory], check=True)
-    install = [directory / "bin/pip", "install", "--quiet", "--disable-pip-version-check", "--retries", "10", *DEBIAN_13]
+    install = [str(directory / "bin/pip"), "install", "--quiet", "--disable-pip-version-check", "--retries", "10", *DEBIAN_13]
     subprocess.run(install, check=True)
     return str(directory / "bin/python")
 

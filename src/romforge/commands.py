@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -62,15 +64,17 @@ def inspect(given: Arguments) -> int:
 
 
 def split(given: Arguments) -> int:
-    data, _ = prebuilt.read_rom(given.rom)
-    chain = pcirom.parse_rom(data)
+    with _named(given.rom):
+        chain = pcirom.parse_rom(prebuilt.read_rom(given.rom)[0])
+    effort = faults.effort_each(chain.images)
     given.directory.mkdir(parents=True, exist_ok=True)
     written = []
     for index, image in enumerate(chain.images):
         stem = f"{index}-{image.kind.replace(' ', '-')}"
         written.append((f"{stem}.rom", image.data, "the image, byte for byte"))
         if isinstance(image.header, pcirom.EfiHeader):
-            driver = _driver(image, f"{given.rom}: image {index}")
+            with _named(f"{given.rom}: image {index}"):
+                driver = pcirom.driver_of(image, effort)
             written.append((f"{stem}.efi", driver, "the driver inside"))
     for name, content, _ in written:
         install.replace(given.directory / name, content)
@@ -87,12 +91,12 @@ def combine(given: Arguments) -> int:
     bucket = _argument(keys.SIZE, given.bucket, "--bucket")
     parts = []
     for path in given.images:
-        chain = _images(path)
-        parts += [combining.Part(image, image.kind, str(path)) for image in chain.images]
+        parts += [combining.Part(image, image.kind, str(path)) for image in _images(path).images]
     if ids is None and len({part.image.ids for part in parts}) > 1:
         found = listing(f"{pcirom.show_ids(part.image.ids)} ({part.name})" for part in parts)
         print(f"romforge: {given.output}: the images are of different devices: {found}; --id VVVV:DDDD rewrites them", file=sys.stderr)
-    data = combining.fit(combining.chain(parts, ids=ids), bucket=bucket)
+    with _named(listing(map(str, given.images))):
+        data = combining.fit(combining.chain(parts, ids=ids), bucket=bucket)
     install.replace(given.output, data)
     print(f"{given.output}: {len(parts)} images, {len(data):,} bytes, bucket {human(combining.bucket_of(len(data)))}")
     return 0
@@ -123,7 +127,7 @@ def _selected(plan: planning.Plan, given: str) -> str:
     raise UsageError(f'there is no "{given}" to build{close}; select nic:NAME, target:NAME, rom:PATH or all')
 
 
-def _steps(plan: planning.Plan, out: Path) -> Any:
+def _steps(plan: planning.Plan, out: Path) -> Iterator[dict[str, Any]]:
     for fetch in plan.fetches:
         where = f"package {fetch.package}" if fetch.package else fetch.deb
         tool = "apt-get download, dpkg-deb" if fetch.package else "dpkg-deb"
@@ -194,13 +198,16 @@ def _inspection(one: dict[str, Any]) -> list[str]:
         text = f"{where}offset {fault['offset']:#x} ({fault['offset']}): {fault['text']}"
         lines.append(f"  {paint(fault['severity'], tint, colours())}: {text}")
     if all(fault["severity"] == "note" for fault in one["faults"]):
-        lines.append(f"  {paint('no faults', GREEN, colours())}")
+        examined = not any(fault["text"].startswith(faults.NOT_EXAMINED) for fault in one["faults"])
+        lines.append("  no faults in what was examined" if not examined else f"  {paint('no faults', GREEN, colours())}")
     return lines
 
 
-def _driver(image: pcirom.Image, name: str) -> bytes:
+@contextmanager
+def _named(name: object) -> Iterator[None]:
+    """Says of which file a FormatError inside speaks."""
     try:
-        return pcirom.driver_of(image, faults.EFFORT)
+        yield
     except FormatError as error:
         raise RomforgeError(f"{name}: {error}") from None
 

@@ -67,9 +67,10 @@ def read_rom(path: Path) -> tuple[bytes, State]:
         raise RomforgeError(f"{path}: cannot be read: {error.strerror}") from None
     if not path.is_file():
         raise RomforgeError(f"{path}: is no file")
-    if size > LARGEST_ROM:
+    data, state = record.read(path, LARGEST_ROM + 1)
+    if len(data) > LARGEST_ROM:
         raise RomforgeError(f"{path}: {size:,} bytes are no option ROM, which has at most {human(LARGEST_ROM)}")
-    return record.read(path)
+    return data, state
 
 
 def fetch(step: Fetch, out: Path) -> dict[str, object]:

@@ -25,13 +25,13 @@ _COARSE_CLOCK = 5  # CLOCK_REALTIME_COARSE: what Linux stamps files with; it tic
 _SECOND = 1_000_000_000  # ns
 
 
-def read(path: Path) -> tuple[bytes, State]:
-    """A file's bytes and their state; raises RomforgeError where it cannot be read or changes meanwhile."""
+def read(path: Path, limit: int = -1) -> tuple[bytes, State]:
+    """A file's bytes, at most ``limit`` of them, and their state; raises RomforgeError where it cannot be read or changes."""
     for _ in range(3):
         try:
             with path.open("rb") as file:
                 before = os.fstat(file.fileno())
-                data = file.read()
+                data = file.read(limit)
                 after = os.fstat(file.fileno())
         except OSError as error:
             raise RomforgeError(f"{path}: cannot be read: {error.strerror}") from None

@@ -1,0 +1,502 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Hostile input: whatever the bytes, there is a result or a RomforgeError, soon, and in little memory.
+
+The cases come from fixed seeds. Those in one process are counted: more than 20,000. Those of whole commands are
+held to bounds of time and memory: 1 s of CPU and 200 MB for files up to the largest a ROM can be.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from romforge import cli, combine, eficompress, faults, pcirom, specfile
+from romforge.errors import RomforgeError
+from romforge.pcirom import LegacyHeader, PciDataStructure
+from tests import builders, debian
+from tests.builders import PCIR, compressed_efi, efi, encode, flat, greedy, legacy, mended, stored
+from tests.conftest import TOP, spec_text
+
+# cases of each test
+OF_REAL_ROM, OF_BUILT_ROM, OF_COMMANDS, OF_STREAM, OF_REAL_STREAM, OF_SPEC, OF_NOISE = 50, 1500, 300, 1000, 30, 2000, 800
+BUILT_ROMS, STREAMS, SPECS = 9, 6, 2
+COUNTS = [48 * OF_REAL_ROM, BUILT_ROMS * OF_BUILT_ROM, 2 * OF_COMMANDS, STREAMS * OF_STREAM, 16 * OF_REAL_STREAM]
+COUNTS += [SPECS * OF_SPEC, 3 * OF_NOISE]
+
+
+def test_the_cases_are_more_than_20_000():
+    assert sum(COUNTS) >= 20_000
+
+
+def _overwrite(work: bytearray, place: int, part: bytes) -> None:
+    work[place : place + len(part)] = part
+
+
+def _move(work: bytearray, place: int, size: int, dice: random.Random) -> None:
+    begin = dice.randrange(len(work) + 1)
+    work[place:place] = work[begin : begin + size]
+
+
+NUMBERS = [number.to_bytes(2, "little") for number in (0, 1, 2, 4, 0x1A, 0x1C, 0x7FFF, 0x8000, 0xFFFE, 0xFFFF)]
+CHANGES: list[Callable[[bytearray, int, int, random.Random], object]] = [
+    lambda work, place, size, dice: _overwrite(work, place, dice.randbytes(1)),
+    lambda work, place, size, dice: _overwrite(work, place, dice.randbytes(size)),
+    lambda work, place, size, dice: _overwrite(work, place, dice.choice((b"\0", b"\xff", b"\x80", b"\x7f")) * size),
+    lambda work, place, size, dice: _overwrite(work, place, dice.choice(NUMBERS)),
+    lambda work, place, size, dice: _overwrite(work, place, bytes([work[place] ^ 1 << dice.randrange(8)]) if place < len(work) else b""),
+    lambda work, place, size, dice: work.__delitem__(slice(place, place + size)),
+    lambda work, place, size, dice: work.__delitem__(slice(place, None)),
+    _move,
+]
+
+
+def mutants(data: bytes, count: int, seed: str, places: list[int]) -> Iterator[bytes]:
+    """``count`` variants of data; half of the changes lie within 64 bytes behind ``places``, where its headers are."""
+    dice = random.Random(seed)
+    for _ in range(count):
+        work = bytearray(data)
+        for _ in range(dice.choice((1, 1, 2, 3, 8))):
+            place = dice.choice(places) + dice.randrange(64) if dice.random() < 0.5 else dice.randrange(len(work) + 1)
+            dice.choice(CHANGES)(work, min(place, len(work)), dice.choice((1, 1, 2, 2, 4, 16, 200)), dice)
+        yield bytes(work)
+
+
+def refusal(action: Callable[[], object]) -> RomforgeError | None:
+    """The RomforgeError of an action, which has words; None where there is a result."""
+    try:
+        action()
+    except RomforgeError as error:
+        return error
+    return None
+
+
+def try_all(cases: Iterator[bytes], action: Callable[[bytes], object], name: str) -> int:
+    """Gives each case to the action and counts them; anything but a result or a RomforgeError fails, with its number."""
+    count = 0
+    for case in cases:
+        count += 1
+        try:
+            refused = refusal(partial(action, case))
+        except Exception as error:
+            raise AssertionError(f"{name}: case {count} ends with {error!r}") from error
+        assert refused is None or str(refused).strip()
+    return count
+
+
+def handle_rom(data: bytes) -> None:
+    """What inspect, split, combine and build do with the bytes of a ROM, each for itself."""
+    chain = pcirom.parse_chain(data)
+    assert b"".join(image.data for image in chain.images) == data[: chain.end if chain.images else 0]
+    for fault in faults.examine(data):
+        assert 0 <= fault.offset <= len(data), fault
+        assert len(str(fault)) < 500
+    refusal(lambda: faults.require_sound(data, "case"))
+    effort = faults.effort_each(chain.images)
+    for image in chain.images:
+        refusal(partial(pcirom.driver_of, image, effort))
+    parts = [combine.Part(image, image.kind, "case") for image in chain.images]
+    refusal(lambda: combine.layout(parts))
+    refusal(lambda: combine_parts(parts, None, None))
+    refusal(lambda: combine_parts(parts, (0x10EC, 0x8139), 64 << 10))
+
+
+def combine_parts(parts: list[combine.Part], ids: pcirom.Ids | None, bucket: int | None) -> None:
+    """Chains the parts; what comes out has the sizes and sums of what went in, and the same number of images."""
+    chained = combine.chain(parts, ids=ids)
+    for before, after in zip(parts, chained):
+        assert len(before.image.data) == len(after.image.data)
+        assert isinstance(before.image.header, pcirom.EfiHeader) or not (sum(before.image.data) - sum(after.image.data)) % 256
+        assert after.image.ids == (ids or before.image.ids)
+    images = pcirom.parse_chain(combine.fit(chained, bucket=bucket)).images
+    assert [image.is_last for image in images] == [False] * (len(parts) - 1) + [True] * (len(parts) > 0)
+
+
+@pytest.mark.parametrize("suite", list(debian.KNOWN))
+@pytest.mark.parametrize("kind", ["efi", "pxe"])
+def test_mutants_of_debians_roms_give_a_result_or_an_error(releases: dict[str, Path], suite: str, kind: str):
+    done = 0
+    for nic in debian.NICS:
+        data = (releases[suite] / f"{kind}-{nic}.rom").read_bytes()
+        places = [place for image in pcirom.parse_rom(data).images for place in (image.offset, image.offset + image.header.pcir_pointer)]
+        name = f"{suite}/{kind}-{nic}"
+        done += try_all(mutants(data, OF_REAL_ROM, name, places), handle_rom, name)
+    assert done == OF_REAL_ROM * len(debian.NICS)
+
+
+def built_roms() -> dict[str, bytes]:
+    driver = builders.driver(size=512)
+    matched = encode(greedy(driver))
+    found = {
+        "legacy": legacy(),
+        "devices": legacy(devices=[0x100E, 0x100F, 1, 2, 3]),
+        "no free byte": legacy(entry=b"\x31\xc0\xcb"),
+        "efi": efi(),
+        "stored stream": compressed_efi(stored(driver)),
+        "matched stream": compressed_efi(matched),
+        "both": legacy(last=False) + compressed_efi(matched),
+        "three": legacy(last=False) + efi(last=False) + efi(machine=builders.ARM64) + b"\xff" * 700,
+        "other": builders.with_field(legacy(last=False), PciDataStructure, PCIR, code_type=1) + legacy(),
+    }
+    assert len(found) == BUILT_ROMS
+    return found
+
+
+@pytest.mark.parametrize(("name", "data"), built_roms().items(), ids=list(built_roms()))
+def test_mutants_of_small_roms_give_a_result_or_an_error(name: str, data: bytes):
+    """In every other one an unused byte mends the sum, since a right sum leads further."""
+    places = [0, PCIR, PCIR, builders.DRIVER, builders.IPXE, builders.PNP, *range(1024, len(data), 512)]
+    slot = builders.DRIVER - 1
+    all_mutants = enumerate(mutants(data, OF_BUILT_ROM, name, places))
+    cases = (mended(case, slot) if number % 2 and len(case) > slot else case for number, case in all_mutants)
+    assert try_all(cases, handle_rom, name) == OF_BUILT_ROM
+
+
+@pytest.mark.parametrize("name", ["both", "three"])
+def test_commands_on_mutants_of_small_roms_end_with_status_0_or_1(tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]):
+    """The commands around the functions above: what they print, and as JSON."""
+    path, parts, new = tmp_path / "mutant.rom", tmp_path / "parts", tmp_path / "new.rom"
+    commands = (["inspect", path], ["inspect", "--json", path], ["split", path, "-d", parts, "--json"], ["combine", path, "-o", new])
+    data = built_roms()[name]
+
+    def run_all(case: bytes) -> None:
+        path.write_bytes(case)
+        for command in commands:
+            status = cli.main([str(word) for word in command])
+            shown = capsys.readouterr()
+            assert status == 0 or (status == 1 and (shown.err.startswith("romforge: ") or "fault" in shown.out)), command
+
+    assert try_all(mutants(data, OF_COMMANDS, f"commands {name}", [0, PCIR, 1024, 1024 + PCIR]), run_all, name) == OF_COMMANDS
+
+
+def handle_stream(data: bytes) -> None:
+    found = eficompress.decompress(data, effort=faults.EFFORT)
+    assert len(found) == eficompress.sizes(data)[1]
+
+
+def small_streams() -> dict[str, bytes]:
+    text = b"".join(b"line %d of %d\n" % (index, index % 7) for index in range(60))
+    found = {
+        "stored": stored(text),
+        "matches": encode(greedy(text)),
+        "blocks": encode(greedy(text), per_block=9),
+        "tables": builders.table_bomb(20),
+        "bomb": builders.bomb()[:3000],
+        "own codes": encode(text, characters=flat(set(text)), positions=flat([0])),
+    }
+    assert len(found) == STREAMS
+    return found
+
+
+@pytest.mark.parametrize(("name", "data"), small_streams().items(), ids=list(small_streams()))
+def test_mutants_of_small_streams_give_a_result_or_an_error(name: str, data: bytes):
+    """The size in the header is made to fit each mutant, so that they get further than that."""
+    fitted = (
+        eficompress.HEADER.pack(len(case) - 8, 4096) + case[8:] if len(case) > 8 else case for case in mutants(data, OF_STREAM, name, [8])
+    )
+    assert try_all(fitted, handle_stream, name) == OF_STREAM
+
+
+def test_mutants_of_debians_streams_give_a_result_or_an_error(releases: dict[str, Path]):
+    done = 0
+    for suite in ("trixie", "sid"):
+        for nic in debian.NICS:
+            image = pcirom.parse_rom((releases[suite] / f"efi-{nic}.rom").read_bytes()).images[1]
+            data = image.data[image.header.efi_image_offset :] if isinstance(image.header, pcirom.EfiHeader) else b""
+            done += try_all(mutants(data, OF_REAL_STREAM, f"{suite}/{nic}", [0, 8, 40, 80]), handle_stream, f"{suite}/{nic}")
+    assert done == 16 * OF_REAL_STREAM
+
+
+WORDS = ["=", '"', "'", "[", "]", "{", "}", "[[", ",", ".", "\\", "#", "\n", "\0", "true", "-1", "0x100", "1e400", "1979-05-27", '""']
+WORDS += [
+    "[nic.e1000]",
+    "nic",
+    '"*"',
+    '"../.."',
+    "{nic}",
+    "é",
+    "\u202e",
+    "source.debian.package",
+    "spec = 1",
+    '"8086:100e"',
+    "🦊",
+    "9" * 50,
+]
+
+
+def spec_mutants(text: str, count: int, seed: str) -> Iterator[bytes]:
+    """Variants of a spec: words dropped, doubled, swapped, replaced by what means something in TOML; a tenth ends in raw bytes."""
+    dice = random.Random(seed)
+    words = re.findall(r"\n|[\w.-]+|\s+|.", text)
+    for _ in range(count):
+        work = list(words)
+        for _ in range(dice.choice((1, 1, 2, 4))):
+            place, other = dice.randrange(len(work)), dice.randrange(len(work))
+            odd = dice.choice([*WORDS, chr(dice.randrange(32)), chr(dice.randrange(128)), chr(dice.randrange(0xD800))])
+            put: list[list[str]] = [[odd], [], [work[place], odd], [work[place], work[other]], [work[other]]]
+            work[place : place + 1] = dice.choice(put)
+        data = "".join(work).encode()
+        yield data[: dice.randrange(len(data))] + dice.randbytes(3) if dice.random() < 0.1 else data
+
+
+@pytest.mark.parametrize("which", ["checkout", "small"])
+def test_mutants_of_specs_give_a_spec_or_an_error(tmp_path: Path, which: str):
+    text = (TOP / "romspec.toml").read_text() if which == "checkout" else spec_text("roms")
+    path = tmp_path / "romspec.toml"
+
+    def load(data: bytes) -> None:
+        path.write_bytes(data)
+        specfile.load(path, tmp_path / "out")
+
+    assert try_all(spec_mutants(text, OF_SPEC, which), load, which) == OF_SPEC
+
+
+@pytest.mark.parametrize(
+    "action", [handle_rom, handle_stream, lambda noise: handle_rom(legacy(last=False) + noise)], ids=["rom", "stream", "behind"]
+)
+def test_noise_gives_a_result_or_an_error(action: Callable[[bytes], object]):
+    done = 0
+
+    @given(st.binary(max_size=2000))
+    @settings(max_examples=OF_NOISE, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck))
+    def each(noise: bytes) -> None:
+        nonlocal done
+        done += try_all(iter([noise]), action, "noise")
+
+    each()
+    assert done >= OF_NOISE
+
+
+# Whole commands. Between them and pytest stands a small process, since Linux counts the memory of a parent as its
+# child's until that becomes another program.
+
+LAUNCHER = """
+import os, json, sys
+pid = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ)
+_, status, usage = os.wait4(pid, 0)
+print(json.dumps([os.waitstatus_to_exitcode(status), usage.ru_utime + usage.ru_stime, usage.ru_maxrss << 10]), file=sys.stderr)
+"""
+MOST_CPU, MOST_MEMORY = 1.0, 200_000_000  # seconds, bytes
+LARGEST = 16 << 20
+
+
+class Used(NamedTuple):
+    """How a command ended, and what it took: seconds of CPU and bytes of memory."""
+
+    status: int
+    cpu: float
+    memory: int
+    output: str
+
+
+def measured(directory: Path, *arguments: object, prefix: tuple[str, ...] = ()) -> Used:
+    """Runs romforge in a directory; a traceback fails the test, and so does waiting for what never comes."""
+    command = [sys.executable, "-c", LAUNCHER, *prefix, sys.executable, "-m", "romforge", *map(str, arguments)]
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("ROM", "PYTEST", "PYTHONDONT"))}
+    environment |= {"PYTHONPATH": str(TOP / "src")}
+    done = subprocess.run(
+        command, cwd=directory, env=environment, capture_output=True, check=True, stdin=subprocess.DEVNULL, timeout=60, errors="replace"
+    )
+    *said, last = done.stderr.splitlines()
+    output = done.stdout + "\n".join(said)
+    assert "Traceback" not in output, output
+    status, cpu, memory = json.loads(last)
+    return Used(status, cpu, memory, output)
+
+
+def minimal(blocks: int, *, last: bool = False) -> bytes:
+    """A legacy image of any size with nothing but header, PCIR and a right sum."""
+    header = LegacyHeader(pcirom.SIGNATURE, 1, b"\xe9\0\0", 0, bytes(9), 0, bytes(4), 0, PCIR, 0)
+    pcir = builders.pcir((0x8086, 0x100E), blocks, pcirom.LEGACY, last)
+    return mended(builders.overlaid(blocks * pcirom.BLOCK, {0: header.emit(), PCIR: pcir.emit()}), 6)
+
+
+def endless_list() -> bytes:
+    """An image of 16 MiB, all of it the device list."""
+    image = builders.with_field(minimal(32768, last=True), PciDataStructure, PCIR, device_list_pointer=builders.PCIR_END - PCIR)
+    return mended(image[: builders.PCIR_END] + b"\x01" * (LARGEST - builders.PCIR_END), 6)
+
+
+def chained(images: list[bytes]) -> bytes:
+    """Images one behind the other, only the last marked so, filled up to 16 MiB."""
+    marked = [pcirom.rewrite(pcirom.parse_image(image), last=index == len(images) - 1).data for index, image in enumerate(images)]
+    return b"".join(marked).ljust(LARGEST, b"\xff")
+
+
+def slow_bomb(blocks: int) -> bytes:
+    """Blocks small enough that each passes for little: 1,000 matches of 256 bytes apiece."""
+    tokens: list[builders.Token] = [0, *[(256, 1)] * (1000 * blocks - 1)]
+    return encode(tokens, per_block=1000, characters=flat([0, 509]), positions=flat([0]))
+
+
+def stored_16_mib() -> bytes:
+    return efi(builders.driver(size=LARGEST - builders.DRIVER))
+
+
+def literals() -> bytes:
+    """A sound stream of half a million literals, each with a code of 16 bits."""
+    return encode([200] * 500_000, characters=builders.skewed([*range(16), 200]), positions=flat([0]))
+
+
+LARGE: dict[str, Callable[[], bytes]] = {
+    "zeros": lambda: bytes(LARGEST),
+    "ff": lambda: b"\xff" * LARGEST,
+    "random": lambda: random.Random(16).randbytes(LARGEST),
+    "55aa": lambda: b"\x55\xaa" * (LARGEST // 2),
+    "many images": lambda: minimal(1) * 32768,
+    "32 images": lambda: minimal(1024) * 31 + minimal(1024, last=True),
+    "one image": lambda: minimal(32768, last=True),
+    "image and junk": lambda: (minimal(1, last=True) + b"\xff" * (LARGEST - 600)).ljust(LARGEST, b"\x01"),
+    "device list": endless_list,
+    "stored": stored_16_mib,
+    "bomb": lambda: chained([compressed_efi(builders.bomb())]),
+    "9 bombs": lambda: chained([compressed_efi(builders.bomb())] * 9),
+    "32 bombs": lambda: chained([compressed_efi(builders.bomb())] * 32),
+    "32 slow bombs": lambda: chained([compressed_efi(slow_bomb(17))] * 32),
+    "2 slow bombs": lambda: chained([compressed_efi(slow_bomb(65))] * 2),
+    "tables": lambda: chained([compressed_efi(builders.table_bomb(20_000))]),
+    "32 tables": lambda: chained([compressed_efi(builders.table_bomb(9_000))] * 32),
+    "literals": lambda: chained([compressed_efi(literals())]),
+    "32 literals": lambda: chained([compressed_efi(encode([200] * 18_000, characters=builders.skewed([*range(16), 200])))] * 32),
+}
+COMMANDS = {
+    "inspect": ["inspect", "{}"],
+    "split": ["split", "{}", "-d", "parts"],
+    "combine": ["combine", "-o", "new", "--id", "10ec:8139", "{}"],
+    "compat": ["compat", "{}", "{}"],
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def warm(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Bytecode is compiled once, whoever comes first."""
+    for arguments in COMMANDS.values():
+        measured(tmp_path_factory.mktemp("warm"), *(argument.format("absent") for argument in arguments))
+
+
+def within_bounds(used: Used) -> bool:
+    return used.cpu < MOST_CPU and used.memory < MOST_MEMORY
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_16_mib_of_anything_take_less_than_a_second_and_200_mb(tmp_path: Path, name: str):
+    data = LARGE[name]()
+    assert LARGEST - pcirom.BLOCK < len(data) <= LARGEST
+    (tmp_path / "large.rom").write_bytes(data)
+    for command, arguments in COMMANDS.items():
+        used = measured(tmp_path, *(argument.format("large.rom") for argument in arguments))
+        print(f"{name}: {command}: status {used.status}, {used.cpu:.2f} s, {used.memory / 1e6:.0f} MB, {used.output[:150]!r}")
+        assert used.status in (0, 1), used
+        assert within_bounds(used), (command, used)
+
+
+def sparse(size: int) -> Callable[[Path], object]:
+    """Makes a file of that size with nothing in it."""
+
+    def make(path: Path) -> None:
+        path.touch()
+        os.truncate(path, size)
+
+    return make
+
+
+def unreadable(path: Path) -> None:
+    path.touch(0)
+
+
+def behind_a_file(path: Path) -> None:
+    path.parent.rmdir()
+    path.parent.touch()
+
+
+# what makes the file, and what all commands say of it
+ODD: dict[str, tuple[Callable[[Path], object], str]] = {
+    "missing": (lambda path: None, "No such file or directory"),
+    "directory": (lambda path: path.mkdir(), "is no file"),
+    "link to the null device": (lambda path: path.symlink_to("/dev/null"), "is no file"),
+    "link to endless zeros": (lambda path: path.symlink_to("/dev/zero"), "is no file"),
+    "pipe": (os.mkfifo, "is no file"),
+    "link to itself": (lambda path: path.symlink_to(path.name), "Too many levels of symbolic links"),
+    "link to nothing": (lambda path: path.symlink_to("nothing"), "No such file or directory"),
+    "behind a file": (behind_a_file, "Not a directory"),
+    "a byte too large": (sparse(LARGEST + 1), "no option ROM, which has at most 16384 KiB"),
+    "1 TiB": (sparse(1 << 40), "no option ROM, which has at most 16384 KiB"),
+    "unreadable": (unreadable, "Permission denied"),
+}
+
+
+def without_privileges() -> tuple[str, ...]:
+    """What root must put in front of a command to meet files that cannot be read."""
+    return ("/usr/bin/setpriv", "--bounding-set=-dac_override,-dac_read_search") if os.geteuid() == 0 else ()
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_a_file_that_cannot_be_read_is_told_in_words_by_every_command(tmp_path: Path, name: str):
+    make, words = ODD[name]
+    (tmp_path / "in").mkdir()
+    make(tmp_path / "in" / "odd.rom")
+    for command, arguments in COMMANDS.items():
+        used = measured(tmp_path, *(argument.format("in/odd.rom") for argument in arguments), prefix=without_privileges())
+        assert used.status == 1, (command, used)
+        told = "holds no *.rom file" if (command, name) == ("compat", "directory") else words
+        assert used.output.startswith("romforge: in/odd.rom: "), (command, used)
+        assert told in used.output, (command, used)
+        assert not (tmp_path / "new").exists()
+        assert within_bounds(used), (command, used)
+
+
+FEW = [b"", b"\x55", b"\x55\xaa", b"\x55\xaa\x01", b"MZ", b"\n" * 100]
+
+
+@pytest.mark.parametrize("data", FEW, ids=lambda data: data.hex()[:12] or "empty")
+def test_a_few_bytes_are_no_rom(tmp_path: Path, data: bytes):
+    (tmp_path / "few.rom").write_bytes(data)
+    for command in ("inspect", "split", "combine"):
+        used = measured(tmp_path, *(argument.format("few.rom") for argument in COMMANDS[command]))
+        assert used.status == 1, (command, used)
+        assert used.output.strip(), (command, used)
+        assert within_bounds(used), (command, used)
+
+
+SPEC_FILES: dict[str, Callable[[Path], object]] = {
+    "missing": lambda path: None,
+    "empty": lambda path: path.touch(),
+    "a byte": lambda path: path.write_bytes(b"\xff"),
+    "directory": lambda path: path.mkdir(),
+    "link to endless zeros": lambda path: path.symlink_to("/dev/zero"),
+    "link to the null device": lambda path: path.symlink_to("/dev/null"),
+    "link to itself": lambda path: path.symlink_to(path.name),
+    "unreadable": unreadable,
+    "16 MiB of zeros": lambda path: path.write_bytes(bytes(LARGEST)),
+    "16 MiB of noise": lambda path: path.write_bytes(random.Random(17).randbytes(LARGEST)),
+    "nested lists": lambda path: path.write_text("a = " + "[" * 200_000),
+    "nested tables": lambda path: path.write_text("a = " + "{a=" * 60_000),
+    "long keys": lambda path: path.write_text("a." * 100_000 + "a = 1"),
+    "many keys": lambda path: path.write_text("spec = 1\n" + "".join(f"k{number} = 1\n" for number in range(20_000))),
+    "many tables": lambda path: path.write_text("spec = 1\n" + "".join(f"[nic.n{number}]\n" for number in range(15_000))),
+    "many problems": lambda path: path.write_text("spec = 1\n[nic]\n" + "".join(f"n{number} = 1\n" for number in range(20_000))),
+    "a long text": lambda path: path.write_text('spec = "' + "x" * 250_000 + '"'),
+    "a long number": lambda path: path.write_text("spec = " + "1" * 250_000),
+    "escapes": lambda path: path.write_text('spec = "' + "\\u0041" * 40_000),
+}
+
+
+@pytest.mark.parametrize("name", SPEC_FILES)
+def test_a_file_that_is_no_spec_is_told_in_words(tmp_path: Path, name: str):
+    SPEC_FILES[name](tmp_path / "romspec.toml")
+    used = measured(tmp_path, "check", prefix=without_privileges())
+    print(f"{name}: check: status {used.status}, {used.cpu:.2f} s, {used.memory / 1e6:.0f} MB, {used.output[:150]!r}")
+    assert used.status == 2, used
+    assert used.output.startswith(("romforge: ", "romspec.toml")), used
+    assert within_bounds(used), used
