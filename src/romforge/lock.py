@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 import threading
 import time
 from contextlib import suppress
@@ -34,6 +35,7 @@ def hold(out: Path) -> None:
             holder, _, locked = os.environ.get(_HOLDER, "").partition(" ")
             if locked == path and int(holder) != os.getpid():
                 _require_alive(int(holder))
+                _die_with_parent()
                 return
             _held[str(out)] = _take(path, out)
             os.environ[_HOLDER] = f"{os.getpid()} {path}"
@@ -58,6 +60,14 @@ def _require_alive(holder: int) -> None:
         pass  # it lives
 
 
+def _die_with_parent() -> None:
+    """Asks the kernel to end this process when its parent ends."""
+    import ctypes
+
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG
+
+
 def _take(path: str, out: Path) -> int:
     """Opens and locks the file, and writes into it who holds it."""
     try:
@@ -74,3 +84,13 @@ def _take(path: str, out: Path) -> int:
         os.ftruncate(handle, 0)
         os.write(handle, f"process {os.getpid()}, since {time.strftime('%H:%M:%S')}\n".encode())
     return handle
+
+
+def _begin_worker() -> None:
+    """A forked worker has no lock, which stays its parent's, and would for ever wait for the tasks of a killed build."""
+    if _held:
+        _held.clear()
+        _die_with_parent()
+
+
+os.register_at_fork(after_in_child=_begin_worker)

@@ -68,8 +68,7 @@ class Reporter:
         self.failed.append(task.name)
         if task.name.startswith("rom:"):
             self.bad.add(_path(task))
-        if entry := getattr(fail, "entry", None):
-            self.entries[_path(task)] = entry
+            self.entries[_path(task)] = getattr(fail, "entry", None) or self._untried(_path(task), fail.message)
         if fail.get_name() == "UnmetDependency":
             return  # what it depends on has said why
         self.say(f"{task.name}: {fail.message}" if fail.get_name() == "TaskFailed" else f"{task.name}: {fail.get_msg()}")
@@ -144,6 +143,13 @@ class Reporter:
                 install.remove_own(self.out, path, old.get("sha256") or old.get("stale_sha256"))
             install.write(self.out, install.manifest(name), self._manifest(name, roms, entries))
 
+    def _untried(self, path: str, failed: str) -> str:
+        """The entry of a ROM that was not tried, since what it depends on failed."""
+        from romforge import build
+
+        step = next(rom for rom in self.plan.roms() if rom.path == path)
+        return build.failed_entry(step, f"not tried: {failed} failed")
+
     def _keep_stale(self, path: str, old: dict[str, Any]) -> None:
         """Notes in the entry of a ROM that failed what an earlier build left in its place."""
         if left := old.get("sha256") or old.get("stale_sha256"):
@@ -170,7 +176,7 @@ class Reporter:
         lines[:2] = [paint(lines[0], BOLD, colour), paint(lines[1], DIM, colour)] if lines else []
         if len(self.entries) > len(rows):
             lines.append(f"… and {len(self.entries) - len(rows):,} more, in the manifests")
-        good = len(self.entries.keys() - self.bad)
+        good = len(self.entries) - len(self.bad)
         verdict = f"{len(self.bad)} failed, " if self.bad else ""
         lines.append(f"{verdict}{self.built} built, {good - self.built} up to date, in {self.out}")
         return lines

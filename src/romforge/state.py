@@ -17,7 +17,7 @@ from typing import Any
 
 from doit.globals import Globals
 
-from romforge import install
+from romforge import install, record
 from romforge.errors import RomforgeError
 from romforge.plan import STATE
 
@@ -40,13 +40,12 @@ def adopt(out: Path, names: Iterable[str]) -> None:
 
 
 def _read(out: Path) -> Tasks:
-    """The saved tasks; none where there is no state, or it is damaged."""
+    """The saved tasks; none where there is no state, or the digest in front says that it is not what was written."""
     try:
-        tasks = json.loads((out / FILE).read_bytes())
-    except (OSError, ValueError, RecursionError):
+        digest, _, text = (out / FILE).read_bytes().partition(b"\n")
+        return json.loads(text) if digest.decode() == record.sha256(text) else {}
+    except (OSError, ValueError):
         return {}
-    sound = isinstance(tasks, dict) and all(isinstance(saved, dict) and saved.keys() <= set(_KEYS) for saved in tasks.values())
-    return tasks if sound and all(isinstance(saved.get(_KEYS[0], {}), dict) for saved in tasks.values()) else {}
 
 
 def _write(out: Path, backend: Any, names: list[str], before: Tasks) -> None:
@@ -59,6 +58,7 @@ def _write(out: Path, backend: Any, names: list[str], before: Tasks) -> None:
     if tasks == before:
         return
     try:
-        install.write(out, FILE, json.dumps(tasks).encode())
+        text = json.dumps(tasks).encode()
+        install.write(out, FILE, record.sha256(text).encode() + b"\n" + text)
     except RomforgeError as error:
         print(f"romforge: doit's state is not saved: {error}; the next run does the work again", file=sys.stderr)
