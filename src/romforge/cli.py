@@ -127,6 +127,10 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("-o", dest="output", metavar="OUT", type=Path, required=True, help="the ROM to write")
     one.add_argument("--bucket", metavar="SIZE", help="pad to this size, such as 256KiB, and fail where it does not fit")
     one.add_argument("--id", metavar="VVVV:DDDD", help="write this vendor and device into every image")
+    one = command("efirom", "wraps an EFI driver as an image of a ROM, stored", data=False)
+    one.add_argument("driver", metavar="IN.efi", type=Path)
+    one.add_argument("output", metavar="OUT.rom", type=Path)
+    one.add_argument("--id", metavar="VVVV:DDDD", required=True, help="the vendor and device that the image carries")
     one = command("compat", "tells for each ROM of two sets whether a guest would migrate")
     for name in ("old", "new"):
         one.add_argument(name, metavar=name.upper(), type=Path, help="a directory, a .deb or a ROM")

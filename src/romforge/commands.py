@@ -14,6 +14,7 @@ from romforge import combine as combining
 from romforge import compat as comparing
 from romforge import eficompress, faults, install, keys, pcirom, prebuilt, specfile
 from romforge import plan as planning
+from romforge.efirom import wrap
 from romforge.errors import FormatError, RomforgeError, UsageError, amount, human, listing, near
 from romforge.table import BOLD, GREEN, RED, YELLOW, Column, colours, paint, render
 
@@ -99,6 +100,15 @@ def combine(given: Arguments) -> int:
         data = combining.fit(combining.chain(parts, ids=ids), bucket=bucket)
     install.replace(given.output, data)
     print(f"{given.output}: {len(parts)} images, {len(data):,} bytes, bucket {human(combining.bucket_of(len(data)))}")
+    return 0
+
+
+def efirom(given: Arguments) -> int:
+    ids = _argument(keys.ID, given.id, "--id")
+    with _named(given.driver):
+        image = wrap(prebuilt.read_rom(given.driver)[0], ids)
+    install.replace(given.output, image)
+    print(f"{given.output}: {pcirom.parse_image(image).kind} image of {amount(len(image))}, {given.id}")
     return 0
 
 
