@@ -20,7 +20,7 @@ LAYERS = [
     {"keys", "tomllines"},
     {"spec", "references", "specfile", "schema"},
     {"plan"},
-    {"eficompress", "pe", "pcirom", "faults"},
+    {"eficompress", "pe", "pcirom", "faults", "linkmap"},
     {"install", "lock", "combine", "prebuilt", "efirom", "build", "compat"},
     {"reporter"},
     {"state"},
