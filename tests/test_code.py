@@ -16,7 +16,7 @@ from tests.conftest import TOP
 SOURCES = sorted((TOP / "src" / "romforge").glob("*.py"))
 # From the bottom up: a module imports from its own layer and from those below.
 LAYERS = [
-    {"__init__", "errors", "arch", "table", "tool", "record", "structure"},
+    {"__init__", "errors", "arch", "table", "tool", "record", "structure", "jobserver"},
     {"keys", "tomllines"},
     {"spec", "references", "specfile", "schema"},
     {"plan"},

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""One pool of jobs for doit, for every make it starts, and for a make that started it: GNU make's jobserver.
+
+A pool of N jobs is a pipe (or, since make 4.4, a named pipe) that holds N - 1 bytes. Each process may run one job
+unasked; for each further one it takes a byte out, and puts the same byte back when the job ends. So the process that
+makes the pool, here doit's, has one job of its own, and every make it starts needs one taken from the pool first,
+for that make runs one job unasked in its turn. MAKEFLAGS tells a make where the pool is:
+
+    --jobserver-auth=R,W         two inherited file descriptors
+    --jobserver-auth=fifo:PATH   a named pipe
+
+What makes it subtle:
+
+- Two may see the same byte. So reads here wait in poll() and never block: EAGAIN is "somebody was quicker". The flag
+  belongs to the open file, which is shared with the makes; they cope, since make 4.3 sets it itself.
+- A byte that is not put back is lost for all: jobs are context managers, and a killed make's bytes are those it took
+  itself, which the makes above it cannot know of. A pool that we made lives no longer than this process.
+- A make that starts us with a recipe it does not mark as recursive (``+``) names descriptors in MAKEFLAGS that it
+  closed. Then there is no pool to join; descriptors are looked at before they are believed.
+
+Source: the GNU make manual, 13.1 (Sharing Job Slots with GNU make).
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import NamedTuple
+
+_AUTH = ("--jobserver-auth=", "--jobserver-fds=")  # the latter before make 4.2
+
+
+class Pool:
+    """Jobs to share. ``jobs`` is their number, 0 where a make above decides; close it when done."""
+
+    def __init__(self, reading: int, writing: int, auth: str, jobs: int) -> None:
+        self.reading, self.writing, self.auth, self.jobs = reading, writing, auth, jobs
+        self._own = os.pipe2(os.O_CLOEXEC)  # holds the one job that needs no byte of the pool, so that both are waited for
+        os.write(self._own[1], b"+")
+
+    @contextmanager
+    def job(self) -> Iterator[None]:
+        """Holds one job, and waits for it; may be called from many threads at once."""
+        home, byte = self._take()
+        try:
+            yield
+        finally:
+            os.write(home, byte)
+
+    def flags(self) -> str:
+        """What MAKEFLAGS must hold for a make that is to share the pool."""
+        return f"-j{self.jobs or ''} --jobserver-auth={self.auth}"
+
+    def inherited(self) -> tuple[int, ...]:
+        """The descriptors that such a make must inherit."""
+        return () if self.auth.startswith("fifo:") else (self.reading, self.writing)
+
+    def close(self) -> None:
+        for handle in {self.reading, self.writing, *self._own}:
+            os.close(handle)
+
+    def _take(self) -> tuple[int, bytes]:
+        """Waits for a job: where to put it back, and the byte that stands for it."""
+        poll = select.poll()
+        for handle in (self.reading, self._own[0]):
+            poll.register(handle, select.POLLIN)
+            os.set_blocking(handle, False)
+        homes = {self.reading: self.writing, self._own[0]: self._own[1]}
+        while True:
+            for handle, _ in poll.poll():
+                try:
+                    if byte := os.read(handle, 1):
+                        return homes[handle], byte
+                except BlockingIOError:
+                    continue  # somebody was quicker
+                raise BrokenPipeError("the jobserver has gone")
+
+
+class Place(NamedTuple):
+    """Where MAKEFLAGS says that a pool is: descriptors, or the path of a named pipe."""
+
+    descriptors: tuple[int, int] | None
+    path: str
+
+
+def make(jobs: int) -> Pool:
+    """A new pool of ``jobs``, at least one."""
+    reading, writing = os.pipe()
+    os.write(writing, b"+" * (max(jobs, 1) - 1))
+    return Pool(reading, writing, f"{reading},{writing}", max(jobs, 1))
+
+
+def join(environment: Mapping[str, str]) -> Pool | None:
+    """The pool of the make that started this process; None where there is none, or it cannot be reached."""
+    place = find(environment.get("MAKEFLAGS", ""))
+    if place is None:
+        return None
+    if place.descriptors is None:
+        try:
+            if not stat.S_ISFIFO(os.stat(place.path).st_mode):
+                return None
+            both = os.open(place.path, os.O_RDWR | os.O_CLOEXEC)
+        except OSError:
+            return None
+        return Pool(both, both, f"fifo:{place.path}", 0)
+    if not all(_is_pipe(handle) for handle in place.descriptors):
+        return None
+    reading, writing = (os.dup(handle) for handle in place.descriptors)
+    return Pool(reading, writing, f"{reading},{writing}", 0)
+
+
+def find(flags: str) -> Place | None:
+    """What MAKEFLAGS says of a pool; the last word counts."""
+    found = None
+    for word in flags.split():
+        for auth in _AUTH:
+            if word.startswith(auth):
+                found = _place(word.removeprefix(auth))
+    return found
+
+
+def _place(auth: str) -> Place | None:
+    if auth.startswith("fifo:"):
+        return Place(None, auth.removeprefix("fifo:"))
+    reading, _, writing = auth.partition(",")
+    if not (reading.isdecimal() and writing.isdecimal()):  # make says -2,-2 where the recipe is not recursive
+        return None
+    return Place((int(reading), int(writing)), "")
+
+
+def _is_pipe(handle: int) -> bool:
+    try:
+        return stat.S_ISFIFO(os.fstat(handle).st_mode)
+    except OSError:
+        return False
