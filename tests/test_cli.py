@@ -69,7 +69,8 @@ def test_combine_writes_ids_into_every_image(romforge: Run, releases: dict[str, 
         (["compat", ".", "."], 1, ".: holds no *.rom file"),
         (["check", "--spec", "absent.toml"], 2, "absent.toml: the spec cannot be read"),
         (["build", "nic:e100"], 2, 'there is no "nic:e100" to build (did you mean "nic:e1000"?)'),
-        (["build", "--jobs", "many"], 2, "invalid int value"),
+        (["build", "--jobs", "many"], 2, "'many' is no number from 1 to 1024"),
+        (["build", "--jobs", "0"], 2, "'0' is no number from 1 to 1024"),
         (["frobnicate"], 2, "invalid choice: 'frobnicate'"),
         ([], 2, "the following arguments are required: COMMAND"),
     ],
@@ -218,3 +219,85 @@ def test_the_default_build_makes_the_set_of_this_machines_release(doit: Run, rom
     assert romforge("inspect", *roms).returncode == 0
     manifest = json.loads((tmp_path / "out/qemu.manifest.json").read_text())
     assert manifest["sources"]["debian"]["deb"].startswith("ipxe-qemu ")
+
+
+def test_a_build_does_not_write_where_its_sources_lie(romforge: Run, releases: dict[str, Path], tmp_path: Path):
+    (tmp_path / "out/usr/share").mkdir(parents=True)
+    shutil.copytree(releases["sid"], tmp_path / "out/usr/share/qemu")
+    (tmp_path / "romspec.toml").write_text(spec_text("out/usr/share/qemu"))
+    done = romforge("build")
+    assert done.returncode == 1
+    assert "the sources are read from there" in done.stderr
+    assert (tmp_path / "out/usr/share/qemu/efi-e1000.rom").read_bytes() == (releases["sid"] / "efi-e1000.rom").read_bytes()
+
+
+def test_a_spec_leaves_the_files_of_another_alone(romforge: Run, releases: dict[str, Path], tmp_path: Path):
+    """Two specs with targets of one name in one output root; but a spec's own files that it no longer asks for go."""
+    text = spec_text(releases["sid"], nics='e1000 = "8086:100e"\npcnet = "1022:2000"')
+    (tmp_path / "one.toml").write_text(text)
+    (tmp_path / "two.toml").write_text(text.replace('dir = "usr/share/qemu"', 'dir = "elsewhere"'))
+    romforge("build", "--spec", "one.toml")
+    second = romforge("build", "--spec", "two.toml")
+    assert second.returncode == 0
+    assert "removed" not in second.stdout
+    assert (tmp_path / "out/usr/share/qemu/efi-e1000.rom").exists()
+    (tmp_path / "two.toml").write_text(spec_text(releases["sid"]).replace('dir = "usr/share/qemu"', 'dir = "elsewhere"'))
+    assert "removed elsewhere/efi-pcnet.rom" in romforge("build", "--spec", "two.toml").stdout
+
+
+def test_combine_refuses_to_make_an_unsound_rom(romforge: Run, releases: dict[str, Path], tmp_path: Path):
+    data = bytearray((releases["sid"] / "pxe-e1000.rom").read_bytes())
+    data[0x2000] ^= 1
+    (tmp_path / "bad.rom").write_bytes(data)
+    done = romforge("combine", "-o", "x", "bad.rom")
+    assert done.returncode == 1
+    assert "x is not a sound ROM" in done.stderr
+    assert "the checksum is" in done.stderr
+    assert not (tmp_path / "x").exists()
+
+
+def test_compat_takes_no_other_file_for_a_rom(romforge: Run, releases: dict[str, Path], tmp_path: Path):
+    (tmp_path / "junk.rom").write_text("root:x:0:0\n" * 99)
+    done = romforge("compat", "junk.rom", "junk.rom")
+    assert done.returncode == 1
+    assert "holds no image of a ROM" in done.stdout
+
+
+def test_inspect_tells_all_files_though_one_cannot_be_read(romforge: Run, releases: dict[str, Path]):
+    done = romforge("inspect", "absent.rom", releases["sid"] / "efi-e1000.rom")
+    assert done.returncode == 1
+    assert "no faults" in done.stdout
+    assert "absent.rom: cannot be read" in done.stderr
+
+
+def test_split_says_what_it_leaves_out(romforge: Run, releases: dict[str, Path], tmp_path: Path):
+    (tmp_path / "tail.rom").write_bytes((releases["sid"] / "pxe-e1000.rom").read_bytes() + b"JUNK")
+    done = romforge("split", "tail.rom", "-d", "parts")
+    assert "what lies behind the last image is no padding, and is left out" in done.stderr
+    assert done.returncode == 0
+
+
+def test_a_rom_cannot_take_the_place_of_a_manifest(romforge: Run, releases: dict[str, Path], tmp_path: Path):
+    for file in ("efi.manifest.json", "efi.manifest.json/{nic}.rom"):
+        text = (
+            spec_text(releases["sid"])
+            .replace('dir = "usr/share/qemu"', 'dir = "."', 1)
+            .replace('file = "efi-{nic}.rom"', f'file = "{file}"')
+        )
+        (tmp_path / "romspec.toml").write_text(text)
+        done = romforge("check")
+        assert done.returncode == 2
+        assert "which is a target's manifest" in done.stderr
+
+
+def test_a_source_directory_that_is_not_there_is_named(romforge: Run, tmp_path: Path):
+    (tmp_path / "romspec.toml").write_text(spec_text("nowhere"))
+    done = romforge("build")
+    assert done.returncode == 1
+    assert f"there is no directory {tmp_path / 'nowhere'}; mend roms in [source.roms]" in done.stderr
+
+
+def test_listing_the_tasks_makes_no_output_root(doit: Run, releases: dict[str, Path], tmp_path: Path):
+    (tmp_path / "romspec.toml").write_text(spec_text(releases["sid"]))
+    assert "target:efi" in doit("list", "--all").stdout
+    assert not (tmp_path / "out").exists()

@@ -570,6 +570,8 @@ def test_another_deb_in_its_place_is_taken(project: Project, releases: dict[str,
     assert project.bytes()["efi-e1000.rom"] == (releases["bookworm"] / "efi-e1000.rom").read_bytes().ljust(256 << 10, b"\xff")
     assert project.manifest("efi")["sources"]["roms"]["sha256"] == debian.KNOWN["bookworm"][1]
     project.build("clean")
+    assert not list((project.top / "out/usr").rglob("*.rom"))
+    project.build("clean", "source:roms")
     assert not list((project.top / "out").rglob("*.rom"))
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The command line, and the one place where errors become words and exit statuses.
+"""The command line, and the place where errors become words and exit statuses (in a doit, a failed task is tasks.act's).
 
 0 fine, 1 what was checked is wrong or the build failed, 2 usage or spec error, 130 interrupted.
 """
@@ -13,13 +13,14 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from romforge.errors import RomforgeError, UsageError
+from romforge.errors import RomforgeError, SpecError, UsageError
 
 if TYPE_CHECKING:
     import argparse
     from types import TracebackType
 
 SPEC, OUT = "romspec.toml", "out"
+_MOST_JOBS = 1024
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -57,10 +58,15 @@ def _guarded(action: Callable[[], int]) -> int:
             stream.reconfigure(errors="backslashreplace" if stream is sys.stderr else "replace")
     try:
         status = action()
-        sys.stdout.flush()
+        if sys.stdout:
+            sys.stdout.flush()
         return status
     except RomforgeError as error:
-        print(_prefixed(str(error), isinstance(error, UsageError)), file=sys.stderr)
+        before, after = (
+            "" if isinstance(error, SpecError) else "romforge: ",
+            "\nsee `romforge --help`" if isinstance(error, UsageError) else "",
+        )
+        print(f"{before}{error}{after}", file=sys.stderr)
         return error.exit_status
     except KeyboardInterrupt:
         print("romforge: interrupted", file=sys.stderr)
@@ -83,11 +89,6 @@ def _excepthook(kind: type[BaseException], error: BaseException, trace: Tracebac
     os._exit(130)
 
 
-def _prefixed(text: str, usage: bool) -> str:
-    hint = "\nsee `romforge --help`" if usage else ""
-    return f"{text}{hint}" if ".toml:" in text.split(" ", 1)[0] else f"romforge: {text}{hint}"
-
-
 def _parser() -> argparse.ArgumentParser:
     import argparse
 
@@ -104,17 +105,40 @@ def _parser() -> argparse.ArgumentParser:
     def command(name: str, about: str, *, spec: bool = False, data: bool = True) -> argparse.ArgumentParser:
         one = commands.add_parser(name, help=about, description=about[0].upper() + about[1:] + ".")
         if spec:
-            one.add_argument("--spec", metavar="FILE", type=Path, default=Path(os.environ.get("ROMSPEC") or SPEC), help=f"default: {SPEC}")
-            one.add_argument("--out", metavar="DIR", type=Path, default=Path(os.environ.get("ROMFORGE_OUT") or OUT), help=f"default: {OUT}")
+            one.add_argument(
+                "--spec", metavar="FILE", type=Path, default=Path(os.environ.get("ROMSPEC") or SPEC), help=f"default: {SPEC}, or ROMSPEC"
+            )
+            one.add_argument(
+                "--out",
+                metavar="DIR",
+                type=Path,
+                default=Path(os.environ.get("ROMFORGE_OUT") or OUT),
+                help=f"default: {OUT}, or ROMFORGE_OUT",
+            )
         if data:
             one.add_argument("--json", action="store_true", help="print the data as JSON")
         return one
 
+    _add_commands(command)
+    return parser
+
+
+def _jobs(text: str) -> int:
+    """A number of jobs, for argparse."""
+    import argparse
+
+    if not text.isdecimal() or not 0 < int(text) <= _MOST_JOBS:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to {_MOST_JOBS}")
+    return int(text)
+
+
+def _add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
+    """All commands, with the arguments of each."""
     build = command("build", "builds ROMs, as doit does", spec=True)
     build.add_argument(
         "selection", nargs="*", metavar="SELECTION", help="nic:NAME, target:NAME, rom:PATH or all; default: what the spec says"
     )
-    build.add_argument("--jobs", type=int, default=0, metavar="N", help="steps to run at once")
+    build.add_argument("--jobs", type=_jobs, default=1, metavar="N", help="steps to run at once")
     command("check", "validates the spec", spec=True)
     command("plan", "prints every step, its inputs, outputs and tool", spec=True)
     one = command("inspect", "shows images, IDs, sizes, bucket, slack and every structural fault")
@@ -134,4 +158,3 @@ def _parser() -> argparse.ArgumentParser:
     one = command("compat", "tells for each ROM of two sets whether a guest would migrate")
     for name in ("old", "new"):
         one.add_argument(name, metavar=name.upper(), type=Path, help="a directory, a .deb or a ROM")
-    return parser

@@ -99,7 +99,7 @@ def _misfit(parts: Sequence[Part], used: int, bucket: int) -> str:
 def _to_shrink(parts: Sequence[Part], over: int) -> list[str]:
     """Ways to lose ``over`` bytes, the mildest first."""
     stored = [part for part in parts if isinstance(part.image.header, EfiHeader) and not part.image.header.compression_type]
-    remedies = [f"compress {part.name}, which is stored as it was linked ({amount(len(part.image.data))})" for part in stored]
+    remedies = [f"have {part.name} compressed (`efirom -c`); it is stored as linked, {amount(len(part.image.data))}" for part in stored]
     if len(parts) > 1:
         enough = [part for part in parts if len(part.image.data) >= over]
         least = min(enough, key=lambda part: len(part.image.data), default=None)

@@ -56,17 +56,27 @@ def plan(given: Arguments) -> int:
 
 
 def inspect(given: Arguments) -> int:
-    found = [_inspected(path) for path in given.roms]
+    found, unread = [], []
+    for path in given.roms:
+        try:
+            found.append(_inspected(path))
+        except RomforgeError as why:  # the others are told all the same
+            unread.append(str(why))
     if given.json:
         _print_json(found)
-    else:
+    elif found:
         print("\n\n".join("\n".join(_inspection(one)) for one in found))
-    return int(any(fault["severity"] != "note" for one in found for fault in one["faults"]))
+    for told in unread:
+        _warn(told)
+    return int(bool(unread) or any(fault["severity"] != "note" for one in found for fault in one["faults"]))
 
 
 def split(given: Arguments) -> int:
+    data, _ = prebuilt.read_rom(given.rom)
     with _named(given.rom):
-        chain = pcirom.parse_rom(prebuilt.read_rom(given.rom)[0])
+        chain = pcirom.parse_rom(data)
+    if not pcirom.is_padding(data[chain.end :]):
+        _warn(f"{given.rom}: offset {chain.end:#x} ({chain.end}): what lies behind the last image is no padding, and is left out")
     effort = faults.effort_each(chain.images)
     given.directory.mkdir(parents=True, exist_ok=True)
     written = []
@@ -95,11 +105,17 @@ def combine(given: Arguments) -> int:
         parts += [combining.Part(image, image.kind, str(path)) for image in _images(path).images]
     if ids is None and len({part.image.ids for part in parts}) > 1:
         found = listing(f"{pcirom.show_ids(part.image.ids)} ({part.name})" for part in parts)
-        print(f"romforge: {given.output}: the images are of different devices: {found}; --id VVVV:DDDD rewrites them", file=sys.stderr)
+        _warn(f"{given.output}: the images are of different devices: {found}; --id VVVV:DDDD rewrites them")
     with _named(listing(map(str, given.images))):
-        data = combining.fit(combining.chain(parts, ids=ids), bucket=bucket)
+        chained = combining.chain(parts, ids=ids)
+    try:
+        data = combining.fit(chained, bucket=bucket)
+    except combining.BucketError as error:
+        raise RomforgeError(f"{given.output}: {error}") from None
+    faults.require_sound(data, str(given.output))
     install.replace(given.output, data)
-    print(f"{given.output}: {len(parts)} images, {len(data):,} bytes, bucket {human(combining.bucket_of(len(data)))}")
+    count = f"{len(parts)} image{'' if len(parts) == 1 else 's'}"
+    print(f"{given.output}: {count}, {len(data):,} bytes, bucket {human(combining.bucket_of(len(data)))}")
     return 0
 
 
@@ -233,6 +249,10 @@ def _images(path: Path) -> pcirom.Chain:
     if not pcirom.is_padding(data[chain.end :]):
         raise RomforgeError(f"{path}: offset {chain.end:#x} ({chain.end}): junk behind the last image")
     return chain
+
+
+def _warn(text: str) -> None:
+    print(f"romforge: {text}", file=sys.stderr)
 
 
 def _argument(kind: keys.Kind, value: str | None, name: str) -> Any:

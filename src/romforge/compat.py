@@ -92,6 +92,8 @@ def _verdict(name: str, old: RomFile | None, new: RomFile | None) -> Verdict:
         return Verdict(name, old, new, False, f'romfile "{PurePosixPath(name).name}" is empty')
     if old.bucket != new.bucket:
         return Verdict(name, old, new, False, f"Size mismatch: {_block(name)}: {old.bucket:#x} != {new.bucket:#x}: Invalid argument")
+    if not old.images or not new.images:
+        return Verdict(name, old, new, False, f"the {'new' if old.images else 'old'} file holds no image of a ROM")
     changed = "" if old.images == new.images else f"images were {', '.join(old.images)}, are {', '.join(new.images)}"
     return Verdict(name, old, new, True, changed)
 

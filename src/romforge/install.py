@@ -16,6 +16,7 @@ from pathlib import Path
 from romforge import record
 from romforge.errors import RomforgeError
 from romforge.plan import STATE
+from romforge.spec import manifest
 
 
 def temporary(out: Path) -> Path:
@@ -83,17 +84,20 @@ def within(out: Path, path: str) -> Path:
     return out / path
 
 
+def require_apart(out: Path, outputs: set[str], sources: set[str]) -> None:
+    """Raises RomforgeError where a directory of outputs, relative to ``out``, is one that sources are read from."""
+    read = {os.path.realpath(source): source for source in sources}
+    for directory in sorted(outputs):
+        if source := read.get(os.path.realpath(out / directory)):
+            raise RomforgeError(f"{out / directory}: the sources are read from there ({source}); have another dir, or another output root")
+
+
 def remove(out: Path, path: str) -> None:
     """Removes a file of an earlier build."""
     try:
         within(out, path).unlink(missing_ok=True)
     except OSError as error:
         raise RomforgeError(f"{out / path}: cannot be removed: {error.strerror}") from None
-
-
-def manifest(target: str) -> str:
-    """The path of a target's manifest, relative to the output root."""
-    return f"{target}.manifest.json"
 
 
 def holds_manifest(out: Path, target: str, data: bytes) -> bool:
@@ -113,7 +117,18 @@ def read_manifest(out: Path, target: str) -> dict[str, str]:
         return {}
 
 
-def remove_own(out: Path, path: str, sha256: str | None) -> None:
-    """Removes a file of an earlier build, if it is still the one that was built."""
+def manifest_spec(out: Path, target: str) -> str | None:
+    """The spec that a target's manifest was made for; another spec's files are none of ours."""
+    try:
+        spec = json.loads((out / manifest(target)).read_bytes())["spec"]
+        return spec if isinstance(spec, str) else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def remove_own(out: Path, path: str, sha256: str | None) -> bool:
+    """Removes a file of an earlier build, if it is still the one that was built; tells whether it was."""
     if sha256 and (out / path).is_file() and record.sha256((out / path).read_bytes()) == sha256:
         remove(out, path)
+        return True
+    return False

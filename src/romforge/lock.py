@@ -33,10 +33,11 @@ def hold(out: Path) -> None:
         if str(out) not in _held:
             path = str(out.resolve() / STATE / "lock")
             holder, _, locked = os.environ.get(_HOLDER, "").partition(" ")
-            if locked == path and int(holder) != os.getpid():
+            if locked == path and holder.isdecimal() and int(holder) != os.getpid():
                 _require_alive(int(holder))
                 _die_with_parent()
                 return
+            install.prepare(out)
             _held[str(out)] = _take(path, out)
             os.environ[_HOLDER] = f"{os.getpid()} {path}"
             install.sweep(out)

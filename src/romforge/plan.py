@@ -65,6 +65,7 @@ class Rom(NamedTuple):
 class Plan(NamedTuple):
     """All steps: the fetches, and the ROMs of each target in the spec's order; ``default`` targets are built unasked."""
 
+    spec: str  # absolute path of the spec
     fetches: tuple[Fetch, ...]
     targets: dict[str, tuple[Rom, ...]]
     default: tuple[str, ...]
@@ -72,6 +73,12 @@ class Plan(NamedTuple):
     def roms(self) -> Iterator[Rom]:
         for roms in self.targets.values():
             yield from roms
+
+    def directories(self) -> tuple[set[str], set[str]]:
+        """Those that ROMs are written to, relative to the output root, and those outside it that they are read from."""
+        picks = {pick for roms in self.targets.values() for rom in roms[:1] for pick in rom.picks if os.path.isabs(pick.root)}
+        sources = {f"{pick.root}/{os.path.dirname(file)}" for pick in picks if not pick.tree for file in pick.files}
+        return {os.path.dirname(rom.path) for rom in self.roms()}, sources
 
     def fetches_of(self, rom: Rom) -> list[Fetch]:
         """The fetches that must be done before the ROM can be built."""
@@ -85,7 +92,7 @@ def make(spec: Spec) -> Plan:
     used = {pick.source for roms in targets.values() for rom in roms[:1] for pick in rom.picks}
     fetches = [fetch for name, source in spec.source.items() if name in used and (fetch := _fetch(spec, name, source))]
     default = tuple(name for name, target in spec.target.items() if target.default)
-    return Plan(tuple(fetches), targets, default)
+    return Plan(os.path.abspath(spec.path), tuple(fetches), targets, default)
 
 
 def _fetch(spec: Spec, name: str, source: Source) -> Fetch | None:

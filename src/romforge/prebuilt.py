@@ -33,6 +33,8 @@ class Reader:
         """The image of a platform; raises RomforgeError where no file holds one, or the file is no sound ROM."""
         root = self.out / pick.root
         files = [expand(file, rom.nic, rom.ids, rom.target) for file in pick.files]
+        if not root.is_dir():
+            raise RomforgeError(f"there is no directory {root}; mend roms in [source.{pick.source}]")
         found = []
         for name in files:
             path = str(root / name)

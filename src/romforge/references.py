@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 from romforge.arch import BY_NAME
 from romforge.errors import listing
 from romforge.keys import Path, Problem, show
-from romforge.spec import ORIGINS, Names, Platform, Source, Spec, Target, expand, firmware
+from romforge.spec import ORIGINS, Names, Platform, Source, Spec, Target, expand, firmware, manifest
 
 _PLACEHOLDERS = ("nic", "vendor", "device", "target")
 _FEW = 12  # names that an error lists
@@ -178,6 +178,10 @@ def _duplicates(spec: Spec, pathless: set[str]) -> Iterator[Problem]:
         while above and above not in directories:
             directories[above] = None
             above = os.path.dirname(above)  # noqa: PLW2901  (it climbs)
+    manifests = {manifest(name) for name in spec.target}
+    for path in sorted(manifests & (seen.keys() | directories.keys())):
+        name = next(target for place, (target, _) in seen.items() if place == path or place.startswith(f"{path}/"))
+        yield Problem(("target", name, "file"), f"gives {show(path)}, which is a target's manifest", right)
     for path in sorted(directories.keys() & seen.keys()):
         name, nic = seen[path]
         yield Problem(("target", name, "file"), f"gives {show(path)} for {nic}, where other ROMs need a directory", right)

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, TextIO
 from romforge import install, lock
 from romforge.errors import RomforgeError, human
 from romforge.plan import Plan, Rom
+from romforge.spec import manifest
 from romforge.table import BOLD, DIM, RED, YELLOW, Column, bar, colours, encodable, paint, render
 
 _ROWS = 60  # of the table; the manifest has them all
@@ -35,6 +36,7 @@ class Reporter:
         self.sources: dict[str, dict[str, str]] = {}
         self.failed: list[str] = []
         self.done: list[Any] = []  # tasks
+        self.removed: list[str] = []
         self.built = 0
         self.progress: Any = None
 
@@ -50,9 +52,10 @@ class Reporter:
         if not task.actions or not sys.stderr.isatty():
             return
         if self.progress is None:
+            from rich.console import Console
             from rich.progress import Progress
 
-            self.progress = Progress(transient=True, redirect_stdout=False, redirect_stderr=False)
+            self.progress = Progress(console=Console(stderr=True), transient=True, redirect_stdout=False, redirect_stderr=False)
             self.progress.__enter__()
             self.bar = self.progress.add_task("", total=self.total)
         self.progress.update(self.bar, description=task.name, completed=len(self.done))
@@ -138,10 +141,11 @@ class Reporter:
             for path in self.bad & self.entries.keys() & before.keys():
                 self._keep_stale(path, json.loads(before[path]))
             entries = [entry for rom in roms if (entry := self.entries.get(rom.path) or before.get(rom.path))]
-            for path in before.keys() - wanted:
+            for path in before.keys() - wanted if install.manifest_spec(self.out, name) == self.plan.spec else ():
                 old = json.loads(before[path])
-                install.remove_own(self.out, path, old.get("sha256") or old.get("stale_sha256"))
-            install.write(self.out, install.manifest(name), self._manifest(name, roms, entries))
+                if install.remove_own(self.out, path, old.get("sha256") or old.get("stale_sha256")):
+                    self.removed.append(path)
+            install.write(self.out, manifest(name), self._manifest(name, roms, entries))
 
     def _untried(self, path: str, failed: str) -> str:
         """The entry of a ROM that was not tried, since what it depends on failed."""
@@ -159,7 +163,7 @@ class Reporter:
         """The text of a manifest: JSON, a ROM to a line."""
         used = {pick.source for pick in roms[0].picks}
         sources = {source: about for source, about in self.sources.items() if source in used}
-        head = f'{{"target": {json.dumps(name)}, "sources": {json.dumps(sources)}, "roms": [\n'
+        head = f'{{"target": {json.dumps(name)}, "spec": {json.dumps(self.plan.spec)}, "sources": {json.dumps(sources)}, "roms": [\n'
         return (head + ",\n".join(entries) + "\n]}\n").encode()
 
     def _table(self) -> list[str]:
@@ -177,6 +181,7 @@ class Reporter:
         if len(self.entries) > len(rows):
             lines.append(f"… and {len(self.entries) - len(rows):,} more, in the manifests")
         good = len(self.entries) - len(self.bad)
+        lines += [f"removed {path}, which the spec no longer asks for" for path in self.removed]
         verdict = f"{len(self.bad)} failed, " if self.bad else ""
         lines.append(f"{verdict}{self.built} built, {good - self.built} up to date, in {self.out}")
         return lines

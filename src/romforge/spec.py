@@ -120,6 +120,11 @@ def firmware(name: str, platform: Platform) -> tuple[Arch, Literal["pcbios", "ef
     return arch, "efi" if "efi" in parts else "pcbios"
 
 
+def manifest(target: str) -> str:
+    """The path of a target's manifest, relative to the output root."""
+    return f"{target}.manifest.json"
+
+
 def expand(pattern: str, nic: str, ids: Ids, target: str) -> str:
     """A file pattern with its placeholders filled in."""
     if "{" not in pattern:

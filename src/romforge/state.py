@@ -58,6 +58,7 @@ def _write(out: Path, backend: Any, names: list[str], before: Tasks) -> None:
     if tasks == before:
         return
     try:
+        install.prepare(out)
         text = json.dumps(tasks).encode()
         install.write(out, FILE, record.sha256(text).encode() + b"\n" + text)
     except RomforgeError as error:

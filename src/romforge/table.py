@@ -52,7 +52,7 @@ def encodable(text: str, stream: TextIO) -> str:
 def colours(stream: TextIO | None = None) -> bool:
     """Whether colours are wanted on ``stream`` (standard output): a terminal, and NO_COLOR not set."""
     stream = stream or sys.stdout
-    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return bool(stream) and stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def paint(text: str, colour: str, wanted: bool) -> str:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The plan as doit tasks: the only module that knows doit.
+"""The plan as doit tasks; with ``state``, which keeps doit's state, the only module that knows doit.
 
 What doit must not decide, it does not: whether a step is up to date is told by the step's own record (its digest,
 and the state of each file it read and wrote), which doit keeps as the task's values. A task has no ``file_dep``:
@@ -25,6 +25,7 @@ from romforge import plan as planning
 from romforge.errors import RomforgeError
 from romforge.plan import Fetch, Plan, Rom
 from romforge.reporter import Reporter
+from romforge.spec import manifest
 
 Task = dict[str, Any]
 _RECORDS = 2  # to count up where a step of the same version would record something else
@@ -57,7 +58,7 @@ class Dodo:
             yield {"basename": "all", "doc": "builds every target", "actions": None, "task_dep": everything}
 
     def config(self) -> dict[str, Any]:
-        install.prepare(self.out)
+        install.require_apart(self.out, *self.plan.directories())
         Reporter.plan, Reporter.out = self.plan, self.out
         return {
             **state.CONFIG,
@@ -65,14 +66,13 @@ class Dodo:
             "continue": True,
             "reporter": Reporter,
             "verbosity": 2,
-            "cleandep": True,
         }
 
     def sources(self) -> Iterator[Task]:
         yield _group("source", "gets the ROM files of a package")
         for fetch in self.plan.fetches:
-            clean = partial(shutil.rmtree, self.out / fetch.directory, ignore_errors=True)
-            yield self._task(fetch) | {"doc": f"ROM files of {fetch.package or fetch.deb}", "clean": [clean]}
+            clean = [(clean_source, [self.out, fetch.directory])]
+            yield self._task(fetch) | {"doc": f"ROM files of {fetch.package or fetch.deb}", "clean": clean}
 
     def roms(self) -> Iterator[Task]:
         yield _group("rom", "builds one ROM file")
@@ -84,11 +84,11 @@ class Dodo:
     def targets(self) -> Iterator[Task]:
         yield _group("target", "builds all ROMs of a target")
         for name, roms in self.wanted.items():
-            task = _members("target", name, roms, f"{len(roms)} ROMs")
-            yield task | {"targets": [str(self.out / install.manifest(name))], "clean": True}
+            clean = [(clean_target, [self.out, name, [rom.path for rom in roms]])]
+            yield _members("target", name, roms) | {"targets": [f"{self.out}/{manifest(name)}"], "clean": clean}
 
     def nics(self) -> Iterator[Task]:
-        yield _group("nic", "builds all ROMs of a NIC")
+        yield _group("nic", "builds the ROMs of a NIC in the default targets")
         nics: dict[str, list[Rom]] = {}
         usual = {rom.nic for name in self.plan.default for rom in self.plan.targets[name]}
         for name, roms in self.plan.targets.items():
@@ -96,7 +96,7 @@ class Dodo:
                 if name in self.plan.default or rom.nic not in usual:
                     nics.setdefault(rom.nic, []).append(rom)
         for nic, made in nics.items():
-            yield _members("nic", nic, made, f"{len(made)} ROMs")
+            yield _members("nic", nic, made)
 
     def _task(self, step: Fetch | Rom) -> Task:
         base, name = step.task.split(":", 1)
@@ -150,11 +150,23 @@ def digest(step: Fetch | Rom) -> str:
     return hashlib.sha256(f"{__version__} {_RECORDS} {step!r}".encode()).hexdigest()
 
 
+def clean_source(out: Path, directory: str) -> None:
+    """Forgets what was fetched, which the next build then fetches anew."""
+    shutil.rmtree(out / directory, ignore_errors=True)
+
+
+def clean_target(out: Path, name: str, roms: list[str]) -> None:
+    """Removes a target's ROMs and its manifest."""
+    for path in (*roms, manifest(name)):
+        install.remove(out, path)
+
+
 def _group(name: str, doc: str) -> Task:
     return {"basename": name, "name": None, "doc": doc}
 
 
-def _members(base: str, name: str, roms: tuple[Rom, ...] | list[Rom], doc: str) -> Task:
+def _members(base: str, name: str, roms: tuple[Rom, ...] | list[Rom]) -> Task:
+    doc = f"{len(roms)} ROM{'' if len(roms) == 1 else 's'}"
     return {"basename": base, "name": name, "doc": doc, "actions": None, "task_dep": [rom.task for rom in roms]}
 
 
