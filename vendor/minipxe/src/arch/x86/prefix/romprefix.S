@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Head of a legacy ROM: the structures that a BIOS reads, the init code that it calls where the ROM lies, and
+ * the boot code, which goes on in a copy in RAM. util/zbin fills in lengths and checksums.
+ */
+#include <config/console.h>
+#include <config/general.h>
+
+#define RAM_SEGMENT 0x2000	/* free when a BIOS boots, and not before */
+
+	.code16
+	.section ".prefix", "ax", @progbits
+	.globl	_rom_start, _mrom_start
+_rom_start:
+_mrom_start:
+	.byte	0x55, 0xaa
+	.byte	0			/* length in blocks of 512 bytes */
+	.byte	0xe9			/* jump, with 16 bits, so that it ends at offset 6 */
+	.word	init - . - 2
+	.byte	0			/* checksum of the image */
+	.org	0x10
+	.word	ipxe_header
+	.org	0x18
+	.word	pcir, pnp
+
+	.balign	4
+pcir:
+	.ascii	"PCIR"
+	.word	pci_vendor_id, pci_device_id
+	.word	pci_devlist - pcir
+	.word	pcir_end - pcir
+	.byte	3			/* revision */
+	.byte	0x00, 0x00, 0x02	/* Ethernet controller */
+	.word	0			/* length in blocks */
+	.word	1			/* revision of the code */
+	.byte	0			/* PC-AT */
+	.byte	0x80			/* last image */
+	.word	0			/* blocks at run time: what is left is the whole image */
+	.word	0, 0			/* no configuration utility */
+pcir_end:
+
+	.balign	16
+pnp:
+	.ascii	"$PnP"
+	.byte	1			/* revision */
+	.byte	2			/* length in units of 16 bytes */
+	.word	0			/* next header */
+	.byte	0
+	.byte	0			/* checksum of this structure */
+	.long	0			/* device identifier */
+	.word	manufacturer, build_drivers
+	.byte	0x02, 0x00, 0x00	/* Ethernet controller */
+	.byte	0x54			/* boots, and can be shadowed and cached */
+	.word	0, 0
+	.word	boot
+	.word	0, 0
+
+ipxe_header:
+	.ascii	"iPXE"
+	.byte	12			/* length */
+	.byte	0			/* checksum of this structure */
+	.byte	0, 0
+build_id:
+	.long	_build_id
+	/* Ours, for zbin: where the payload is, and room for its CRC */
+	.globl	payload_crc
+	.word	_payload, _payload_end
+payload_crc:
+	.long	0
+
+manufacturer:	.asciz	"minipxe"
+text_begin:	.asciz	"minipxe "
+text_build:	.asciz	" build "
+text_init:	.asciz	" init\r\n"
+vendor:		.word	pci_vendor_id
+device:		.word	pci_device_id
+
+/* The BIOS calls this at start-up, with AX = bus, device and function. DS is the ROM, for there is nothing else yet. */
+init:
+	pushfw
+	pushal
+	pushw	%ds
+	cld
+	movw	%cs, %ax
+	movw	%ax, %ds
+	xorw	%bp, %bp
+	cli				/* a BIOS that mirrors its screen to our serial port has to wait */
+1:	movw	$text_begin, %si	/* the whole line to one console, then to the next: two may be one screen */
+	call	puts
+	movw	$build_drivers, %si
+	call	puts
+	movb	$' ', %al
+	call	putc
+	movw	vendor, %ax
+	call	puthex16
+	movb	$':', %al
+	call	putc
+	movw	device, %ax
+	call	puthex16
+	movw	$text_build, %si
+	call	puts
+	movw	build_id + 2, %ax
+	call	puthex16
+	movw	build_id, %ax
+	call	puthex16
+	movw	$text_init, %si
+	call	puts
+	incw	%bp
+	cmpw	$3, %bp
+	jb	1b
+	popw	%ds
+	popal
+	popfw
+	movw	$0x20, %ax		/* a boot device is there */
+	lret
+
+puthex16:
+	movw	$4, %cx
+1:	rolw	$4, %ax
+	pushw	%ax
+	andb	$0xf, %al
+	cmpb	$10, %al
+	jb	2f
+	addb	$( 'a' - '0' - 10 ), %al
+2:	addb	$'0', %al
+	call	putc
+	popw	%ax
+	loop	1b
+	ret
+
+1:	call	putc
+puts:
+	lodsb
+	testb	%al, %al
+	jnz	1b
+	ret
+
+/* AL goes to console BP. */
+putc:
+	pushal
+	cmpw	$1, %bp
+	je	debugcon
+	jb	serial
+#ifdef CONSOLE_FIRMWARE
+	movb	$0x0e, %ah
+	movw	$7, %bx
+	int	$0x10
+#endif
+	jmp	9f
+debugcon:
+#ifdef CONSOLE_DEBUGCON
+	movw	$DEBUGCON_PORT, %dx
+	outb	%al, %dx
+#endif
+	jmp	9f
+serial:
+#ifdef CONSOLE_SERIAL
+	movb	%al, %ah
+	movw	$( COMCONSOLE + 5 ), %dx
+1:	inb	%dx, %al
+	testb	$0x20, %al		/* all ones, too, where there is no port */
+	jz	1b
+	movb	%ah, %al
+	movw	$COMCONSOLE, %dx
+	outb	%al, %dx
+#endif
+9:	popal
+	ret
+
+/* The bootstrap entry vector. */
+boot:
+	cld
+	movw	%cs, %ax
+	movw	%ax, %ds
+	movw	$RAM_SEGMENT, %ax
+	movw	%ax, %es
+	xorw	%si, %si
+	xorw	%di, %di
+	movw	$_payload_end, %cx
+	rep movsb
+	xorw	%ax, %ax
+	movw	$_bss, %di
+	movw	$_bss_end, %cx
+	subw	%di, %cx
+	rep stosb
+	ljmp	$RAM_SEGMENT, $1f
+1:	movw	%cs, %ax
+	movw	%ax, %ds
+	movw	%ax, %es
+	cli
+	movw	%ax, %ss
+	movl	$0xfff0, %esp
+	sti
+	calll	bios_main
+	int	$0x18			/* let the BIOS try its next boot device */
+2:	hlt
+	jmp	2b
+
+/* uint32_t flat_read ( uint32_t address ): an aligned word from anywhere below 4 GiB */
+	.globl	flat_read
+flat_read:
+	movl	4(%esp), %ecx
+	cli
+	lgdtl	gdt
+	movl	%cr0, %eax
+	orb	$1, %al
+	movl	%eax, %cr0
+	movw	$8, %dx			/* protected mode only to load FS: its limit stays */
+	movw	%dx, %fs
+	andb	$0xfe, %al
+	movl	%eax, %cr0
+	xorw	%dx, %dx
+	movw	%dx, %fs
+	movl	%fs:(%ecx), %eax
+	sti
+	retl
+
+	.balign	8
+gdt:	.word	gdt_end - gdt - 1	/* the null descriptor holds the table's own address */
+	.long	RAM_SEGMENT * 16 + gdt
+	.word	0
+	.quad	0x00cf93000000ffff	/* data, 4 GiB */
+gdt_end:

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Drags in what the configuration asks for. No driver calls any of it. */
+#include <config/general.h>
+
+REQUIRE_OBJECT ( embedded );
+REQUIRE_OBJECT ( certstore );
+#ifndef SECUREBOOT
+REQUIRE_OBJECT ( shell );
+#endif
+#ifdef DOWNLOAD_PROTO_HTTP
+REQUIRE_OBJECT ( http );
+#endif
+#ifdef DOWNLOAD_PROTO_TFTP
+REQUIRE_OBJECT ( tftp );
+#endif
+#ifdef NET_PROTO_DHCP
+REQUIRE_OBJECT ( dhcp );
+#endif
+#ifdef NET_PROTO_DNS
+REQUIRE_OBJECT ( dns );
+#endif
+#ifdef DIGEST_CMD
+REQUIRE_OBJECT ( digest_cmd );
+#endif
+#ifdef CRC_CMD
+REQUIRE_OBJECT ( crc_cmd );
+#endif

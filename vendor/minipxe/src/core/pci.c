@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <assert.h>
+#include <pci.h>
+
+/* The linked driver of a device, vendor in the lower half of ids. */
+const struct pci_driver *pci_find ( uint32_t ids, const struct pci_id **id ) {
+	const struct pci_driver *const *driver;
+
+	FOR_TABLE ( driver, pci_drivers ) {
+		for ( unsigned i = 0 ; i < ( *driver )->count ; i++ ) {
+			*id = &( *driver )->ids[i];
+			if ( ids == ( ( uint32_t ) ( *id )->device << 16 | ( *id )->vendor ) )
+				return *driver;
+		}
+	}
+	return NULL;
+}
+
+/* Has the driver look at its card, and says what it found. */
+void pci_probe ( struct pci_device *pci, const char *stage ) {
+	const struct pci_id *id;
+	const struct pci_driver *driver = pci_find ( pci_config ( pci, 0 ), &id );
+	char text[19];
+	uint64_t mac;
+
+	if ( ! driver )
+		return;
+	assert ( id->name );
+	mac = driver->probe ( pci, id );
+	for ( int i = 0 ; i < 6 ; i++ )
+		snprintf ( text + 3 * i, 4, "%c%02x", i ? ':' : ' ', ( unsigned ) ( mac >> ( 8 * i ) ) & 0xff );
+	/* In one go: consoles may lead to the same screen, and each gets what it is given as a whole. */
+	printf ( "minipxe %s %s, %s:%s\n", driver->name, stage, id->description, text );
+}
+
+/* Six bytes that lie in a row in a region of the card. */
+uint64_t mac_bytes ( struct pci_device *pci, unsigned bar, unsigned offset ) {
+	uint64_t mac = 0;
+
+	for ( int i = 5 ; i >= 0 ; i-- )
+		mac = mac << 8 | pci_read ( pci, bar, offset + i, 1 );
+	return mac;
+}

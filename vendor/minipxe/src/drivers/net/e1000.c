@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <pci.h>
+
+#define RAL0 0x5400	/* receive address, which holds the MAC address after reset */
+
+static const struct pci_id e1000_ids[] = {
+	PCI_ROM ( 0x8086, 0x1004, "82544gc", "Intel 82544GC", 0 ),
+	PCI_ROM ( 0x8086, 0x100e, "82540em", "Intel 82540EM", 0 ),
+	PCI_ROM ( 0x8086, 0x100f, "82545em", "Intel 82545EM", 0 ),
+};
+
+static uint64_t e1000_probe ( struct pci_device *pci, const struct pci_id *id ) {
+	uint64_t high = pci_read ( pci, 0, RAL0 + 4, 4 ) & 0xffff;
+
+	DBG ( "e1000: %04x, RAH %08x\n", id->device, ( unsigned ) high );
+	return high << 32 | pci_read ( pci, 0, RAL0, 4 );
+}
+
+PCI_DRIVER ( e1000, e1000_ids, e1000_probe );

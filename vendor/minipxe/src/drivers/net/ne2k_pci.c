@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The MAC address is in a PROM, read through the card's remote DMA. */
+#include <pci.h>
+
+enum { COMMAND = 0, START_LOW = 8, START_HIGH, COUNT_LOW, COUNT_HIGH, DATA_CONFIG = 0xe, DATA = 0x10 };
+enum { STOP = 1, START = 2, DMA_READ = 8, DMA_ABORT = 0x20 };
+
+static const struct pci_id ne2k_pci_ids[] = {
+	PCI_ROM ( 0x10ec, 0x8029, "rtl8029", "Realtek RTL8029", 0 ),
+	PCI_ROM ( 0x1050, 0x0940, "w89c940", "Winbond W89C940F", 0 ),
+};
+
+static uint64_t ne2k_pci_probe ( struct pci_device *pci, const struct pci_id *id ) {
+	uint64_t mac = 0;
+
+	pci_write ( pci, 0, COMMAND, 1, STOP | DMA_ABORT );
+	pci_write ( pci, 0, DATA_CONFIG, 1, 0x48 );	/* bytes, not words */
+	pci_write ( pci, 0, START_LOW, 1, 0 );
+	pci_write ( pci, 0, START_HIGH, 1, 0 );
+	pci_write ( pci, 0, COUNT_LOW, 1, 12 );
+	pci_write ( pci, 0, COUNT_HIGH, 1, 0 );
+	pci_write ( pci, 0, COMMAND, 1, START | DMA_READ );
+	for ( int i = 0 ; i < 6 ; i++ ) {
+		mac |= ( uint64_t ) pci_read ( pci, 0, DATA, 1 ) << ( 8 * i );
+		pci_read ( pci, 0, DATA, 1 );	/* the PROM has each byte twice */
+	}
+	return mac;
+}
+
+PCI_DRIVER ( ne2k_pci, ne2k_pci_ids, ne2k_pci_probe );

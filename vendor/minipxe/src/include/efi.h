@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* As much of the UEFI Specification as this tree uses; what it does not use keeps its place as a void pointer. */
+#ifndef EFI_H
+#define EFI_H
+
+#include <minipxe.h>
+
+#ifdef __x86_64__
+#define EFIAPI __attribute__ (( ms_abi ))
+#else
+#define EFIAPI
+#endif
+
+typedef size_t efi_status;
+typedef void *efi_handle;
+#define EFI_ERROR( code ) ( ( ( efi_status ) 1 << ( 8 * sizeof ( efi_status ) - 1 ) ) | ( code ) )
+#define EFI_UNSUPPORTED EFI_ERROR ( 3 )
+
+struct efi_guid {
+	uint32_t a;
+	uint16_t b, c;
+	uint8_t d[8];
+};
+
+struct efi_text_output {
+	void *reset;
+	efi_status ( EFIAPI * output_string ) ( struct efi_text_output *this, const uint16_t *text );
+};
+
+struct efi_header {
+	uint64_t signature;
+	uint32_t revision, size, crc, reserved;
+};
+
+struct efi_boot_services {
+	struct efi_header header;
+	void *tpl_and_memory[7], *events[6];
+	efi_status ( EFIAPI * install ) ( efi_handle *handle, const struct efi_guid *protocol, int type, void *interface );
+	void *reinstall;
+	efi_status ( EFIAPI * uninstall ) ( efi_handle handle, const struct efi_guid *protocol, void *interface );
+	efi_status ( EFIAPI * handle_protocol ) ( efi_handle handle, const struct efi_guid *protocol, void **interface );
+	void *reserved, *notify;
+	efi_status ( EFIAPI * locate_handle ) ( int type, const struct efi_guid *protocol, void *key, size_t *size, efi_handle *handles );
+	void *paths[2], *images[5], *monotonic, *stall, *watchdog, *connect, *disconnect;
+	efi_status ( EFIAPI * open_protocol ) ( efi_handle handle, const struct efi_guid *protocol, void **interface,
+						efi_handle agent, efi_handle controller, uint32_t attributes );
+	efi_status ( EFIAPI * close_protocol ) ( efi_handle handle, const struct efi_guid *protocol, efi_handle agent,
+						 efi_handle controller );
+	void *information, *protocols_per_handle, *locate_buffer;
+	efi_status ( EFIAPI * locate_protocol ) ( const struct efi_guid *protocol, void *registration, void **interface );
+};
+enum { BY_PROTOCOL = 2 };				/* a search of locate_handle */
+enum { OPEN_GET = 2, OPEN_BY_DRIVER = 0x10 };		/* attributes of open_protocol */
+
+struct efi_runtime_services {
+	struct efi_header header;
+	void *time[4], *memory[2];
+	efi_status ( EFIAPI * get_variable ) ( const uint16_t *name, const struct efi_guid *vendor, uint32_t *attributes,
+					       size_t *size, void *data );
+};
+
+struct efi_system_table {
+	struct efi_header header;
+	const uint16_t *vendor;
+	uint32_t revision;
+	efi_handle in_handle;
+	void *in;
+	efi_handle out_handle;
+	struct efi_text_output *out;
+	efi_handle error_handle;
+	void *error;
+	struct efi_runtime_services *runtime;
+	struct efi_boot_services *boot;
+};
+
+struct efi_loaded_image {
+	uint32_t revision;
+	efi_handle parent;
+	struct efi_system_table *system;
+	efi_handle device;
+	void *path, *reserved;
+	uint32_t options_size;
+	void *options, *base;
+	uint64_t size;
+	int code_type, data_type;
+	efi_status ( EFIAPI * unload ) ( efi_handle image );
+};
+
+struct efi_driver_binding {
+	efi_status ( EFIAPI * supported ) ( struct efi_driver_binding *this, efi_handle controller, void *path );
+	efi_status ( EFIAPI * start ) ( struct efi_driver_binding *this, efi_handle controller, void *path );
+	efi_status ( EFIAPI * stop ) ( struct efi_driver_binding *this, efi_handle controller, size_t count, efi_handle *children );
+	uint32_t version;
+	efi_handle image, handle;
+};
+
+struct efi_serial {
+	uint32_t revision;
+	void *reset, *set_attributes, *set_control, *get_control;
+	efi_status ( EFIAPI * write ) ( struct efi_serial *this, size_t *size, const void *data );
+};
+
+struct efi_pci;
+typedef efi_status ( EFIAPI * efi_bar_access ) ( struct efi_pci *this, int width, uint8_t bar, uint64_t offset, size_t count,
+						  void *data );
+struct efi_pci {
+	void *poll[2];
+	efi_bar_access memory_read, memory_write, io_read, io_write;
+	efi_status ( EFIAPI * config_read ) ( struct efi_pci *this, int width, uint32_t offset, size_t count, void *data );
+	void *config_write, *copy, *map, *unmap, *allocate, *free, *flush, *location;
+	efi_status ( EFIAPI * attributes ) ( struct efi_pci *this, int operation, uint64_t attributes, uint64_t *result );
+};
+
+extern const struct efi_guid efi_loaded_image_guid, efi_driver_binding_guid, efi_pci_guid, efi_serial_guid;
+extern struct efi_system_table *efi_system;
+
+efi_status efi_start ( efi_handle image, struct efi_system_table *system );
+efi_status efi_install_driver ( efi_handle image, struct efi_loaded_image *loaded );
+efi_status snpnet_open ( efi_handle controller, efi_handle agent );
+void snpnet_close ( efi_handle controller, efi_handle agent );
+
+#endif

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef PCI_H
+#define PCI_H
+
+#include <minipxe.h>
+
+struct pci_device;	/* whatever the platform reaches a device by */
+
+struct pci_id {
+	uint16_t vendor, device;
+	const char *name, *description;
+	uint32_t data;
+};
+
+/* A device and the ROM made for it. util/parserom.pl reads these lines too: each stays on one line. */
+#define PCI_ROM( vendor, device, name, description, data ) { vendor, device, name, description, data }
+
+struct pci_driver {
+	const char *name;
+	const struct pci_id *ids;
+	unsigned count;
+	/* The card's MAC address, its first byte in the lowest bits; 0 where the card does not answer */
+	uint64_t ( * probe ) ( struct pci_device *pci, const struct pci_id *id );
+};
+TABLE ( pci_drivers, struct pci_driver );
+
+#define PCI_DRIVER( driver, list, function )				\
+	static const struct pci_driver driver ## _driver = {		\
+		.name = #driver, .ids = list,				\
+		.count = sizeof ( list ) / sizeof ( list[0] ),		\
+		.probe = function,					\
+	};								\
+	TABLE_ENTRY ( pci_drivers, struct pci_driver, driver ## _driver )
+
+uint32_t pci_config ( struct pci_device *pci, unsigned offset );
+/* Reads and writes 1, 2 or 4 bytes of a base address region, I/O or memory alike */
+uint32_t pci_read ( struct pci_device *pci, unsigned bar, unsigned offset, unsigned width );
+void pci_write ( struct pci_device *pci, unsigned bar, unsigned offset, unsigned width, uint32_t value );
+
+const struct pci_driver *pci_find ( uint32_t ids, const struct pci_id **id );
+void pci_probe ( struct pci_device *pci, const char *stage );
+uint64_t mac_bytes ( struct pci_device *pci, unsigned bar, unsigned offset );
+
+#endif

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Entry point of an application: it looks at the cards that it has drivers for, and ends. */
+#include <efi.h>
+#include <pci.h>
+#include <config/general.h>
+
+efi_status EFIAPI _efi_start ( efi_handle image, struct efi_system_table *system ) {
+	efi_handle handles[64];
+	size_t size = sizeof ( handles );
+
+	efi_start ( image, system );
+	printf ( "%s\n", BANNER );
+	if ( system->boot->locate_handle ( BY_PROTOCOL, &efi_pci_guid, NULL, &size, handles ) )
+		return 0;
+	for ( size_t i = 0 ; i < size / sizeof ( handles[0] ) ; i++ ) {
+		struct pci_device *pci;
+
+		if ( system->boot->handle_protocol ( handles[i], &efi_pci_guid, ( void ** ) &pci ) == 0 )
+			pci_probe ( pci, "found" );
+	}
+	return 0;
+}
