@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -76,3 +77,41 @@ file = "pxe-{{nic}}.rom"
 images = ["pcbios"]
 bucket = "pxe"
 {extra}"""
+
+
+class Patched:
+    """What projects share whose builds run with some of our code changed: ``top`` is where they run."""
+
+    top: Path
+
+    def patched(self, code: str) -> dict[str, str]:
+        """The environment in which every Python of a build first runs ``code``."""
+        site = self.top / "site"
+        site.mkdir(exist_ok=True)
+        (site / "sitecustomize.py").write_text(code)
+        return {"PYTHONPATH": f"{site}:{TOP / 'src'}"}
+
+    def slow(self, seconds: float) -> dict[str, str]:
+        """The environment of a build that takes so long after each ROM that it installs."""
+        return self.patched(SLOW.format(seconds=seconds))
+
+    def wait_for(self, what: Callable[[], object], process: subprocess.Popen[str]) -> None:
+        """Waits for something that a running build does."""
+        end = time.monotonic() + 20
+        while not what():
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < end, "nothing came of it in 20 s"
+            time.sleep(0.005)
+
+
+SLOW = """
+import time
+from romforge import install
+write = install.write
+def slowly(*arguments):
+    done = write(*arguments)
+    if str(done).endswith(".rom"):
+        time.sleep({seconds})
+    return done
+install.write = slowly
+"""

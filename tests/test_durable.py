@@ -17,13 +17,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import TOP, Run, spec_text
+from tests.conftest import TOP, Patched, Run, spec_text
 
 NICS = {
     "e1000": "8086:100e",
@@ -44,7 +44,7 @@ COMMANDS = {
 Set = dict[str, bytes]
 
 
-class Project:
+class Project(Patched):
     """A directory with a spec of six NICs times two targets, and two versions of the ROMs to build from."""
 
     def __init__(self, top: Path, releases: dict[str, Path]) -> None:
@@ -111,37 +111,10 @@ class Project:
         assert files.keys() <= NAMES
         assert [name for name, data in files.items() if data not in [one[name] for one in sets]] == []
 
-    def patched(self, code: str) -> dict[str, str]:
-        """The environment in which every Python of a build first runs ``code``."""
-        site = self.top / "site"
-        site.mkdir(exist_ok=True)
-        (site / "sitecustomize.py").write_text(code)
-        return {"PYTHONPATH": f"{site}:{TOP / 'src'}"}
-
-    def wait_for(self, what: Callable[[], object], process: subprocess.Popen[str]) -> None:
-        end = time.monotonic() + 20
-        while not what():
-            assert process.poll() is None, process.communicate()
-            assert time.monotonic() < end, "nothing came of it in 20 s"
-            time.sleep(0.005)
-
 
 def differing(one: Set, other: Set) -> list[str]:
     """The names whose files differ; short where a comparison of the sets would print megabytes."""
     return sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
-
-
-SLOW = """
-import time
-from romforge import install
-write = install.write
-def slowly(*arguments):
-    done = write(*arguments)
-    if str(done).endswith(".rom"):
-        time.sleep(0.15)
-    return done
-install.write = slowly
-"""
 
 
 @pytest.fixture
@@ -424,7 +397,7 @@ def test_two_builds_at_once_end_right(project: Project):
 
 @pytest.mark.parametrize("command", ["doit", "doit, processes", "romforge build"])
 def test_a_spec_that_changes_while_it_is_built_is_built_by_the_next_run(project: Project, command: str):
-    process = project.start(COMMANDS[command], **project.patched(SLOW))
+    process = project.start(COMMANDS[command], **project.slow(0.15))
     project.wait_for(project.files, process)
     project.write("trixie")
     assert process.poll() is None
@@ -437,7 +410,7 @@ def test_a_spec_that_changes_while_it_is_built_is_built_by_the_next_run(project:
 @pytest.mark.parametrize("group", [True, False], ids=["to all, as by ^C", "to the build alone"])
 @pytest.mark.parametrize("command", list(COMMANDS))
 def test_an_interrupt_ends_with_130_and_no_traceback(project: Project, command: str, group: bool):
-    process = project.start(COMMANDS[command], **project.patched(SLOW))
+    process = project.start(COMMANDS[command], **project.slow(0.15))
     project.wait_for(lambda: len(project.files()) > 1, process)
     os.killpg(process.pid, signal.SIGINT) if group else os.kill(process.pid, signal.SIGINT)
     status, said = project.end(process)
@@ -495,7 +468,7 @@ def test_an_output_root_that_is_a_dangling_link_is_told_or_made(project: Project
 
 def test_two_names_of_one_output_root_share_its_lock(project: Project):
     (project.top / "link").symlink_to("out")
-    process = project.start(["doit"], **project.patched(SLOW))
+    process = project.start(["doit"], **project.slow(0.15))
     project.wait_for(project.files, process)
     status, said = project.run(["doit"], ROMFORGE_OUT="link")
     assert status == 1
