@@ -45,11 +45,17 @@ def doit(tmp_path: Path) -> Run:
 
 def run(command: list[str], directory: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Runs a command as a user would, without a terminal; fails the test where it prints a traceback."""
-    clean = {key: value for key, value in os.environ.items() if not key.startswith(("ROM", "PYTEST"))}
-    clean |= {"PYTHONPATH": str(TOP / "src")} | environment
-    done = subprocess.run(command, cwd=directory, env=clean, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    done = subprocess.run(
+        command, cwd=directory, env=users(environment), capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
+    )
     assert "Traceback" not in done.stderr + done.stdout, done.stderr
     return done
+
+
+def users(environment: dict[str, str]) -> dict[str, str]:
+    """The environment of a user who has the checkout's romforge, and nothing of ours but what is given."""
+    clean = {key: value for key, value in os.environ.items() if not key.startswith(("ROM", "PYTEST"))}
+    return clean | {"PYTHONPATH": str(TOP / "src")} | environment
 
 
 def spec_text(roms: Path | str, *, nics: str = 'e1000 = "8086:100e"', extra: str = "") -> str:
@@ -79,10 +85,26 @@ bucket = "pxe"
 {extra}"""
 
 
-class Patched:
-    """What projects share whose builds run with some of our code changed: ``top`` is where they run."""
+class Started:
+    """What projects share that start builds, some with a bit of our code changed: ``top`` is where they run."""
 
     top: Path
+    started: list[subprocess.Popen[str]]
+
+    def start(self, *command: str, **environment: str) -> subprocess.Popen[str]:
+        """Starts a build in a process group of its own, as a shell would."""
+        process = subprocess.Popen(
+            [sys.executable, "-m", *command],
+            cwd=self.top,
+            env=users(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        self.started.append(process)
+        return process
 
     def patched(self, code: str) -> dict[str, str]:
         """The environment in which every Python of a build first runs ``code``."""

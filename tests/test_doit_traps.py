@@ -19,14 +19,14 @@ from typing import Any
 import pytest
 
 from romforge import record
-from tests.conftest import TOP, Patched, Run, spec_text
+from tests.conftest import TOP, Run, Started, spec_text
 
 NICS = {"e1000": "8086:100e", "pcnet": "1022:2000", "vmxnet3": "15ad:07b0"}
 NAMES = {f"{kind}-{nic}.rom" for kind in ("efi", "pxe") for nic in NICS}
 PARALLEL = [["-n", "2", "-P", "process"], ["-n", "2", "-P", "thread"], ["-n", "5"]]
 
 
-class Project(Patched):
+class Project(Started):
     """A directory with a spec of three NICs times two targets, and ROMs of its own to build from."""
 
     def __init__(self, top: Path, doit: Run, releases: dict[str, Path]) -> None:
@@ -60,22 +60,6 @@ class Project(Patched):
     def swap(self, name: str = "efi-e1000.rom", suite: str = "trixie") -> None:
         """Puts another release's ROM in the place of an input."""
         shutil.copy(self.releases[suite] / name, self.roms)
-
-    def start(self, *arguments: str, module: str = "doit", **environment: str) -> subprocess.Popen[str]:
-        """Starts a build in a process group of its own."""
-        clean = {key: value for key, value in os.environ.items() if not key.startswith(("ROM", "PYTEST"))}
-        process = subprocess.Popen(
-            [sys.executable, "-m", module, *arguments],
-            cwd=self.top,
-            env=clean | {"PYTHONPATH": str(TOP / "src")} | environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-        self.started.append(process)
-        return process
 
 
 @pytest.fixture
@@ -137,7 +121,7 @@ def test_a_target_replaced_by_an_older_file_of_the_same_size_is_redone(project: 
 
 def test_state_lost_by_a_kill_costs_work_alone(project: Project):
     """Killed when some files are there: doit has saved nothing of that."""
-    process = project.start(**project.slow(0.25))
+    process = project.start("doit", **project.slow(0.25))
     project.wait_for(lambda: len(project.bytes()) > 1, process)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
@@ -150,7 +134,7 @@ def test_state_older_than_the_files_is_not_believed(project: Project):
     """Built as A and saved; as B, and killed before doit saves; then as A again, of which doit's state says it is done."""
     project.build()
     project.write(size="512KiB")
-    process = project.start(**project.slow(0.25))
+    process = project.start("doit", **project.slow(0.25))
     project.wait_for(lambda: any(len(data) == 512 << 10 for data in project.bytes().values()), process)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
@@ -170,7 +154,7 @@ def test_lost_state_is_work_alone(project: Project):
 @pytest.mark.parametrize("second", ["doit", "romforge"])
 @pytest.mark.parametrize("first", [[], ["-n", "2", "-P", "process"], ["-n", "2", "-P", "thread"]], ids=" ".join)
 def test_a_second_build_is_told_who_holds_the_lock(project: Project, romforge: Run, first: list[str], second: str):
-    process = project.start(*first, **project.slow(0.25))
+    process = project.start("doit", *first, **project.slow(0.25))
     project.wait_for(project.bytes, process)
     done = project.doit() if second == "doit" else romforge("build")
     assert done.returncode == 1
@@ -185,7 +169,7 @@ def test_a_second_build_is_told_who_holds_the_lock(project: Project, romforge: R
 
 def test_a_second_build_with_a_reporter_of_doits_own_is_refused_too(project: Project):
     """It takes no lock at its start, but no step runs without."""
-    process = project.start(**project.slow(0.25))
+    process = project.start("doit", **project.slow(0.25))
     project.wait_for(project.bytes, process)
     before = project.bytes()
     done = project.doit("-r", "console", "rom:usr/share/qemu/pxe-vmxnet3.rom")
@@ -197,7 +181,7 @@ def test_a_second_build_with_a_reporter_of_doits_own_is_refused_too(project: Pro
 
 
 def test_listing_tasks_does_not_wait_for_a_build(project: Project):
-    process = project.start(**project.slow(0.25))
+    process = project.start("doit", **project.slow(0.25))
     project.wait_for(project.bytes, process)
     assert "rom:usr/share/qemu/efi-e1000.rom" in project.doit("list", "--all").stdout
     assert process.poll() is None
@@ -470,7 +454,7 @@ def slowly(*arguments, **options):
     return fit(*arguments, **options)
 combine.fit = slowly
 """
-    process = project.start("-n", "2", "-P", "process", **project.patched(code))
+    process = project.start("doit", "-n", "2", "-P", "process", **project.patched(code))
     project.wait_for((project.top / "out/at-work").exists, process)
     os.kill(process.pid, signal.SIGKILL)
     os.waitpid(process.pid, 0)

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import TOP, Patched, Run, spec_text
+from tests.conftest import TOP, Run, Started, spec_text
 
 NICS = {
     "e1000": "8086:100e",
@@ -44,7 +44,7 @@ COMMANDS = {
 Set = dict[str, bytes]
 
 
-class Project(Patched):
+class Project(Started):
     """A directory with a spec of six NICs times two targets, and two versions of the ROMs to build from."""
 
     def __init__(self, top: Path, releases: dict[str, Path]) -> None:
@@ -64,22 +64,6 @@ class Project(Patched):
     def files(self) -> Set:
         return {path.name: path.read_bytes() for path in self.place.iterdir() if path.is_file()} if self.place.is_dir() else {}
 
-    def start(self, command: list[str], **environment: str) -> subprocess.Popen[str]:
-        """Starts a build in a process group of its own, as a shell would."""
-        clean = {key: value for key, value in os.environ.items() if not key.startswith(("ROM", "PYTEST"))}
-        process = subprocess.Popen(
-            [sys.executable, "-m", *command],
-            cwd=self.top,
-            env=clean | {"PYTHONPATH": str(TOP / "src")} | environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-        self.started.append(process)
-        return process
-
     def end(self, process: subprocess.Popen[str]) -> tuple[int, str]:
         """Exit status and all that was printed; a traceback fails the test."""
         output, errors = process.communicate(timeout=60)
@@ -87,7 +71,7 @@ class Project(Patched):
         return process.returncode, output + errors
 
     def run(self, command: list[str], **environment: str) -> tuple[int, str]:
-        return self.end(self.start(command, **environment))
+        return self.end(self.start(*command, **environment))
 
     def check_built(self, suite: str = "sid") -> None:
         """A build does, all files are right, the manifests too, and nothing else is left."""
@@ -168,7 +152,7 @@ def test_a_kill_at_any_moment_leaves_whole_files_and_the_next_build_right(projec
         if turn in (3, 7):
             shutil.rmtree(project.out)
         project.write(suites[0])
-        process = project.start(COMMANDS[command])
+        process = project.start(*COMMANDS[command])
         time.sleep((turn + dice.random()) / 10 * duration)
         caught += process.poll() is None
         with suppress(ProcessLookupError):  # it may have ended
@@ -380,9 +364,9 @@ def test_two_builds_at_once_end_right(project: Project):
         if turn % 4 == 3:
             shutil.rmtree(project.out)
         project.write(suites[0])
-        first = project.start(COMMANDS[dice.choice(list(COMMANDS))])
+        first = project.start(*COMMANDS[dice.choice(list(COMMANDS))])
         time.sleep(dice.choice([0, 0, 0.02, 0.1, 0.25]))
-        second = project.start(COMMANDS[dice.choice(list(COMMANDS))])
+        second = project.start(*COMMANDS[dice.choice(list(COMMANDS))])
         ends = [project.end(process) for process in (first, second)]
         statuses = sorted(status for status, _ in ends)
         assert statuses in ([0, 0], [0, 1]), ends
@@ -397,7 +381,7 @@ def test_two_builds_at_once_end_right(project: Project):
 
 @pytest.mark.parametrize("command", ["doit", "doit, processes", "romforge build"])
 def test_a_spec_that_changes_while_it_is_built_is_built_by_the_next_run(project: Project, command: str):
-    process = project.start(COMMANDS[command], **project.slow(0.15))
+    process = project.start(*COMMANDS[command], **project.slow(0.15))
     project.wait_for(project.files, process)
     project.write("trixie")
     assert process.poll() is None
@@ -410,7 +394,7 @@ def test_a_spec_that_changes_while_it_is_built_is_built_by_the_next_run(project:
 @pytest.mark.parametrize("group", [True, False], ids=["to all, as by ^C", "to the build alone"])
 @pytest.mark.parametrize("command", list(COMMANDS))
 def test_an_interrupt_ends_with_130_and_no_traceback(project: Project, command: str, group: bool):
-    process = project.start(COMMANDS[command], **project.slow(0.15))
+    process = project.start(*COMMANDS[command], **project.slow(0.15))
     project.wait_for(lambda: len(project.files()) > 1, process)
     os.killpg(process.pid, signal.SIGINT) if group else os.kill(process.pid, signal.SIGINT)
     status, said = project.end(process)
@@ -440,7 +424,7 @@ sys.addaudithook(hook)
     wrong = []
     for moment in (1, 2, 3, 4, 5, 6, 8, 13, 22, 27, 29, 31, 33):
         shutil.rmtree(project.out, ignore_errors=True)
-        process = project.start(COMMANDS[command], **environment, INTERRUPT_AT=str(moment))
+        process = project.start(*COMMANDS[command], **environment, INTERRUPT_AT=str(moment))
         output, errors = process.communicate(timeout=60)
         project.check_whole()
         if "Traceback" in output + errors or process.returncode not in (0, 130):
@@ -468,7 +452,7 @@ def test_an_output_root_that_is_a_dangling_link_is_told_or_made(project: Project
 
 def test_two_names_of_one_output_root_share_its_lock(project: Project):
     (project.top / "link").symlink_to("out")
-    process = project.start(["doit"], **project.slow(0.15))
+    process = project.start("doit", **project.slow(0.15))
     project.wait_for(project.files, process)
     status, said = project.run(["doit"], ROMFORGE_OUT="link")
     assert status == 1

@@ -28,10 +28,9 @@ def build_rom(step: Rom, out: Path) -> dict[str, Any]:
     return {"inputs": reader.inputs, "outputs": {step.path: state}, "entry": _entry(step, combine.layout(parts), data)}
 
 
-def failed_entry(step: Rom, error: str, layout: list[dict[str, object]] | None = None) -> str:
+def failed_entry(step: Rom, error: str, layout: combine.Layout | None = None) -> str:
     """The entry of a ROM that could not be built: what was tried, and why it failed."""
-    used = sum(int(str(image["size"])) for image in layout or [])
-    entry = {"file": step.path, "nic": step.nic, "bucket": step.bucket, "used": used, "images": layout or [], "error": error}
+    entry = {"file": step.path, "nic": step.nic, "bucket": step.bucket, "used": _used(layout or []), "images": layout or [], "error": error}
     return json.dumps(entry)
 
 
@@ -42,8 +41,11 @@ def _take(reader: prebuilt.Reader, step: Rom, index: int) -> combine.Part:
     return reader.take(pick, step)
 
 
-def _entry(step: Rom, layout: list[dict[str, object]], data: bytes) -> str:
-    used = sum(int(str(image["size"])) for image in layout)
+def _entry(step: Rom, layout: combine.Layout, data: bytes) -> str:
     bucket = step.bucket or combine.bucket_of(len(data))
-    entry = {"file": step.path, "nic": step.nic, "size": len(data), "used": used, "bucket": bucket}
+    entry = {"file": step.path, "nic": step.nic, "size": len(data), "used": _used(layout), "bucket": bucket}
     return json.dumps({**entry, "sha256": record.sha256(data), "images": layout})
+
+
+def _used(layout: combine.Layout) -> int:
+    return sum(image["size"] for image in layout)

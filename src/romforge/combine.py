@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from romforge import eficompress, pcirom
 from romforge.errors import RomforgeError, amount, human
 from romforge.pcirom import EfiHeader, Ids, Image, show_ids
 from romforge.record import sha256
 from romforge.table import Column, render
+
+Layout = list[dict[str, Any]]  # an image each
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class Part:
 class BucketError(RomforgeError):
     """A ROM that is not in its bucket; ``layout`` is the map of what was tried."""
 
-    def __init__(self, text: str, layout: list[dict[str, object]]) -> None:
+    def __init__(self, text: str, layout: Layout) -> None:
         super().__init__(text)
         self.layout = layout
 
@@ -53,13 +56,13 @@ def check_ids(parts: Sequence[Part], right: Ids, accepted: Sequence[Ids] = ()) -
         raise RomforgeError(f"the device is {show_ids(right)}, but\n{found}\n  `fix_ids = true` in the target would rewrite them")
 
 
-def layout(parts: Sequence[Part]) -> list[dict[str, object]]:
+def layout(parts: Sequence[Part]) -> Layout:
     """The map of a ROM: for each image its place and size, what it is, and where it came from."""
-    rows: list[dict[str, object]] = []
+    rows: Layout = []
     offset = 0
     for part in parts:
         image = part.image
-        row: dict[str, object] = {"name": part.name, "kind": image.kind, "offset": offset, "size": len(image.data)}
+        row: dict[str, Any] = {"name": part.name, "kind": image.kind, "offset": offset, "size": len(image.data)}
         row |= {"ids": show_ids(image.ids), "sha256": sha256(image.data), "origin": part.origin}
         if isinstance(image.header, EfiHeader):
             row["compressed"] = image.header.compression_type == pcirom.UEFI_COMPRESSED

@@ -15,7 +15,7 @@ from romforge import compat as comparing
 from romforge import eficompress, faults, install, keys, pcirom, prebuilt, specfile
 from romforge import plan as planning
 from romforge.efirom import wrap
-from romforge.errors import FormatError, RomforgeError, UsageError, amount, human, listing, near
+from romforge.errors import FormatError, RomforgeError, UsageError, amount, at, human, listing, near
 from romforge.table import BOLD, GREEN, RED, YELLOW, Column, colours, paint, render
 
 Arguments = Any  # argparse.Namespace, whose attributes no type checker knows
@@ -76,7 +76,7 @@ def split(given: Arguments) -> int:
     with _named(given.rom):
         chain = pcirom.parse_rom(data)
     if not pcirom.is_padding(data[chain.end :]):
-        _warn(f"{given.rom}: offset {chain.end:#x} ({chain.end}): what lies behind the last image is no padding, and is left out")
+        _warn(f"{given.rom}: {at(chain.end)}: what lies behind the last image is no padding, and is left out")
     effort = faults.effort_each(chain.images)
     given.directory.mkdir(parents=True, exist_ok=True)
     written = []
@@ -221,7 +221,7 @@ def _inspection(one: dict[str, Any]) -> list[str]:
     for fault in one["faults"]:
         where = "" if fault["image"] is None else f"image {fault['image']}, "
         tint = RED if fault["severity"] == "fault" else YELLOW
-        text = f"{where}offset {fault['offset']:#x} ({fault['offset']}): {fault['text']}"
+        text = f"{where}{at(fault['offset'])}: {fault['text']}"
         lines.append(f"  {paint(fault['severity'], tint, colours())}: {text}")
     if all(fault["severity"] == "note" for fault in one["faults"]):
         examined = not any(fault["text"].startswith(faults.NOT_EXAMINED) for fault in one["faults"])
@@ -247,7 +247,7 @@ def _images(path: Path) -> pcirom.Chain:
     if chain.fault and not (chain.images and chain.end == len(data)):
         raise RomforgeError(f"{path}: {chain.fault}")
     if not pcirom.is_padding(data[chain.end :]):
-        raise RomforgeError(f"{path}: offset {chain.end:#x} ({chain.end}): junk behind the last image")
+        raise RomforgeError(f"{path}: {at(chain.end)}: junk behind the last image")
     return chain
 
 

@@ -12,6 +12,7 @@ import os
 import shutil
 import threading
 from pathlib import Path
+from typing import Any
 
 from romforge import record
 from romforge.errors import RomforgeError
@@ -108,22 +109,13 @@ def holds_manifest(out: Path, target: str, data: bytes) -> bool:
         return False
 
 
-def read_manifest(out: Path, target: str) -> dict[str, str]:
-    """The entries of an earlier manifest, as JSON, by the path of the ROM; none where there is no readable one."""
+def read_manifest(out: Path, target: str) -> tuple[str | None, dict[str, dict[str, Any]]]:
+    """The spec that a manifest was made for, and its entries by the path of the ROM; nothing where none can be read."""
     try:
-        roms = json.loads((out / manifest(target)).read_bytes())["roms"]
-        return {str(entry["file"]): json.dumps(entry) for entry in roms}
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
-
-
-def manifest_spec(out: Path, target: str) -> str | None:
-    """The spec that a target's manifest was made for; another spec's files are none of ours."""
-    try:
-        spec = json.loads((out / manifest(target)).read_bytes())["spec"]
-        return spec if isinstance(spec, str) else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+        found = json.loads((out / manifest(target)).read_bytes())
+        return found.get("spec"), {str(entry["file"]): dict(entry) for entry in found["roms"]}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None, {}
 
 
 def remove_own(out: Path, path: str, sha256: str | None) -> bool:

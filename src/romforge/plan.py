@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from romforge.spec import Ids, Source, Spec, Target, expand, firmware
+from romforge.spec import Ids, Source, Spec, Target, firmware, rom_path
 
 STATE = ".romforge"  # below the output root: what is kept between runs
 
@@ -123,7 +123,7 @@ def _roms(spec: Spec, name: str, target: Target) -> Iterator[Rom]:
     picks = tuple(_pick(spec, target, platform) for platform in target.images)
     for nic_name in spec.nic if target.nics is None else target.nics:
         nic = spec.nic[nic_name]
-        path = os.path.normpath(f"{target.dir}/{expand(target.file, nic_name, nic.id, name)}")
+        path = rom_path(name, target, nic_name, nic.id)
         yield Rom(path, name, nic_name, nic.id, nic.accept_ids, target.fix_ids, picks, size, pad)
 
 

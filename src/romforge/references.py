@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 from romforge.arch import BY_NAME
 from romforge.errors import listing
 from romforge.keys import Path, Problem, show
-from romforge.spec import ORIGINS, Names, Platform, Source, Spec, Target, expand, firmware, manifest
+from romforge.spec import ORIGINS, Names, Platform, Source, Spec, Target, firmware, manifest, rom_path
 
 _PLACEHOLDERS = ("nic", "vendor", "device", "target")
 _FEW = 12  # names that an error lists
@@ -167,7 +167,7 @@ def _duplicates(spec: Spec, pathless: set[str]) -> Iterator[Problem]:
         for nic in spec.nic if target.nics is None else target.nics:
             if nic not in spec.nic or spec.nic[nic].id is None:
                 continue  # told already
-            path = os.path.normpath(f"{target.dir}/{expand(target.file, nic, spec.nic[nic].id, name)}")
+            path = rom_path(name, target, nic, spec.nic[nic].id)
             other = seen.setdefault(path, (name, nic))
             if other != (name, nic) and (name, other[0]) not in told:
                 told.add((name, other[0]))

@@ -137,14 +137,15 @@ class Reporter:
             entries = [self.entries[rom.path] for rom in roms if rom.path in self.entries]
             if not entries or install.holds_manifest(self.out, name, self._manifest(name, roms, entries)):
                 continue
-            before = install.read_manifest(self.out, name)
+            spec, before = install.read_manifest(self.out, name)
             for path in self.bad & self.entries.keys() & before.keys():
-                self._keep_stale(path, json.loads(before[path]))
-            entries = [entry for rom in roms if (entry := self.entries.get(rom.path) or before.get(rom.path))]
-            for path in before.keys() - wanted if install.manifest_spec(self.out, name) == self.plan.spec else ():
-                old = json.loads(before[path])
-                if install.remove_own(self.out, path, old.get("sha256") or old.get("stale_sha256")):
-                    self.removed.append(path)
+                self._keep_stale(path, before[path])
+            entries = [
+                self.entries.get(rom.path) or json.dumps(before[rom.path]) for rom in roms if rom.path in self.entries or rom.path in before
+            ]
+            if spec == self.plan.spec:  # another spec's files are none of ours
+                gone = before.keys() - wanted
+                self.removed += [path for path in gone if install.remove_own(self.out, path, _left(before[path]))]
             install.write(self.out, manifest(name), self._manifest(name, roms, entries))
 
     def _untried(self, path: str, failed: str) -> str:
@@ -156,7 +157,7 @@ class Reporter:
 
     def _keep_stale(self, path: str, old: dict[str, Any]) -> None:
         """Notes in the entry of a ROM that failed what an earlier build left in its place."""
-        if left := old.get("sha256") or old.get("stale_sha256"):
+        if left := _left(old):
             self.entries[path] = json.dumps(json.loads(self.entries[path]) | {"stale_sha256": left})
 
     def _manifest(self, name: str, roms: tuple[Rom, ...], entries: list[str]) -> bytes:
@@ -190,6 +191,11 @@ class Reporter:
 def _path(task: Any) -> str:
     """The path of the ROM that a task builds."""
     return str(task.name).removeprefix("rom:")
+
+
+def _left(entry: dict[str, Any]) -> str | None:
+    """The sha256 of the file that a build left in a ROM's place, though its own may have failed."""
+    return entry.get("sha256") or entry.get("stale_sha256")
 
 
 def _row(entry: dict[str, Any]) -> list[str]:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -118,6 +119,11 @@ def firmware(name: str, platform: Platform) -> tuple[Arch, Literal["pcbios", "ef
     parts = directory.split("-")
     arch = next((BY_NAME[part] for part in parts if part in BY_NAME), Arch.I386)
     return arch, "efi" if "efi" in parts else "pcbios"
+
+
+def rom_path(name: str, target: Target, nic: str, ids: Ids) -> str:
+    """The path of a NIC's ROM in a target, relative to the output root."""
+    return os.path.normpath(f"{target.dir}/{expand(target.file, nic, ids, name)}")
 
 
 def manifest(target: str) -> str:

@@ -131,8 +131,8 @@ def up_to_date(task: Any, values: dict[str, Any], step: str, out: Path) -> bool:
     task.value_savers.append(partial(_keep_values_alone, task))
     return (
         values.get("step") == step
-        and all(record.holds(f"{out}/{path}", state, link=False) for path, state in values["outputs"].items())
-        and all(record.holds(path, state) for path, state in values["inputs"].items())
+        and all(record.holds(f"{out}/{path}", was, link=False) for path, was in values["outputs"].items())
+        and all(record.holds(path, was) for path, was in values["inputs"].items())
     )
 
 
