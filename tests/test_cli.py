@@ -206,9 +206,9 @@ def test_progress_and_colours_are_for_terminals(romforge: Run, releases: dict[st
     assert "2 built, 0 up to date" in quiet.stdout
 
 
-def test_the_default_build_makes_the_set_of_this_machines_release(doit: Run, romforge: Run, tmp_path: Path):
-    """The checkout's own spec: the package through apt, 16 ROMs in their buckets, none with a fault."""
-    shutil.copy(TOP / "romspec.toml", tmp_path)
+def test_an_example_makes_the_set_of_this_machines_release(doit: Run, romforge: Run, tmp_path: Path):
+    """The package through apt, 16 ROMs in their buckets, none with a fault."""
+    shutil.copy(TOP / "examples/debian-roms.toml", tmp_path / "romspec.toml")
     done = doit()
     assert done.returncode == 0, done.stderr
     roms = sorted((tmp_path / "out/usr/share/qemu").iterdir())

@@ -9,13 +9,14 @@ import shutil
 import struct
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from romforge import faults, pcirom, pe
 from tests.conftest import TOP
+from tests.machines import COMMON, MARK, PC, aavmf, bios, boot, card, ovmf, uefi
 
 PACKAGES = [name for line in (TOP / "tests/packages").read_text().splitlines() if line[0] != "#" for name in line.split()]
 SOURCE = TOP / "vendor" / "minipxe"
@@ -500,56 +501,6 @@ def test_sources_are_ours_and_few():
 
 # Boots
 
-COMMON = ["-nodefaults", "-display", "none", "-accel", "tcg", "-no-reboot", "-monitor", "none"]
-PC = ["-vga", "none", "-device", "isa-debug-exit,iobase=0xf4,iosize=4", "-global", "isa-debugcon.iobase=0x402"]
-MARK = r"minipxe {} {}:{} build ([0-9a-f]{{8}}) {}\r?\n"
-
-
-def boot(
-    directory: Path, command: list[str], found: Callable[[str], bool], *, keys: str = "", timeout: float = 90
-) -> tuple[str, int | None]:
-    """The serial port's text once ``found`` is content with it, or QEMU has ended; its status, None where it was killed."""
-    serial = directory / "serial"
-    serial.write_text("")
-    command = [*command, "-serial", "stdio"]
-    with serial.open("wb") as out:
-        qemu = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=out, stderr=subprocess.STDOUT, cwd=directory)
-    try:
-        end = time.monotonic() + timeout
-        while time.monotonic() < end and qemu.poll() is None and not found(serial.read_text(errors="replace")):
-            if keys and "=> " in serial.read_text(errors="replace"):
-                assert qemu.stdin
-                qemu.stdin.write(keys.encode())
-                qemu.stdin.flush()
-                keys = ""
-            time.sleep(0.1)
-        return serial.read_text(errors="replace"), qemu.poll()
-    finally:
-        qemu.kill()
-        qemu.communicate()
-
-
-def uefi(directory: Path, code: str, variables: str) -> list[str]:
-    shutil.copy(variables, directory / "variables")
-    drive = "if=pflash,format=raw,unit"
-    return ["-drive", f"{drive}=0,readonly=on,file={code}", "-drive", f"{drive}=1,file={directory / 'variables'}"]
-
-
-def card(device: str, rom: Path) -> list[str]:
-    return ["-netdev", "user,id=n0,restrict=on", "-device", f"{device},netdev=n0,romfile={rom}"]
-
-
-def bios(directory: Path, device: str, rom: Path) -> tuple[str, int | None]:
-    machine = ["qemu-system-x86_64", "-M", "pc,graphics=off", "-m", "64", *COMMON, *PC]
-    machine += ["-debugcon", f"file:{directory / 'debug'}"]
-    return boot(directory, machine + card(device, rom), lambda text: False)
-
-
-def ovmf(directory: Path, device: str, rom: Path, until: str) -> str:
-    machine = ["qemu-system-x86_64", "-M", "q35,graphics=off", "-m", "256", *COMMON, *PC]
-    firmware = uefi(directory, "/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd")
-    return boot(directory, machine + firmware + card(device, rom), lambda text: until in text)[0]
-
 
 @pytest.mark.parametrize("nic", NICS)
 def test_seabios_runs_the_legacy_rom(ready: Tree, tmp_path: Path, nic: str):
@@ -613,10 +564,7 @@ def test_32_bit_firmware_runs_the_driver(ready: Tree, tmp_path: Path):
 
 
 def test_arm64_firmware_runs_the_driver(ready: Tree, tmp_path: Path):
-    machine = ["qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a57", "-m", "256", *COMMON]
-    firmware = uefi(tmp_path, "/usr/share/AAVMF/AAVMF_CODE.fd", "/usr/share/AAVMF/AAVMF_VARS.fd")
-    nic = card("e1000", ready.src / "bin-arm64-efi/8086100e.efirom")
-    text, _ = boot(tmp_path, machine + firmware + nic, lambda text: "started, Intel 82540EM: 52:54:00:12:34:56" in text)
+    text = aavmf(tmp_path, "e1000", ready.src / "bin-arm64-efi/8086100e.efirom", "started, Intel 82540EM: 52:54:00:12:34:56")
     assert re.search(MARK.format("e1000", "8086", "100e", "efi"), text), text
     assert "started, Intel 82540EM: 52:54:00:12:34:56" in text
 

@@ -26,6 +26,7 @@ SHA = "5e884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d8"
 WHOLE = f"""spec = 1
 [source.ipxe]
 tree = "vendor/ipxe"
+fallback = "vendor/minipxe"
 config = "qemu"
 make = {{ NO_WERROR = "1", V = 1, LTO = true, EMPTY = "" }}
 [source.deb]
@@ -47,12 +48,18 @@ media = "efidrv"
 cross = "x86_64-linux-gnu-"
 source = "ipxe"
 config = "qemu"
-make = {{ DEBUG = "efi" }}
+make = {{ EXTRA = "efi" }}
 strip = {{ drop = ["obj_wpa"], keep = ["obj_config"] }}
+require = ["snpnet", "efi-driver"]
+embed = ["boot/qemu.ipxe", "/srv/logo.png"]
+trust = ["certs/ca.crt"]
+cert = ["certs/ca.crt", "~/client.crt"]
+debug = ["e1000", "http:2", "efi-driver"]
 [platform.signed]
 bin = "bin-arm64-efi-sb"
 [nic.e1000]
 id = "8086:100e"
+goal = "8086100e--8086100f"
 accept_ids = ["8086:100F", "8086:1010"]
 [nic.ne2k_pci]
 id = "10ec:8029"
@@ -84,6 +91,13 @@ GOOD = {
     "no tables": "spec = 1\n",
     "conftest's": spec_text("/roms"),
     "the checkout's": (TOP / "romspec.toml").read_text(),
+    **{f"the example {path.stem}": path.read_text() for path in sorted((TOP / "examples").glob("*.toml"))},
+    "names of images": "spec = 1\n"
+    + "".join(
+        f'[nic.n{number}]\nid = "1af4:1000"\ngoal = "{goal}"\n'
+        for number, goal in enumerate(["rtl8139", "1af41000", "1af41000--1af41041", "virtio-net", "ne2k_pci", "3c509"])
+    ),
+    "a configuration of the tree's own": 'spec = 1\n[source.ipxe]\ntree = "ipxe"\nconfig = "qemu"\n[config.qemu]\n',
 }
 
 # What a key alone can be wrong by, each put in place of something in the whole spec.
@@ -100,11 +114,22 @@ BAD = {
     "two origins": ('package = "ipxe-qemu"', 'package = "ipxe-qemu"\ntree = "ipxe"'),
     "three origins": ('package = "ipxe-qemu"', 'package = "ipxe-qemu"\ntree = "ipxe"\nroms = "roms"'),
     "a package that is configured": ('package = "ipxe-qemu"', 'package = "ipxe-qemu"\nconfig = "qemu"'),
+    "a package with a fallback": ('package = "ipxe-qemu"', 'package = "ipxe-qemu"\nfallback = "ipxe"'),
+    "existing ROMs with a fallback": ('roms = "ipxe-qemu.deb"', 'roms = "ipxe-qemu.deb"\nfallback = "ipxe"'),
+    "a fallback of nothing": ('tree = "vendor/ipxe"\n', ""),
+    "an empty fallback": ('fallback = "vendor/minipxe"', 'fallback = ""'),
+    "two fallbacks": ('fallback = "vendor/minipxe"', 'fallback = ["vendor/minipxe"]'),
     "a tree with files": ('tree = "vendor/ipxe"', 'tree = "vendor/ipxe"\nfiles = ["{nic}.rom"]'),
     "no id": ('id = "10ec:8029"', ""),
     "a short id": ('id = "10ec:8029"', 'id = "10ec:829"'),
     "an id with 0x": ('id = "10ec:8029"', 'id = "0x10ec:0x8029"'),
     "a wrong id among those accepted": ('"8086:1010"', '"8086"'),
+    "a goal with its medium": ('goal = "8086100e--8086100f"', 'goal = "rtl8139.rom"'),
+    "a goal with its BIN": ('goal = "8086100e--8086100f"', 'goal = "bin/rtl8139"'),
+    "a goal of two words": ('goal = "8086100e--8086100f"', 'goal = "rtl8139 e1000"'),
+    "a goal with a wider gap": ('goal = "8086100e--8086100f"', 'goal = "8086100e---8086100f"'),
+    "a goal that begins as an option": ('goal = "8086100e--8086100f"', 'goal = "-8086100e"'),
+    "a goal that is no text": ('goal = "8086100e--8086100f"', "goal = 8139"),
     "no size": ('size = "256KiB"', ""),
     "no power of two": ('size = "256KiB"', 'size = "96KiB"'),
     "no power of two in bytes": ("size = 131072", "size = 131073"),
@@ -138,7 +163,22 @@ BAD = {
     "a macro with its value": ('"DOWNLOAD_PROTO_HTTPS"', '"BANNER_TIMEOUT=30"'),
     "a macro that is no name": ("BANNER_TIMEOUT = 30", '"BANNER TIMEOUT" = 30'),
     "a macro with a fraction": ("BANNER_TIMEOUT = 30", "BANNER_TIMEOUT = 0.5"),
-    "a variable of two lines": ('DEBUG = "efi"', 'DEBUG = "e\\nfi"'),
+    "a variable of two lines": ('EXTRA = "efi"', 'EXTRA = "e\\nfi"'),
+    "an option for a root to drop": ('drop = ["obj_wpa"]', 'drop = ["-u obj_wpa"]'),
+    "a root to drop that is no list": ('drop = ["obj_wpa"]', 'drop = "obj_wpa"'),
+    "a pattern of roots to keep": ('keep = ["obj_config"]', 'keep = ["obj_%"]'),
+    "an empty root to keep": ('keep = ["obj_config"]', 'keep = [""]'),
+    "a required object that is no list": ('require = ["snpnet", "efi-driver"]', 'require = "snpnet"'),
+    "a required object without a name": ('require = ["snpnet", "efi-driver"]', 'require = [""]'),
+    "embedded files that are no list": ('embed = ["boot/qemu.ipxe", "/srv/logo.png"]', 'embed = "boot/qemu.ipxe"'),
+    "an embedded file without a name": ('"/srv/logo.png"', '""'),
+    "certificates to trust that are no texts": ('trust = ["certs/ca.crt"]', "trust = [true]"),
+    "certificates that are no list": ('cert = ["certs/ca.crt", "~/client.crt"]', "cert = 1"),
+    "objects to debug that are no list": ('debug = ["e1000", "http:2", "efi-driver"]', 'debug = "e1000,http:2"'),
+    "two objects to debug in one": ('"http:2"', '"http,tcp"'),
+    "a level of debugging that is no number": ('"http:2"', '"http:all"'),
+    "a level of debugging that is missing": ('"http:2"', '"http:"'),
+    "an object to debug with its suffix": ('"http:2"', '"http.o"'),
     "a name with a space": ("[nic.ne2k_pci]", '[nic."ne2k pci"]'),
     "a header's name with a path": ("[config.qemu.console]", '[config.qemu."../console"]'),
     "a table that is none": ("[config.qemu.console]", "[config]\nother = 1"),

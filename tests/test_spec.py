@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import random
+import re
 import subprocess
 import sys
 import time
@@ -87,13 +88,19 @@ def test_a_good_spec_is_read_into_types(tmp_path):
     spec = load(tmp_path, WHOLE)
     assert spec.path == tmp_path / "romspec.toml"
     assert dict(spec.source["ipxe"].make) == {"NO_WERROR": "1", "V": "1", "LTO": "1", "EMPTY": ""}
+    assert (spec.source["ipxe"].tree, spec.source["ipxe"].fallback) == ("vendor/ipxe", "vendor/minipxe")
     assert (spec.source["deb"].roms, spec.source["deb"].sha256) == ("ipxe-qemu.deb", SHA)
     general = spec.config["qemu"]["general"]
     assert (general.define, general.undef, general.set) == (("DOWNLOAD_PROTO_HTTPS",), ("CONSOLE_SERIAL",), (("BANNER_TIMEOUT", "30"),))
-    strip = spec.platform["x86_64-efi"].strip
+    platform = spec.platform["x86_64-efi"]
+    assert platform.make == (("EXTRA", "efi"),)
+    assert (platform.require, platform.debug) == (("snpnet", "efi-driver"), ("e1000", "http:2", "efi-driver"))
+    assert (platform.embed, platform.trust) == (("boot/qemu.ipxe", "/srv/logo.png"), ("certs/ca.crt",))
+    assert platform.cert == ("certs/ca.crt", "~/client.crt")
+    strip = platform.strip
     assert strip is not None
     assert (strip.drop, strip.keep) == (("obj_wpa",), ("obj_config",))
-    assert spec.nic["e1000"].id == (0x8086, 0x100E)
+    assert (spec.nic["e1000"].id, spec.nic["e1000"].goal) == ((0x8086, 0x100E), "8086100e--8086100f")
     assert spec.nic["e1000"].accept_ids == ((0x8086, 0x100F), (0x8086, 0x1010))
     assert [bucket.size for bucket in spec.bucket.values()] == [256 << 10, 1 << 20, 128 << 10]
     assert list(spec.target) == ["qemu", "all"]
@@ -104,10 +111,11 @@ def test_defaults(tmp_path):
     """What a spec may leave out."""
     spec = load(tmp_path, BASE)
     source, platform, target = spec.source["roms"], spec.platform["pcbios"], spec.target["efi"]
-    assert (source.files, source.sha256, source.config, source.make) == (None, None, None, ())
+    assert (source.files, source.sha256, source.fallback, source.config, source.make) == (None, None, None, None, ())
     assert (platform.bin, platform.media, platform.cross, platform.strip) == (None, None, None, None)
+    assert (platform.require, platform.embed, platform.trust, platform.cert, platform.debug) == ((), (), (), (), ())
     assert (target.nics, target.source, target.fix_ids, target.default) == (None, None, False, True)
-    assert (spec.nic["e1000"].accept_ids, spec.bucket["efi"].pad) == ((), True)
+    assert (spec.nic["e1000"].goal, spec.nic["e1000"].accept_ids, spec.bucket["efi"].pad) == (None, (), True)
 
 
 def test_a_star_means_what_leaving_nics_out_means(tmp_path):
@@ -228,12 +236,75 @@ def test_a_wrong_key_hides_nothing_elsewhere(tmp_path):
     assert told.count("romspec.toml:") == 2
 
 
+@pytest.mark.parametrize("variable", ["no_werror", "CONFIGS", "HOST_CC", "V", "EXTRA_CFLAGS", "bin", "DEBUG_LEVEL"])
+def test_other_variables_are_make_s_alone(tmp_path, variable):
+    """Only the very names that a key stands for are refused; CONFIG and its like are golden cases."""
+    spec = load(tmp_path, BASE.replace('roms = "roms"', f'tree = "ipxe"\nmake = {{ {variable} = 1 }}'))
+    assert spec.source["roms"].make == ((variable, "1"),)
+
+
+@pytest.mark.parametrize(
+    ("section", "lines"),
+    [
+        ("source", 'tree = "~no-such-user/ipxe"'),
+        ("source", 'tree = "ipxe"\nfallback = "~no-such-user/ipxe"'),
+        ("source", 'roms = "~no-such-user/roms"'),
+        *(("platform", f'{key} = ["~no-such-user/file"]') for key in ("embed", "trust", "cert")),
+    ],
+)
+def test_the_home_of_an_unknown_user_is_told(tmp_path, section, lines):
+    """Wherever the spec takes a path, and not by what fails later."""
+    name = {"source": "roms", "platform": "pcbios"}[section]
+    text = (
+        BASE.replace('roms = "roms"', lines) if section == "source" else BASE.replace(f"[platform.{name}]", f"[platform.{name}]\n{lines}")
+    )
+    key = lines.split("\n")[-1].split(" = ")[0]
+    assert re.search(rf"{section}\.{name}\.{key}(\[0\])?: .* home of a user that is not known", refusal(tmp_path, text))
+
+
+@pytest.mark.parametrize("key", ["embed", "trust", "cert"])
+@pytest.mark.parametrize(
+    ("file", "fine"),
+    [
+        ("boot.ipxe", True),
+        ("~/boot.ipxe", True),
+        ("/a b/c,d/Boot-2_x.+ipxe", True),
+        ("../boot.ipxe", True),
+        ("two words.ipxe", False),
+        ("a,b", False),
+        ("$(shell)", False),
+        ("a/b:c", False),
+        ("größe", False),
+        ("a\\nb", False),
+        ("/", False),
+    ],
+)
+def test_files_for_make_have_plain_names(tmp_path, key, file, fine):
+    """For make and iPXE's makefiles split lists at spaces and commas; the directory does not matter."""
+    text = BASE.replace("[platform.pcbios]", f'[platform.pcbios]\n{key} = ["fine", "{file}"]')
+    if fine:
+        assert getattr(load(tmp_path, text).platform["pcbios"], key)[0] == "fine"
+    else:
+        told = refusal(tmp_path, text)
+        assert f"platform.pcbios.{key}[1]: " in told
+        assert told.count("romspec.toml:") == 1
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [
         ('roms = "roms"', "roms = 5"),
         ('roms = "roms"', 'roms = "roms"\nfiles = 5'),
+        ('roms = "roms"', 'tree = "roms"\nfallback = 5'),
+        ('roms = "roms"', 'tree = "roms"\nconfig = 5'),
+        ('roms = "roms"', 'tree = "roms"\nmake = { CONFIG = 1.5 }'),
         ("[platform.pcbios]", "[platform.pcbios]\nsource = 5"),
+        ("[platform.pcbios]", "[platform.pcbios]\nembed = 5"),
+        ("[platform.pcbios]", "[platform.pcbios]\nembed = [5]"),
+        ("[platform.pcbios]", '[platform.pcbios]\ntrust = [""]'),
+        ("[platform.pcbios]", "[platform.pcbios]\ndebug = [5]"),
+        ("[platform.pcbios]", "[platform.pcbios]\nstrip = { keep = [5] }"),
+        ('id = "8086:100e"', 'id = "8086:100e"\ngoal = 5'),
         ("[platform.x86_64-efi]", "[platform.x86_64-efi]\nbin = 5"),
         ("[platform.x86_64-efi]", "[platform.x86_64-efi]\nmedia = 5"),
         ('id = "8086:100e"', ""),
@@ -354,9 +425,10 @@ TOML = [
     "07:32:00",
     "'''\n'''",
 ]
+KEYS = ["id", "dir", "file", "nics", "images", "spec", "strip", "files", "fallback", "make", "embed", "trust", "debug", "require", "goal"]
 LINES = [
     *WHOLE.split("\n"),
-    *(f"{key} = {value}" for key in ("id", "dir", "file", "nics", "images", "spec", "strip", "files") for value in TOML),
+    *(f"{key} = {value}" for key in KEYS for value in TOML),
 ]
 LINES += [f"{section} = {value}" for section in ("nic", "source.x", "config.y", "target.z", "bucket.w.size") for value in TOML]
 
@@ -401,3 +473,25 @@ def test_kinds_say_what_would_be_right():
 if __name__ == "__main__":
     for spec_name in SPECS:
         (GOLDEN / f"{spec_name}.txt").write_text(said(GOLDEN / f"{spec_name}.toml"))
+
+
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        ('[config.x.general]\ndefine = ["A"]\nset = { A = 1 }', "config.x.general.set: A is in define as well"),
+        ('[config.x.general]\ndefine = ["A"]\nundef = ["A"]', "config.x.general.undef: A is in define as well"),
+        ("[config.x.general]\nset = { A = 'b\\\\' }", "config.x.general.set.A: ends with a \\\\, which joins"),
+        (
+            '[platform.pcbios.strip]\ndrop = ["obj_a"]\nkeep = ["obj_a"]',
+            'platform.pcbios.strip.drop[0]: "obj_a" is to be dropped and to be kept',
+        ),
+        ('[platform.pcbios]\nembed = ["a/.."]', 'platform.pcbios.embed[0]: "a/.." names a directory'),
+    ],
+    ids=["define and set", "define and undef", "a line that goes on", "drop and keep", "a directory"],
+)
+def test_what_contradicts_itself_is_told(tmp_path, lines, told):
+    """Else a compiler would tell it later, in a file that the user has not written, or nobody would."""
+    path = tmp_path / "romspec.toml"
+    path.write_text(f"spec = 1\n{lines}\n")
+    with pytest.raises(SpecError, match=re.escape(told.replace("\\\\", "\\"))):
+        specfile.load(path)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Processor architectures: one enum owns their names in iPXE, PE and EFI."""
+"""Processor architectures: one enum owns their names in iPXE, PE, EFI and the GNU toolchain."""
 
 from __future__ import annotations
 
@@ -7,19 +7,25 @@ from enum import Enum
 
 
 class Arch(Enum):
-    """An architecture under iPXE's name; ``machine`` is its PE machine field (UEFI Specification, 2.1.1)."""
+    """An architecture under iPXE's name; ``machine`` is its PE machine field (UEFI Specification, 2.1.1).
 
-    I386 = "i386", 0x014C
-    X86_64 = "x86_64", 0x8664
-    ARM32 = "arm32", 0x01C2
-    ARM64 = "arm64", 0xAA64
-    RISCV32 = "riscv32", 0x5032
-    RISCV64 = "riscv64", 0x5064
-    LOONG64 = "loong64", 0x6264
+    ``triplet`` begins the names of Debian's cross tools for it, and ``compilers`` are the processors, as
+    ``gcc -dumpmachine`` begins, of the compilers that make code for it.
+    """
 
-    def __init__(self, ipxe_name: str, machine: int) -> None:
+    I386 = "i386", 0x014C, "i686-linux-gnu", ("i386", "i486", "i586", "i686", "x86_64")
+    X86_64 = "x86_64", 0x8664, "x86_64-linux-gnu", ("x86_64",)
+    ARM32 = "arm32", 0x01C2, "arm-linux-gnueabi", ("arm", "armv6l", "armv7l")
+    ARM64 = "arm64", 0xAA64, "aarch64-linux-gnu", ("aarch64",)
+    RISCV32 = "riscv32", 0x5032, "riscv64-linux-gnu", ("riscv32", "riscv64")
+    RISCV64 = "riscv64", 0x5064, "riscv64-linux-gnu", ("riscv64",)
+    LOONG64 = "loong64", 0x6264, "loongarch64-linux-gnu", ("loongarch64",)
+
+    def __init__(self, ipxe_name: str, machine: int, triplet: str, compilers: tuple[str, ...]) -> None:
         self.ipxe_name = ipxe_name
         self.machine = machine
+        self.triplet = triplet
+        self.compilers = compilers
 
 
 BY_NAME = {arch.ipxe_name: arch for arch in Arch}

@@ -7,9 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from romforge import combine, install, lock, prebuilt, record
-from romforge.errors import RomforgeError
-from romforge.plan import Rom
+from romforge import combine, images, install, lock, prebuilt, record
+from romforge.plan import Pick, Rom
 
 
 def build_rom(step: Rom, out: Path) -> dict[str, Any]:
@@ -18,7 +17,7 @@ def build_rom(step: Rom, out: Path) -> dict[str, Any]:
     Raises BucketError where it is not in its bucket, and RomforgeError for whatever else is wrong with it.
     """
     reader = prebuilt.Reader(out)
-    parts = [_take(reader, step, index) for index in range(len(step.picks))]
+    parts = [_take(reader, step, pick) for pick in step.picks]
     if not step.fix_ids:
         combine.check_ids(parts, step.ids, step.accept_ids)
     parts = combine.chain(parts, ids=step.ids if step.fix_ids else None)
@@ -34,11 +33,13 @@ def failed_entry(step: Rom, error: str, layout: combine.Layout | None = None) ->
     return json.dumps(entry)
 
 
-def _take(reader: prebuilt.Reader, step: Rom, index: int) -> combine.Part:
-    pick = step.picks[index]
-    if pick.tree:
-        raise RomforgeError(f"source {pick.source}: this version builds no iPXE tree; use `roms = DIR` or `package = NAME`")
-    return reader.take(pick, step)
+def _take(reader: prebuilt.Reader, step: Rom, pick: Pick) -> combine.Part:
+    """An image, from existing ROMs or from what a tree's make left; what is read is noted in the reader's inputs."""
+    if not pick.make:
+        return reader.take(pick, step)
+    part, states = images.take(pick, step, reader.out)
+    reader.inputs.update(states)
+    return part
 
 
 def _entry(step: Rom, layout: combine.Layout, data: bytes) -> str:

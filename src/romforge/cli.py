@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from romforge.errors import RomforgeError, SpecError, UsageError
+from romforge.jobserver import MOST_JOBS
 
 if TYPE_CHECKING:
     import argparse
     from types import TracebackType
 
 SPEC, OUT = "romspec.toml", "out"
-_MOST_JOBS = 1024
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,7 +41,8 @@ def dodo() -> dict[str, Any]:
         here = Path(get_initial_workdir())
         spec = here / os.environ["ROMSPEC"] if os.environ.get("ROMSPEC") else Path(SPEC)
         out = here / os.environ["ROMFORGE_OUT"] if os.environ.get("ROMFORGE_OUT") else Path(OUT)
-        return tasks.load(spec, out, every=len(sys.argv) > 1).members()
+        tree = os.path.abspath(here / os.environ["IPXE_SRC"]) if os.environ.get("IPXE_SRC") else None
+        return tasks.load(spec, out, tree, every=len(sys.argv) > 1).members()
 
     sys.excepthook = _excepthook
     found: dict[str, Any] = {}
@@ -127,8 +128,8 @@ def _jobs(text: str) -> int:
     """A number of jobs, for argparse."""
     import argparse
 
-    if not text.isdecimal() or not 0 < int(text) <= _MOST_JOBS:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to {_MOST_JOBS}")
+    if not text.isdecimal() or not 0 < int(text) <= MOST_JOBS:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to {MOST_JOBS}")
     return int(text)
 
 
@@ -138,9 +139,14 @@ def _add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
     build.add_argument(
         "selection", nargs="*", metavar="SELECTION", help="nic:NAME, target:NAME, rom:PATH or all; default: what the spec says"
     )
-    build.add_argument("--jobs", type=_jobs, default=1, metavar="N", help="steps to run at once")
+    build.add_argument("--jobs", type=_jobs, metavar="N", help="jobs to run at once, those of every make included; default: all processors")
     command("check", "validates the spec", spec=True)
-    command("plan", "prints every step, its inputs, outputs and tool", spec=True)
+    one = command("plan", "prints every step, its inputs, outputs and tool", spec=True)
+    one.add_argument("--why", action="store_true", help="tell instead what a build of all would do now, and why")
+    one = command("stripped", "tells what leaving out roots took out of the images of trees, and what stayed", spec=True)
+    one.add_argument(
+        "selection", nargs="*", metavar="SELECTION", help="nic:NAME, target:NAME, rom:PATH or make:SOURCE/PLATFORM; default: all"
+    )
     one = command("inspect", "shows images, IDs, sizes, bucket, slack and every structural fault")
     one.add_argument("roms", nargs="+", metavar="ROM", type=Path)
     one = command("split", "writes one file per image, and the driver inside each EFI image")

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,13 +25,13 @@ Arguments = Any  # argparse.Namespace, whose attributes no type checker knows
 def build(given: Arguments) -> int:
     from romforge import tasks
 
-    dodo = tasks.load(given.spec, given.out, every=bool(given.selection))
+    dodo = tasks.load(given.spec, given.out, _tree(), every=bool(given.selection))
     return tasks.run(dodo, [_selected(dodo.plan, one) for one in given.selection], given.jobs, given.json)
 
 
 def check(given: Arguments) -> int:
     spec = specfile.load(given.spec, given.out)
-    plan = planning.make(spec)
+    plan = planning.make(spec, _tree())
     roms = sum(1 for _ in plan.roms())
     counts = {"nics": len(spec.nic), "platforms": len(spec.platform), "targets": len(spec.target), "roms": roms}
     if given.json:
@@ -43,7 +44,10 @@ def check(given: Arguments) -> int:
 
 
 def plan(given: Arguments) -> int:
-    steps = list(_steps(planning.make(specfile.load(given.spec, given.out)), given.out))
+    found = planning.make(specfile.load(given.spec, given.out), _tree())
+    if given.why:
+        return _why(found, given)
+    steps = list(_steps(found, given.out))
     if given.json:
         _print_json(steps)
         return 0
@@ -53,6 +57,54 @@ def plan(given: Arguments) -> int:
             for line in step[part] if isinstance(step[part], list) else [step[part]]:
                 print(f"  {part:<8}{line}")
     return 0
+
+
+def _why(found: planning.Plan, given: Arguments) -> int:
+    """Tells what a build of all would do, and why."""
+    from romforge import tasks
+
+    why = tasks.why(found, given.out)
+    if given.json:
+        _print_json(why)
+        return 0
+    for task, reason in why.items():
+        print("\n  ".join([paint(task, BOLD, colours()), *reason.splitlines()]))
+    if not why:
+        print("all is up to date")
+    return 0
+
+
+def stripped(given: Arguments) -> int:
+    from romforge import jobserver, lock
+    from romforge import stripped as stripping
+
+    found = planning.make(specfile.load(given.spec, given.out), _tree())
+    selected = [_selected(found, one) for one in given.selection]
+    lock.hold(given.out)
+    jobserver.begin(None)
+    rows = []
+    for make in found.makes:
+        if goals := _goals(found, make, selected):
+            rows += [(make, one) for one in stripping.report(make, given.out, goals)]
+    if given.json:
+        _print_json([{"task": make.task, **one._asdict()} for make, one in rows])
+        return 0
+    for make, one in rows:
+        print(paint(f"{make.platform} {one.goal}.{make.media}", BOLD, colours()) + f": {listing(one.dropped)} dropped")
+        cells = [[name, f"{size:,}", verb] for verb, sizes in (("stayed", one.stayed), ("left", one.left)) for name, size in sizes.items()]
+        cells += [
+            [f"{len(sizes)} objects", f"{sum(sizes.values()):,}", verb] for verb, sizes in (("stayed", one.stayed), ("left", one.left))
+        ]
+        print("\n".join(f"  {line}" for line in render([Column("object"), Column("bytes", right=True), Column("")], cells)))
+    return 0
+
+
+def _goals(found: planning.Plan, make: planning.Make, selected: list[str]) -> list[str]:
+    """The images of a platform that a selection of tasks stands for."""
+    if make.task in selected:
+        return list(make.goals)
+    roms = found.selected(selected) if not selected or set(selected) - {one.task for one in found.makes} else []
+    return list(dict.fromkeys(rom.goal for rom in roms for pick in rom.picks if pick.make == make.task))
 
 
 def inspect(given: Arguments) -> int:
@@ -140,11 +192,15 @@ def compat(given: Arguments) -> int:
     return int(not all(one.compatible for one in verdicts))
 
 
+def _tree() -> str | None:
+    """The source tree that the environment names."""
+    return os.path.abspath(tree) if (tree := os.environ.get("IPXE_SRC")) else None
+
+
 def _selected(plan: planning.Plan, given: str) -> str:
     """A selection as the name of a task; raises UsageError for what the spec does not have."""
-    tasks = {"all", *(f"target:{name}" for name in plan.targets), *(fetch.task for fetch in plan.fetches)}
-    for rom in plan.roms():
-        tasks |= {rom.task, f"nic:{rom.nic}"}
+    tasks = {"all", *(f"target:{name}" for name in plan.targets), *(step.task for step in plan.steps())}
+    tasks |= {f"nic:{rom.nic}" for rom in plan.roms()}
     if given in tasks:
         return given
     if f"rom:{given}" in tasks:
@@ -159,8 +215,12 @@ def _steps(plan: planning.Plan, out: Path) -> Iterator[dict[str, Any]]:
         tool = "apt-get download, dpkg-deb" if fetch.package else "dpkg-deb"
         outputs = [str(out / fetch.directory)]
         yield {"task": fetch.task, "tool": tool, "inputs": [where], "outputs": outputs, "ids": [], "bucket": []}
+    for make in plan.makes:
+        tree = f"tree {' or '.join(make.trees)}"
+        outputs = [str(out / make.directory / "src" / make.bin / f"{goal}.{make.media}") for goal in make.goals]
+        yield {"task": make.task, "tool": "make", "inputs": [tree], "outputs": outputs, "ids": [], "bucket": []}
     for rom in plan.roms():
-        inputs = [f"{pick.platform} of {'tree' if pick.tree else 'ROMs'} {out / pick.root}" for pick in rom.picks]
+        inputs = [f"{pick.platform} of {pick.make or 'ROMs'} {out / pick.root}" for pick in rom.picks]
         ids = f"{pcirom.show_ids(rom.ids)} {'written' if rom.fix_ids else 'checked'}"
         bucket = f"{human(rom.bucket)}{', padded' if rom.pad else ''}" if rom.bucket else "any"
         yield {"task": rom.task, "tool": "romforge", "inputs": inputs, "outputs": [str(out / rom.path)], "ids": ids, "bucket": bucket}

@@ -101,6 +101,21 @@ def remove(out: Path, path: str) -> None:
         raise RomforgeError(f"{out / path}: cannot be removed: {error.strerror}") from None
 
 
+def save(out: Path, path: str, value: object) -> None:
+    """Writes what ``load`` is to read back, with its digest in front; raises RomforgeError."""
+    text = json.dumps(value).encode()
+    write(out, path, record.sha256(text).encode() + b"\n" + text)
+
+
+def load(out: Path, path: str) -> Any:
+    """What ``save`` wrote; None where there is nothing, or not what was written."""
+    try:
+        digest, _, text = (out / path).read_bytes().partition(b"\n")
+        return json.loads(text) if digest.decode() == record.sha256(text) else None
+    except (OSError, ValueError):
+        return None
+
+
 def holds_manifest(out: Path, target: str, data: bytes) -> bool:
     """Whether the manifest of a target is this one already."""
     try:

@@ -30,6 +30,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import NamedTuple
 
+MOST_JOBS = 1024
+_shared: Pool | None = None  # of this process and the workers forked from it
 _AUTH = ("--jobserver-auth=", "--jobserver-fds=")  # the latter before make 4.2
 
 
@@ -77,6 +79,36 @@ class Pool:
                 except BlockingIOError:
                     continue  # somebody was quicker
                 raise BrokenPipeError("the jobserver has gone")
+
+
+def begin(jobs: int | None) -> Pool:
+    """The pool of this process, for all who ask by ``shared``: of so many jobs, else that of the make above, else a new one."""
+    global _shared  # noqa: PLW0603
+    end()
+    _shared = (None if jobs else join(os.environ)) or make(jobs or wanted(os.environ))
+    return _shared
+
+
+def shared() -> Pool:
+    """The pool of this process; in a worker that was spawned, and so has no part in it, a single job."""
+    return _shared or begin(1)
+
+
+def end() -> None:
+    """Closes the pool of this process."""
+    global _shared  # noqa: PLW0603
+    if _shared:
+        _shared.close()
+    _shared = None
+
+
+def wanted(environment: Mapping[str, str]) -> int:
+    """How many jobs to run where nobody says: ``parallel=N`` of DEB_BUILD_OPTIONS, else as many as there are processors."""
+    for word in environment.get("DEB_BUILD_OPTIONS", "").split():
+        name, _, number = word.partition("=")
+        if name == "parallel" and number.isdecimal() and int(number):
+            return min(int(number), MOST_JOBS)
+    return len(os.sched_getaffinity(0))
 
 
 class Place(NamedTuple):

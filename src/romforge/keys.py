@@ -205,6 +205,8 @@ _IDS = "[0-9a-fA-F]{4}:[0-9a-fA-F]{4}"
 _SIZES = [1 << shift for shift in range(11, 25)]  # 2 KiB to 16 MiB: an expansion ROM's base address register
 _SIZE = [f"{size >> 10} ?KiB" for size in _SIZES] + [f"{size >> 20} ?MiB" for size in _SIZES if size >> 20] + [str(size) for size in _SIZES]
 _MACRO = "[A-Za-z_][A-Za-z0-9_]*"
+_OBJECT = "[A-Za-z0-9_-]+(?::[0-9]+)?"
+_GOAL = "[A-Za-z0-9_]+(?:-{1,2}[A-Za-z0-9_]+)*"
 _RELATIVE = r"^(?!/)(?!(?:.*/)?\.\.(?:/|$))(?!(?:\./)*\.romforge(?:/|$))"  # begins a pattern
 BINS = rf"bin(?:-(?:(?:i386|x86_64)-)?pcbios|-(?:(?:{'|'.join(BY_NAME)})-)?efi(?:-sb)?)?"  # iPXE's, as a regular expression
 _ENTRY = {"type": "string", "minLength": 1}
@@ -226,6 +228,8 @@ FILES = Kind(
     blank=(),
 )
 PLATFORMS = TEXTS._replace(right='write a list of platforms, such as ["pcbios", "x86_64-efi"]')
+NAMES = TEXTS._replace(right='write a list of objects, such as ["snpnet"]')
+PATHS = TEXTS._replace(right='write a list of files, such as ["boot.ipxe"]')
 FLAG = Kind("write true or false, without quotes", {"type": "boolean"}, _flag)
 ID = Kind(
     'write vendor and device as four hexadecimal digits each, such as "8086:100e"',
@@ -256,6 +260,19 @@ MACRO = Kind(
     "write its name alone, and a value by set = { NAME = 1 }", {"type": "string", "pattern": f"^{_MACRO}$"}, _matching(_MACRO, "macro")
 )
 MACROS = Kind('write a list of macros, such as ["NET_PROTO_IPV6"]', {"type": "array", "items": MACRO.schema}, _each(MACRO), blank=())
+SYMBOL = Kind('write the symbol\'s name, such as "obj_config"', {"type": "string", "pattern": f"^{_MACRO}$"}, _matching(_MACRO, "symbol"))
+SYMBOLS = Kind('write a list of symbols, such as ["obj_config"]', {"type": "array", "items": SYMBOL.schema}, _each(SYMBOL), blank=())
+OBJECT = Kind(
+    'write an object\'s name, and a level if there should be one, such as "http:2"',
+    {"type": "string", "pattern": f"^{_OBJECT}$"},
+    _matching(_OBJECT, "object to debug"),
+)
+OBJECTS = Kind('write a list of objects, such as ["e1000", "http:2"]', {"type": "array", "items": OBJECT.schema}, _each(OBJECT), blank=())
+GOAL = Kind(
+    'write it as make\'s goal has it, such as "rtl8139", "8086100e" or "1af41000--1af41041"',
+    {"type": "string", "pattern": f"^{_GOAL}$"},
+    _matching(_GOAL, "name of an image"),
+)
 VARIABLES = Kind(
     'write a table, such as { NAME = "value" }',
     {

@@ -17,6 +17,7 @@ _INCLUDED = "Archive member included to satisfy reference by file (symbol)"
 _DISCARDED = "Discarded input sections"
 _MAP = "Linker script and memory map"
 _OTHER = "Allocating common symbols", "Memory Configuration", "Cross Reference Table", "As-needed library included"
+_NOT_LOADED = ".debug", ".comment", ".stab", ".note.GNU-stack"  # output sections that no program has at run time
 _BY = re.compile(r"\s+(?:(\S.*?) )?\((.+)\)$")
 _OUTPUT = re.compile(r"(?P<name>[^\s*(]\S*)(?:\s+0x(?P<address>[0-9a-f]+)\s+0x(?P<size>[0-9a-f]+).*)?$")
 _INPUT = re.compile(r" (?P<name>[^\s*]\S*)(?:\s+0x(?P<address>[0-9a-f]+)\s+0x(?P<size>[0-9a-f]+) (?P<object>\S.*))?$")
@@ -57,10 +58,11 @@ class LinkMap(NamedTuple):
         return list(dict.fromkeys(object_name(one) for one in named))
 
     def sizes(self) -> dict[str, int]:
-        """The bytes of each object in the linked file, by its name; 0 for one that was linked in vain."""
+        """The bytes of each object in what the linked file loads, by its name; 0 for one that was linked in vain."""
         sizes = dict.fromkeys(self.objects(), 0)
         for section in self.kept:
-            sizes[object_name(section.object)] += section.size
+            if not section.output.startswith(_NOT_LOADED):
+                sizes[object_name(section.object)] += section.size
         return sizes
 
     def roots(self) -> list[str]:

@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from romforge.spec import Ids, Source, Spec, Target, firmware, rom_path
+from romforge.spec import Header, Ids, Pairs, Source, Spec, Strip, Target, bin_directory, firmware, rom_path
 
 STATE = ".romforge"  # below the output root: what is kept between runs
 
@@ -32,6 +32,40 @@ class Fetch(NamedTuple):
         return f"source:{self.source}"
 
 
+class Make(NamedTuple):
+    """Builds the images of a platform with a tree's own makefiles, in a working tree of its own.
+
+    Paths are absolute, but ``directory``, which is relative to the output root. Configuration headers are the text of
+    each ``config/local/CONFIG/NAME.h``.
+    """
+
+    source: str
+    platform: str
+    trees: tuple[str, ...]  # the first that is there is built
+    directory: str
+    bin: str
+    media: str
+    arch: str
+    cross: str | None
+    config: str | None
+    headers: Pairs
+    variables: Pairs
+    files: tuple[tuple[str, tuple[str, ...]], ...]  # EMBED, TRUST, CERT
+    debug: tuple[str, ...]
+    drop: tuple[str, ...]
+    keep: tuple[str, ...]
+    require: tuple[str, ...]
+    goals: tuple[str, ...]  # the names of all images that any target wants
+
+    @property
+    def task(self) -> str:
+        return f"make:{self.source}/{self.platform}"
+
+    @property
+    def legacy(self) -> bool:
+        return not self.media.startswith("efi")
+
+
 class Pick(NamedTuple):
     """The image of a platform: the first of ``files`` below ``root`` that holds one of this code type and machine."""
 
@@ -39,8 +73,8 @@ class Pick(NamedTuple):
     legacy: bool
     machine: int  # of an EFI image
     source: str
-    tree: bool  # built by make, not taken from files
-    root: str  # absolute, or relative to the output root where a Fetch fills it
+    make: str  # the task that builds it in a tree; empty where it is taken from existing ROMs
+    root: str  # absolute, or relative to the output root where a step fills it
     files: tuple[str, ...]  # patterns
 
 
@@ -51,6 +85,7 @@ class Rom(NamedTuple):
     target: str
     nic: str
     ids: Ids
+    goal: str  # iPXE's name of the image
     accept_ids: tuple[Ids, ...]
     fix_ids: bool
     picks: tuple[Pick, ...]
@@ -62,11 +97,15 @@ class Rom(NamedTuple):
         return f"rom:{self.path}"
 
 
+Step = Fetch | Make | Rom
+
+
 class Plan(NamedTuple):
-    """All steps: the fetches, and the ROMs of each target in the spec's order; ``default`` targets are built unasked."""
+    """All steps: those that get images, and the ROMs of each target in the spec's order; ``default`` ones are built unasked."""
 
     spec: str  # absolute path of the spec
     fetches: tuple[Fetch, ...]
+    makes: tuple[Make, ...]
     targets: dict[str, tuple[Rom, ...]]
     default: tuple[str, ...]
 
@@ -74,25 +113,47 @@ class Plan(NamedTuple):
         for roms in self.targets.values():
             yield from roms
 
+    def steps(self) -> Iterator[Step]:
+        yield from self.fetches
+        yield from self.makes
+        yield from self.roms()
+
+    def nics(self) -> dict[str, list[Rom]]:
+        """What building a NIC means: its ROMs in the default targets, or where it is in none of these, in all."""
+        usual = {rom.nic for name in self.default for rom in self.targets[name]}
+        found: dict[str, list[Rom]] = {}
+        for rom in self.roms():
+            if rom.target in self.default or rom.nic not in usual:
+                found.setdefault(rom.nic, []).append(rom)
+        return found
+
+    def selected(self, tasks: Sequence[str]) -> list[Rom]:
+        """The ROMs that tasks stand for: target:, nic:, rom: or all; those of the default targets where none is given."""
+        given = set(tasks or [f"target:{name}" for name in self.default])
+        if "all" in given:
+            return list(self.roms())
+        given.update(rom.task for nic, roms in self.nics().items() if f"nic:{nic}" in given for rom in roms)
+        return [rom for rom in self.roms() if {rom.task, f"target:{rom.target}"} & given]
+
     def directories(self) -> tuple[set[str], set[str]]:
         """Those that ROMs are written to, relative to the output root, and those outside it that they are read from."""
         picks = {pick for roms in self.targets.values() for rom in roms[:1] for pick in rom.picks if os.path.isabs(pick.root)}
-        sources = {f"{pick.root}/{os.path.dirname(file)}" for pick in picks if not pick.tree for file in pick.files}
+        sources = {f"{pick.root}/{os.path.dirname(file)}" for pick in picks for file in pick.files}
         return {os.path.dirname(rom.path) for rom in self.roms()}, sources
 
-    def fetches_of(self, rom: Rom) -> list[Fetch]:
-        """The fetches that must be done before the ROM can be built."""
-        needed = {pick.source for pick in rom.picks}
-        return [fetch for fetch in self.fetches if fetch.source in needed]
+    def needs_of(self, rom: Rom) -> list[str]:
+        """The tasks that must be done before the ROM can be built."""
+        needed = {pick.make or f"source:{pick.source}" for pick in rom.picks}
+        return [step.task for step in self.steps() if step.task in needed]
 
 
-def make(spec: Spec) -> Plan:
-    """The plan of a checked spec."""
+def make(spec: Spec, tree: str | None = None) -> Plan:
+    """The plan of a checked spec; ``tree`` is an iPXE source tree to take for the first that the spec names."""
     targets = {name: tuple(_roms(spec, name, target)) for name, target in spec.target.items()}
     used = {pick.source for roms in targets.values() for rom in roms[:1] for pick in rom.picks}
     fetches = [fetch for name, source in spec.source.items() if name in used and (fetch := _fetch(spec, name, source))]
     default = tuple(name for name, target in spec.target.items() if target.default)
-    return Plan(os.path.abspath(spec.path), tuple(fetches), targets, default)
+    return Plan(os.path.abspath(spec.path), tuple(fetches), tuple(_makes(spec, targets, tree)), targets, default)
 
 
 def _fetch(spec: Spec, name: str, source: Source) -> Fetch | None:
@@ -108,8 +169,7 @@ def _is_deb(source: Source) -> bool:
 
 def _root(spec: Spec, name: str, source: Source) -> str:
     """Where the files of a source lie."""
-    given = source.tree or source.roms
-    return f"{STATE}/source/{name}" if given is None or _is_deb(source) else _beside(spec, given)
+    return f"{STATE}/source/{name}" if source.roms is None or _is_deb(source) else _beside(spec, source.roms)
 
 
 def _beside(spec: Spec, path: str) -> str:
@@ -124,7 +184,8 @@ def _roms(spec: Spec, name: str, target: Target) -> Iterator[Rom]:
     for nic_name in spec.nic if target.nics is None else target.nics:
         nic = spec.nic[nic_name]
         path = rom_path(name, target, nic_name, nic.id)
-        yield Rom(path, name, nic_name, nic.id, nic.accept_ids, target.fix_ids, picks, size, pad)
+        goal = nic.goal or f"{nic.id[0]:04x}{nic.id[1]:04x}"
+        yield Rom(path, name, nic_name, nic.id, goal, nic.accept_ids, target.fix_ids, picks, size, pad)
 
 
 def _pick(spec: Spec, target: Target, platform: str) -> Pick:
@@ -133,5 +194,70 @@ def _pick(spec: Spec, target: Target, platform: str) -> Pick:
     arch, firmware_name = kind
     name = spec.platform[platform].source or target.source or next(iter(spec.source))
     source = spec.source[name]
-    root, tree = _root(spec, name, source), source.tree is not None
-    return Pick(platform, firmware_name == "pcbios", arch.machine, name, tree, root, source.files or DEFAULT_FILES)
+    if source.tree is None:
+        return Pick(platform, firmware_name == "pcbios", arch.machine, name, "", _root(spec, name, source), source.files or DEFAULT_FILES)
+    where, media = _working_tree(spec, name, platform), _media(spec, platform)
+    root = f"{where}/src/{bin_directory(platform, spec.platform[platform])}"
+    return Pick(platform, firmware_name == "pcbios", arch.machine, name, f"make:{name}/{platform}", root, (f"{{goal}}.{media}",))
+
+
+def _makes(spec: Spec, targets: Mapping[str, tuple[Rom, ...]], tree: str | None) -> Iterator[Make]:
+    """One make for each platform of a tree that any target takes images of."""
+    goals: dict[tuple[str, str], dict[str, None]] = {}
+    for roms in targets.values():
+        for pick in roms[0].picks if roms else ():
+            if pick.make:
+                goals.setdefault((pick.source, pick.platform), {}).update(dict.fromkeys(rom.goal for rom in roms))
+    first = next((name for name, source in spec.source.items() if source.tree), None)
+    for (source, platform), names in goals.items():
+        yield _make(spec, source, platform, tuple(names), tree if source == first else None)
+
+
+def _make(spec: Spec, source_name: str, name: str, goals: tuple[str, ...], tree: str | None) -> Make:
+    source, platform = spec.source[source_name], spec.platform[name]
+    kind = firmware(name, platform)
+    assert kind is not None  # a checked spec has no other
+    assert source.tree is not None  # nor is this called for one
+    config = platform.config or source.config
+    strip = platform.strip or Strip()
+    return Make(
+        source=source_name,
+        platform=name,
+        trees=(tree,) if tree else tuple(_beside(spec, one) for one in (source.tree, source.fallback) if one),
+        directory=_working_tree(spec, source_name, name),
+        bin=bin_directory(name, platform),
+        media=_media(spec, name),
+        arch=kind[0].ipxe_name,
+        cross=platform.cross,
+        config=config,
+        headers=tuple((header, _header(table)) for header, table in spec.config[config].items()) if config else (),
+        variables=tuple(sorted({**dict(source.make), **dict(platform.make)}.items())),
+        files=tuple(
+            (variable, tuple(_beside(spec, file) for file in files))
+            for variable, files in (("EMBED", platform.embed), ("TRUST", platform.trust), ("CERT", platform.cert))
+            if files
+        ),
+        debug=platform.debug,
+        drop=strip.drop,
+        keep=strip.keep,
+        require=platform.require,
+        goals=goals,
+    )
+
+
+def _working_tree(spec: Spec, source: str, platform: str) -> str:
+    """Where a platform is built, relative to the output root; for each configuration another place."""
+    config = spec.platform[platform].config or spec.source[source].config
+    return f"{STATE}/tree/{source}/{platform}/{'with-' + config if config else 'plain'}"
+
+
+def _media(spec: Spec, platform: str) -> str:
+    kind = firmware(platform, spec.platform[platform])
+    return spec.platform[platform].media or ("rom" if kind and kind[1] == "pcbios" else "efidrv")
+
+
+def _header(header: Header) -> str:
+    """The text of a local configuration header; a macro that iPXE's own headers define must be undefined first."""
+    lines = [f"#undef {name}" for name in (*header.undef, *header.define, *(name for name, _ in header.set))]
+    lines += [f"#define {name}" for name in header.define] + [f"#define {name} {value}" for name, value in header.set]
+    return "\n".join(["/* Written by romforge from the spec: a change made here is lost. */", *lines, ""])

@@ -17,6 +17,7 @@ import os
 import stat
 import time
 from pathlib import Path
+from typing import Any
 
 from romforge.errors import RomforgeError
 
@@ -56,6 +57,19 @@ def holds(path: str, recorded: State | None, *, link: bool = True) -> bool:
         return sha256(Path(path).read_bytes()) == recorded[4]
     except OSError:
         return False
+
+
+def difference(values: dict[str, Any], step: str, out: Path) -> str:
+    """Why a step is to be done again, in words; empty where it was done as it is now, and what it read and wrote is as it was.
+
+    ``values`` is the step's record: its digest, which now is ``step``, its inputs and its outputs, below ``out``.
+    """
+    if values.get("step") != step:
+        return "the spec or romforge itself changed" if values else "it was not built yet"
+    for path, was in values["outputs"].items():
+        if not holds(f"{out}/{path}", was, link=False):
+            return f"{path} was changed or removed"
+    return next((f"{path} changed" for path, was in values["inputs"].items() if not holds(path, was)), "")
 
 
 def settled(path: Path, data: bytes) -> State:

@@ -12,16 +12,32 @@ from pathlib import PurePosixPath
 from romforge.arch import BY_NAME
 from romforge.errors import listing
 from romforge.keys import Path, Problem, show
-from romforge.spec import ORIGINS, Names, Platform, Source, Spec, Target, firmware, manifest, rom_path
+from romforge.spec import ORIGINS, Header, Names, Pairs, Platform, Source, Spec, Target, firmware, manifest, rom_path
 
 _PLACEHOLDERS = ("nic", "vendor", "device", "target")
 _FEW = 12  # names that an error lists
+# Variables of make that have a key of their own, which does more than the variable would.
+_HAVE_KEYS = {
+    "BIN": "bin in the platform",
+    "CONFIG": "config in the source or the platform",
+    "CROSS_COMPILE": "cross in the platform",
+    "EMBED": "embed in the platform",
+    "TRUST": "trust in the platform",
+    "CERT": "cert in the platform",
+    "DEBUG": "debug in the platform",
+    "TGT_LD_FLAGS": "strip in the platform",
+    "MAKEFLAGS": "`--jobs`",
+    "SOURCE_DATE_EPOCH": "the environment variable",
+}
 
 
 def check(spec: Spec, names: Names, out: FilePath | None) -> Iterator[Problem]:
     """All problems between the tables of a spec; ``names`` are the names of all tables, the faulty ones included."""
     for name, source in spec.source.items():
         yield from _source(names, name, source)
+    for name, headers in spec.config.items():
+        for header, table in headers.items():
+            yield from _header(table, ("config", name, header))
     for name, platform in spec.platform.items():
         yield from _platform(names, name, platform)
     if spec.target and names.get("source") == frozenset():
@@ -46,10 +62,9 @@ def _source(names: Names, name: str, source: Source) -> Iterator[Problem]:
             if getattr(source, one):
                 which = "existing ROMs" if given == ["tree"] else "a tree, which is built"
                 yield Problem((*path, one), f"is for {which}, and this source has {given[0]}", "leave it out")
-    for place in ("tree", "roms"):
-        directory = getattr(source, place) or ""
-        if directory.startswith("~") and os.path.expanduser(directory) == directory:
-            yield Problem((*path, place), f"{show(directory)} begins with the home of a user that is not known", "write the whole path")
+    yield from _make(source.make, path)
+    for place in ("tree", "fallback", "roms"):
+        yield from _home(getattr(source, place) or "", (*path, place))
     if source.sha256 and source.roms and not source.roms.endswith(".deb"):
         yield Problem((*path, "sha256"), "is that of a .deb, and roms names none", "leave it out, or name a .deb")
     if source.config is not None:
@@ -73,6 +88,46 @@ def _platform(names: Names, name: str, platform: Platform) -> Iterator[Problem]:
     for section in ("source", "config"):
         if (value := getattr(platform, section)) is not None:
             yield from _known(names, section, value, (*path, section))
+    yield from _make(platform.make, path)
+    for kind_of_file in ("embed", "trust", "cert"):
+        for index, file in enumerate(getattr(platform, kind_of_file)):
+            yield from _embedded(file, (*path, kind_of_file, index))
+    for index, root in enumerate(platform.strip.drop if platform.strip else ()):
+        if platform.strip and root in platform.strip.keep:
+            yield Problem(
+                (*path, "strip", "drop", index), f"{show(root)} is to be dropped and to be kept", "leave it out of one of the lists"
+            )
+
+
+def _embedded(file: str, path: Path) -> Iterator[Problem]:
+    yield from _home(file, path)
+    name = os.path.basename(os.path.normpath(file))
+    if name in ("", ".", ".."):
+        yield Problem(path, f"{show(file)} names a directory", "name a file")
+    elif not re.fullmatch(r"[A-Za-z0-9_.+-]+", name):
+        yield Problem(path, f"{show(name)} is no name that make takes", "give the file one of letters, digits and _ . + -")
+
+
+def _home(given: str, path: Path) -> Iterator[Problem]:
+    if given.startswith("~") and os.path.expanduser(given) == given:
+        yield Problem(path, f"{show(given)} begins with the home of a user that is not known", "write the whole path")
+
+
+def _header(header: Header, path: Path) -> Iterator[Problem]:
+    seen: dict[str, str] = {}
+    places = [(name, "define") for name in header.define] + [(name, "undef") for name in header.undef]
+    for name, place in [*places, *((name, "set") for name, _ in header.set)]:
+        if seen.setdefault(name, place) != place:
+            yield Problem((*path, place), f"{name} is in {seen[name]} as well", "leave it out of one of them")
+    for name, value in header.set:
+        if value.endswith("\\"):
+            yield Problem((*path, "set", name), "ends with a \\, which joins the next line to it", "end it with something else")
+
+
+def _make(variables: Pairs, path: Path) -> Iterator[Problem]:
+    for variable, _ in variables:
+        if variable in _HAVE_KEYS:
+            yield Problem((*path, "make", variable), "is not for make alone", f"use {_HAVE_KEYS[variable]}")
 
 
 def _target(spec: Spec, names: Names, name: str, target: Target, out: FilePath | None) -> Iterator[Problem]:

@@ -12,7 +12,8 @@ import sys
 from pathlib import Path
 from typing import Any, ClassVar, TextIO
 
-from romforge import install, lock
+from romforge import demand, install, jobserver, lock
+from romforge.demand import Demand
 from romforge.errors import RomforgeError, human
 from romforge.plan import Plan, Rom
 from romforge.spec import manifest
@@ -28,6 +29,8 @@ class Reporter:
     plan: ClassVar[Plan]
     out: ClassVar[Path]
     as_json: ClassVar[bool] = False  # print the entries instead of the table
+    jobs: ClassVar[int | None] = None  # that the user asked for
+    demand: ClassVar[Demand | None] = None  # of the run, once it begins; workers that are forked then have it too
 
     def __init__(self, outstream: TextIO, options: dict[str, Any]) -> None:
         self.outstream = outstream
@@ -47,18 +50,26 @@ class Reporter:
         except RomforgeError as error:
             self.say(str(error))
             raise SystemExit(1) from None
+        if self.plan.makes:
+            Reporter.demand = demand.of(self.plan, self.out, _closure(tasks, selected))
+            jobserver.begin(self.jobs)
+            for text in Reporter.demand.told():
+                self.say(text)
 
     def execute_task(self, task: Any) -> None:
-        if not task.actions or not sys.stderr.isatty():
-            return
-        if self.progress is None:
-            from rich.console import Console
-            from rich.progress import Progress
+        wanted = self.demand.wanted.get(task.name) if self.demand else None
+        if wanted and self.demand and task.name not in self.demand.refused:
+            self.say(f"{task.name}: builds {len(wanted)} image{'' if len(wanted) == 1 else 's'}", "")
+        if task.actions and sys.stderr.isatty():
+            self._show(task)
 
-            self.progress = Progress(console=Console(stderr=True), transient=True, redirect_stdout=False, redirect_stderr=False)
-            self.progress.__enter__()
-            self.bar = self.progress.add_task("", total=self.total)
-        self.progress.update(self.bar, description=task.name, completed=len(self.done))
+    def _show(self, task: Any) -> None:
+        """Shows on a terminal which task has begun, and what makes say meanwhile."""
+        if self.progress is None:
+            from romforge.progress import Progress
+
+            self.progress = Progress(self.total)
+        self.progress.update(task.name, len(self.done))
 
     def add_success(self, task: Any) -> None:
         self.built += task.name.startswith("rom:")
@@ -72,8 +83,8 @@ class Reporter:
         if task.name.startswith("rom:"):
             self.bad.add(_path(task))
             self.entries[_path(task)] = getattr(fail, "entry", None) or self._untried(_path(task), fail.message)
-        if fail.get_name() == "UnmetDependency":
-            return  # what it depends on has said why
+        if fail.get_name() == "UnmetDependency" or (self.demand and task.name in self.demand.refused):
+            return  # what it depends on has said why; or it was told before the run
         self.say(f"{task.name}: {fail.message}" if fail.get_name() == "TaskFailed" else f"{task.name}: {fail.get_msg()}")
 
     def get_status(self, task: Any) -> None:
@@ -95,10 +106,14 @@ class Reporter:
     def complete_run(self) -> None:
         """Ends a run: manifests, table, and the exit status, which doit would set to 2 where a group's member failed."""
         if self.progress is not None:
-            self.progress.__exit__(None, None, None)
+            self.progress.stop()
         interrupted = sys.exc_info()[0]
         if interrupted is SystemExit:
             return
+        if interrupted is KeyboardInterrupt and self.demand:
+            from romforge import gnumake
+
+            gnumake.interrupt()
         for task in self.done:
             self._keep(task)
         try:
@@ -119,14 +134,15 @@ class Reporter:
         if entry := task.values.get("entry"):
             self.entries[_path(task)] = entry
         elif "about" in task.values:
-            self.sources[task.name.split(":", 1)[1]] = task.values["about"]
+            about = dict(task.values["about"])
+            self.sources[about.pop("source", None) or task.name.split(":", 1)[1]] = about
 
-    def say(self, text: str) -> None:
+    def say(self, text: str, tint: str = RED) -> None:
         """Tells something on standard error, above the progress."""
         first, *rest = text.split("\n")
         if self.progress is not None:
             self.progress.stop()
-        print("\n".join([f"{paint('romforge:', RED, colours(sys.stderr))} {first}", *rest]), file=sys.stderr)
+        print("\n".join([f"{paint('romforge:', tint, bool(tint) and colours(sys.stderr))} {first}", *rest]), file=sys.stderr)
         if self.progress is not None:
             self.progress.start()
 
@@ -186,6 +202,18 @@ class Reporter:
         verdict = f"{len(self.bad)} failed, " if self.bad else ""
         lines.append(f"{verdict}{self.built} built, {good - self.built} up to date, in {self.out}")
         return lines
+
+
+def _closure(tasks: dict[str, Any], selected: list[str]) -> set[str]:
+    """The tasks that were selected, and all that they depend on."""
+    found: set[str] = set()
+    left = list(selected)
+    while left:
+        name = left.pop()
+        if name not in found and name in tasks:
+            found.add(name)
+            left += tasks[name].task_dep
+    return found
 
 
 def _path(task: Any) -> str:

@@ -22,7 +22,8 @@ Pairs = tuple[tuple[str, str], ...]
 class Source:
     """Where images come from: an iPXE tree, existing ROMs (a directory or a .deb), or a Debian package that holds ROMs."""
 
-    tree: str | None = key(keys.TEXT, "an iPXE source tree", None)
+    tree: str | None = key(keys.TEXT, "an iPXE source tree; IPXE_SRC=DIR names another", None)
+    fallback: str | None = key(keys.TEXT, "the tree to build where there is no such directory", None)
     roms: str | None = key(keys.TEXT, "a directory of ROM files, or a .deb that holds them", None)
     package: str | None = key(keys.PACKAGE, "a Debian package of ROM files, got through apt", None)
     files: tuple[str, ...] | None = key(keys.FILES, "where the ROM of a NIC may lie in it, tried in this order", None)
@@ -42,10 +43,10 @@ class Header:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Strip:
-    """Which link roots to leave out of a platform's images."""
+    """Which roots of the link to leave out of a platform's images, and with them what only they need."""
 
-    drop: tuple[str, ...] = key(keys.TEXTS, "roots to leave out", ())
-    keep: tuple[str, ...] = key(keys.TEXTS, "roots to keep although a default drops them", ())
+    drop: tuple[str, ...] = key(keys.SYMBOLS, "roots to leave out, besides those that a default drops", ())
+    keep: tuple[str, ...] = key(keys.SYMBOLS, "roots to link although a default drops them, or the tree names none such", ())
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -59,6 +60,11 @@ class Platform:
     config: str | None = key(keys.TEXT, "the configuration to build with, instead of the source's", None)
     make: Pairs = key(keys.VARIABLES, "variables for make, besides the source's", ())
     strip: Strip | None = key(keys.subtable(Strip), "link roots to leave out", None)
+    require: tuple[str, ...] = key(keys.NAMES, "objects that every image must hold, such as snpnet", ())
+    embed: tuple[str, ...] = key(keys.PATHS, "files to embed, such as a script: make's EMBED", ())
+    trust: tuple[str, ...] = key(keys.PATHS, "certificates to trust: make's TRUST", ())
+    cert: tuple[str, ...] = key(keys.PATHS, "certificates to embed: make's CERT", ())
+    debug: tuple[str, ...] = key(keys.OBJECTS, 'objects to debug, such as "e1000" or "http:2": make\'s DEBUG', ())
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -66,6 +72,7 @@ class Nic:
     """A QEMU network device."""
 
     id: Ids = key(keys.ID, "vendor and device that its ROM must carry")
+    goal: str | None = key(keys.GOAL, "iPXE's name of its image: a ROM, a driver, or IDs; default those of id", None)
     accept_ids: tuple[Ids, ...] = key(keys.IDS, "other IDs that existing images of it may carry", ())
 
 
@@ -107,18 +114,24 @@ class Spec:
 # The sections of a spec whose tables have a name and keys; [config] is a level deeper.
 SECTIONS: Mapping[str, type] = {"source": Source, "platform": Platform, "nic": Nic, "bucket": Bucket, "target": Target}
 # What a source must have exactly one of, and the keys that each goes without.
-ORIGINS: Mapping[str, tuple[str, ...]] = {"tree": ("files", "sha256"), "roms": ("config", "make"), "package": ("config", "make")}
+_OF_TREES = ("fallback", "config", "make")
+ORIGINS: Mapping[str, tuple[str, ...]] = {"tree": ("files", "sha256"), "roms": _OF_TREES, "package": _OF_TREES}
 Names = Mapping[str, frozenset[str] | None]  # of all tables by section, faulty ones included; None where the section is faulty
 
 
 def firmware(name: str, platform: Platform) -> tuple[Arch, Literal["pcbios", "efi"]] | None:
     """The architecture and the firmware that a platform's BIN stands for; None where iPXE has no such BIN."""
-    directory = platform.bin or ("bin" if name == "pcbios" else f"bin-{name}")
+    directory = bin_directory(name, platform)
     if not re.fullmatch(keys.BINS, directory):
         return None
     parts = directory.split("-")
     arch = next((BY_NAME[part] for part in parts if part in BY_NAME), Arch.I386)
     return arch, "efi" if "efi" in parts else "pcbios"
+
+
+def bin_directory(name: str, platform: Platform) -> str:
+    """What iPXE calls the BIN directory of a platform."""
+    return platform.bin or ("bin" if name == "pcbios" else f"bin-{name}")
 
 
 def rom_path(name: str, target: Target, nic: str, ids: Ids) -> str:

@@ -8,7 +8,6 @@ doit closes its database. The state only saves work: whatever is wrong with it, 
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterable
 from functools import partial
@@ -17,7 +16,7 @@ from typing import Any
 
 from doit.globals import Globals
 
-from romforge import install, record
+from romforge import install
 from romforge.errors import RomforgeError
 from romforge.plan import STATE
 
@@ -32,20 +31,11 @@ Tasks = dict[str, dict[str, Any]]
 def adopt(out: Path, names: Iterable[str]) -> None:
     """Fills doit's database from the state of the output root, and takes over its writing; ``names`` are the tasks'."""
     backend = Globals.dep_manager.backend
-    before = _read(out)
+    before: Tasks = install.load(out, FILE) or {}
     for name, saved in before.items():
         for key, value in saved.items():
             backend.set(name, key, value)
     backend.dump = partial(_write, out, backend, list(dict.fromkeys([*before, *names])), before)
-
-
-def _read(out: Path) -> Tasks:
-    """The saved tasks; none where there is no state, or the digest in front says that it is not what was written."""
-    try:
-        digest, _, text = (out / FILE).read_bytes().partition(b"\n")
-        return json.loads(text) if digest.decode() == record.sha256(text) else {}
-    except (OSError, ValueError):
-        return {}
 
 
 def _write(out: Path, backend: Any, names: list[str], before: Tasks) -> None:
@@ -59,7 +49,6 @@ def _write(out: Path, backend: Any, names: list[str], before: Tasks) -> None:
         return
     try:
         install.prepare(out)
-        text = json.dumps(tasks).encode()
-        install.write(out, FILE, record.sha256(text).encode() + b"\n" + text)
+        install.save(out, FILE, tasks)
     except RomforgeError as error:
         print(f"romforge: doit's state is not saved: {error}; the next run does the work again", file=sys.stderr)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
@@ -20,10 +21,11 @@ from typing import Any
 
 from doit.exceptions import TaskFailed
 
-from romforge import __version__, install, lock, record, specfile, state
+from romforge import __version__, demand, install, jobserver, lock, record, specfile, state
 from romforge import plan as planning
+from romforge.demand import Demand
 from romforge.errors import RomforgeError
-from romforge.plan import Fetch, Plan, Rom
+from romforge.plan import Fetch, Make, Plan, Rom, Step
 from romforge.reporter import Reporter
 from romforge.spec import manifest
 
@@ -48,8 +50,9 @@ class Dodo:
 
     def task_romforge(self) -> Iterator[Task]:
         """all tasks; in one maker, since doit looks up the source of each"""
-        state.adopt(self.out, [fetch.task for fetch in self.plan.fetches] + [rom.task for rom in self.plan.roms()])
+        state.adopt(self.out, [step.task for step in self.plan.steps()])
         yield from self.sources()
+        yield from self.makes()
         yield from self.roms()
         yield from self.targets()
         if self.every:
@@ -66,6 +69,8 @@ class Dodo:
             "continue": True,
             "reporter": Reporter,
             "verbosity": 2,
+            # threads, since what takes long is make; a doit that makes nothing is quicker without
+            **({"num_process": jobserver.wanted(os.environ), "par_type": "thread"} if self.plan.makes else {}),
         }
 
     def sources(self) -> Iterator[Task]:
@@ -74,10 +79,18 @@ class Dodo:
             clean = [(clean_source, [self.out, fetch.directory])]
             yield self._task(fetch) | {"doc": f"ROM files of {fetch.package or fetch.deb}", "clean": clean}
 
+    def makes(self) -> Iterator[Task]:
+        if self.plan.makes:
+            yield _group("make", "builds the images of a platform in a source tree")
+        for make in self.plan.makes:
+            clean = [(clean_source, [self.out, make.directory])]
+            uptodate = [(make_up_to_date, [make, self.out])]
+            yield self._task(make) | {"doc": f"{make.bin} of {make.trees[0]}", "clean": clean, "uptodate": uptodate}
+
     def roms(self) -> Iterator[Task]:
         yield _group("rom", "builds one ROM file")
         for roms in self.wanted.values():
-            needs = [fetch.task for fetch in self.plan.fetches_of(roms[0])] if roms else []
+            needs = self.plan.needs_of(roms[0]) if roms else []
             for rom in roms:
                 yield self._task(rom) | {"task_dep": needs, "targets": [f"{self.out}/{rom.path}"], "clean": True}
 
@@ -89,16 +102,10 @@ class Dodo:
 
     def nics(self) -> Iterator[Task]:
         yield _group("nic", "builds the ROMs of a NIC in the default targets")
-        nics: dict[str, list[Rom]] = {}
-        usual = {rom.nic for name in self.plan.default for rom in self.plan.targets[name]}
-        for name, roms in self.plan.targets.items():
-            for rom in roms:
-                if name in self.plan.default or rom.nic not in usual:
-                    nics.setdefault(rom.nic, []).append(rom)
-        for nic, made in nics.items():
+        for nic, made in self.plan.nics().items():
             yield _members("nic", nic, made)
 
-    def _task(self, step: Fetch | Rom) -> Task:
+    def _task(self, step: Step) -> Task:
         base, name = step.task.split(":", 1)
         return {
             "basename": base,
@@ -108,13 +115,16 @@ class Dodo:
         }
 
 
-def act(step: Fetch | Rom, out: Path) -> dict[str, Any] | TaskFailed:
+def act(step: Step, out: Path) -> dict[str, Any] | TaskFailed:
     """Runs a step for doit; its record becomes the task's values, an error of a person's making a failed task."""
     from romforge import build, combine, prebuilt  # not needed where all is up to date
 
     try:
         lock.hold(out)
-        done = prebuilt.fetch(step, out) if isinstance(step, Fetch) else build.build_rom(step, out)
+        if isinstance(step, Make):
+            done = _make(step, out)
+        else:
+            done = prebuilt.fetch(step, out) if isinstance(step, Fetch) else build.build_rom(step, out)
     except RomforgeError as error:
         failed = TaskFailed(str(error))
         if isinstance(step, Rom):
@@ -124,19 +134,46 @@ def act(step: Fetch | Rom, out: Path) -> dict[str, Any] | TaskFailed:
     return {"step": digest(step), **done}
 
 
+def _make(step: Make, out: Path) -> dict[str, Any]:
+    """Builds what the run wants of a platform; raises RomforgeError where it cannot, or no ROM would tell what failed."""
+    from romforge import images
+
+    demand = _demand(step, out)
+    if text := demand.refused.get(step.task):
+        raise RomforgeError(text)
+    built = images.build(step, out, list(demand.wanted[step.task]))
+    if built.errors and step.task in demand.alone:
+        raise RomforgeError("\n".join(built.errors.values()))
+    return {"about": built.about}
+
+
+def _demand(step: Make, out: Path) -> Demand:
+    """What the run wants; under another reporter than ours, or in a worker that was spawned, all that the platform has."""
+    return Reporter.demand or demand.of(Plan("", (), (step,), {}, ()), out, {step.task})
+
+
+def make_up_to_date(task: Any, values: dict[str, Any], step: Make, out: Path) -> bool:
+    """Whether all that the run wants of a platform is built."""
+    _before(task, out)
+    found = _demand(step, out)
+    return bool(values) and step.task not in found.refused and not found.wanted[step.task]
+
+
 def up_to_date(task: Any, values: dict[str, Any], step: str, out: Path) -> bool:
     """Whether a step was done as it is now, and every file it read and wrote still has the same content."""
+    _before(task, out)
+    return not record.difference(values, step, out)
+
+
+def _before(task: Any, out: Path) -> None:
     with suppress(RomforgeError):  # a reporter of doit's own takes no lock, and workers cannot; only a build needs it
         lock.hold(out)
     task.value_savers.append(partial(_keep_values_alone, task))
-    return (
-        values.get("step") == step
-        and all(record.holds(f"{out}/{path}", was, link=False) for path, was in values["outputs"].items())
-        and all(record.holds(path, was) for path, was in values["inputs"].items())
-    )
 
 
-up_to_date.__signature__ = inspect.signature(up_to_date)  # type: ignore[attr-defined]  # doit asks for it at every task
+# doit asks for these at every task
+up_to_date.__signature__ = inspect.signature(up_to_date)  # type: ignore[attr-defined]
+make_up_to_date.__signature__ = inspect.signature(make_up_to_date)  # type: ignore[attr-defined]
 
 
 def _keep_values_alone(task: Any) -> dict[str, Any]:
@@ -145,7 +182,7 @@ def _keep_values_alone(task: Any) -> dict[str, Any]:
     return {}
 
 
-def digest(step: Fetch | Rom) -> str:
+def digest(step: Step) -> str:
     """Names a step and all it says; another version of romforge may do it differently, and so has other digests."""
     return hashlib.sha256(f"{__version__} {_RECORDS} {step!r}".encode()).hexdigest()
 
@@ -170,18 +207,48 @@ def _members(base: str, name: str, roms: tuple[Rom, ...] | list[Rom]) -> Task:
     return {"basename": base, "name": name, "doc": doc, "actions": None, "task_dep": [rom.task for rom in roms]}
 
 
-def load(spec: Path, out: Path, every: bool = True) -> Dodo:
+def load(spec: Path, out: Path, tree: str | None, every: bool = True) -> Dodo:
     """The tasks of a spec, or those of a plain doit; raises SpecError."""
-    return Dodo(planning.make(specfile.load(spec, out)), out, every)
+    return Dodo(planning.make(specfile.load(spec, out), tree), out, every)
 
 
-def run(dodo: Dodo, selection: list[str], jobs: int, as_json: bool) -> int:
+def asked_jobs(arguments: list[str]) -> int | None:
+    """The number of jobs that a command line asks doit for, which tells it to nobody; None where it does not."""
+    words = iter(arguments)
+    found = None
+    for word in words:
+        number = next(words, "") if word in ("-n", "--process") else word.removeprefix("--process=").removeprefix("-n")
+        if word.startswith(("-n", "--process")) and number.isdecimal():
+            found = int(number) or None
+    return found
+
+
+def why(plan: Plan, out: Path) -> dict[str, str]:
+    """For each task that a doit of all would run, the reason in words."""
+    saved = install.load(out, state.FILE) or {}
+    found = {}
+    wanted = demand.of(plan, out, {step.task for step in plan.steps()})
+    for step in plan.steps():
+        if isinstance(step, Make):
+            told = [f"{goal}.{step.media}: {text}" for goal, text in wanted.wanted.get(step.task, {}).items()]
+            reason = wanted.refused.get(step.task) or "\n".join(told)
+        else:
+            reason = record.difference(saved.get(step.task, {}).get("_values_:") or {}, digest(step), out)
+        if isinstance(step, Rom) and not reason:
+            images = ((pick.platform, wanted.wanted.get(pick.make, {}).get(step.goal)) for pick in step.picks)
+            reason = next((f"its image {platform}: {text}" for platform, text in images if text), "")
+        if reason:
+            found[step.task] = reason
+    return found
+
+
+def run(dodo: Dodo, selection: list[str], jobs: int | None, as_json: bool) -> int:
     """Runs doit over the tasks; returns the exit status."""
     from doit.cmd_base import ModuleTaskLoader
     from doit.doit_cmd import DoitMain
 
-    parallel = ["-n", str(jobs), "-P", "thread"] if jobs > 1 else []
-    Reporter.as_json = as_json
+    parallel = ["-n", str(jobs if jobs > 1 else 0), "-P", "thread"] if jobs else []
+    Reporter.as_json, Reporter.jobs = as_json, jobs
     try:
         status = DoitMain(ModuleTaskLoader(dodo.members()), config_filenames=()).run(["run", *parallel, *selection])
     except SystemExit as end:  # of the reporter

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a run must build in source trees, found out before it begins: which images of which platform, and why.
+
+One make builds all images of a platform, so it must know of all that the run's ROMs want. And what a platform lacks of
+tools is told before the first make begins.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+from romforge import ipxe, toolchain
+from romforge.errors import RomforgeError, listing
+from romforge.plan import Make, Plan
+
+Reasons = dict[str, str]  # in words, by goal
+
+
+class Demand(NamedTuple):
+    """By the task of a platform's make: what it must build, and why; or why it cannot. ``alone`` has no ROM in the run."""
+
+    wanted: dict[str, Reasons]
+    refused: dict[str, str]
+    alone: set[str]
+    notes: tuple[str, ...]
+
+    def told(self) -> list[str]:
+        """What is to be said before the run: notes, and refusals that are the same told once."""
+        by_text: dict[str, list[str]] = {}
+        for task, text in self.refused.items():
+            by_text.setdefault(text, []).append(task)
+        return [*self.notes, *(f"{listing(tasks)}: {text}" for text, tasks in by_text.items())]
+
+
+def of(plan: Plan, out: Path, selected: set[str]) -> Demand:
+    """The demand of a run of these tasks, and all that they depend on."""
+    demand = Demand({}, {}, set(), _notes(plan.makes, selected))
+    trees = ipxe.Trees(out)
+    goals = _goals(plan, selected)
+    for make in plan.makes:
+        if make.task not in selected:
+            continue
+        if make.task not in goals:
+            demand.alone.add(make.task)
+        try:
+            why = ipxe.stale(make, out, list(goals.get(make.task, make.goals)), trees)
+            demand.wanted[make.task] = why
+            if why:
+                toolchain.require(make)
+        except RomforgeError as error:
+            demand.refused[make.task] = str(error)
+    return demand
+
+
+def _goals(plan: Plan, selected: set[str]) -> dict[str, dict[str, None]]:
+    """The images that the ROMs among the selected tasks want, by the task of their make."""
+    goals: dict[str, dict[str, None]] = {}
+    for rom in plan.roms():
+        if rom.task in selected:
+            for pick in rom.picks:
+                if pick.make:
+                    goals.setdefault(pick.make, {})[rom.goal] = None
+    return goals
+
+
+def _notes(makes: tuple[Make, ...], selected: set[str]) -> tuple[str, ...]:
+    """That a tree is built in the place of another, which is not there."""
+    found = {}
+    for make in makes:
+        if make.task in selected and len(make.trees) > 1:
+            try:
+                tree = ipxe.locate(make)
+            except RomforgeError:
+                continue  # told for each platform
+            if not tree.is_relative_to(make.trees[0]):
+                absent, taken = _short(make.trees[0]), _short(str(tree.parent))
+                found[make.source] = f"{absent} is not there, so {taken} is built; to get the real one: {ipxe.HOW_TO_GET}"
+    return tuple(found.values())
+
+
+def _short(path: str) -> str:
+    """A path as it is called from here, if it lies below."""
+    return os.path.relpath(path) if Path(path).is_relative_to(Path.cwd()) else path

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The bar on a terminal while a build is at work; imported only where there is a terminal, since rich takes its time."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, TextColumn
+from rich.progress import Progress as Bar
+from rich.text import Text
+
+from romforge import gnumake
+
+
+class _Makes(ProgressColumn):
+    """What the makes that run say."""
+
+    max_refresh = 0.2  # seconds
+
+    def render(self, task: Task) -> Text:
+        return Text(gnumake.doing(), style="dim", no_wrap=True, overflow="ellipsis")
+
+
+class Progress:
+    """A bar over ``total`` ROMs."""
+
+    def __init__(self, total: int) -> None:
+        columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Makes()
+        self.bar = Bar(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False, redirect_stderr=False)
+        self.task = self.bar.add_task("", total=total)
+        self.bar.start()
+
+    def update(self, name: str, completed: int) -> None:
+        self.bar.update(self.task, description=escape(name), completed=completed)
+
+    def start(self) -> None:
+        self.bar.start()
+
+    def stop(self) -> None:
+        self.bar.stop()

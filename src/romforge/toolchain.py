@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a tree's makefiles need of the machine, looked for before anything is built.
+
+iPXE's makefiles find a missing compiler late, if at all: without a cross compiler they take the native one, which fails
+in the midst of a build with an error that names no cause. Host needs are listed in iPXE's documentation of its build.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+
+from romforge.arch import BY_NAME, Arch
+from romforge.errors import listing
+from romforge.plan import Make
+from romforge.tool import MissingTool
+
+# What may run as it is on a processor of this name (uname -m).
+_NATIVE = {
+    "x86_64": (Arch.I386, Arch.X86_64),
+    "i686": (Arch.I386,),
+    "aarch64": (Arch.ARM64,),
+    "riscv64": (Arch.RISCV64,),
+    "loongarch64": (Arch.LOONG64,),
+}
+# Of dpkg-buildflags, and of the make above, nothing may get in; these are what tools look for their own files by.
+_PASSED = ("PATH", "HOME", "TMPDIR", "SOURCE_DATE_EPOCH")
+_PASSED_FAMILIES = ("CCACHE_", "DISTCC_", "ICECC_", "SCCACHE_")
+
+
+def environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment for a tree's make: what the spec sets is on its command line, and nothing else gets in."""
+    kept = {name: value for name, value in environ.items() if name in _PASSED or name.startswith(_PASSED_FAMILIES)}
+    # the version comes from the user's own checkout, which git must not write to, nor mistrust for its owner
+    git = {"GIT_OPTIONAL_LOCKS": "0", "GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "safe.directory", "GIT_CONFIG_VALUE_0": "*"}
+    return kept | {"LC_ALL": "C"} | git
+
+
+def prefix(step: Make) -> str:
+    """What the names of the platform's compiler and binutils begin with; empty for the native ones."""
+    if step.cross is not None:
+        return step.cross
+    arch = BY_NAME[step.arch]
+    return "" if arch in _NATIVE.get(os.uname().machine, ()) else f"{arch.triplet}-"
+
+
+def identity(step: Make) -> list[list[str | int]]:
+    """Names the platform's tools as they are installed now: path, size in bytes and mtime in ns of each; no program is run."""
+    found: list[list[str | int]] = []
+    for name in _programs(step):
+        if path := shutil.which(name):
+            status = os.stat(path)
+            found.append([os.path.realpath(path), status.st_size, status.st_mtime_ns])
+    return found
+
+
+def require(step: Make) -> None:
+    """Raises MissingTool, which tells all that the platform needs and this machine lacks."""
+    problems = [
+        f"{name}: not found; install the Debian package {package}" for name, package in _programs(step).items() if not shutil.which(name)
+    ]
+    if not problems:
+        problems = list(_unfit(step))
+    if problems:
+        raise MissingTool("\n  ".join(problems))
+
+
+def _programs(step: Make) -> dict[str, str]:
+    """The programs that the platform's build runs, and the Debian package of each."""
+    cross, variables = prefix(step), dict(step.variables)
+    suffix = f"-{cross.rstrip('-').replace('_', '-')}" if cross else ""
+    programs = {"make": "make", "perl": "perl"}
+    for variable, default, package in (
+        ("HOST_CC", "gcc", "gcc"),
+        ("CC", f"{cross}gcc", f"gcc{suffix}"),
+        ("LD", f"{cross}ld", f"binutils{suffix}"),
+        ("AR", f"{cross}ar", f"binutils{suffix}"),
+    ):
+        given = [word for word in shlex.split(variables.get(variable, default)) if not word.startswith("-") and "=" not in word]
+        for word in given:
+            programs[word] = package if word == default else word
+    return programs
+
+
+def _unfit(step: Make) -> Iterator[str]:
+    """What is wrong with tools that are there."""
+    cross, variables = prefix(step), dict(step.variables)
+    arch = BY_NAME[step.arch]
+    if "CC" not in variables and (made := _run(f"{cross}gcc", "-dumpmachine").strip()).split("-")[0] not in arch.compilers:
+        yield f'{cross}gcc makes code for {made}, not for {step.arch}; set cross = "{arch.triplet}-" in [platform.{step.platform}]'
+    if "LD" not in variables and "GNU ld" not in (version := _run(f"{cross}ld", "--version").split("\n")[0]):
+        yield f"{cross}ld is {version or 'no linker'}, and only GNU ld links such a tree; let the Debian package binutils provide {cross}ld"
+    headers = ["stdio.h", "lzma.h"] if step.legacy else ["stdio.h"]  # the host tool that compresses legacy images needs the latter
+    if "HOST_CC" not in variables:
+        missing = [header for header in headers if not _has(header)]
+        packages = listing({"stdio.h": "libc6-dev", "lzma.h": "liblzma-dev"}[header] for header in missing)
+        if missing:
+            yield f"{listing(missing)}: not found by gcc; install the Debian package{'s' if len(missing) > 1 else ''} {packages}"
+
+
+def _has(header: str) -> bool:
+    """Whether the host's compiler finds a header."""
+    return _run("gcc", "-E", "-x", "c", "-include", header, "/dev/null") != ""
+
+
+def _run(*command: str) -> str:
+    """What a program says; nothing where it cannot be run, or fails."""
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False, env=environment(os.environ))
+    except OSError:
+        return ""
+    return "" if done.returncode else done.stdout.decode(errors="replace")
