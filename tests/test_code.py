@@ -34,6 +34,7 @@ LAYERS = [
         "ipxe",
         "images",
         "stripped",
+        "packing",
         "build",
         "compat",
     },
@@ -41,7 +42,7 @@ LAYERS = [
     {"reporter"},
     {"state"},
     {"tasks"},
-    {"cli", "commands", "__main__"},
+    {"cli", "commands", "romtools", "__main__"},
 ]
 FORMATS = LAYERS[4]
 

@@ -66,7 +66,7 @@ def test_the_command_makes_what_combine_takes(romforge: Run, releases: dict[str,
     """From a driver and a legacy image to the very ROM that bookworm ships."""
     rom = releases["bookworm"] / "efi-e1000.rom"
     romforge("split", rom, "-d", "parts")
-    done = romforge("efirom", "--id", "8086:100e", "parts/1-x86_64.efi", "again.rom")
+    done = romforge("efirom", "--stored", "--id", "8086:100e", "parts/1-x86_64.efi", "again.rom")
     assert done.stdout == "again.rom: x86_64 image of 174,592 bytes (0x2aa00), 8086:100e\n"
     romforge("combine", "-o", "whole.rom", "parts/0-legacy.rom", "again.rom")
     assert (tmp_path / "whole.rom").read_bytes() == rom.read_bytes()

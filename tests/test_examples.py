@@ -87,6 +87,21 @@ def test_the_one_rom_for_all_runs_on_each_machine(checkout: Path, tmp_path: Path
         assert MAC in text
 
 
+def test_the_arithmetic_of_the_one_rom_is_told(checkout: Path):
+    """What the images take of the bucket, in the table of a build and in the plan after it."""
+    out = build(checkout, "examples/opt1.toml", "nic:e1000")
+    rom = out / "usr/share/qemu/efi-e1000.rom"
+    sizes = [len(image.data) for image in pcirom.parse_rom(rom.read_bytes()).images]
+    names = "pcbios", "x86_64-efi", "arm64-efi", "riscv64-efi"
+    told = " + ".join(f"{name} {size:,}" for name, size in zip(names, sizes))
+    environment = {"ROMSPEC": "examples/opt1.toml", "ROMFORGE_OUT": str(out), "PYTHONPATH": str(checkout / "src")}
+    table = run([sys.executable, "-m", "doit", "nic:e1000"], checkout, **environment).stdout
+    row = re.sub(" +", " ", next(line for line in table.splitlines() if "efi-e1000.rom" in line))
+    assert f"{told} {sum(sizes):,} 256 KiB {(256 << 10) - sum(sizes):,} " in row
+    plan = run([sys.executable, "-m", "romforge", "plan"], checkout, **environment).stdout
+    assert f"{told} = {sum(sizes):,} bytes, {(256 << 10) - sum(sizes):,} free, as built last" in plan
+
+
 def test_what_was_stripped_is_told(checkout: Path):
     """The sizes that stayed are those of the map; those that left are of objects that are not in it."""
     out = build(checkout, "romspec.toml", "nic:e1000")

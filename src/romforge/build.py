@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from romforge import combine, images, install, lock, prebuilt, record
+from romforge import combine, images, install, lock, packing, prebuilt, record
 from romforge.plan import Pick, Rom
 
 
@@ -17,7 +18,7 @@ def build_rom(step: Rom, out: Path) -> dict[str, Any]:
     Raises BucketError where it is not in its bucket, and RomforgeError for whatever else is wrong with it.
     """
     reader = prebuilt.Reader(out)
-    parts = [_take(reader, step, pick) for pick in step.picks]
+    parts = [_packed(_take(reader, step, pick), pick, step, out) for pick in step.picks]
     if not step.fix_ids:
         combine.check_ids(parts, step.ids, step.accept_ids)
     parts = combine.chain(parts, ids=step.ids if step.fix_ids else None)
@@ -40,6 +41,14 @@ def _take(reader: prebuilt.Reader, step: Rom, pick: Pick) -> combine.Part:
     part, states = images.take(pick, step, reader.out)
     reader.inputs.update(states)
     return part
+
+
+def _packed(part: combine.Part, pick: Pick, step: Rom, out: Path) -> combine.Part:
+    """The part with its driver compressed, if that is asked for and makes it smaller."""
+    if not pick.compress:
+        return part
+    image = packing.smallest(part.image, part.driver, lambda driver: packing.cached(driver, step.level, out))
+    return replace(part, image=image)
 
 
 def _entry(step: Rom, layout: combine.Layout, data: bytes) -> str:

@@ -25,10 +25,11 @@ SPEC, OUT = "romspec.toml", "out"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command of the command line; returns its exit status."""
-    from romforge import commands
+    from romforge import commands, romtools
 
     given = _parser().parse_args(arguments)
-    return _guarded(lambda: int(getattr(commands, given.command)(given)))
+    action = getattr(commands, given.command, None) or getattr(romtools, given.command)
+    return _guarded(lambda: int(action(given)))
 
 
 def dodo() -> dict[str, Any]:
@@ -133,6 +134,12 @@ def _jobs(text: str) -> int:
     return int(text)
 
 
+def _add_level(command: argparse.ArgumentParser) -> argparse._MutuallyExclusiveGroup:
+    group = command.add_mutually_exclusive_group()
+    group.add_argument("--level", choices=("fast", "default", "best"), default="default", help="how hard to look; default: default")
+    return group
+
+
 def _add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
     """All commands, with the arguments of each."""
     build = command("build", "builds ROMs, as doit does", spec=True)
@@ -157,10 +164,17 @@ def _add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
     one.add_argument("-o", dest="output", metavar="OUT", type=Path, required=True, help="the ROM to write")
     one.add_argument("--bucket", metavar="SIZE", help="pad to this size, such as 256KiB, and fail where it does not fit")
     one.add_argument("--id", metavar="VVVV:DDDD", help="write this vendor and device into every image")
-    one = command("efirom", "wraps an EFI driver as an image of a ROM, stored", data=False)
+    one = command("efirom", "wraps an EFI driver as an image of a ROM", data=False)
     one.add_argument("driver", metavar="IN.efi", type=Path)
     one.add_argument("output", metavar="OUT.rom", type=Path)
     one.add_argument("--id", metavar="VVVV:DDDD", required=True, help="the vendor and device that the image carries")
+    _add_level(one).add_argument("--stored", action="store_true", help="do not compress the driver")
+    one = command("compress", "compresses a file as UEFI does, header included", data=False)
+    _add_level(one)
+    two = command("decompress", "decompresses such a stream", data=False)
+    for each in (one, two):
+        each.add_argument("input", metavar="IN", type=Path)
+        each.add_argument("output", metavar="OUT", type=Path)
     one = command("compat", "tells for each ROM of two sets whether a guest would migrate")
     for name in ("old", "new"):
         one.add_argument(name, metavar=name.upper(), type=Path, help="a directory, a .deb or a ROM")

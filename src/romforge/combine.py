@@ -27,6 +27,7 @@ class Part:
     image: Image
     name: str
     origin: str
+    driver: bytes | None = None  # what an EFI image holds, where that is known better than from the image
 
 
 class BucketError(RomforgeError):
@@ -102,7 +103,7 @@ def _misfit(parts: Sequence[Part], used: int, bucket: int) -> str:
 def _to_shrink(parts: Sequence[Part], over: int) -> list[str]:
     """Ways to lose ``over`` bytes, the mildest first."""
     stored = [part for part in parts if isinstance(part.image.header, EfiHeader) and not part.image.header.compression_type]
-    remedies = [f"have {part.name} compressed (`efirom -c`); it is stored as linked, {amount(len(part.image.data))}" for part in stored]
+    remedies = [f"have {part.name} compressed; it is stored as linked, {amount(len(part.image.data))}" for part in stored]
     if len(parts) > 1:
         enough = [part for part in parts if len(part.image.data) >= over]
         least = min(enough, key=lambda part: len(part.image.data), default=None)

@@ -29,6 +29,7 @@ from romforge.eficodes import (
 from romforge.efiparse import Tokens
 from romforge.errors import RomforgeError, amount
 
+VERSION = 1  # of what comes out for the same input and level; to count up when that changes
 MOST_SYMBOLS = 65_535  # of a block
 _MOST_CELLS = 256  # of a grid
 _STEPS = 128, 64, 32, 16, 8, 4  # tokens, by which beginnings are moved

@@ -2,7 +2,7 @@
 """An EFI driver as an image of an option ROM (UEFI Specification, 14.4.2).
 
 The layout is that of iPXE's efirom: header, PCI Data Structure at 0x1c, a byte that makes the image sum to 0, and
-the driver at 0x38, stored. Sizes are bytes.
+the driver at 0x38. Sizes are bytes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _MOST_BLOCKS = 0xFFFF  # what the image length has room for
 
 
 def wrap(driver: bytes, ids: Ids) -> bytes:
-    """The EFI ROM image of a driver, marked as the last; machine and subsystem are those of the PE file.
+    """The EFI ROM image of a driver, stored, and marked as the last; machine and subsystem are those of the PE file.
 
     Raises FormatError where the file is no EFI driver of an architecture that boots from option ROMs.
     """

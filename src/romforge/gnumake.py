@@ -6,7 +6,6 @@ Its output goes to a file and not through a pipe, which a daemon that a compiler
 
 from __future__ import annotations
 
-import functools
 import os
 import re
 import shlex
@@ -18,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from romforge import jobserver, toolchain
+from romforge import jobserver, tool, toolchain
 from romforge.errors import RomforgeError
 
 _PATIENCE = 10  # seconds for interrupted makes to clean up after themselves
@@ -72,7 +71,7 @@ def run(words: Sequence[str], directory: Path, log: Path) -> int:
             return 2
         environment = toolchain.environment(os.environ) | {"MAKEFLAGS": pool.flags()}
         process = subprocess.Popen(
-            [*_guard(), "make", *words],
+            [*tool.guarded(), "make", *words],
             cwd=directory,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -109,16 +108,6 @@ def doing() -> str:
 def _signal(process: subprocess.Popen[bytes], number: int) -> None:
     with suppress(ProcessLookupError):
         os.killpg(process.pid, number)
-
-
-@functools.lru_cache(maxsize=1)
-def _guard() -> list[str]:
-    """What to begin a command with so that it is told to end when this process dies, however it dies."""
-    try:
-        said = subprocess.run(["setpriv", "--version"], capture_output=True, check=False).stdout
-    except OSError:
-        return []
-    return ["setpriv", "--pdeathsig", "TERM", "--"] if b"util-linux" in said else []
 
 
 def to_paste(words: Sequence[str], directory: Path) -> str:

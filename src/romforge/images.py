@@ -174,4 +174,5 @@ def take(pick: Pick, rom: Rom, out: Path) -> tuple[Part, dict[str, State | None]
         raise RomforgeError(
             f"{path}: is for {machine_name(found_image.machine)}, and the platform {pick.platform} for {machine_name(pick.machine)}"
         )
-    return Part(found_image, pick.platform, f"{pick.source}: {name}"), {str(path): state}
+    driver = None if image is data else data
+    return Part(found_image, pick.platform, f"{pick.source}: {name}", driver), {str(path): state}

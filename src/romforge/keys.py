@@ -288,6 +288,11 @@ MEDIA = Kind(
     {"enum": ["rom", "mrom", "efidrv", "efirom"]},
     _matching("rom|mrom|efidrv|efirom", "medium of an option ROM"),
 )
+LEVEL = Kind(
+    'write "stored", "fast", "default" or "best"',
+    {"enum": ["stored", "fast", "default", "best"]},
+    _matching("stored|fast|default|best", "level of compression"),
+)
 NICS = Kind(
     'write "*" or a list of NICs, such as ["e1000"]',
     {"anyOf": [{"const": "*"}, {"type": "array", "items": _ENTRY | {"not": {"const": "*"}}}]},

@@ -311,6 +311,21 @@ def rewrite(image: Image, *, ids: Ids | None = None, last: bool | None = None) -
     return parse_image(bytes(data))
 
 
+def repacked(image: Image, stream: bytes) -> Image:
+    """An EFI image with its driver as a compressed ``stream``, header included; its checksum as valid as it was before."""
+    header = image.header
+    assert isinstance(header, EfiHeader)
+    slot = _checksum_slot(image)
+    size = -(-(header.efi_image_offset + len(stream)) // BLOCK)
+    data = bytearray((image.data[: header.efi_image_offset] + stream).ljust(size * BLOCK, b"\0"))
+    header = replace(header, initialization_blocks=size, compression_type=UEFI_COMPRESSED)
+    data[: header.LAYOUT.size] = header.emit()
+    data[header.pcir_pointer : header.pcir_pointer + image.pcir.LAYOUT.size] = replace(image.pcir, image_blocks=size).emit()
+    if slot is not None:
+        data[slot] = (data[slot] - sum(data)) & 0xFF
+    return parse_image(bytes(data))
+
+
 def _checksum_slot(image: Image) -> int | None:
     """The byte that takes up a change of the sum: offset 6, or the one efirom leaves behind PCIR."""
     if isinstance(image.header, EfiHeader):

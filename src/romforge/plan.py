@@ -76,6 +76,7 @@ class Pick(NamedTuple):
     make: str  # the task that builds it in a tree; empty where it is taken from existing ROMs
     root: str  # absolute, or relative to the output root where a step fills it
     files: tuple[str, ...]  # patterns
+    compress: bool  # an EFI image's driver, where that makes it smaller
 
 
 class Rom(NamedTuple):
@@ -91,6 +92,7 @@ class Rom(NamedTuple):
     picks: tuple[Pick, ...]
     bucket: int | None
     pad: bool
+    level: str  # of compression
 
     @property
     def task(self) -> str:
@@ -141,6 +143,10 @@ class Plan(NamedTuple):
         sources = {f"{pick.root}/{os.path.dirname(file)}" for pick in picks for file in pick.files}
         return {os.path.dirname(rom.path) for rom in self.roms()}, sources
 
+    def takes_long(self) -> bool:
+        """Whether there is work for several processors."""
+        return bool(self.makes) or any(pick.compress for roms in self.targets.values() for rom in roms[:1] for pick in rom.picks)
+
     def needs_of(self, rom: Rom) -> list[str]:
         """The tasks that must be done before the ROM can be built."""
         needed = {pick.make or f"source:{pick.source}" for pick in rom.picks}
@@ -185,7 +191,7 @@ def _roms(spec: Spec, name: str, target: Target) -> Iterator[Rom]:
         nic = spec.nic[nic_name]
         path = rom_path(name, target, nic_name, nic.id)
         goal = nic.goal or f"{nic.id[0]:04x}{nic.id[1]:04x}"
-        yield Rom(path, name, nic_name, nic.id, goal, nic.accept_ids, target.fix_ids, picks, size, pad)
+        yield Rom(path, name, nic_name, nic.id, goal, nic.accept_ids, target.fix_ids, picks, size, pad, target.level)
 
 
 def _pick(spec: Spec, target: Target, platform: str) -> Pick:
@@ -193,12 +199,14 @@ def _pick(spec: Spec, target: Target, platform: str) -> Pick:
     assert kind is not None  # a checked spec has no other
     arch, firmware_name = kind
     name = spec.platform[platform].source or target.source or next(iter(spec.source))
-    source = spec.source[name]
+    source, legacy = spec.source[name], firmware_name == "pcbios"
     if source.tree is None:
-        return Pick(platform, firmware_name == "pcbios", arch.machine, name, "", _root(spec, name, source), source.files or DEFAULT_FILES)
-    where, media = _working_tree(spec, name, platform), _media(spec, platform)
+        again = not legacy and target.level != "stored" and (target.recompress or spec.platform[platform].recompress)
+        return Pick(platform, legacy, arch.machine, name, "", _root(spec, name, source), source.files or DEFAULT_FILES, again)
+    where, file = _working_tree(spec, name, platform), f"{{goal}}.{_media(spec, platform)}"
     root = f"{where}/src/{bin_directory(platform, spec.platform[platform])}"
-    return Pick(platform, firmware_name == "pcbios", arch.machine, name, f"make:{name}/{platform}", root, (f"{{goal}}.{media}",))
+    compress = not legacy and target.level != "stored"
+    return Pick(platform, legacy, arch.machine, name, f"make:{name}/{platform}", root, (file,), compress)
 
 
 def _makes(spec: Spec, targets: Mapping[str, tuple[Rom, ...]], tree: str | None) -> Iterator[Make]:

@@ -9,23 +9,23 @@ from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, T
 from rich.progress import Progress as Bar
 from rich.text import Text
 
-from romforge import gnumake
+from romforge import gnumake, packing
 
 
-class _Makes(ProgressColumn):
-    """What the makes that run say."""
+class _Doing(ProgressColumn):
+    """What the makes that run say, and how far compression has come."""
 
     max_refresh = 0.2  # seconds
 
     def render(self, task: Task) -> Text:
-        return Text(gnumake.doing(), style="dim", no_wrap=True, overflow="ellipsis")
+        return Text(f"{gnumake.doing()} {packing.doing()}".strip(), style="dim", no_wrap=True, overflow="ellipsis")
 
 
 class Progress:
     """A bar over ``total`` ROMs."""
 
     def __init__(self, total: int) -> None:
-        columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Makes()
+        columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Doing()
         self.bar = Bar(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False, redirect_stderr=False)
         self.task = self.bar.add_task("", total=total)
         self.bar.start()

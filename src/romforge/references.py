@@ -144,6 +144,8 @@ def _target(spec: Spec, names: Names, name: str, target: Target, out: FilePath |
         unsaid = [one for one in target.images if one in spec.platform and spec.platform[one].source is None]
         what = f"the images of {listing(unsaid)} may come from {listing(sorted(sources))}"
         yield from [Problem(path, what, 'write source = "NAME" here, or in each platform')] if unsaid else []
+    if target.recompress and target.level == "stored":
+        yield Problem((*path, "recompress"), 'goes with another level than "stored"', "leave one of them out")
     yield from _output(target.dir, (*path, "dir"))
     if "{" in target.dir or "}" in target.dir:
         yield Problem((*path, "dir"), "{ and } are filled in in file alone", 'write file = "{nic}/NAME" for a directory of each NIC')

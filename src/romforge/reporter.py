@@ -52,9 +52,10 @@ class Reporter:
             raise SystemExit(1) from None
         if self.plan.makes:
             Reporter.demand = demand.of(self.plan, self.out, _closure(tasks, selected))
-            jobserver.begin(self.jobs)
             for text in Reporter.demand.told():
                 self.say(text)
+        if self.plan.takes_long():
+            jobserver.begin(self.jobs)
 
     def execute_task(self, task: Any) -> None:
         wanted = self.demand.wanted.get(task.name) if self.demand else None

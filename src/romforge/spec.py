@@ -61,6 +61,7 @@ class Platform:
     make: Pairs = key(keys.VARIABLES, "variables for make, besides the source's", ())
     strip: Strip | None = key(keys.subtable(Strip), "link roots to leave out", None)
     require: tuple[str, ...] = key(keys.NAMES, "objects that every image must hold, such as snpnet", ())
+    recompress: bool = key(keys.FLAG, "whether to compress EFI images of existing ROMs anew, where that makes them smaller", False)
     embed: tuple[str, ...] = key(keys.PATHS, "files to embed, such as a script: make's EMBED", ())
     trust: tuple[str, ...] = key(keys.PATHS, "certificates to trust: make's TRUST", ())
     cert: tuple[str, ...] = key(keys.PATHS, "certificates to embed: make's CERT", ())
@@ -95,6 +96,8 @@ class Target:
     bucket: str | None = key(keys.TEXT, "the bucket that each ROM must be in", None)
     source: str | None = key(keys.TEXT, "the source of the images, where the platform names none", None)
     fix_ids: bool = key(keys.FLAG, "whether to write the NIC's IDs into every image", False)
+    level: str = key(keys.LEVEL, "how hard to compress EFI images that a tree built, or that are compressed anew", "default")
+    recompress: bool = key(keys.FLAG, "whether to compress EFI images of existing ROMs anew, where that makes them smaller", False)
     default: bool = key(keys.FLAG, "whether a plain doit builds it", True)
 
 

@@ -30,7 +30,7 @@ from romforge.reporter import Reporter
 from romforge.spec import manifest
 
 Task = dict[str, Any]
-_RECORDS = 2  # to count up where a step of the same version would record something else
+_RECORDS = 3  # to count up where a step of the same version would record something else
 
 
 class Dodo:
@@ -70,7 +70,7 @@ class Dodo:
             "reporter": Reporter,
             "verbosity": 2,
             # threads, since what takes long is make; a doit that makes nothing is quicker without
-            **({"num_process": jobserver.wanted(os.environ), "par_type": "thread"} if self.plan.makes else {}),
+            **({"num_process": jobserver.wanted(os.environ), "par_type": "thread"} if self.plan.takes_long() else {}),
         }
 
     def sources(self) -> Iterator[Task]:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import subprocess
 from collections.abc import Sequence
@@ -33,3 +34,13 @@ def run(command: Sequence[str], *, package: str, cwd: str | None = None) -> byte
         words = "\n  ".join(["", *said])
         raise RomforgeError(f"`{' '.join(command)}` ended with status {done.returncode}:{words}")
     return done.stdout
+
+
+@functools.lru_cache(maxsize=1)
+def guarded() -> list[str]:
+    """What to begin a command with so that it is told to end when this process dies, however it dies."""
+    try:
+        said = subprocess.run(["setpriv", "--version"], capture_output=True, check=False).stdout
+    except OSError:
+        return []
+    return ["setpriv", "--pdeathsig", "TERM", "--"] if b"util-linux" in said else []
