@@ -19,11 +19,17 @@ Reasons = dict[str, str]  # in words, by goal
 
 
 class Demand(NamedTuple):
-    """By the task of a platform's make: what it must build, and why; or why it cannot. ``alone`` has no ROM in the run."""
+    """By the task of a platform's make: what it must build, and why; or why it cannot.
+
+    ``goals`` are all images that the run's ROMs want, and ``alone`` are makes of which no ROM wants any. ``about`` says
+    of each source what tree it is.
+    """
 
     wanted: dict[str, Reasons]
     refused: dict[str, str]
+    goals: dict[str, dict[str, None]]
     alone: set[str]
+    about: dict[str, dict[str, str]]
     notes: tuple[str, ...]
 
     def told(self) -> list[str]:
@@ -36,9 +42,9 @@ class Demand(NamedTuple):
 
 def of(plan: Plan, out: Path, selected: set[str]) -> Demand:
     """The demand of a run of these tasks, and all that they depend on."""
-    demand = Demand({}, {}, set(), _notes(plan.makes, selected))
-    trees = ipxe.Trees(out)
     goals = _goals(plan, selected)
+    demand = Demand({}, {}, goals, set(), {}, _notes(plan.makes, selected))
+    trees = ipxe.Trees(out)
     for make in plan.makes:
         if make.task not in selected:
             continue
@@ -47,6 +53,8 @@ def of(plan: Plan, out: Path, selected: set[str]) -> Demand:
         try:
             why = ipxe.stale(make, out, list(goals.get(make.task, make.goals)), trees)
             demand.wanted[make.task] = why
+            tree = trees.of(make)
+            demand.about[make.source] = {"tree": str(tree.src.parent), "revision": tree.revision}
             if why:
                 toolchain.require(make)
         except RomforgeError as error:

@@ -23,7 +23,10 @@ from romforge.errors import RomforgeError
 _PATIENCE = 10  # seconds for interrupted makes to clean up after themselves
 _LONGEST = 200  # bytes of a line that is shown as progress
 _CONTEXT = 3  # lines of the log behind the first error
-_ERROR = re.compile(r"(?i)(?:^|[ :])(?:fatal )?error: |undefined reference|multiple definition|: not found|No such file|\*\*\* |cannot ")
+_ERROR = re.compile(
+    r"(?i)(?:^|[ :])(?:fatal )?error: |undefined reference|multiple definition"
+    r"|: not found|no such file|not defined|isn't defined|\bcan(?:'t|not) "
+)
 _FAILED = re.compile(r"^make(?:\[\d+\])?: \*\*\* (?:\[[^\]]*?([^\s:\]]+)\] |No rule to make target ['`]([^']+)')", re.MULTILINE)
 
 _running: dict[subprocess.Popen[bytes], Path] = {}  # makes, and their logs
@@ -121,10 +124,16 @@ def failed_target(text: str) -> str:
     return (match[1] or match[2]) if match else ""
 
 
+def is_told(text: str) -> bool:
+    """Whether a tool said why a make of this output failed, and not make alone."""
+    return any(_ERROR.search(line) for line in text.splitlines() if not line.startswith("  ["))
+
+
 def first_error(text: str) -> list[str]:
     """The lines in which a make's output first tells of an error, and what stands behind it."""
-    lines = text.splitlines()
-    for number, line in enumerate(lines):
-        if _ERROR.search(line) and not line.startswith("  ["):
-            return [one.rstrip() for one in lines[number : number + 1 + _CONTEXT] if one.strip()]
-    return [line for line in lines[-_CONTEXT:] if line.strip()]
+    lines = [line.rstrip() for line in text.splitlines() if line.strip() and not line.startswith(("  [", "["))]
+    for sign in (_ERROR, re.compile(r"\*\*\* ")):  # what make says of an error comes behind what the tool said
+        for number, line in enumerate(lines):
+            if sign.search(line):
+                return lines[number : number + 1 + _CONTEXT]
+    return lines[-_CONTEXT:]

@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from romforge import efirom, faults, gnumake, ipxe, linking, pcirom, prebuilt, record, toolchain
 from romforge.arch import machine_name
@@ -17,19 +18,13 @@ from romforge.plan import Make, Pick, Rom
 from romforge.record import State
 
 _NO_SPACE = "No space left on device"
+_LITTLE = 64 << 10  # bytes, of which no make goes far
 
 
-class Built(NamedTuple):
-    """What came of a make: errors by goal, and of what it was made."""
+def build(step: Make, out: Path, goals: list[str]) -> dict[str, str]:
+    """Builds images of a platform by one make; returns what is wrong, by goal, which keeps no other from being built.
 
-    errors: dict[str, str]
-    about: dict[str, str]
-
-
-def build(step: Make, out: Path, goals: list[str]) -> Built:
-    """Builds images of a platform by one make; an image that fails does not keep others from being built.
-
-    Raises RomforgeError where none could be built, or the platform's tools are missing.
+    Raises RomforgeError where the platform's tools or the tree are missing, or make was killed.
     """
     with gnumake.build():
         toolchain.require(step)
@@ -41,10 +36,7 @@ def build(step: Make, out: Path, goals: list[str]) -> Built:
         ipxe.save(step, out, found)
     if gnumake.interrupted():
         raise KeyboardInterrupt
-    if goals and errors.keys() == set(goals) and len(set(errors.values())) == 1:
-        raise RomforgeError(errors[goals[0]])
-    about = {"source": step.source, "tree": str(tree.src.parent), "revision": tree.revision}
-    return Built(errors, about)
+    return errors
 
 
 def _make(step: Make, out: Path, tree: Tree, found: dict[str, Any], goals: list[str]) -> dict[str, str]:
@@ -62,13 +54,15 @@ def _make(step: Make, out: Path, tree: Tree, found: dict[str, Any], goals: list[
         before = log.stat().st_size
         status = gnumake.run(words, src, log)
         output = log.read_bytes()[before:].decode(errors="replace")
-        if _NO_SPACE in output:
+        if status and (_NO_SPACE in output or "***" not in output or _free(src) < _LITTLE):  # make says of each failure with stars
             raise Killed(f"{out / step.directory}: {_NO_SPACE.lower()}; make room, and the next build of this platform begins anew")
         if gnumake.interrupted():
             _drop_halves(src / step.bin, began)
             return errors | dict.fromkeys(left, "interrupted")
         if status == 0:
-            return errors | _check(step, out, found, drop, left, output)
+            told = linking.told_roots(log.read_text(errors="replace"))  # an image that was linked before another failed told it then
+            return errors | _check(step, out, found, drop, left, output, told)
+        _drop_unfinished(src / step.bin, began)
         text = _failure(words, src, log, status, output)
         culprit = _culprit(step, left, gnumake.failed_target(output))
         errors |= {culprit: text} if culprit else dict.fromkeys(left, text)
@@ -124,30 +118,56 @@ def _culprit(step: Make, goals: list[str], target: str) -> str | None:
 
 def _failure(words: list[str], src: Path, log: Path, status: int, output: str) -> str:
     """What a person must know of a make that failed."""
-    said = "\n".join(f"  {line}" for line in gnumake.first_error(output))
-    return f"make ended with status {status}:\n{said}\n  to see it again: {gnumake.to_paste(words, src)}\n  the whole log: {log}"
+    said = gnumake.first_error(output)
+    if not gnumake.is_told(output):  # its words may have found no room
+        said.append(f"no tool said why; is there space left on the device? {_free(src):,} bytes are free")
+    told = "\n".join(f"  {line}" for line in said)
+    return f"make ended with status {status}:\n{told}\n  to see it again: {gnumake.to_paste(words, src)}\n  the whole log: {log}"
+
+
+def _free(directory: Path) -> int:
+    """Bytes that are left where a directory lies; 0 where no more files can be made."""
+    free = os.statvfs(directory)
+    return free.f_bavail * free.f_frsize if free.f_favail or not free.f_files else 0
 
 
 def _drop_halves(directory: Path, began: int) -> None:
-    """Removes what an interrupted make wrote, but for objects, which the compiler removes itself when it is stopped."""
+    """Removes what an interrupted make wrote, but for objects, which the compiler removes itself when it is stopped.
+
+    Lists of what make was told stay: make compares them, and all that depends on one would be compiled again.
+    """
     for path in directory.rglob("*"):
-        if path.suffix not in (".o", ".d") and path.is_file() and path.stat().st_mtime_ns >= began:
+        if path.suffix not in (".o", ".d", ".list") and path.is_file() and path.stat().st_mtime_ns >= began:
             path.unlink()
+    _drop_unfinished(directory, began)
 
 
-def _check(step: Make, out: Path, found: dict[str, Any], drop: tuple[str, ...], goals: list[str], output: str) -> dict[str, str]:
+def _drop_unfinished(directory: Path, began: int) -> None:
+    """Removes lists of dependencies that a compiler wrote before it failed; half a one would stop every later make.
+
+    An object is written behind its list: one that is older is not of that list, and nothing would say what it depends on.
+    """
+    for path in directory.rglob("*.d"):
+        written, compiled = path.stat().st_mtime_ns, path.with_suffix(".o")
+        if written >= began and not (compiled.exists() and compiled.stat().st_mtime_ns >= written):
+            path.unlink()
+            compiled.unlink(missing_ok=True)
+
+
+def _check(
+    step: Make, out: Path, found: dict[str, Any], drop: tuple[str, ...], goals: list[str], output: str, told: linking.Told
+) -> dict[str, str]:
     """Looks at each image that was built and at its map, and records it; returns what is wrong, by goal."""
     errors = {}
-    told = linking.told_roots(output)
     known = found["files"].keys() | found["headers"].keys()
     src = out / step.directory / "src"
     version = linking.version_files(src, known)
     for goal in goals:
         place, stage = ipxe.product(step, out, goal), f"{step.bin}/{goal}.{linked(step)}.tmp"
         try:
-            objects = linking.read_map(src / f"{stage}.map").objects()
+            objects = linking.object_stems(linking.read_map(src / f"{stage}.map").objects())
             linking.check(step, drop, told.get(stage), objects)
-            used = linking.uses(output, linking.object_stems(objects), known)
+            used = linking.uses(output, objects, known)
             data, _ = record.read(place)
             state = record.settled(place, data)
             found["goals"][goal] = {"state": state, "uses": None if used is None else sorted(version.union(used)), "why": None}

@@ -83,7 +83,9 @@ def _revision(checkout: Path) -> str:
     """The commit of a checkout and the tag it is described by; empty where git knows none."""
     if not (checkout / ".git").exists():
         return ""
-    return _git(checkout, "describe", "--always", "--tags", "--long", "--abbrev=40") or "unknown"
+    words = "describe", "--always", "--long", "--abbrev=40"  # makefiles may heed annotated tags alone, or all
+    found = dict.fromkeys(said for more in ((), ("--tags",)) if (said := _git(checkout, *words, *more)))
+    return " ".join(found) or "unknown"
 
 
 def _git(checkout: Path, *words: str) -> str:
@@ -192,6 +194,7 @@ def prepare(step: Make, out: Path, tree: Tree) -> dict[str, Any]:
         worktree.clear(work, install.temporary(out))
         found = blank()
     _require_config(step, tree)
+    contents = {place: record.read(Path(path)) for path, place in embedded(step)}
     try:
         (work / "src").mkdir(parents=True, exist_ok=True)
         (work / _UNFINISHED).touch()
@@ -205,9 +208,12 @@ def prepare(step: Make, out: Path, tree: Tree) -> dict[str, Any]:
     files, changes = worktree.compare(tree.src, tree.files, found["files"], work / "src", since)
     for goal, why in reasons(step, out, found, now, changes, list(found["goals"])).items():
         found["goals"][goal]["why"] = why
-    headers = _write_headers(step, work / "src", found["headers"], since)
-    embedded = _write_embedded(step, work / "src", found["embedded"], since)
-    return found | {"settings": now, "files": files, "headers": headers, "embedded": embedded}
+    headers = _write_headers(step, work / "src", found["headers"].keys() - files.keys(), found["headers"], since)
+    for place, (data, state) in contents.items():
+        if not (work / "src" / place).exists() or found["embedded"].get(place, [""])[-1] != state[-1]:
+            worktree.write(work / "src" / place, data, since=since)
+    states = {place: state for place, (_, state) in contents.items()}
+    return found | {"settings": now, "files": files, "headers": headers, "embedded": states}
 
 
 def _require_config(step: Make, tree: Tree) -> None:
@@ -232,10 +238,10 @@ def _link_git(checkout: Path, work: Path) -> None:
         link.symlink_to(where)
 
 
-def _write_headers(step: Make, src: Path, before: dict[str, str], since: int) -> dict[str, str]:
-    """Writes the configuration headers of the spec where they changed; one that it no longer has is emptied."""
+def _write_headers(step: Make, src: Path, ours: set[str], before: dict[str, str], since: int) -> dict[str, str]:
+    """Writes the configuration headers of the spec where they changed; one of ``ours`` that it no longer has is emptied."""
     headers = {header_path(step, name): text for name, text in step.headers}
-    for path in before.keys() - headers.keys():
+    for path in ours - headers.keys():
         worktree.write(src / path, b"", since=since)
     for path, text in headers.items():
         if text != before.get(path):
@@ -243,18 +249,11 @@ def _write_headers(step: Make, src: Path, before: dict[str, str], since: int) ->
     return headers
 
 
-def _write_embedded(step: Make, src: Path, before: dict[str, record.State], since: int) -> dict[str, record.State]:
-    """Copies the files that go into images, so that their directories have no part in them; returns their states."""
-    states = {}
-    for path, place in embedded(step):
-        data, states[place] = record.read(Path(path))
-        if not (src / place).exists() or before.get(place, [""])[-1] != states[place][-1]:
-            worktree.write(src / place, data, since=since)
-    return states
-
-
 def embedded(step: Make) -> list[tuple[str, str]]:
-    """The files that go into a platform's images, each with the place below src that it is copied to."""
+    """The files that go into a platform's images, each with the place below src that it is copied to.
+
+    They are copied so that their directories have no part in an image.
+    """
     return [both for variable, files in step.files for both in zip(files, embedded_places(variable, files))]
 
 

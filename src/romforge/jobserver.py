@@ -26,6 +26,7 @@ from __future__ import annotations
 import os
 import select
 import stat
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -42,15 +43,19 @@ class Pool:
         self.reading, self.writing, self.auth, self.jobs = reading, writing, auth, jobs
         self._own = os.pipe2(os.O_CLOEXEC)  # holds the one job that needs no byte of the pool, so that both are waited for
         os.write(self._own[1], b"+")
+        self._held: list[_Job] = []
+        self._lock = threading.Lock()
 
     @contextmanager
     def job(self) -> Iterator[None]:
         """Holds one job, and waits for it; may be called from many threads at once."""
-        home, byte = self._take()
+        held = self._take()
+        with self._lock:
+            self._held.append(held)
         try:
             yield
         finally:
-            os.write(home, byte)
+            self._give_back(held)
 
     def flags(self) -> str:
         """What MAKEFLAGS must hold for a make that is to share the pool."""
@@ -64,21 +69,38 @@ class Pool:
         for handle in {self.reading, self.writing, *self._own}:
             os.close(handle)
 
-    def _take(self) -> tuple[int, bytes]:
-        """Waits for a job: where to put it back, and the byte that stands for it."""
+    def _take(self) -> _Job:
+        """Waits for a job: our own where that is free, for no make could use it, else one of the pool."""
+        homes = {self._own[0]: self._own[1], self.reading: self.writing}
         poll = select.poll()
-        for handle in (self.reading, self._own[0]):
+        for handle in homes:
             poll.register(handle, select.POLLIN)
             os.set_blocking(handle, False)
-        homes = {self.reading: self.writing, self._own[0]: self._own[1]}
         while True:
-            for handle, _ in poll.poll():
+            for handle, home in homes.items():
                 try:
                     if byte := os.read(handle, 1):
-                        return homes[handle], byte
+                        return _Job(home, byte)
                 except BlockingIOError:
-                    continue  # somebody was quicker
+                    continue  # there is none, or somebody was quicker
                 raise BrokenPipeError("the jobserver has gone")
+            poll.poll()
+
+    def _give_back(self, held: _Job) -> None:
+        """Puts a job back; our own goes to one that has taken from the pool, whose makes lack what it took."""
+        with self._lock:
+            self._held.remove(held)
+            if held.home == self._own[1] and self._held:
+                other = self._held[0]
+                held.home, held.byte, other.home, other.byte = other.home, other.byte, held.home, held.byte
+            os.write(held.home, held.byte)
+
+
+class _Job:
+    """A job that is held: where to put it back, and the byte that stands for it."""
+
+    def __init__(self, home: int, byte: bytes) -> None:
+        self.home, self.byte = home, byte
 
 
 def begin(jobs: int | None) -> Pool:

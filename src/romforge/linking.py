@@ -16,9 +16,10 @@ from romforge import linkmap
 from romforge.errors import RomforgeError, listing, near
 from romforge.plan import Make
 
+Told = dict[str, tuple[list[str], list[str]]]  # by the stage that is linked: all its roots, and those of drivers
 # Before 2.0 these two pull the whole boot stack into a driver that never calls it; Debian leaves them out as well.
 _UNUSED_BY_DRIVERS = ("obj_config", "obj_config_efi")
-_TOLD = "  [ROOTS] "  # begins the lines that our TGT_LD_FLAGS has make print: goal, roots, "|", drivers
+_TOLD = "[ROOTS] "  # begins the lines that our TGT_LD_FLAGS has make print: goal, roots, "|", drivers
 
 
 def dropped(step: Make, src: Path) -> tuple[str, ...]:
@@ -39,7 +40,7 @@ def flags(step: Make, drop: tuple[str, ...]) -> list[str]:
     return [f"TGT_LD_FLAGS={told}{each} $(addprefix --defsym ,$(TGT_LD_IDS)) -e $(TGT_LD_ENTRY)"]
 
 
-def told_roots(output: str) -> dict[str, tuple[list[str], list[str]]]:
+def told_roots(output: str) -> Told:
     """From make's output, for each stage that was linked with our flags: all its roots, and those of drivers."""
     found = {}
     for line in output.splitlines():
@@ -99,10 +100,7 @@ def uses(output: str, stems: set[str], files: Iterable[str]) -> list[str] | None
 
 
 def version_files(src: Path, files: Iterable[str]) -> set[str]:
-    """What the version object of every link is made of, which no list of a link's files names: its source, and headers.
-
-    Headers of the configuration include others by macros, and are taken together.
-    """
+    """What the version object of every link is made of, which no list of a link's files names: its source, and headers."""
     sources = {path for path in files if _stem(path) == "version" and path.endswith(".c")}
     named = {name for path in sources for name in re.findall(r'#\s*include\s*[<"]([^>"]+)', (src / path).read_text(errors="replace"))}
     return sources | {

@@ -38,6 +38,7 @@ class Reporter:
         self.bad: set[str] = set()  # the paths of those that failed
         self.sources: dict[str, dict[str, str]] = {}
         self.failed: list[str] = []
+        self.told: set[str] = set()  # texts of failures
         self.done: list[Any] = []  # tasks
         self.removed: list[str] = []
         self.built = 0
@@ -52,6 +53,7 @@ class Reporter:
             raise SystemExit(1) from None
         if self.plan.makes:
             Reporter.demand = demand.of(self.plan, self.out, _closure(tasks, selected))
+            self.sources.update(Reporter.demand.about)
             for text in Reporter.demand.told():
                 self.say(text)
         if self.plan.takes_long():
@@ -86,7 +88,9 @@ class Reporter:
             self.entries[_path(task)] = getattr(fail, "entry", None) or self._untried(_path(task), fail.message)
         if fail.get_name() == "UnmetDependency" or (self.demand and task.name in self.demand.refused):
             return  # what it depends on has said why; or it was told before the run
-        self.say(f"{task.name}: {fail.message}" if fail.get_name() == "TaskFailed" else f"{task.name}: {fail.get_msg()}")
+        text = fail.message if fail.get_name() == "TaskFailed" else fail.get_msg()
+        self.say(f"{task.name}: {text}" if text not in self.told else f"{task.name}: the same")
+        self.told.add(text)
 
     def get_status(self, task: Any) -> None:
         pass
@@ -135,15 +139,15 @@ class Reporter:
         if entry := task.values.get("entry"):
             self.entries[_path(task)] = entry
         elif "about" in task.values:
-            about = dict(task.values["about"])
-            self.sources[about.pop("source", None) or task.name.split(":", 1)[1]] = about
+            self.sources[task.name.split(":", 1)[1]] = task.values["about"]
 
     def say(self, text: str, tint: str = RED) -> None:
         """Tells something on standard error, above the progress."""
         first, *rest = text.split("\n")
         if self.progress is not None:
             self.progress.stop()
-        print("\n".join([f"{paint('romforge:', tint, bool(tint) and colours(sys.stderr))} {first}", *rest]), file=sys.stderr)
+        lines = [f"{paint('romforge:', tint, bool(tint) and colours(sys.stderr))} {first}", *rest]
+        sys.stderr.write("".join(f"{line}\n" for line in lines))  # at once, since others may speak too
         if self.progress is not None:
             self.progress.start()
 

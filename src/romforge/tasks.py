@@ -13,6 +13,7 @@ import hashlib
 import inspect
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
@@ -62,7 +63,7 @@ class Dodo:
 
     def config(self) -> dict[str, Any]:
         install.require_apart(self.out, *self.plan.directories())
-        Reporter.plan, Reporter.out = self.plan, self.out
+        Reporter.plan, Reporter.out, Reporter.jobs = self.plan, self.out, asked_jobs(sys.argv[1:])
         return {
             **state.CONFIG,
             "default_tasks": [f"target:{name}" for name in self.plan.default],
@@ -141,10 +142,10 @@ def _make(step: Make, out: Path) -> dict[str, Any]:
     demand = _demand(step, out)
     if text := demand.refused.get(step.task):
         raise RomforgeError(text)
-    built = images.build(step, out, list(demand.wanted[step.task]))
-    if built.errors and step.task in demand.alone:
-        raise RomforgeError("\n".join(built.errors.values()))
-    return {"about": built.about}
+    errors = images.build(step, out, list(demand.wanted[step.task]))
+    if errors and (step.task in demand.alone or errors.keys() == demand.goals.get(step.task, {}).keys()):
+        raise RomforgeError("\n".join(dict.fromkeys(errors.values())))
+    return {}
 
 
 def _demand(step: Make, out: Path) -> Demand:
@@ -248,9 +249,10 @@ def run(dodo: Dodo, selection: list[str], jobs: int | None, as_json: bool) -> in
     from doit.doit_cmd import DoitMain
 
     parallel = ["-n", str(jobs if jobs > 1 else 0), "-P", "thread"] if jobs else []
+    members = dodo.members()
     Reporter.as_json, Reporter.jobs = as_json, jobs
     try:
-        status = DoitMain(ModuleTaskLoader(dodo.members()), config_filenames=()).run(["run", *parallel, *selection])
+        status = DoitMain(ModuleTaskLoader(members), config_filenames=()).run(["run", *parallel, *selection])
     except SystemExit as end:  # of the reporter
         return int(end.code or 0)
     return min(int(status or 0), 2)

@@ -14,7 +14,7 @@ import subprocess
 from collections.abc import Iterator, Mapping
 
 from romforge.arch import BY_NAME, Arch
-from romforge.errors import listing
+from romforge.errors import RomforgeError, listing
 from romforge.plan import Make
 from romforge.tool import MissingTool
 
@@ -28,6 +28,7 @@ _NATIVE = {
 }
 # Of dpkg-buildflags, and of the make above, nothing may get in; these are what tools look for their own files by.
 _PASSED = ("PATH", "HOME", "TMPDIR", "SOURCE_DATE_EPOCH")
+_LAUNCHERS = "env", "nice", "ccache", "distcc", "icecc", "sccache"  # which take a command
 _PASSED_FAMILIES = ("CCACHE_", "DISTCC_", "ICECC_", "SCCACHE_")
 
 
@@ -79,10 +80,24 @@ def _programs(step: Make) -> dict[str, str]:
         ("LD", f"{cross}ld", f"binutils{suffix}"),
         ("AR", f"{cross}ar", f"binutils{suffix}"),
     ):
-        given = [word for word in shlex.split(variables.get(variable, default)) if not word.startswith("-") and "=" not in word]
-        for word in given:
+        for word in _commands(variable, variables.get(variable, default)):
             programs[word] = package if word == default else word
     return programs
+
+
+def _commands(variable: str, value: str) -> Iterator[str]:
+    """The programs that a compiler's variable names: launchers, and the compiler; what make is to fill in is left to it."""
+    try:
+        words = shlex.split(value)
+    except ValueError as error:
+        raise RomforgeError(f"make's variable {variable} cannot be split into words: {str(error).lower()}: {value}") from None
+    for word in words:
+        if word.startswith("-") or "=" in word:
+            continue
+        if "$" not in word:
+            yield word
+        if word not in _LAUNCHERS:
+            return
 
 
 def _unfit(step: Make) -> Iterator[str]:

@@ -65,7 +65,7 @@ def _scan(directory: str, prefix: str, aside: str | None, found: dict[str, Statu
                     _scan(entry.path, f"{prefix}{name}/", aside, found)
                 continue
             status = _status(entry)
-            if status and not (prefix == "util/" and status[0] == 0o755 and _is_program(entry.path)):
+            if status and not _is_made(prefix, status, entry.path):
                 found[prefix + name] = status
 
 
@@ -81,10 +81,12 @@ def _status(entry: os.DirEntry[str]) -> Status | None:
     return [mode, now.st_size, now.st_mtime_ns, now.st_ctime_ns, now.st_ino] if stat.S_ISREG(now.st_mode) else None
 
 
-def _is_program(path: str) -> bool:
-    """Whether a file is a host tool that was built in the tree."""
-    with open(path, "rb") as file:
-        return file.read(4) == b"\x7fELF"
+def _is_made(prefix: str, status: Status, path: str) -> bool:
+    """Whether a make in the tree made the file: a host tool, or a local header, which it makes empty where one is missing."""
+    if prefix == "util/" and status[0] == 0o755:
+        with open(path, "rb") as file:
+            return file.read(4) == b"\x7fELF"
+    return prefix.startswith("config/local/") and status[1] == 0
 
 
 def compare(src: Path, now: dict[str, Status], files: Files, into: Path | None = None, since: int = 0) -> tuple[Files, Changes]:
@@ -96,28 +98,38 @@ def compare(src: Path, now: dict[str, Status], files: Files, into: Path | None =
     after: Files = {}
     changes = Changes(set(), set(), files.keys() - now.keys(), touched=False)
     touched = False
+    if into:
+        _drop(into, changes.removed)
     for path, status in now.items():
         before = files.get(path)
-        if before and before[:5] == status:
+        if before and before[:5] == status and (into is None or _is_whole(into / path, status)):
             after[path] = before
             continue
         data, state = record.read(src / path)
         after[path] = [status[0], *state]
-        if before and before[0] == status[0] and before[5] == state[4]:
+        if before and before[0] == status[0] and before[5] == state[4] and (into is None or _is_whole(into / path, status)):
             touched = True
             continue
         (changes.changed if before else changes.added).add(path)
         if into:
             write(into / path, data, status[0], since)
-    if into:
-        _drop(into, changes.removed)
     return after, changes._replace(touched=touched)
+
+
+def _is_whole(copy: Path, status: Status) -> bool:
+    """Whether the copy of a file is there, of the size it should have: a look that costs little."""
+    try:
+        return copy.stat().st_size == status[1]
+    except OSError:
+        return False
 
 
 def write(path: Path, data: bytes, mode: int = 0o644, since: int = 0) -> None:
     """Writes a file of the copy; raises RomforgeError."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)  # of the source nothing is left in it
         path.unlink(missing_ok=True)
         path.write_bytes(data)
         path.chmod(mode)
@@ -154,9 +166,12 @@ def clear(directory: Path, aside: Path) -> None:
 
 
 def used(changes: Changes, uses: list[str] | None) -> Iterator[str]:
-    """Why a link that used these files must be done again, in words; None stands for all files of the tree."""
+    """Why a link that used these files must be done again, in words; None stands for all files of the tree.
+
+    All links use what is not C, assembly or a header, and the configuration, whose headers are found by macros.
+    """
     for path in sorted(changes.changed):
-        if uses is None or path in uses or not path.endswith((".c", ".h", ".S")) or path.startswith("util/"):
+        if uses is None or path in uses or not path.endswith((".c", ".h", ".S")) or path.startswith(("util/", "config/")):
             yield f"{path} changed"
     for verb, paths in (("added", changes.added), ("removed", changes.removed)):
         yield from (f"{path} was {verb}" for path in sorted(paths) if is_source(path))
