@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Debian's own ROMs, to test on: gets the package ipxe-qemu of three releases and checks what came.
+"""Debian's own ROMs, to test on: gets the package ipxe-qemu of three releases, and sid's ipxe, and checks what came.
 
 Run as a program it fetches them all and prints their sums: ``python tests/debian.py``.
 """
@@ -20,6 +20,7 @@ KNOWN = {
     "trixie": ("1.21.1+git20250501.dad20602+dfsg-1", "b3b799d90b87ef2d6defa925cd48cf1691a19806f08041733a4f884d4a218b17"),
     "sid": ("2.0.0+dfsg-5", "4d566dc0b7e3e5b2afb0061f3a2f83784ce36368775d5196c93e5bb6e68b05e8"),
 }
+APPLICATIONS = {"sid": ("2.0.0+dfsg-5", "f0f2b3df949f3207e2ca5c1324d23d0ad94a968c3d53e18ed8ea57b12f24a4bb")}  # the package ipxe
 DIRECTORY = {"bookworm": "usr/lib/ipxe/qemu", "trixie": "usr/share/qemu", "sid": "usr/share/qemu"}
 NICS = ("e1000", "e1000e", "eepro100", "ne2k_pci", "pcnet", "rtl8139", "virtio", "vmxnet3")
 ROMS = tuple(f"{kind}-{nic}.rom" for kind in ("efi", "pxe") for nic in NICS)
@@ -27,14 +28,14 @@ _CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rom
 _KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
 
-def package(suite: str) -> Path:
-    """The .deb of ipxe-qemu in a release; from the cache where its sum is right, else through apt."""
-    version, sha256 = KNOWN[suite]
-    path = _CACHE / f"ipxe-qemu_{suite}_{sha256[:12]}.deb"
+def package(suite: str, name: str = "ipxe-qemu") -> Path:
+    """The .deb of a package in a release; from the cache where its sum is right, else through apt."""
+    version, sha256 = (KNOWN if name == "ipxe-qemu" else APPLICATIONS)[suite]
+    path = _CACHE / f"{name}_{suite}_{sha256[:12]}.deb"
     if not path.is_file() or _sum(path) != sha256:
-        fresh = _download("ipxe-qemu", suite)
+        fresh = _download(name, suite)
         if _digest(fresh) != sha256:
-            raise AssertionError(f"{suite} has another ipxe-qemu than {version}, of sha256 {_digest(fresh)}; look at it, update {__file__}")
+            raise AssertionError(f"{suite} has another {name} than {version}, of sha256 {_digest(fresh)}; look at it, update {__file__}")
         _CACHE.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(f".{os.getpid()}")
         part.write_bytes(fresh)
@@ -46,6 +47,12 @@ def unpack(suite: str, directory: Path) -> Path:
     """Unpacks a release's package; returns the directory of its ROMs."""
     subprocess.run(["dpkg-deb", "-x", package(suite), directory], check=True)
     return directory / DIRECTORY[suite]
+
+
+def applications(directory: Path) -> dict[str, Path]:
+    """Unpacks sid's package ipxe; returns its EFI applications, one for each architecture, by the architecture's name."""
+    subprocess.run(["dpkg-deb", "-x", package("sid", "ipxe"), directory], check=True)
+    return {path.stem.removeprefix("ipxe-"): path for path in sorted((directory / "usr/lib/ipxe").glob("ipxe-*.efi"))}
 
 
 def _download(name: str, suite: str) -> bytes:
@@ -94,3 +101,4 @@ def _sum(path: Path) -> str:
 if __name__ == "__main__":
     for each in KNOWN:
         print(each, KNOWN[each][0], _sum(package(each)), file=sys.stdout)
+    print("sid, ipxe", APPLICATIONS["sid"][0], _sum(package("sid", "ipxe")), file=sys.stdout)

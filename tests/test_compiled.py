@@ -31,8 +31,8 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(TOP / "src", top / "source/src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
     for name in ("pyproject.toml", "setup.py", "README.md"):
         shutil.copy(TOP / name, top / "source")
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--retries", "10", "--wheel-dir", str(top), str(top / "source")]
-    subprocess.run(command, check=True, env={**os.environ, "ROMFORGE_COMPILE": "1"})
+    pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--retries", "10"]
+    subprocess.run([*pip, "--wheel-dir", str(top), str(top / "source")], check=True, env={**os.environ, "ROMFORGE_COMPILE": "1"})
     (wheel,) = top.glob("*.whl")
     assert not wheel.name.endswith("none-any.whl")
     zipfile.ZipFile(wheel).extractall(top / "site")

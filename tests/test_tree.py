@@ -1,0 +1,710 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Builds from a source tree, as a user sees them: real runs on copies of vendor/minipxe.
+
+What make was asked for is noted by a wrapper that comes first in PATH; what a link used is read from its map and from
+the compiler's own ``.d`` files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import stat
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any
+
+import pytest
+
+from romforge import faults, pcirom
+from tests.conftest import TOP, run
+
+NICS = {"e1000": "8086:100e", "pcnet": "1022:2000", "rtl8139": "10ec:8139"}
+GOALS = {nic: ids.replace(":", "") for nic, ids in NICS.items()}
+BINS = {"pcbios": "bin/{}.rom", "x86_64-efi": "bin-x86_64-efi/{}.efidrv"}
+LEGACY, EFI = BINS
+TWO = "e1000", "pcnet"
+NOTE = r"""#!/bin/sh
+line=$(printf '%s\037' "$@")
+printf '%s\n' "$line" >> "$HOME/makes"  # at once, since two makes may begin at the same moment
+exec /usr/bin/make "$@"
+"""
+MARK, MARKED = "minipxe version %s", "minipxe VERSION %s"  # in core/mark.c, which every image has
+
+
+class Forge:
+    """A directory with a tree, a spec for it, and a make that notes how it was called."""
+
+    def __init__(self, top: Path, tools: Path) -> None:
+        self.top, self.tree, self.src, self.tools = top, top / "tree", top / "tree/src", tools
+        self.environment = {"SOURCE_DATE_EPOCH": "1700000000", "HOME": str(top), "PATH": f"{tools}:{os.environ['PATH']}"}
+        self.environment |= dict.fromkeys(["IPXE_SRC", "MAKEFLAGS", "DEB_BUILD_OPTIONS"], "")
+
+    def copy(self, top: Path) -> Forge:
+        shutil.copytree(self.top, top, symlinks=True, dirs_exist_ok=True)
+        return Forge(top, self.tools)
+
+    def spec(
+        self, platforms: Mapping[str, str] | None = None, nics: tuple[str, ...] = TWO, source: str = 'tree = "tree"', extra: str = ""
+    ) -> None:
+        """A spec with a target for each platform, whose ROMs are PLATFORM/NIC.rom; platforms with their keys."""
+        platforms = platforms or {LEGACY: "", EFI: ""}
+        tables = [f"spec = 1\n[source.ipxe]\n{source}"]
+        tables += [f"[platform.{name}]\n{keys}" for name, keys in platforms.items()]
+        tables += [f'[target.{name}]\ndir = "{name}"\nfile = "{{nic}}.rom"\nimages = ["{name}"]' for name in platforms]
+        tables += [f'[nic.{nic}]\nid = "{NICS[nic]}"' for nic in nics]
+        (self.top / "romspec.toml").write_text("\n".join([*tables, extra, ""]))
+
+    def doit(self, *arguments: str, **environment: str) -> CompletedProcess[str]:
+        return run([sys.executable, "-m", "doit", *arguments], self.top, **(self.environment | environment))
+
+    def romforge(self, *arguments: str, **environment: str) -> CompletedProcess[str]:
+        return run([sys.executable, "-m", "romforge", *arguments], self.top, **(self.environment | environment))
+
+    def build(self, *arguments: str, **environment: str) -> CompletedProcess[str]:
+        done = self.doit(*arguments, **environment)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done
+
+    def failed(self, *arguments: str, **environment: str) -> str:
+        """What a build says that fails."""
+        done = self.doit(*arguments, **environment)
+        assert done.returncode == 1, done.stdout + done.stderr
+        return done.stderr
+
+    def why(self, **environment: str) -> dict[str, str]:
+        done = self.romforge("plan", "--why", "--json", **environment)
+        assert done.returncode == 0, done.stderr
+        return dict(json.loads(done.stdout))
+
+    def asked(self) -> list[tuple[str, set[str]]]:
+        """For each call of make since the last look: the BIN, and the names of the images."""
+        log = self.top / "makes"
+        calls = [line.split("\x1f") for line in log.read_text().splitlines()] if log.exists() else []
+        log.unlink(missing_ok=True)
+        goals = [[word.split("/") for word in words if re.fullmatch(r"bin[^/=]*/[^/]*(?<!\.deps)", word)] for words in calls]
+        return sorted((one[0][0], {name.split(".")[0] for _, name in one}) for one in goals)
+
+    def roms(self) -> dict[str, bytes]:
+        return {str(path.relative_to(self.top / "out")): path.read_bytes() for path in self.paths()}
+
+    def code(self, name: str) -> bytes:
+        """What the images of a ROM hold, uncompressed."""
+        images = pcirom.parse_rom((self.top / "out" / name).read_bytes()).images
+        return b"".join(pcirom.driver_of(image) if image.machine else image.data for image in images)
+
+    def paths(self) -> list[Path]:
+        out = self.top / "out"
+        return [path for path in out.rglob("*.rom") if path.relative_to(out).parts[0] != ".romforge"]
+
+    def rewritten(self, act: Callable[[], object]) -> set[str]:
+        """The ROMs that ``act`` writes anew."""
+        before = {path: stamp(path) for path in self.paths()}
+        act()
+        return {str(path.relative_to(self.top / "out")) for path in self.paths() if before.get(path) != stamp(path)}
+
+    def edit(self, name: str, old: str = MARK, new: str = MARKED) -> None:
+        text = (self.src / name).read_text()
+        assert old in text
+        (self.src / name).write_text(text.replace(old, new))
+
+    def work(self, platform: str, config: str = "plain") -> Path:
+        """The platform's working tree."""
+        return self.top / f"out/.romforge/tree/ipxe/{platform}/{config}"
+
+    def stage(self, platform: str, nic: str, suffix: str = "", config: str = "plain") -> Path:
+        return self.work(platform, config) / "src" / (BINS[platform].format(GOALS[nic]) + suffix)
+
+    def objects(self, platform: str, nic: str, config: str = "plain") -> set[str]:
+        """The objects of a link, from its map."""
+        text = self.stage(platform, nic, ".tmp.map", config).read_text().split("Discarded input sections")[0]
+        return set(re.findall(r"blib\.a\((\S+)\.o\)", text))
+
+    def wrap(self, name: str, script: str) -> str:
+        """The PATH in which a script comes before the program of that name."""
+        (self.top / "bin").mkdir(exist_ok=True)
+        (self.top / "bin" / name).write_text(script)
+        (self.top / "bin" / name).chmod(0o755)
+        return f"{self.top}/bin:{self.environment['PATH']}"
+
+    def make(self, directory: Path, *words: str) -> None:
+        """The tree's own make."""
+        clean = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFLAGS"))}
+        clean["SOURCE_DATE_EPOCH"] = self.environment["SOURCE_DATE_EPOCH"]
+        subprocess.run(["/usr/bin/make", "-sj2", *words], cwd=directory, env=clean, check=True, capture_output=True)
+
+
+def stamp(path: Path) -> tuple[int, ...]:
+    """What tells whether a file was written anew."""
+    now = path.stat()
+    return now.st_ino, now.st_size, now.st_mtime_ns, now.st_ctime_ns
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Forge:
+    """A forge where nothing was built yet."""
+    tools = tmp_path_factory.mktemp("tools")
+    (tools / "make").write_text(NOTE)
+    (tools / "make").chmod(0o755)
+    made = Forge(tmp_path_factory.mktemp("empty"), tools)
+    shutil.copytree(TOP / "vendor/minipxe", made.tree)
+    (made.top / "dodo.py").write_text((TOP / "dodo.py").read_text().replace("Path(__file__).resolve().parent", f"Path({str(TOP)!r})"))
+    made.spec()
+    return made
+
+
+@pytest.fixture(scope="module")
+def ready(empty: Forge, tmp_path_factory: pytest.TempPathFactory) -> Forge:
+    """A forge with two NICs' ROMs for two platforms, for tests that change nothing."""
+    made = empty.copy(tmp_path_factory.mktemp("ready"))
+    made.build()
+    made.asked()
+    return made
+
+
+@pytest.fixture
+def forge(empty: Forge, tmp_path: Path) -> Forge:
+    return empty.copy(tmp_path)
+
+
+@pytest.fixture
+def built(ready: Forge, tmp_path: Path) -> Forge:
+    return ready.copy(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def own(ready: Forge, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The src of a tree in which its own make has built the images of e1000."""
+    made = ready.copy(tmp_path_factory.mktemp("own"))
+    for pattern in BINS.values():
+        made.make(made.src, pattern.format(GOALS["e1000"]))
+    return made.src
+
+
+def both(nic: str) -> set[str]:
+    return {f"{platform}/{nic}.rom" for platform in BINS}
+
+
+def asks(*nics: str, platforms: tuple[str, ...] = (LEGACY, EFI)) -> list[tuple[str, set[str]]]:
+    return sorted((BINS[platform].split("/")[0], {GOALS[nic] for nic in nics}) for platform in platforms)
+
+
+def linked_with(forge: Forge, header: str) -> set[str]:
+    """The images that were linked of an object whose dependencies, as the compiler wrote them, have the header."""
+    found = set()
+    for platform in BINS:
+        for nic in TWO:
+            stage = forge.stage(platform, nic)
+            dependencies = [stage.parent / f"{name}.d" for name in (*forge.objects(platform, nic), f"version.{stage.name}")]
+            texts = [path.read_text() for path in dependencies if path.exists()]
+            assert len(texts) > 9
+            found |= {f"{platform}/{nic}.rom"} if any(f" {header} " in text.replace("\n", " ") for text in texts) else set()
+    return found
+
+
+# What is built, and what is not
+
+
+def test_a_fresh_build_gives_faultless_roms_under_the_specs_names(forge: Forge):
+    """Four architectures, and a chain of two images: each ROM has its name, IDs, machines, and no fault."""
+    machines = {LEGACY: 0, EFI: 0x8664, "arm64-efi": 0xAA64, "riscv64-efi": 0x5064}
+    chain = '[target.q]\ndir = "a/b"\nfile = "{vendor}-{device}.{target}.rom"\nimages = ["pcbios", "x86_64-efi"]'
+    forge.spec(dict.fromkeys(machines, ""), ("e1000",), extra=chain)
+    forge.build()
+    roms = forge.roms()
+    wanted = {f"{name}/e1000.rom": [machine] for name, machine in machines.items()} | {"a/b/8086-100e.q.rom": [0, 0x8664]}
+    assert {name: [image.machine for image in pcirom.parse_rom(data).images] for name, data in roms.items()} == wanted
+    for data in roms.values():
+        assert faults.examine(data) == []
+        assert {image.ids for image in pcirom.parse_rom(data).images} == {(0x8086, 0x100E)}
+
+
+def test_a_legacy_image_is_that_of_the_trees_own_make(ready: Forge, own: Path):
+    """Byte for byte, though it was built elsewhere, with other images, in another environment."""
+    assert ready.stage(LEGACY, "e1000").read_bytes() == (own / "bin/8086100e.rom").read_bytes()
+
+
+def test_where_nothing_changed_no_make_is_started(built: Forge):
+    """Also where all sources were touched; and that is looked at once, and then remembered."""
+    assert built.rewritten(built.build) == set()
+    for path in built.src.rglob("*"):
+        os.utime(path)
+    assert built.why() == {}
+    assert built.rewritten(built.build) == set()
+    record = built.work(LEGACY) / "record.json"
+    before = stamp(record)
+    assert built.rewritten(built.build) == set()
+    assert stamp(record) == before
+    assert built.asked() == []
+
+
+def test_a_nic_alone_asks_make_for_its_images_alone(forge: Forge):
+    """And a further build for the rest alone, by one make for each platform."""
+    forge.build("nic:e1000")
+    assert forge.asked() == asks("e1000")
+    assert forge.rewritten(forge.build) == both("pcnet")
+    assert forge.asked() == asks("pcnet")
+
+
+def test_a_driver_redoes_its_roms_alone(built: Forge):
+    """The reason is told before, the other ROMs keep bytes and times, and then all is up to date."""
+    built.edit("drivers/net/e1000.c", "Intel 82540EM", "Intel 82540EX")
+    why = built.why()
+    assert set(why) == {"make:ipxe/pcbios", "make:ipxe/x86_64-efi", *(f"rom:{name}" for name in both("e1000"))}
+    assert all("drivers/net/e1000.c changed" in reason for reason in why.values())
+    assert "8086100e.efidrv: drivers/net/e1000.c changed" in built.romforge("plan", "--why").stdout
+    assert built.rewritten(built.build) == both("e1000")
+    assert built.asked() == asks("e1000")
+    assert all(b"Intel 82540EX" in built.code(name) for name in both("e1000"))
+    assert built.romforge("plan", "--why").stdout == "all is up to date\n"
+
+
+def test_a_header_redoes_the_links_that_used_it(forge: Forge):
+    """Each header of the tree, compared with what the compiler wrote into its .d files; one is used by a single driver."""
+    forge.edit("drivers/net/pcnet.c", "#include <pci.h>", "#include <pci.h>\n#include <only_here.h>")
+    (forge.src / "include/only_here.h").write_text("#define NAME_OF_IT 1\n")
+    forge.build()
+    found, wanted = {}, {}
+    for header in sorted((forge.src / "include").glob("*.h")):
+        name, text = f"include/{header.name}", header.read_text()
+        header.write_text(text + "/* more */\n")
+        found[name] = {task.removeprefix("rom:") for task in forge.why() if task.startswith("rom:")}
+        wanted[name] = linked_with(forge, name)
+        header.write_text(text)
+    assert wanted["include/only_here.h"] == both("pcnet")
+    assert found == wanted
+
+
+def test_the_files_a_link_used_are_told_though_makes_lines_mix(built: Forge):
+    """Several of make's .deps goals may run at once, and write into each other's lines: here the last word comes late."""
+    slow = built.wrap("tr", '#!/bin/sh\n/usr/bin/tr "$@"\nsleep 0.4\n')
+    built.spec({EFI: ""})
+    built.edit("core/mark.c")
+    assert built.romforge("build", "--jobs", "8", PATH=slow).returncode == 0
+    built.edit("drivers/net/pcnet.c", "AMD PCnet", "AMD PCNET")
+    assert {task for task in built.why() if task.startswith("rom:")} == {f"rom:{EFI}/pcnet.rom"}
+
+
+# What came, went and changed in the tree
+
+
+def test_a_driver_may_come_and_go(built: Forge):
+    """A new source is built, and when it is gone its ROM fails alone, for a cause that is told."""
+    new = (built.src / "drivers/net/e1000.c").read_text().replace("e1000", "new").replace("0x8086, 0x100e", "0x1234, 0x5678")
+    (built.src / "drivers/net/new.c").write_text(new)
+    built.spec({LEGACY: ""}, extra='[nic.new]\nid = "1234:5678"')
+    assert "drivers/net/new.c was added" in built.why()["make:ipxe/pcbios"]
+    built.build()
+    assert pcirom.parse_rom(built.roms()["pcbios/new.rom"]).images[0].ids == (0x1234, 0x5678)
+    (built.src / "drivers/net/new.c").unlink()
+    assert "drivers/net/new.c was removed" in built.why()["make:ipxe/pcbios"]
+    for _ in range(2):  # the second time it is the only image to build
+        done = built.doit()
+        assert (done.returncode, "1 failed" in done.stdout) == (1, True), done.stdout
+        assert "obj_12345678" in done.stderr
+
+
+@pytest.mark.parametrize("how", ["mtime set backwards", "mtime and size kept", "replaced by an older file"])
+def test_a_change_is_seen_whatever_its_time(built: Forge, how: str):
+    """The new text is in the image."""
+    built.spec({LEGACY: ""}, ("e1000",))
+    path = built.src / "core/mark.c"
+    before = path.stat().st_mtime_ns
+    if how.startswith("replaced"):
+        (built.top / "other").write_text(path.read_text().replace(MARK, MARKED))
+        os.utime(built.top / "other", ns=(0, before - 10**12))
+        (built.top / "other").rename(path)
+    else:
+        built.edit("core/mark.c")
+        os.utime(path, ns=(0, before if how == "mtime and size kept" else before - 10**12))
+    built.build()
+    assert MARKED.encode() in built.code("pcbios/e1000.rom")
+
+
+def test_the_mode_of_a_script_is_that_of_the_tree(built: Forge):
+    """In the copy as in the tree, where the mode alone changed."""
+    for mode in (0o755, 0o644):
+        (built.src / "util/parserom.pl").chmod(mode)
+        built.build("target:pcbios")
+        assert stat.S_IMODE((built.work(LEGACY) / "src/util/parserom.pl").stat().st_mode) == mode
+
+
+def test_a_header_that_is_gone_is_missed_until_it_is_back(built: Forge):
+    """The compiler's error names it; when it is back, with its old time, all is built as it was."""
+    built.spec({EFI: ""}, ("e1000",))
+    before = built.roms()[f"{EFI}/e1000.rom"]
+    (built.src / "include/pci.h").rename(built.top / "pci.h")
+    assert re.search(r"drivers/net/\w+\.c:\d+:\d+: fatal error: pci\.h: No such file", built.failed())
+    (built.top / "pci.h").rename(built.src / "include/pci.h")
+    built.build()
+    assert built.roms()[f"{EFI}/e1000.rom"] == before
+
+
+def test_a_directory_that_is_gone_is_gone_from_the_copy(built: Forge):
+    """Not only its files: makefiles look for directories, too."""
+    shutil.rmtree(built.src / "config/qemu")
+    assert "config/qemu/console.h was removed" in built.why()["make:ipxe/pcbios"]
+    built.build()
+    assert not (built.work(LEGACY) / "src/config/qemu").exists()
+
+
+def test_a_file_may_become_a_directory_and_a_directory_a_file(built: Forge):
+    """In one step, and both at once."""
+    built.spec({EFI: ""}, ("e1000",))
+    (built.src / "include/one").write_text("a file\n")
+    (built.src / "include/two").mkdir()
+    (built.src / "include/two/file.h").write_text("\n")
+    built.build()
+    (built.src / "include/one").unlink()
+    (built.src / "include/two").rename(built.src / "include/one")
+    (built.src / "include/two").write_text("a file\n")
+    built.build()
+
+
+def test_a_symbolic_link_stands_for_its_file(built: Forge):
+    """A change of the file that it leads to is seen; a link to a directory is refused in words."""
+    built.spec({LEGACY: ""}, ("e1000",))
+    path = built.src / "core/mark.c"
+    path.rename(built.top / "mark.c")
+    path.symlink_to(built.top / "mark.c")
+    assert built.why() == {}
+    (built.top / "mark.c").write_text((built.top / "mark.c").read_text().replace(MARK, MARKED))
+    built.build()
+    assert MARKED.encode() in built.code("pcbios/e1000.rom")
+    (built.src / "more").symlink_to(built.src / "core")
+    assert "tree/src/more: cannot be read: a symbolic link to a directory" in built.failed()
+
+
+def test_a_make_in_the_tree_itself_redoes_nothing(built: Forge):
+    """It leaves BINs, host tools, checks and empty local headers, and touches others."""
+    for pattern in BINS.values():
+        built.make(built.src, pattern.format(GOALS["e1000"]))
+    assert (built.src / "config/local/general.h").exists()
+    assert built.why() == {}
+    assert built.rewritten(built.build) == set()
+    built.make(built.src, "veryclean")
+    assert built.why() == {}
+
+
+def test_what_a_make_left_in_the_tree_is_not_built_upon(forge: Forge):
+    """Nothing in BIN directories, and no host tool; but a local header that says something is heeded."""
+    left = ["util/zbin", "util/own", "bin/8086100e.rom", "bin/left.o"]
+    for name in left:
+        (forge.src / name).parent.mkdir(exist_ok=True)
+        shutil.copy("/bin/false", forge.src / name)
+        os.utime(forge.src / name, ns=(2**62, 2**62))
+    (forge.src / ".toolcheck").touch()
+    (forge.src / "config/local").mkdir()
+    (forge.src / "config/local/general.h").write_text("#undef CRC_CMD\n")
+    forge.spec({LEGACY: ""}, ("e1000",))
+    forge.build()
+    assert faults.examine(forge.roms()["pcbios/e1000.rom"]) == []
+    assert forge.objects(LEGACY, "e1000") & {"crc_cmd", "shell"} == {"shell"}
+    assert not [
+        name
+        for name in left
+        if (path := forge.work(LEGACY) / "src" / name).exists() and path.read_bytes() == Path("/bin/false").read_bytes()
+    ]
+
+
+# The version that git gives
+
+
+def git(top: Path, *words: str) -> str:
+    command = ["git", "-c", "user.name=n", "-c", "user.email=e", "-c", "protocol.file.allow=always", *words]
+    return subprocess.run(command, cwd=top, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def committed(tree: Path) -> None:
+    git(tree, "init", "-q")
+    git(tree, "add", ".")
+    git(tree, "commit", "-qm", "one")
+    git(tree, "tag", "-am", "one", "v1.0.0")
+    git(tree, "commit", "-q", "--allow-empty", "-m", "two")
+
+
+def listing(top: Path) -> dict[str, tuple[int, ...] | str]:
+    """All that can be seen of the files and directories below."""
+    found: dict[str, tuple[int, ...] | str] = {}
+    for path in sorted(top.rglob("*")):
+        now = path.lstat()
+        found[str(path)] = now.st_mode, now.st_size, now.st_mtime_ns, now.st_ctime_ns, now.st_ino
+        found[f"{path} holds"] = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+    return found
+
+
+def version(data: bytes) -> bytes:
+    (found,) = set(re.findall(rb"1\.0\.0[^\0]*", data))
+    return bytes(found)
+
+
+def version_of_make(forge: Forge, tree: Path, top: Path) -> bytes:
+    """The version that the tree's own make gives, in a copy of ``top``, which has the tree's repository."""
+    copy = forge.top / "copy"
+    shutil.rmtree(copy, ignore_errors=True)
+    shutil.copytree(top, copy, symlinks=True)
+    src = copy / tree.relative_to(top) / "src"
+    forge.make(src, "bin/version.e1000.rom.o")
+    return version((src / "bin/version.e1000.rom.o").read_bytes())
+
+
+def test_the_version_is_the_checkouts_which_is_only_read(built: Forge):
+    """As make in the checkout gives it; a commit that changes no file shows; and nothing of the checkout differs after."""
+    committed(built.tree)
+    before = listing(built.tree)
+    status = git(built.tree, "status", "--porcelain")
+    built.spec({LEGACY: ""}, ("e1000",))
+    built.build(GIT_DIR="/nowhere")
+    assert listing(built.tree).keys() == before.keys()
+    first = version(built.code("pcbios/e1000.rom"))
+    assert first == version_of_make(built, built.tree, built.tree)
+    assert git(built.tree, "rev-parse", "HEAD")[:8].encode() in first
+    git(built.tree, "commit", "-q", "--allow-empty", "-m", "three")
+    before = listing(built.tree)
+    assert "the revision" in built.why()["make:ipxe/pcbios"]
+    built.build()
+    assert listing(built.tree) == before
+    second = version(built.code("pcbios/e1000.rom"))
+    assert second == version_of_make(built, built.tree, built.tree) != first
+    assert git(built.tree, "status", "--porcelain") == status == ""
+    assert built.why() == {}
+
+
+@pytest.mark.parametrize("kind", ["submodule", "worktree"])
+def test_a_checkout_whose_repository_is_elsewhere_has_its_version_too(built: Forge, kind: str):
+    """A submodule and a further worktree have a file .git that says where."""
+    committed(built.tree)
+    top = built.top / "elsewhere"
+    if kind == "submodule":
+        top.mkdir()
+        git(top, "init", "-q")
+        git(top, "submodule", "add", "-q", str(built.tree), "ipxe")
+        tree = top / "ipxe"
+    else:
+        tree = top
+        git(built.tree, "worktree", "add", "-q", "-b", "other", str(tree))
+    git(tree, "commit", "-q", "--allow-empty", "-m", "three")
+    assert (tree / ".git").is_file()
+    built.spec({LEGACY: ""}, ("e1000",))
+    before = listing(tree)
+    built.build(IPXE_SRC=str(tree))
+    assert listing(tree) == before
+    found = version(built.code("pcbios/e1000.rom"))
+    assert git(tree, "rev-parse", "HEAD")[:8].encode() in found
+    assert found == version_of_make(built, tree, top)
+
+
+def test_a_tag_that_changes_what_git_describes_is_seen(built: Forge):
+    """git describe, as the tree's makefiles call it, heeds annotated tags alone; a lightweight one must not hide them."""
+    committed(built.tree)
+    git(built.tree, "tag", "light")
+    built.spec({LEGACY: ""}, ("e1000",))
+    built.build()
+    git(built.tree, "tag", "-am", "nine", "v9", "HEAD~1")
+    assert "make:ipxe/pcbios" in built.why()
+
+
+def test_a_read_only_tree_is_built_and_stays_as_it_is(forge: Forge):
+    """Tests may run as root, who can write to anything: so all that can be seen of the tree is compared."""
+    subprocess.run(["chmod", "-R", "a-w", forge.tree], check=True)
+    before = listing(forge.tree)
+    forge.spec({LEGACY: ""}, ("e1000",))
+    forge.build()
+    assert listing(forge.tree) == before
+    (forge.src / "core/mark.c").chmod(0o644)
+    forge.edit("core/mark.c")
+    forge.build()
+    assert MARKED.encode() in forge.code("pcbios/e1000.rom")
+    subprocess.run(["chmod", "-R", "u+w", forge.top], check=True)
+
+
+# Configuration
+
+GENERAL = '[config.c.general]\nundef = ["CRC_CMD"]\ndefine = ["DOWNLOAD_PROTO_HTTP"]\nset = { BANNER = "\\"a banner of ours\\"" }'
+CONFIGURED: Any = {"platforms": {LEGACY: 'config = "c"', EFI: ""}, "nics": ("e1000",)}
+
+
+@pytest.fixture(scope="module")
+def with_config(ready: Forge, tmp_path_factory: pytest.TempPathFactory) -> Forge:
+    """The legacy platform is built with a configuration; its tree has HTTP switched off."""
+    made = ready.copy(tmp_path_factory.mktemp("configured"))
+    made.edit("config/general.h", "#define DOWNLOAD_PROTO_HTTP\n", "")
+    made.spec(**CONFIGURED, extra=GENERAL)
+    made.build()
+    made.asked()
+    return made
+
+
+@pytest.fixture
+def configured(with_config: Forge, tmp_path: Path) -> Forge:
+    return with_config.copy(tmp_path)
+
+
+def test_a_configuration_defines_undefines_and_sets(with_config: Forge):
+    """What is in the link, and in the image, of the platform that has it and of the one that has not."""
+    assert with_config.objects(LEGACY, "e1000", "with-c") & {"http", "tftp", "crc_cmd"} == {"http", "tftp"}
+    assert b"a banner of ours" in with_config.code("pcbios/e1000.rom")
+    assert b"a banner of ours" not in with_config.code(f"{EFI}/e1000.rom")
+
+
+def test_a_change_of_a_header_redoes_the_platforms_that_have_it(configured: Forge):
+    """And no other; a header whose text is the same is not even written, though its platform is built."""
+    header = configured.work(LEGACY, "with-c") / "src/config/local/c/general.h"
+    before = stamp(header)
+    configured.spec(**CONFIGURED, extra=GENERAL.replace("[config.c.general]", "# a comment\n[config.c.general]"))
+    assert configured.why() == {}
+    configured.edit("core/mark.c")
+    configured.build()
+    assert (configured.asked(), stamp(header)) == (asks("e1000"), before)
+    configured.spec(**CONFIGURED, extra=GENERAL.replace("of ours", "of theirs"))
+    assert "config/local/c/general.h changed" in configured.why()["make:ipxe/pcbios"]
+    assert configured.rewritten(configured.build) == {"pcbios/e1000.rom"}
+    assert configured.asked() == asks("e1000", platforms=(LEGACY,))
+    assert b"a banner of theirs" in configured.code("pcbios/e1000.rom")
+
+
+def test_a_further_header_of_a_configuration_is_built_and_one_less_too(configured: Forge):
+    """COMCONSOLE is in the code of the console: the images differ, and are as before when it is gone."""
+    before = configured.code("pcbios/e1000.rom")
+    configured.spec(**CONFIGURED, extra=f"{GENERAL}\n[config.c.console]\nset = {{ COMCONSOLE = 0x2f8 }}")
+    configured.build()
+    assert configured.code("pcbios/e1000.rom") != before
+    configured.spec(**CONFIGURED, extra=GENERAL)
+    configured.build()
+    assert configured.code("pcbios/e1000.rom") == before
+
+
+def test_a_make_in_the_tree_with_the_same_configuration_changes_nothing(configured: Forge):
+    """It creates the local headers there, empty, which must not take the place of the spec's."""
+    before = configured.code("pcbios/e1000.rom")
+    configured.make(configured.src, "CONFIG=c", "bin/version.e1000.rom.o")
+    assert (configured.src / "config/local/c/general.h").read_text() == ""
+    for action in ("made", "cleaned"):
+        configured.build()
+        assert configured.code("pcbios/e1000.rom") == before, action
+        shutil.rmtree(configured.src / "config/local", ignore_errors=True)
+
+
+def test_a_header_may_move_from_the_spec_to_the_tree(configured: Forge):
+    """Then the tree's is taken; as long as both have it, that is an error in words."""
+    header = configured.src / "config/local/c/general.h"
+    header.parent.mkdir(parents=True)
+    header.write_text('#undef BANNER\n#define BANNER "from the tree"\n')
+    assert "config/local/c/general.h and [config.c.general] of the spec are for the same" in configured.failed()
+    configured.spec(**CONFIGURED, extra="[config.c.console]")
+    configured.build()
+    assert b"from the tree" in configured.code("pcbios/e1000.rom")
+
+
+@pytest.mark.parametrize(
+    ("extra", "words"),
+    [
+        ("[config.c.generel]", '[config.c.generel]: the tree has no header config/generel.h (did you mean "general"?)'),
+        ("[config.c]", "the tree has no configuration config/c, and the spec no [config.c.HEADER]"),
+        ("[config.d.general]", 'there is no config "c"'),
+    ],
+    ids=["header", "configuration of the tree", "configuration of the spec"],
+)
+def test_an_unknown_configuration_or_header_is_an_error_in_words(forge: Forge, extra: str, words: str):
+    """No make is started for it."""
+    forge.spec({LEGACY: 'config = "c"'}, extra=extra)
+    done = forge.doit()
+    assert done.returncode in {1, 2}
+    assert words in done.stderr
+    assert forge.asked() == []
+
+
+def test_embedded_files_are_in_the_image_as_they_are_now(built: Forge):
+    """Another content, and the contents of two files of one name exchanged, redo that platform alone."""
+    one, two = built.top / "one/script", built.top / "two/script"
+    for path in (one, two):
+        path.parent.mkdir()
+        path.write_text(f"echo {path.parent.name}\n")
+    built.spec({LEGACY: 'embed = ["one/script", "two/script"]', EFI: ""})
+
+    def embedded() -> list[bytes]:
+        assert built.rewritten(built.build) == {"pcbios/e1000.rom", "pcbios/pcnet.rom"}
+        assert built.asked() == asks(*TWO, platforms=(LEGACY,))
+        return re.findall(rb"echo ([a-z]+)\n", built.code("pcbios/e1000.rom"))
+
+    assert embedded() == [b"one", b"two"]
+    one.write_text("echo three\n")
+    assert f"{one} changed" in built.why()["make:ipxe/pcbios"]
+    assert embedded() == [b"three", b"two"]
+    one.rename(built.top / "aside")
+    two.rename(one)
+    (built.top / "aside").rename(two)
+    assert embedded() == [b"two", b"three"]
+    built.spec({LEGACY: 'embed = ["two/script"]', EFI: ""})
+    assert embedded() == [b"three"]
+
+
+def test_an_embedded_file_that_is_not_there_is_told_and_costs_no_more(built: Forge):
+    """When it is back nothing is built again, for nothing has changed."""
+    built.spec({LEGACY: 'embed = ["script"]'}, ("e1000",))
+    (built.top / "script").write_text("echo it\n")
+    built.build()
+    (built.top / "script").rename(built.top / "aside")
+    assert f"{built.top / 'script'}: cannot be read: No such file or directory" in built.failed()
+    (built.top / "aside").rename(built.top / "script")
+    built.asked()
+    built.build()
+    assert built.asked() == []
+
+
+def test_certificates_are_in_the_image_and_debugging_too(built: Forge):
+    """A certificate as it is, the digest of a trusted one, and the messages of a debugged driver; changes of them, too."""
+    for name in ("trusted", "added"):
+        (built.top / name).write_text(f"certificate {name}\n")
+    built.spec({LEGACY: 'trust = ["trusted"]\ncert = ["added"]\ndebug = ["e1000"]\nrequire = ["e1000"]', EFI: ""}, ("e1000",))
+    built.build()
+    assert built.asked() == asks("e1000", platforms=(LEGACY,))
+    for change in ("", "changed "):
+        if change:
+            (built.top / "trusted").write_text(change)
+            (built.top / "added").write_text(change * 2)
+            built.build()
+        data = built.code("pcbios/e1000.rom")
+        assert hashlib.sha256((built.top / "trusted").read_bytes()).digest() in data
+        assert (built.top / "added").read_bytes() in data
+        assert b"RAH" in data
+    built.spec({LEGACY: "", EFI: ""}, ("e1000",))
+    built.build()
+    assert b"RAH" not in built.code("pcbios/e1000.rom")
+
+
+def test_a_header_of_a_debugged_object_alone_counts_as_used(built: Forge):
+    """The driver is linked as e1000.dbg1, which no list of make's names."""
+    built.edit("drivers/net/e1000.c", "#include <pci.h>", "#include <pci.h>\n#include <only_here.h>\n")
+    (built.src / "include/only_here.h").write_text("\n")
+    built.spec({EFI: 'debug = ["e1000"]'}, ("e1000",))
+    shutil.rmtree(built.work(EFI))
+    built.build()
+    (built.src / "include/only_here.h").write_text("/* more */\n")
+    assert f"rom:{EFI}/e1000.rom" in built.why()
+
+
+def test_a_variable_of_make_redoes_its_platform(built: Forge):
+    """iPXE's makefiles do not track EXTRA_CFLAGS; what is built then is what a tree built with it from the start has."""
+    before = built.roms()
+    built.spec({LEGACY: "", EFI: 'make = { EXTRA_CFLAGS = "-O1" }'}, ("e1000",))
+    assert "make's variables changed" in built.why()["make:ipxe/x86_64-efi"]
+    assert built.rewritten(built.build) == {f"{EFI}/e1000.rom"}
+    assert built.asked() == asks("e1000", platforms=(EFI,))
+    built.spec({LEGACY: "", EFI: ""}, ("e1000",))
+    built.build()
+    assert built.roms() == before
+
+
+def test_another_epoch_links_anew(built: Forge):
+    """And compiles nothing but the objects of the version."""
+    objects = {path: stamp(path) for path in built.stage(LEGACY, "e1000").parent.glob("[!v]*.o")}
+    assert built.rewritten(lambda: built.build(SOURCE_DATE_EPOCH="1800000000")) == both("e1000") | both("pcnet")
+    assert {path: stamp(path) for path in objects} == objects
+    assert (1800000000).to_bytes(4, "little") in built.code("pcbios/e1000.rom")

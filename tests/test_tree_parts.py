@@ -1,0 +1,676 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The parts of a build from a tree: what a link holds, tools, failures, where trees are, jobs, and the modules for these."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from romforge import faults, gnumake, linking, pcirom, toolchain, worktree
+from romforge.errors import RomforgeError
+from romforge.plan import Make
+from romforge.reporter import Reporter
+from romforge.tool import MissingTool
+from tests import test_tree
+from tests.conftest import run
+from tests.test_tree import EFI, GOALS, LEGACY, MARKED, TWO, Forge, asks, both, stamp
+
+empty, ready, forge, built, own = test_tree.empty, test_tree.ready, test_tree.forge, test_tree.built, test_tree.own
+
+# Counts the compilers that run at once; each lasts a while, so that those that may run together do.
+COUNTED = r"""#!/bin/bash
+count() { exec 9>> "$HOME/lock"; flock 9; n=$(($(cat "$HOME/running" 2>/dev/null || echo 0) + $1))
+echo $n > "$HOME/running"; echo $n >> "$HOME/counts"; exec 9>&-; }
+case "$*" in *" -c "*) ;; *) exec /usr/bin/gcc "$@";; esac
+count 1; /usr/bin/gcc "$@"; status=$?; sleep 0.03; count -1; exit $status
+"""
+TOOLS = """sh make perl gcc ld ar nm objcopy size as sed tr sort cut cksum cat touch mkdir rm date echo printf env git sha256sum grep
+setpriv"""
+BAD = '[nic.bad]\nid = "1234:5678"'
+
+
+# What a link holds
+
+
+def test_drivers_of_trees_before_2_0_are_linked_without_the_configuration(ready: Forge, own: Path):
+    """Its objects are gone from the map and the image is smaller than that of the tree's own make; legacy images keep it."""
+    linked = ready.objects(EFI, "e1000")
+    assert {"e1000", "snpnet"} <= linked
+    assert not linked & {"config", "config_efi", "shell", "http", "crc32"}
+    whole = (own / "bin-x86_64-efi/8086100e.efidrv").stat().st_size
+    assert ready.stage(EFI, "e1000").stat().st_size < whole - 8000
+    assert ready.objects(LEGACY, "e1000") >= {"config", "config_pcbios", "shell"}
+
+
+def test_what_is_kept_is_in_the_image_again(built: Forge, own: Path):
+    """With both roots kept the image is that of the tree's own make, byte for byte."""
+    built.spec({EFI: 'strip = { keep = ["obj_config"] }'}, ("e1000",))
+    built.build()
+    assert built.objects(EFI, "e1000") & {"config", "config_efi", "shell"} == {"config", "shell"}
+    built.spec({EFI: 'strip = { keep = ["obj_config", "obj_config_efi"] }'}, ("e1000",))
+    assert "strip changed" in built.why()["make:ipxe/x86_64-efi"]
+    built.build()
+    assert built.stage(EFI, "e1000").read_bytes() == (own / "bin-x86_64-efi/8086100e.efidrv").read_bytes()
+
+
+def test_newer_trees_are_linked_as_they_are(built: Forge):
+    """From 2.0 on config_main.c takes the configuration; what is to be dropped still is."""
+    (built.src / "config/config_main.c").write_text("\n")
+    built.spec({EFI: ""}, ("e1000",))
+    built.build()
+    assert built.objects(EFI, "e1000") & {"config", "config_efi"} == {"config", "config_efi"}
+    built.spec({EFI: 'strip = { drop = ["obj_config"] }'}, ("e1000",))
+    built.build()
+    assert built.objects(EFI, "e1000") & {"config", "config_efi"} == {"config_efi"}
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        ('strip = { drop = ["obj_e1000"] }', "the driver's own object e1000 is not in the image; take obj_e1000 out of drop"),
+        ('strip = { drop = ["obj_confi"] }', 'obj_confi is to be dropped, and is no root of this link (did you mean "obj_config"?)'),
+        ('require = ["snpnet", "nosuch"]', "[platform.x86_64-efi] requires the object nosuch, which is not in the image"),
+        ('strip = { keep = ["obj_nosuch"] }', "obj_nosuch"),
+    ],
+    ids=["driver dropped", "no such root dropped", "object required", "no such root kept"],
+)
+def test_an_image_that_is_not_what_the_spec_says_is_an_error(built: Forge, keys: str, words: str):
+    """In words; the ROM that was there before stays, and a spec that is right again builds it."""
+    before = built.roms()
+    built.spec({EFI: keys}, ("e1000",))
+    assert words in built.failed()
+    assert built.roms() == before
+    built.spec({EFI: 'require = ["snpnet", "e1000"]'}, ("e1000",))
+    built.build()
+
+
+def test_a_driver_is_missed_though_another_image_does_not_link(built: Forge):
+    """make is run a second time without the other one, and then does not link this one again."""
+    built.spec({EFI: 'strip = { drop = ["obj_e1000"] }'}, ("e1000",), extra=BAD)
+    assert "the driver's own object e1000 is not in the image" in built.failed("-n", "1")
+
+
+def test_an_image_that_lacks_what_it_must_hold_fails_alone(built: Forge):
+    """In the first build, and in a second, where it is the only one left to build."""
+    built.spec({EFI: 'require = ["pcnet"]'})
+    done = built.doit()
+    assert "1 failed, " in done.stdout
+    assert "8086100e.efidrv: [platform.x86_64-efi] requires the object pcnet" in done.stderr
+    done = built.doit()
+    assert "1 failed, 0 built, 1 up to date" in done.stdout
+
+
+# Tools
+
+
+def only(forge: Forge, *missing: str) -> str:
+    """A PATH that has just what a native build needs, less some programs."""
+    directory = forge.top / "only"
+    directory.mkdir()
+    for name in set(TOOLS.split()) - set(missing):
+        found = shutil.which(name, path=forge.environment["PATH"])
+        assert found
+        (directory / name).symlink_to(found)
+    return str(directory)
+
+
+def test_a_platform_without_its_compiler_fails_alone(built: Forge):
+    """It is told before the first make begins, with the package to install; the other platform is built."""
+    built.spec({EFI: "", "arm64-efi": ""}, ("e1000",))
+    built.edit("core/mark.c")
+    told = built.failed(PATH=only(built))
+    assert "make:ipxe/arm64-efi: aarch64-linux-gnu-gcc: not found; install the Debian package gcc-aarch64-linux-gnu\n" in told
+    assert told.index("gcc-aarch64-linux-gnu") < told.index("builds 1 image")
+    assert told.count("gcc-aarch64-linux-gnu") == 1
+    assert built.asked() == asks("e1000", platforms=(EFI,))
+    assert MARKED.encode() in built.code(f"{EFI}/e1000.rom")
+
+
+def test_without_make_and_perl_nothing_is_begun(forge: Forge):
+    """Both are named, with their packages, for both platforms at once."""
+    told = forge.failed(PATH=only(forge, "make", "perl"))
+    for name in ("make", "perl"):
+        assert told.count(f"{name}: not found; install the Debian package {name}\n") == 1
+    assert not (forge.top / "out/.romforge/tree").exists()
+
+
+def test_a_compiler_for_another_architecture_is_refused(forge: Forge):
+    """It would fail in the midst of a build; what to write instead is said."""
+    forge.spec({"arm64-efi": 'cross = "riscv64-linux-gnu-"'}, ("e1000",))
+    told = forge.failed()
+    assert "riscv64-linux-gnu-gcc makes code for riscv64-linux-gnu, not for arm64" in told
+    assert 'set cross = "aarch64-linux-gnu-" in [platform.arm64-efi]' in told
+    assert forge.asked() == []
+
+
+def test_a_header_that_host_tools_need_is_missed_before_the_build(forge: Forge):
+    """One that only CPATH leads to does not count, since make's environment has no CPATH."""
+    (forge.top / "include").mkdir()
+    (forge.top / "include/lzma.h").write_text("\n")
+    path = forge.wrap("gcc", '#!/bin/sh\nfor word; do [ "$word" = lzma.h ] && [ -z "$CPATH" ] && exit 1; done\nexec /usr/bin/gcc "$@"\n')
+    forge.spec({LEGACY: ""}, ("e1000",))
+    assert "lzma.h: not found by gcc; install the Debian package liblzma-dev" in forge.failed(PATH=path, CPATH=f"{forge.top}/include")
+    assert forge.asked() == []
+
+
+def test_another_linker_than_gnu_ld_is_refused(forge: Forge):
+    """As by iPXE's makefiles, but before anything is built."""
+    path = forge.wrap("ld", '#!/bin/sh\necho "GNU gold (GNU Binutils 2.40) 1.16"\n')
+    assert "only GNU ld links such a tree" in forge.failed(PATH=path)
+    assert forge.asked() == []
+
+
+def test_the_environment_changes_no_byte(forge: Forge, ready: Forge):
+    """Neither dpkg-buildflags' variables, nor those of a make above or of git, nor what gcc heeds."""
+    forge.spec(nics=("e1000",))
+    odd = {"CFLAGS": "-O0 -g", "CPPFLAGS": "-DDEBUG", "LDFLAGS": "-z now", "CC": "false", "CROSS_COMPILE": "none-", "EXTRA_CFLAGS": "-O3"}
+    odd |= {"LC_ALL": "de_DE.UTF-8", "LANGUAGE": "de", "MAKEFLAGS": "n CONFIG=qemu", "MAKELEVEL": "3", "GIT_DIR": "/none", "V": "1"}
+    odd |= {"CONFIG": "qemu", "DEBUG": "e1000", "CPATH": "/none", "C_INCLUDE_PATH": "/none", "GCC_EXEC_PREFIX": "/none", "BIN": "none"}
+    forge.build(**odd)
+    assert forge.roms() == {name: ready.roms()[name] for name in both("e1000")}
+
+
+def test_another_compiler_builds_anew(forge: Forge):
+    """It is known by the file that PATH leads to; what runs behind that is its own affair."""
+    forge.spec({EFI: ""}, ("e1000",))
+    path = forge.wrap("gcc", '#!/bin/sh\nexec /usr/bin/gcc "$@"\n')
+    forge.build(PATH=path)
+    before = forge.roms()
+    forge.asked()
+    forge.build(PATH=path)
+    assert forge.asked() == []
+    forge.wrap("gcc", '#!/bin/sh\nexec /usr/bin/gcc "$@" -O1\n')
+    assert "the compiler or binutils changed" in forge.why(PATH=path)["make:ipxe/x86_64-efi"]
+    forge.build(PATH=path)
+    assert forge.roms() != before
+
+
+# Failures
+
+
+def test_a_compile_error_is_told_so_that_it_can_be_seen_again(built: Forge):
+    """File, line, a command that gives the same error, and the log; the other platform goes on; mended, all is built."""
+    built.edit("core/mark.c")
+    right = (built.src / "interface/efi/snpnet.c").read_text()
+    (built.src / "interface/efi/snpnet.c").write_text(right + "\nint broken ( void ) { return nosuch; }\n")
+    line = right.count("\n") + 2
+    told = built.failed()
+    error = re.search(rf"interface/efi/snpnet\.c:{line}:\d+: error: .*nosuch.*", told)
+    assert error, told
+    assert all(MARKED.encode() in built.code(f"{LEGACY}/{nic}.rom") for nic in TWO)
+    log = re.search(r"the whole log: (.*)", told)
+    assert log
+    assert error[0] in (built.top / log[1]).read_text()
+    paste = re.search(r"to see it again: (.*)", told)
+    assert paste
+    again = subprocess.run(["bash", "-c", paste[1]], cwd=built.top, capture_output=True, text=True, check=False)
+    assert again.returncode
+    assert error[0] in again.stderr
+    (built.src / "interface/efi/snpnet.c").write_text(right)
+    built.build()
+    assert all(MARKED.encode() in built.code(f"{EFI}/{nic}.rom") for nic in TWO)
+
+
+def test_what_is_said_comes_in_whole_lines(monkeypatch: pytest.MonkeyPatch):
+    """Platforms begin at the same moment in two threads: a line that is written in pieces mixes with another's."""
+
+    class Pieces(io.StringIO):
+        written: ClassVar[list[str]] = []
+
+        def write(self, text: str) -> int:
+            self.written.append(text)
+            return len(text)
+
+    monkeypatch.setattr(sys, "stderr", Pieces())
+    Reporter(io.StringIO(), {}).say("one\ntwo")
+    assert Pieces.written == ["romforge: one\ntwo\n"]
+
+
+# Where trees are
+
+
+def test_a_fallback_is_named_with_the_ways_to_the_real_tree(built: Forge):
+    """In one line; and it is the same tree as before, so nothing is redone."""
+    built.spec(source='tree = "vendor/ipxe"\nfallback = "tree"')
+    lines = built.build().stderr.splitlines()
+    assert len(lines) == 1
+    for words in ("vendor/ipxe is not there, so tree is built", "git submodule add", "apt-get source ipxe", "sha256"):
+        assert words in lines[0]
+    assert built.asked() == []
+
+
+def test_another_tree_may_be_named_by_the_environment(built: Forge):
+    """The directory of the tree, or its src; the checkout's own is not looked at."""
+    shutil.copytree(built.tree, built.top / "other")
+    text = (built.top / "other/src/core/mark.c").read_text()
+    (built.top / "other/src/core/mark.c").write_text(text.replace(test_tree.MARK, MARKED))
+    shutil.rmtree(built.tree)
+    built.build(IPXE_SRC="other")
+    assert all(MARKED.encode() in built.code(name) for name in both("e1000"))
+    built.asked()
+    built.build(IPXE_SRC=str(built.top / "other/src"))
+    assert built.asked() == []
+
+
+def test_where_there_is_no_tree_the_words_say_how_to_get_one(forge: Forge):
+    """An empty directory, as of a submodule that was not fetched, is none."""
+    shutil.rmtree(forge.tree)
+    forge.tree.mkdir()
+    told = forge.failed()
+    assert f"make:ipxe/pcbios and make:ipxe/x86_64-efi: there is no iPXE source tree (with src/Makefile) at {forge.tree}" in told
+    assert "apt-get source ipxe" in told
+    assert f"no iPXE source tree (with src/Makefile) at {forge.top}/none" in forge.failed(IPXE_SRC="none")
+
+
+def test_a_tree_that_was_moved_redoes_nothing(built: Forge):
+    """Its content is what counts; and the manifest says where it is now."""
+    built.tree.rename(built.top / "moved")
+    built.spec(source='tree = "moved"')
+    assert built.rewritten(built.build) == set()
+    assert built.asked() == []
+    assert json.loads((built.top / "out/pcbios.manifest.json").read_text())["sources"]["ipxe"]["tree"] == str(built.top / "moved")
+
+
+# Images
+
+
+def test_one_image_may_be_for_several_nics(built: Forge):
+    """Both drivers are in it; its IDs are those of the first."""
+    built.spec(nics=(), extra=f'[nic.both]\nid = "8086:100e"\ngoal = "{GOALS["e1000"]}--{GOALS["pcnet"]}"')
+    built.build()
+    for name in both("both"):
+        assert faults.examine(built.roms()[name]) == []
+        assert b"e1000--pcnet" in built.code(name)
+        assert pcirom.parse_rom(built.roms()[name]).images[0].ids == (0x8086, 0x100E)
+
+
+def test_other_media_give_sound_roms_too(built: Forge):
+    """An .mrom, and an .efirom whose driver is that of the .efidrv."""
+    driver = built.stage(EFI, "e1000").read_bytes()
+    built.spec({LEGACY: 'media = "mrom"', EFI: 'media = "efirom"'}, ("e1000",))
+    built.build()
+    assert b"8086100e.mrom\0" in built.code("pcbios/e1000.rom")
+    assert built.code(f"{EFI}/e1000.rom").startswith(driver)
+    for data in built.roms().values():
+        assert faults.examine(data) == []
+
+
+def test_targets_that_share_a_platform_are_built_by_one_make(built: Forge):
+    """Of all images that any of them wants; a ROM that both have is of the same image."""
+    other = '[target.other]\ndir = "other"\nfile = "{nic}.rom"\nimages = ["pcbios"]\nnics = ["e1000", "rtl8139"]'
+    built.spec({LEGACY: ""}, nics=(*TWO, "rtl8139"), extra=other)
+    text = (built.top / "romspec.toml").read_text()
+    (built.top / "romspec.toml").write_text(text.replace('images = ["pcbios"]', 'images = ["pcbios"]\nnics = ["e1000", "pcnet"]', 1))
+    built.edit("core/mark.c")
+    built.build()
+    assert built.asked() == asks(*TWO, "rtl8139", platforms=(LEGACY,))
+    roms = built.roms()
+    assert roms["other/e1000.rom"] == roms["pcbios/e1000.rom"]
+    assert set(roms) - both("e1000") - both("pcnet") == {"other/e1000.rom", "other/rtl8139.rom"}
+
+
+def test_a_platform_may_be_built_in_two_configurations(built: Forge):
+    """Each in a working tree of its own; the second does not touch the first."""
+    chatty = '[platform.chatty]\nbin = "bin"\nconfig = "c"\n[config.c.general]\nset = { BANNER = "\\"chatty\\"" }\n'
+    target = '[target.chatty]\ndir = "chatty"\nfile = "{nic}.rom"\nimages = ["chatty"]'
+    built.spec({LEGACY: ""}, ("e1000",), extra=chatty + target)
+    assert built.rewritten(built.build) == {"chatty/e1000.rom"}
+    assert b"chatty" in built.code("chatty/e1000.rom")
+    assert built.asked() == asks("e1000", platforms=(LEGACY,))
+
+
+# Runs and jobs
+
+
+@pytest.mark.parametrize("words", ["-n 1", "-n 4", "-n 2 -P process", "-r console", "-r console -n 2"])
+def test_all_ways_to_run_doit_build_the_same(built: Forge, words: str):
+    """And each finds nothing to do after."""
+    built.edit("core/mark.c")
+    for _ in range(2):
+        built.build(*words.split())
+    assert [goals for _, goals in built.asked()] == [{GOALS[nic] for nic in TWO}] * 2
+    assert all(MARKED.encode() in built.code(name) for name in both("e1000"))
+
+
+def test_a_platform_may_be_built_cleaned_and_forgotten_alone(built: Forge):
+    """Cleaning removes its working tree, forgetting costs no make, and no ROM is written by either."""
+    built.edit("core/mark.c")
+    assert built.rewritten(lambda: built.build("make:ipxe/pcbios")) == set()
+    assert built.asked() == asks(*TWO, platforms=(LEGACY,))
+    built.build()
+    assert built.asked() == asks(*TWO, platforms=(EFI,))
+    for command in (["forget", "make:ipxe/pcbios"], ["forget"]):
+        built.build(*command)
+        assert built.rewritten(built.build) == set()
+        assert built.asked() == []
+    built.build("clean", "make:ipxe/pcbios")
+    assert not built.work(LEGACY).exists()
+    assert built.rewritten(built.build) == set()
+    assert built.asked() == asks(*TWO, platforms=(LEGACY,))
+
+
+@pytest.mark.parametrize(
+    ("words", "environment", "jobs"),
+    [
+        ("doit -n 1", {}, 1),
+        ("doit -n 3", {}, 3),
+        ("romforge build --jobs 3 nic:e1000", {}, 3),
+        ("doit", {"DEB_BUILD_OPTIONS": "nocheck parallel=1"}, 1),
+        ("doit", {"DEB_BUILD_OPTIONS": "parallel=3"}, 3),
+    ],
+)
+def test_so_many_compilers_run_at_once_as_there_may(forge: Forge, words: str, environment: dict[str, str], jobs: int):
+    """No more than that over both makes, and as many when only one of them is left to run."""
+    path = forge.wrap("gcc", COUNTED)
+    forge.spec(None if "-n 1" in words or "--jobs" in words else {EFI: ""}, ("e1000",))
+    done = run([sys.executable, "-m", *words.split()], forge.top, **(forge.environment | environment | {"PATH": path}))
+    assert done.returncode == 0, done.stderr
+    assert max(map(int, (forge.top / "counts").read_text().split())) == jobs
+
+
+def test_a_make_above_shares_its_jobs(forge: Forge):
+    """Under make -j3 with another recipe at work two compilers run at once; a pool of our own would have as many as -n says."""
+    path = forge.wrap("gcc", COUNTED)
+    (forge.top / "busy").write_text("sleep 60 & echo $! > busy.pid; wait\n")
+    build = f"+{shlex.quote(sys.executable)} -m doit; status=$$?; kill $$(cat busy.pid); exit $$status"
+    (forge.top / "Makefile").write_text(f"all: busy doit\nbusy:\n\t-sh busy\ndoit:\n\t{build}\n.PHONY: all busy doit\n")
+    forge.spec(nics=("e1000",))
+    environment = forge.environment | {"PATH": path, "DEB_BUILD_OPTIONS": "parallel=8"}
+    done = run(["/usr/bin/make", "-j3"], forge.top, **environment)
+    assert done.returncode == 0, done.stderr
+    assert max(map(int, (forge.top / "counts").read_text().split())) == 2
+
+
+# The copy of a tree
+
+
+def step(**given: Any) -> Make:
+    """A step for the EFI platform, with some fields changed."""
+    fields = {"source": "ipxe", "platform": EFI, "trees": ("tree",), "directory": "work", "bin": "bin-x86_64-efi", "media": "efidrv"}
+    fields |= {"arch": "x86_64", "cross": None, "config": None} | given
+    return Make(**{name: fields.get(name, ()) for name in Make._fields})  # type: ignore[arg-type]
+
+
+def write(top: Path, **files: str) -> None:
+    """Files by their names, with / written as __ and the dot before the suffix as _dot_."""
+    for name, text in files.items():
+        path = top / name.replace("__", "/").replace("_dot_", ".")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+def test_a_scan_finds_sources_and_nothing_that_make_left(tmp_path: Path):
+    """BIN directories count at the top alone, host tools in util alone, and the output root may lie in the tree."""
+    write(tmp_path, a_dot_c="", bin__a_dot_o="", core__bin__b_dot_c="", util__tool_dot_pl="", out__c_dot_c="", core__out__d_dot_c="")
+    write(tmp_path, **{"bin-x86_64-efi-sb__a_dot_o": "", "bin-own__a_dot_c": "", "_dot_git__index": "", "_dot_toolcheck": ""})
+    for name in ("util/zbin", "core/zbin"):
+        shutil.copy("/bin/true", tmp_path / name)
+    (tmp_path / "dangling").symlink_to("nowhere")
+    os.mkfifo(tmp_path / "fifo")
+    found = worktree.scan(tmp_path, tmp_path / "out")
+    assert set(found) == {"a.c", "core/bin/b.c", "util/tool.pl", "core/out/d.c", "bin-own/a.c", "core/zbin"}
+    assert {status[0] for name, status in found.items() if name != "core/zbin"} == {0o644}
+    assert found["core/zbin"][0] == 0o755
+
+
+def sync(src: Path, files: worktree.Files, into: Path | None = None, since: int = 0) -> tuple[worktree.Files, worktree.Changes]:
+    return worktree.compare(src, worktree.scan(src), files, into, since)
+
+
+def test_a_comparison_tells_what_came_changed_and_went_and_copies_that_alone(tmp_path: Path):
+    """What was merely touched is neither told nor copied."""
+    src, into = tmp_path / "src", tmp_path / "into"
+    write(src, a_dot_c="a", b_dot_c="b", c_dot_c="c", d__e_dot_c="e")
+    files, changes = sync(src, {}, into)
+    assert (changes.added, bool(changes)) == ({"a.c", "b.c", "c.c", "d/e.c"}, True)
+    copied = {name: stamp(into / name) for name in files}
+    write(src, a_dot_c="A", f__g_dot_c="g")
+    os.utime(src / "b.c", ns=(0, 0))
+    (src / "c.c").chmod(0o755)
+    shutil.rmtree(src / "d")
+    assert sync(src, files)[1] == sync(src, files, into)[1] == worktree.Changes({"a.c", "c.c"}, {"f/g.c"}, {"d/e.c"}, touched=True)
+    assert {path.name: path.read_text() for path in into.rglob("*.c")} == {"a.c": "A", "b.c": "b", "c.c": "c", "g.c": "g"}
+    assert stamp(into / "b.c") == copied["b.c"]
+    assert os.access(into / "c.c", os.X_OK)
+    assert not (into / "d").exists()
+    files, changes = sync(src, files, into)
+    assert not sync(src, files)[1]
+
+
+def test_a_copy_is_newer_than_what_was_made_before_it(tmp_path: Path):
+    """Though the clock was set back since, as make compares times."""
+    write(tmp_path / "src", a_dot_c="a")
+    future = 2**61
+    sync(tmp_path / "src", {}, tmp_path / "into", since=future)
+    assert (tmp_path / "into/a.c").stat().st_mtime_ns > future
+
+
+@pytest.mark.parametrize(
+    ("changed", "added", "uses", "words"),
+    [
+        ("core/a.c", "", ["core/a.c"], ["core/a.c changed"]),
+        ("core/a.c", "", ["core/b.c"], []),
+        ("core/a.c", "", None, ["core/a.c changed"]),
+        ("util/zbin.c", "", [], ["util/zbin.c changed"]),
+        ("scripts/efi.lds", "", [], ["scripts/efi.lds changed"]),
+        ("", "core/a.c", [], ["core/a.c was added"]),
+        ("", "core/a.c~", None, []),
+        ("", "core/.a.c.swp", None, []),
+        ("", "core/#a.c#", None, []),
+    ],
+)
+def test_a_link_is_redone_for_what_it_used_and_for_what_no_list_names(changed: str, added: str, uses: list[str] | None, words: list[str]):
+    """Sources and headers count where they were used; host tools, scripts and what came for all; an editor's files for none."""
+    assert list(worktree.used(worktree.Changes({changed} - {""}, {added} - {""}, set(), touched=False), uses)) == words
+
+
+# Tools
+
+
+def test_makes_environment_has_what_tools_find_their_files_by_and_no_more():
+    """Whatever was there: paths, the epoch and a launcher's settings pass; words are in English, and git writes nothing."""
+    given = {
+        "PATH": "p",
+        "HOME": "h",
+        "SOURCE_DATE_EPOCH": "1",
+        "CCACHE_DIR": "c",
+        "CFLAGS": "x",
+        "MAKEFLAGS": "x",
+        "LANG": "x",
+        "GIT_DIR": "x",
+    }
+    found = toolchain.environment(given)
+    assert {name: found[name] for name in given if name in found} == {
+        "PATH": "p",
+        "HOME": "h",
+        "SOURCE_DATE_EPOCH": "1",
+        "CCACHE_DIR": "c",
+    }
+    assert (found["LC_ALL"], found["GIT_OPTIONAL_LOCKS"]) == ("C", "0")
+
+
+@pytest.mark.parametrize(
+    ("machine", "arch", "cross", "prefix"),
+    [
+        ("x86_64", "x86_64", None, ""),
+        ("x86_64", "i386", None, ""),
+        ("x86_64", "arm64", None, "aarch64-linux-gnu-"),
+        ("x86_64", "riscv64", "mine-", "mine-"),
+        ("aarch64", "arm64", None, ""),
+        ("aarch64", "x86_64", None, "x86_64-linux-gnu-"),
+        ("strange", "loong64", None, "loongarch64-linux-gnu-"),
+    ],
+)
+def test_a_foreign_architecture_has_debians_cross_tools(
+    monkeypatch: pytest.MonkeyPatch, machine: str, arch: str, cross: str | None, prefix: str
+):
+    """Where the spec names no others."""
+    monkeypatch.setattr(os, "uname", lambda: os.uname_result(("Linux", "", "", "", machine)))
+    assert toolchain.prefix(step(arch=arch, cross=cross)) == prefix
+
+
+@pytest.mark.parametrize(
+    "compiler", ["gcc", "ccache gcc", "env CCACHE_DIR=/x ccache gcc -m64", "gcc -isystem /usr/include", "$(CROSS_COMPILE)gcc"]
+)
+def test_a_compiler_of_the_spec_may_have_launchers_and_options(compiler: str):
+    """Also such as make fills in, and options with a word of their own."""
+    toolchain.require(step(variables=(("CC", compiler), ("HOST_CC", compiler))))
+
+
+@pytest.mark.parametrize(("compiler", "words"), [("nonesuch gcc", "nonesuch: not found"), ("gcc 'm", "CC")])
+def test_a_compiler_of_the_spec_that_cannot_be_run_is_an_error_in_words(compiler: str, words: str):
+    """One that is not there, and one with a quote that does not end."""
+    with pytest.raises(RomforgeError, match=words):
+        toolchain.require(step(variables=(("CC", compiler),)))
+
+
+def test_all_that_a_platform_lacks_is_told_at_once(monkeypatch: pytest.MonkeyPatch):
+    """Each with its package; names of packages have no underscores."""
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(MissingTool) as raised:
+        toolchain.require(step(cross="x86_64-linux-gnu-"))
+    for name in ("make", "perl", "gcc-x86-64-linux-gnu", "binutils-x86-64-linux-gnu"):
+        assert f"package {name}\n" in f"{raised.value}\n"
+
+
+def test_tools_are_known_by_path_size_and_time_without_running_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A compiler behind a link is known by the file it leads to."""
+    (tmp_path / "gcc-99").write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
+    (tmp_path / "gcc-99").chmod(0o755)
+    (tmp_path / "gcc").symlink_to("gcc-99")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    before = toolchain.identity(step())
+    assert [str(tmp_path / "gcc-99"), *stamp(tmp_path / "gcc-99")[1:3]] in before
+    os.utime(tmp_path / "gcc-99", ns=(0, 0))
+    assert toolchain.identity(step()) != before
+    assert not (tmp_path / "ran").exists()
+
+
+# What a link holds
+
+MAKEFILE = """TGT_LD_ENTRY = _efidrv_start
+TGT_LD_DRIVERS = obj_e1000
+TGT_LD_DEVLIST = pci_devlist_8086100e
+TGT_LD_IDS = pci_vendor_id=0x8086 pci_device_id=0x100e
+bin/%.tmp:
+\t@echo flags: $(TGT_LD_FLAGS)
+"""
+
+
+def linked(top: Path, **strip: tuple[str, ...]) -> str:
+    """What a make says that is told which roots to leave out."""
+    (top / "Makefile").write_text(MAKEFILE)
+    one = step(**strip)
+    words = linking.flags(one, linking.dropped(one, top))
+    return subprocess.run(["make", *words, "bin/a.efidrv.tmp"], cwd=top, capture_output=True, text=True, check=True).stdout
+
+
+def test_roots_are_left_out_and_told_by_make_itself(tmp_path: Path):
+    """What is kept and what the default drops; and make prints all roots and the drivers for each link."""
+    output = linked(tmp_path, keep=("obj_config", "obj_more"), drop=("pci_devlist_8086100e",))
+    (line,) = [line for line in output.splitlines() if line.startswith("flags: ")]
+    assert re.findall(r"-u (\S+)", line) == ["_efidrv_start", "obj_e1000", "obj_config", "obj_more"]
+    assert line.endswith("--defsym pci_vendor_id=0x8086 --defsym pci_device_id=0x100e -e _efidrv_start")
+    roots = ["_efidrv_start", "obj_e1000", "pci_devlist_8086100e", "obj_config", "obj_config_efi"]
+    assert linking.told_roots(output) == {"bin/a.efidrv.tmp": (roots, ["obj_e1000"])}
+
+
+def test_legacy_images_and_trees_from_2_0_on_keep_their_roots(tmp_path: Path):
+    """Then make is told nothing, unless the spec says so."""
+    legacy = step(media="rom", platform=LEGACY)
+    assert (linking.dropped(legacy, tmp_path), linking.flags(legacy, ())) == ((), [])
+    write(tmp_path, config__config_main_dot_c="")
+    assert linking.dropped(step(), tmp_path) == ()
+    assert linking.dropped(step(drop=("obj_x",)), tmp_path) == ("obj_x",)
+
+
+def test_an_object_that_is_debugged_is_held_all_the_same():
+    """It is linked under another name, http.dbg2 for http; a driver's, and one that the spec requires."""
+    roots = ["obj_e1000", "obj_config"], ["obj_e1000"]
+    linking.check(step(require=("e1000", "efi-pci")), (), roots, linking.object_stems(["e1000.dbg1", "efi_pci.dbg2", "e1000.ids"]))
+    with pytest.raises(RomforgeError, match="the driver's own object e1000 is not in the image"):
+        linking.check(step(), (), roots, ["e1000.ids", "efi_pci"])
+
+
+def test_the_files_of_a_link_are_those_on_the_line_with_its_sources():
+    """Lines have no names on them; where none fits, it cannot be told."""
+    files = ["core/a.c", "core/b.c", "net/c-d.c", "include/a.h", "include/b.h"]
+    output = "  [LD] bin/x\ncore/a.c include/a.h gen.h \ncore/a.c net/c-d.c include/b.h \n"
+    assert linking.uses(output, {"a", "version.x"}, files) == ["core/a.c", "include/a.h"]
+    assert linking.uses(output, linking.object_stems(["a.dbg1", "c-d"]), files) == ["core/a.c", "include/b.h", "net/c-d.c"]
+    assert linking.uses(output, {"a", "b"}, files) is None
+
+
+def test_a_version_is_made_of_its_source_and_the_headers_it_names(tmp_path: Path):
+    """And of the configuration's, which headers include by macros."""
+    write(tmp_path, core__version_dot_c='#include <product.h>\n# include "naming.h"\n')
+    files = ["core/version.c", "core/other.c", "include/product.h", "core/naming.h", "include/other.h", "config/branding.h"]
+    assert linking.version_files(tmp_path, files) == {"core/version.c", "include/product.h", "core/naming.h", "config/branding.h"}
+
+
+# What make says
+
+CULPRIT = "net/a.c:7:3: error: 'x' undeclared"
+
+
+@pytest.mark.parametrize(
+    ("text", "first"),
+    [
+        (f"  [BUILD] bin/error.o\nnet/a.c: In function 'f':\n{CULPRIT}\n  7 | x\nmake: *** [Makefile:1: bin/a.o] Error 1\n", CULPRIT),
+        ("net/a.c:1:10: fatal error: b.h: No such file or directory\n", "net/a.c:1:10: fatal error: b.h: No such file or directory"),
+        (
+            "  [LD] bin/x\nld: bin/a.o: undefined reference to `f'\nmake: *** [M:1: bin/x] Error 1\n",
+            "ld: bin/a.o: undefined reference to `f'",
+        ),
+        ("ld: required symbol `obj_x' not defined\nmake: *** [M:1: bin/x.tmp] Error 1\n", "ld: required symbol `obj_x' not defined"),
+        ("ld: bin/x: hidden symbol `f' isn't defined\nmake: *** [M:1: bin/x] Error 1\n", "ld: bin/x: hidden symbol `f' isn't defined"),
+        ("/bin/sh: 1: nogcc: not found\nmake: *** [M:1: bin/a.o] Error 127\n", "/bin/sh: 1: nogcc: not found"),
+        ("make: *** No rule to make target 'bin/x.rom'.  Stop.\n", "make: *** No rule to make target 'bin/x.rom'.  Stop."),
+        ("Can't locate X.pm in @INC\nmake: *** [M:1: bin/.rom.defs] Error 2\n", "Can't locate X.pm in @INC"),
+        ("strange words\n", "strange words"),
+    ],
+)
+def test_the_first_error_is_the_cause(text: str, first: str):
+    """What the tool said, not what make says of it, nor what others that run beside it say before and after."""
+    others = "  [BUILD] bin/other.o\n" * 5
+    assert gnumake.first_error(others + text + (others if "***" in text else ""))[0] == first
+
+
+@pytest.mark.parametrize(
+    ("line", "target"),
+    [
+        ("make: *** [Makefile.housekeeping:196: bin/12345678.rom.tmp] Error 1", "bin/12345678.rom.tmp"),
+        ("make[1]: *** [Makefile:3: bin-x86_64-efi/a.o] Error 1", "bin-x86_64-efi/a.o"),
+        ("make: *** [bin/a.o] Error 1", "bin/a.o"),
+        ("make: *** No rule to make target 'bin/x.rom'.  Stop.", "bin/x.rom"),
+        ("make: *** Waiting for unfinished jobs....", ""),
+        ("make: *** [Makefile:3: bin/a.o] Terminated", "bin/a.o"),
+    ],
+)
+def test_the_target_at_which_make_stopped_is_read_from_what_it_said(line: str, target: str):
+    """As GNU make 4 and its elders write it."""
+    assert gnumake.failed_target(f"  [LD] bin/other\n{line}\nmake: *** [Makefile:9: later] Error 2\n") == (target or "later")
+
+
+def test_the_command_to_paste_runs_the_same_make_in_the_same_place(tmp_path: Path):
+    """A shell gives make each word as it was, whatever signs are in it, and no variable of the caller's."""
+    directory = tmp_path / "with blanks & 'quotes'"
+    directory.mkdir()
+    (tmp_path / "make").write_text('#!/bin/sh\npwd\nprintf "%s\\n" "CFLAGS is $CFLAGS" "$@"\n')
+    (tmp_path / "make").chmod(0o755)
+    words = ["A=$(info  x)$$b 'c' \"d\" `e`", "B=", "bin/a--b.rom"]
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "CFLAGS": "-O0"}
+    done = subprocess.run(["bash", "-c", gnumake.to_paste(words, directory)], env=environment, capture_output=True, text=True, check=True)
+    where, flags, jobs, *rest = done.stdout.splitlines()
+    assert (where, flags, rest) == (str(directory), "CFLAGS is ", words)
+    assert re.fullmatch(r"-j\d+", jobs)
