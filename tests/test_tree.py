@@ -503,10 +503,13 @@ def test_a_checkout_whose_repository_is_elsewhere_has_its_version_too(built: For
 def test_a_tag_that_changes_what_git_describes_is_seen(built: Forge):
     """git describe, as the tree's makefiles call it, heeds annotated tags alone; a lightweight one must not hide them."""
     committed(built.tree)
+    git(built.tree, "commit", "-q", "--allow-empty", "-m", "three")
     git(built.tree, "tag", "light")
     built.spec({LEGACY: ""}, ("e1000",))
     built.build()
+    before = git(built.tree, "describe")
     git(built.tree, "tag", "-am", "nine", "v9", "HEAD~1")
+    assert git(built.tree, "describe") != before
     assert "make:ipxe/pcbios" in built.why()
 
 

@@ -72,7 +72,7 @@ def run(words: Sequence[str], directory: Path, log: Path) -> int:
     with pool.job(), log.open("ab") as output:
         if interrupted():
             return 2
-        environment = toolchain.environment(os.environ) | {"MAKEFLAGS": pool.flags()}
+        environment = toolchain.environment(os.environ) | {"MAKEFLAGS": f"{pool.flags()} -Oline"}  # lines of several recipes may not mix
         process = subprocess.Popen(
             [*tool.guarded(), "make", *words],
             cwd=directory,

@@ -18,7 +18,7 @@ import subprocess
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from romforge import install, record, toolchain, worktree
+from romforge import install, lock, record, toolchain, worktree
 from romforge.errors import RomforgeError, near
 from romforge.plan import Make, Pick
 from romforge.worktree import Changes, Status
@@ -151,7 +151,7 @@ def stale(step: Make, out: Path, goals: list[str], trees: Trees) -> dict[str, st
         return dict.fromkeys(goals, "an earlier build did not end in good order" if begun else "it was not built yet")
     files, changes = worktree.compare(tree.src, tree.files, found["files"])
     why = reasons(step, out, found, settings(step, tree), changes, goals)
-    if not why and changes.touched:  # lest each later look reads them again
+    if not why and changes.touched and lock.held(out):  # lest each later look reads them again
         save(step, out, found | {"files": files})
     return why
 

@@ -43,6 +43,11 @@ def hold(out: Path) -> None:
             install.sweep(out)
 
 
+def held(out: Path) -> bool:
+    """Whether this process holds the lock of the output root."""
+    return str(out) in _held
+
+
 def release(out: Path) -> None:
     """Gives the lock back, if this process holds it."""
     with _threads:
