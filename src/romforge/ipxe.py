@@ -15,6 +15,8 @@ import json
 import os
 import shutil
 import subprocess
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -123,7 +125,9 @@ def load(step: Make, out: Path) -> dict[str, Any] | None:
     if (out / step.directory / _UNFINISHED).exists():
         return None
     found = install.load(out, f"{step.directory}/{_RECORD}")
-    return found if isinstance(found, dict) and found.get("format") == _FORMAT else None
+    if not isinstance(found, dict) or found.get("format") != _FORMAT:
+        return None
+    return found if found["ended"] <= time.time_ns() else None  # the clock was set back: make would believe old objects
 
 
 def blank() -> dict[str, Any]:
@@ -151,8 +155,9 @@ def stale(step: Make, out: Path, goals: list[str], trees: Trees) -> dict[str, st
         return dict.fromkeys(goals, "an earlier build did not end in good order" if begun else "it was not built yet")
     files, changes = worktree.compare(tree.src, tree.files, found["files"])
     why = reasons(step, out, found, settings(step, tree), changes, goals)
-    if not why and changes.touched and lock.held(out):  # lest each later look reads them again
-        save(step, out, found | {"files": files})
+    if not why and changes.touched and lock.held(out):
+        with suppress(RomforgeError):  # it only saves each later look from reading them again
+            install.save(out, f"{step.directory}/{_RECORD}", found | {"files": files})
     return why
 
 

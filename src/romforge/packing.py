@@ -25,10 +25,23 @@ _done: dict[str, str] = {}  # how far each has come, as its process says
 
 
 def smallest(image: Image, driver: bytes | None, compress: Callable[[bytes], bytes]) -> Image:
-    """An EFI image with its driver compressed by ``compress``, or as it was where that is not smaller."""
+    """An EFI image with its driver compressed by ``compress``, or as it was where that is not smaller, or would move more."""
+    if not _ends_with_driver(image):
+        return image
     stream = compress(pcirom.driver_of(image) if driver is None else driver)
     other = pcirom.repacked(image, stream)
     return other if len(other.data) < len(image.data) else image
+
+
+def _ends_with_driver(image: Image) -> bool:
+    """Whether nothing of an EFI image lies behind its driver: PCI Data Structure and device list come before it."""
+    pcir, header = image.pcir, image.header
+    assert isinstance(header, pcirom.EfiHeader)
+    devices = pcirom.device_list(image)
+    ends = [header.pcir_pointer + pcir.length]
+    if devices is not None:
+        ends.append(header.pcir_pointer + pcir.device_list_pointer + 2 * len(devices) + 2)
+    return max(ends) <= header.efi_image_offset
 
 
 def cached(driver: bytes, level: str, out: Path) -> bytes:
