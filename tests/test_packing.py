@@ -11,6 +11,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -22,7 +23,7 @@ from uefi_firmware import efi_compressor as independent  # type: ignore[import-u
 from romforge import eficompress, efiencode, efirom, faults, install, packing, pcirom
 from romforge.pcirom import EfiHeader
 from tests import builders, debian
-from tests.conftest import TOP, Run, Started
+from tests.conftest import TOP, Run, Started, users
 
 IDS = {
     "e1000": "8086:100e",
@@ -457,19 +458,42 @@ def test_every_way_to_build_gives_the_same_bytes(project: Project, command: str)
         assert project.rom(f"small/{nic}.rom") == builders.legacy(ids, last=False) + pcirom.repacked(stored, stream).data
 
 
-@pytest.mark.parametrize(("jobs", "most"), [(1, 1), (2, 2), (3, 3)])
-def test_as_many_drivers_are_compressed_at_once_as_there_are_jobs(project: Project, jobs: int, most: int):
+@pytest.fixture
+def five(project: Project) -> Project:
+    """A project of five drivers."""
     nics = "e1000", "e1000e", "pcnet", "rtl8139", "vmxnet3"
     for nic in nics:
         vendor, device = (int(part, 16) for part in IDS[nic].split(":"))
         project.put(nic, rom(driver(nic), (vendor, device)))
     project.spec(nics)
-    project.build(["romforge", "build", "--jobs", str(jobs)], **project.noted(0.4))
-    now = peak = 0
-    for note in project.notes():
+    return project
+
+
+def peak(notes: list[str]) -> int:
+    """How many processes there were at once; all of them have ended."""
+    now = most = 0
+    for note in notes:
         now += 1 if note.startswith("begin") else -1
-        peak = max(peak, now)
-    assert (now, peak) == (0, most)
+        most = max(most, now)
+    assert now == 0
+    return most
+
+
+@pytest.mark.parametrize("jobs", [1, 2, 3])
+def test_as_many_drivers_are_compressed_at_once_as_there_are_jobs(five: Project, jobs: int):
+    five.build(["romforge", "build", "--jobs", str(jobs)], **five.noted(0.4))
+    assert peak(five.notes()) == jobs
+
+
+def test_compression_takes_its_jobs_from_the_pool_of_the_make_above(five: Project):
+    """A make with two jobs to share, and a doit that would run four tasks at once."""
+    (five.top / "Makefile").write_text(f"all:\n\t+{sys.executable} -m doit\n")
+    environment = users({**five.noted(0.4), "DEB_BUILD_OPTIONS": "parallel=4"})
+    clean = {key: value for key, value in environment.items() if not key.startswith(("MAKE", "MFLAGS"))}
+    done = subprocess.run(["make", "-j2"], cwd=five.top, env=clean, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "5 built" in done.stdout
+    assert peak(five.notes()) == 2
 
 
 def test_how_far_compression_has_come_is_told(project: Project, monkeypatch: pytest.MonkeyPatch, e1000: bytes):
@@ -536,11 +560,10 @@ def test_a_cache_that_cannot_be_written_is_told(project: Project):
     assert is_compressed(project.efi())
 
 
-@pytest.fixture
-def long(project: Project, releases: dict[str, Path]) -> Project:
-    """A project whose build compresses for some seconds: two of bookworm's drivers."""
-    project.spec(("e1000", "rtl8139"), roms=releases["bookworm"], targets={"small": RECOMPRESS + "fix_ids = true\n"})
-    return project
+def compress_two(project: Project, releases: dict[str, Path], level: str) -> None:
+    """A spec of two of bookworm's drivers: at best they take half a minute, at fast a second or two."""
+    keys = f'level = "{level}"\nrecompress = true\nfix_ids = true\n'
+    project.spec(("e1000", "rtl8139"), roms=releases["bookworm"], targets={"small": keys})
 
 
 @functools.lru_cache
@@ -550,6 +573,7 @@ def fast(content: bytes) -> bytes:
 
 def check_right(project: Project, releases: dict[str, Path]) -> None:
     """A build does, its ROMs are right, and nothing is left of what was begun."""
+    compress_two(project, releases, "fast")
     project.build()
     for nic in ("e1000", "rtl8139"):
         data = project.rom(f"small/{nic}.rom")
@@ -562,47 +586,58 @@ def check_right(project: Project, releases: dict[str, Path]) -> None:
 
 @pytest.mark.parametrize("group", [True, False], ids=["to all, as by ^C", "to the build alone"])
 @pytest.mark.parametrize("command", ["doit", "doit, processes", "romforge build, jobs"])
-def test_an_interrupt_while_compressing_ends_all_and_soon(long: Project, releases: dict[str, Path], command: str, group: bool):
-    process = long.start(*COMMANDS[command])
-    long.wait_for(long.workers, process)
-    time.sleep(0.2)
+def test_an_interrupt_while_compressing_ends_all_and_soon(project: Project, releases: dict[str, Path], command: str, group: bool):
+    """Status 130, words, no process that goes on, no ROM; and the next run is right."""
+    compress_two(project, releases, "best")
+    process = project.start(*COMMANDS[command])
+    project.wait_for(project.workers, process)
+    time.sleep(0.3)
     began = time.monotonic()
     os.killpg(process.pid, signal.SIGINT) if group else os.kill(process.pid, signal.SIGINT)
-    status, said = long.end(process)
+    status, said = project.end(process)
     assert status == 130, said
     assert "romforge: interrupted" in said
     assert time.monotonic() - began < 5
-    left = long.gone()
+    left = project.gone()
     assert not left, f"still at work: {left}"
-    assert not list(long.out.glob("small/*.rom"))
-    check_right(long, releases)
+    assert not list(project.out.glob("small/*.rom"))
+    check_right(project, releases)
+
+
+def kill_a_worker(project: Project, process: subprocess.Popen[str]) -> None:
+    project.wait_for(project.workers, process)
+    os.kill(project.workers()[0], signal.SIGKILL)
 
 
 KILLS: dict[str, Callable[[Project, subprocess.Popen[str]], None]] = {
     "the build": lambda project, process: process.kill(),
     "all": lambda project, process: os.killpg(process.pid, signal.SIGKILL),
-    "a worker": lambda project, process: os.kill(project.workers()[0], signal.SIGKILL),
+    "a worker": kill_a_worker,
 }
 
 
 @pytest.mark.parametrize("victim", list(KILLS))
 @pytest.mark.parametrize("command", ["doit, threads", "doit, processes"])
 def test_a_kill_while_compressing_leaves_nothing_behind_and_the_next_run_right(
-    long: Project, releases: dict[str, Path], command: str, victim: str
+    project: Project, releases: dict[str, Path], command: str, victim: str
 ) -> None:
+    """A worker ends with its build; a build whose worker is killed says so and ends with status 1."""
     dice = random.Random(f"{command} {victim}")
-    for _ in range(2):
-        shutil.rmtree(long.out, ignore_errors=True)
-        process = long.start(*COMMANDS[command])
-        long.wait_for(long.workers, process)
+    for level in ("best", "fast"):
+        shutil.rmtree(project.out, ignore_errors=True)
+        compress_two(project, releases, level)
+        process = project.start(*COMMANDS[command])
+        project.wait_for(project.workers, process)
         time.sleep(dice.random() * 0.4)
-        KILLS[victim](long, process)
-        status, said = long.end(process)
+        KILLS[victim](project, process)
+        if victim == "a worker" and level == "best":  # the other would take its half minute
+            KILLS[victim](project, process)
+        status, said = project.end(process)
         assert status == (1 if victim == "a worker" else -signal.SIGKILL), said
         assert victim != "a worker" or "the compression ended with status -9" in said
-        left = long.gone()
+        left = project.gone()
         assert not left, f"still at work: {left}"
-    check_right(long, releases)
+    check_right(project, releases)
 
 
 # The commands

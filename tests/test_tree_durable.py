@@ -158,8 +158,7 @@ export CCACHE_DIR={self.plain.top}/ccache
     def alive(self) -> dict[int, str]:
         """The processes that are at work below our directory, which doit is not, by their number: each with its name."""
         found = {}
-        first = self.started[0].pid if self.started else 0  # older processes are none of ours
-        for one in [int(name) for name in os.listdir("/proc") if name.isdecimal() and int(name) > first]:
+        for one in [int(name) for name in os.listdir("/proc") if name.isdecimal()]:
             with suppress(OSError):
                 if os.readlink(f"/proc/{one}/cwd").startswith(f"{self.top}/"):  # a zombie has none
                     found[one] = Path(f"/proc/{one}/comm").read_text().strip()
