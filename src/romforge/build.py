@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from romforge import combine, images, install, lock, packing, prebuilt, record
+from romforge import combine, images, install, lock, packing, pcirom, prebuilt, record, stub
 from romforge.plan import Pick, Rom
 
 
@@ -35,7 +35,9 @@ def failed_entry(step: Rom, error: str, layout: combine.Layout | None = None) ->
 
 
 def _take(reader: prebuilt.Reader, step: Rom, pick: Pick) -> combine.Part:
-    """An image, from existing ROMs or from what a tree's make left; what is read is noted in the reader's inputs."""
+    """An image, from existing ROMs, from what a tree's make left, or a stub; what is read is noted in the reader's inputs."""
+    if pick.stub:
+        return combine.Part(pcirom.parse_image(stub.make(step.ids)), pick.platform, "romforge")
     if not pick.make:
         return reader.take(pick, step)
     part, states = images.take(pick, step, reader.out)

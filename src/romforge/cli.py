@@ -43,7 +43,10 @@ def dodo() -> dict[str, Any]:
         spec = here / os.environ["ROMSPEC"] if os.environ.get("ROMSPEC") else Path(SPEC)
         out = here / os.environ["ROMFORGE_OUT"] if os.environ.get("ROMFORGE_OUT") else Path(OUT)
         tree = os.path.abspath(here / os.environ["IPXE_SRC"]) if os.environ.get("IPXE_SRC") else None
-        return tasks.load(spec, out, tree, every=len(sys.argv) > 1).members()
+        words = sys.argv[1:]
+        some = any(word.startswith("verify") or word in ("list", "help") for word in words)
+        proofs = "all" if any(word.startswith("verify:") for word in words) else "default" if some else ""
+        return tasks.load(spec, out, tree, every=bool(words), verify=proofs).members()
 
     sys.excepthook = _excepthook
     found: dict[str, Any] = {}
@@ -147,6 +150,16 @@ def _add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
         "selection", nargs="*", metavar="SELECTION", help="nic:NAME, target:NAME, rom:PATH or all; default: what the spec says"
     )
     build.add_argument("--jobs", type=_jobs, metavar="N", help="jobs to run at once, those of every make included; default: all processors")
+    one = command("verify", "boots ROMs in QEMU, and migrates guests that run with them", spec=True)
+    one.add_argument(
+        "selection",
+        nargs="*",
+        metavar="SELECTION",
+        help="nic:NAME, target:NAME, rom:PATH, all, or a task verify:…; default: what the spec says",
+    )
+    one.add_argument("--controls", action="store_true", help="run ROMs that are spoilt instead, each of which must fail")
+    one.add_argument("--jobs", type=_jobs, metavar="N", help="proofs to run at once; default: all processors")
+    one.add_argument("--junit", type=Path, metavar="FILE", help="write the outcomes there as JUnit's XML, too")
     command("check", "validates the spec", spec=True)
     one = command("plan", "prints every step, its inputs, outputs and tool", spec=True)
     one.add_argument("--why", action="store_true", help="tell instead what a build of all would do now, and why")

@@ -22,6 +22,22 @@ def build(given: Arguments) -> int:
     return tasks.run(dodo, [_selected(dodo.plan, one) for one in given.selection], given.jobs, given.json)
 
 
+def verify(given: Arguments) -> int:
+    from romforge import tasks
+    from romforge.matrix import Matrix
+
+    dodo = tasks.load(given.spec, given.out, _tree(), verify="controls" if given.controls else "all")
+    Matrix.junit = given.junit
+    wanted = {proof.task for proof in dodo.proofs}
+    chosen = [one for one in given.selection if one in wanted]
+    roms = {rom.path for rom in dodo.plan.selected([_selected(dodo.plan, one) for one in given.selection if one not in wanted])}
+    if roms and (len(chosen) < len(given.selection) or not given.selection):
+        chosen += [proof.task for proof in dodo.proofs if proof.rom in roms]
+    if not chosen:
+        raise UsageError("there is nothing to verify")
+    return tasks.run(dodo, chosen, given.jobs, given.json)
+
+
 def check(given: Arguments) -> int:
     spec = specfile.load(given.spec, given.out)
     plan = planning.make(spec, _tree())

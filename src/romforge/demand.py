@@ -77,15 +77,26 @@ def _notes(makes: tuple[Make, ...], selected: set[str]) -> tuple[str, ...]:
     """That a tree is built in the place of another, which is not there."""
     found = {}
     for make in makes:
-        if make.task in selected and len(make.trees) > 1:
-            try:
-                tree = ipxe.locate(make)
-            except RomforgeError:
-                continue  # told for each platform
-            if not tree.is_relative_to(make.trees[0]):
-                absent, taken = _short(make.trees[0]), _short(str(tree.parent))
-                found[make.source] = f"{absent} is not there, so {taken} is built; to get the real one: {ipxe.HOW_TO_GET}"
+        if make.task in selected and (tree := _fallback(make)):
+            absent, taken = _short(make.trees[0]), _short(str(tree.parent))
+            found[make.source] = f"{absent} is not there, so {taken} is built; to get the real one: {ipxe.HOW_TO_GET}"
     return tuple(found.values())
+
+
+def replaced(plan: Plan) -> set[str]:
+    """The sources of which the fallback tree is built."""
+    return {make.source for make in plan.makes if _fallback(make)}
+
+
+def _fallback(make: Make) -> Path | None:
+    """The fallback tree of a platform, if that is what is built."""
+    if len(make.trees) < 2:
+        return None
+    try:
+        tree = ipxe.locate(make)
+    except RomforgeError:
+        return None  # told for each platform
+    return None if tree.is_relative_to(make.trees[0]) else tree
 
 
 def _short(path: str) -> str:

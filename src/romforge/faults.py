@@ -103,7 +103,7 @@ def _any(image: Image) -> Iterator[_Finding]:
         yield place + 0xA, f"the PCI Data Structure's length {pcir.length:#x} is not between 0x18 and the image", _FAULT
     if pcir.class_code != pcirom.NETWORK_ETHERNET:
         yield place + 0xD, f"class code {pcir.class_code[::-1].hex(' ')} is not 02 00 00 (Ethernet controller)", _NOTE
-    if pcir.code_type not in (pcirom.LEGACY, pcirom.EFI):
+    if pcir.code_type not in (pcirom.LEGACY, pcirom.EFI, pcirom.NOBODY):
         yield place + 0x14, f"code type {pcir.code_type:#04x} is neither legacy (0) nor EFI (3)", _NOTE
     try:
         devices = pcirom.device_list(image)

@@ -151,6 +151,19 @@ def _nics(value: object) -> tuple[str, ...] | None:
     return None if value == "*" else _each(TEXT)(value)
 
 
+def _some_of(words: tuple[str, ...]) -> Kind:
+    """A list of some of a few words."""
+    right = f"write a list of {listing(show(word) for word in words)}"
+    word = Kind(right, {"enum": list(words)}, _matching("|".join(words), "such word"))
+    return Kind(right, {"type": "array", "items": word.schema}, _each(word), blank=())
+
+
+def _seconds(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value <= 3600:
+        raise ValueError(f"{show(value)} is no such number")
+    return value
+
+
 def _flag(value: object) -> bool:
     if not isinstance(value, bool):
         raise ValueError(f"{show(value)} is no truth value")
@@ -207,6 +220,7 @@ _SIZE = [f"{size >> 10} ?KiB" for size in _SIZES] + [f"{size >> 20} ?MiB" for si
 _MACRO = "[A-Za-z_][A-Za-z0-9_]*"
 _OBJECT = "[A-Za-z0-9_-]+(?::[0-9]+)?"
 _GOAL = "[A-Za-z0-9_]+(?:-{1,2}[A-Za-z0-9_]+)*"
+_PACKAGE = "[a-z0-9][a-z0-9+.-]+(?:/[a-z0-9][a-z0-9.-]*|=[0-9][A-Za-z0-9.+~:-]*)?"  # as apt-get takes it
 _RELATIVE = r"^(?!/)(?!(?:.*/)?\.\.(?:/|$))(?!(?:\./)*\.romforge(?:/|$))"  # begins a pattern
 BINS = rf"bin(?:-(?:(?:i386|x86_64)-)?pcbios|-(?:(?:{'|'.join(BY_NAME)})-)?efi(?:-sb)?)?"  # iPXE's, as a regular expression
 _ENTRY = {"type": "string", "minLength": 1}
@@ -227,7 +241,7 @@ FILES = Kind(
     _each(FILE),
     blank=(),
 )
-PLATFORMS = TEXTS._replace(right='write a list of platforms, such as ["pcbios", "x86_64-efi"]')
+PLATFORMS = TEXTS._replace(right='write a list of platforms, such as ["pcbios", "x86_64-efi"]; or ["stub"] for a ROM with no code')
 NAMES = TEXTS._replace(right='write a list of objects, such as ["snpnet"]')
 PATHS = TEXTS._replace(right='write a list of files, such as ["boot.ipxe"]')
 FLAG = Kind("write true or false, without quotes", {"type": "boolean"}, _flag)
@@ -249,9 +263,9 @@ SHA256 = Kind(
     _matching("[0-9a-f]{64}", "sha256"),
 )
 PACKAGE = Kind(
-    'write the name of a Debian package, such as "ipxe-qemu"',
-    {"type": "string", "pattern": "^[a-z0-9][a-z0-9+.-]+$"},
-    _matching("[a-z0-9][a-z0-9+.-]+", "package name"),
+    'write the name of a Debian package, such as "ipxe-qemu", or "ipxe-qemu/trixie" for that of a release that apt knows',
+    {"type": "string", "pattern": f"^{_PACKAGE}$"},
+    _matching(_PACKAGE, "package name"),
 )
 BIN = Kind(
     'write what iPXE calls the directory, such as "bin" or "bin-x86_64-efi"', {"type": "string", "pattern": f"^{BINS}$"}, _text, blank="bin"
@@ -293,6 +307,22 @@ LEVEL = Kind(
     {"enum": ["stored", "fast", "default", "best"]},
     _matching("stored|fast|default|best", "level of compression"),
 )
+_WORD = "[A-Za-z0-9_.-]+"
+DEVICE = Kind(
+    'write it as for -device, such as "virtio-net-pci,disable-legacy=on"',
+    {"type": "string", "pattern": f"^{_WORD}(?:,{_WORD}={_WORD})*$"},
+    _matching(f"{_WORD}(?:,{_WORD}={_WORD})*", "device of QEMU"),
+)
+MARK = Kind(
+    'write a part of a line, such as "iPXE initialising devices"; {nic}, {vendor} and {device} are filled in',
+    {"type": "string", "pattern": r"^(?:[ -z|~]|\{(?:nic|vendor|device)\})+$"},
+    _matching(r"(?:[ -z|~]|\{(?:nic|vendor|device)\})+", "mark"),
+)
+SECONDS = Kind("write a number of seconds from 1 to 3600", {"type": "integer", "minimum": 1, "maximum": 3600}, _seconds)
+FIRMWARES_ALL = "bios", "x86_64", "arm64", "riscv64", "loong64"  # that QEMU has machines for
+MODES_ALL = "default", "romfile"
+FIRMWARES, MODES, STARTS = (_some_of(words) for words in (FIRMWARES_ALL, MODES_ALL, FIRMWARES_ALL[1:]))
+SOURCES = TEXTS._replace(right='write a list of sources, such as ["bookworm"]')
 NICS = Kind(
     'write "*" or a list of NICs, such as ["e1000"]',
     {"anyOf": [{"const": "*"}, {"type": "array", "items": _ENTRY | {"not": {"const": "*"}}}]},

@@ -20,7 +20,7 @@ from romforge.structure import Structure
 BLOCK = 512
 SIGNATURE = 0xAA55
 EFI_SIGNATURE = 0x0EF1
-LEGACY, EFI = 0x00, 0x03  # code types
+LEGACY, EFI, NOBODY = 0x00, 0x03, 0xFF  # code types; the last is reserved, and so no firmware's
 LAST_IMAGE = 0x80  # indicator, bit 7
 UNCOMPRESSED, UEFI_COMPRESSED = 0, 1  # compression types of an EFI image
 NETWORK_ETHERNET = b"\0\0\x02"  # class code 02 00 00, as it lies in the ROM
@@ -166,9 +166,9 @@ class Image:
 
     @property
     def kind(self) -> str:
-        """``legacy``, or the architecture of an EFI image under iPXE's name."""
-        if self.pcir.code_type == LEGACY:
-            return "legacy"
+        """``legacy``, ``stub``, or the architecture of an EFI image under iPXE's name."""
+        if self.pcir.code_type in (LEGACY, NOBODY):
+            return "legacy" if self.pcir.code_type == LEGACY else "stub"
         return machine_name(self.machine) if self.pcir.code_type == EFI else f"type {self.pcir.code_type:#04x}"
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from romforge.spec import Header, Ids, Pairs, Source, Spec, Strip, Target, bin_directory, firmware, rom_path
+from romforge.spec import STUB, Header, Ids, Pairs, Source, Spec, Strip, Target, bin_directory, firmware, rom_path
 
 STATE = ".romforge"  # below the output root: what is kept between runs
 
@@ -77,6 +77,11 @@ class Pick(NamedTuple):
     root: str  # absolute, or relative to the output root where a step fills it
     files: tuple[str, ...]  # patterns
     compress: bool  # an EFI image's driver, where that makes it smaller
+
+    @property
+    def stub(self) -> bool:
+        """Whether it is no platform's, but a stub, which is in no source."""
+        return not self.source
 
 
 class Rom(NamedTuple):
@@ -149,7 +154,7 @@ class Plan(NamedTuple):
 
     def needs_of(self, rom: Rom) -> list[str]:
         """The tasks that must be done before the ROM can be built."""
-        needed = {pick.make or f"source:{pick.source}" for pick in rom.picks}
+        needed = {pick.make or f"source:{pick.source}" for pick in rom.picks if not pick.stub}
         return [step.task for step in self.steps() if step.task in needed]
 
 
@@ -157,24 +162,25 @@ def make(spec: Spec, tree: str | None = None) -> Plan:
     """The plan of a checked spec; ``tree`` is an iPXE source tree to take for the first that the spec names."""
     targets = {name: tuple(_roms(spec, name, target)) for name, target in spec.target.items()}
     used = {pick.source for roms in targets.values() for rom in roms[:1] for pick in rom.picks}
-    fetches = [fetch for name, source in spec.source.items() if name in used and (fetch := _fetch(spec, name, source))]
+    fetches = [found for name, source in spec.source.items() if name in used and (found := fetch(spec, name, source))]
     default = tuple(name for name, target in spec.target.items() if target.default)
     return Plan(os.path.abspath(spec.path), tuple(fetches), tuple(_makes(spec, targets, tree)), targets, default)
 
 
-def _fetch(spec: Spec, name: str, source: Source) -> Fetch | None:
+def fetch(spec: Spec, name: str, source: Source) -> Fetch | None:
+    """The step that gets the ROMs of a source; None where they are there."""
     if not source.package and not _is_deb(source):
         return None
     deb = _beside(spec, source.roms) if source.roms else None
-    return Fetch(name, source.package, deb, source.sha256, _root(spec, name, source))
+    return Fetch(name, source.package, deb, source.sha256, root(spec, name, source))
 
 
 def _is_deb(source: Source) -> bool:
     return source.roms is not None and source.roms.endswith(".deb")
 
 
-def _root(spec: Spec, name: str, source: Source) -> str:
-    """Where the files of a source lie."""
+def root(spec: Spec, name: str, source: Source) -> str:
+    """Where the ROMs of a source lie: absolute, or relative to the output root."""
     return f"{STATE}/source/{name}" if source.roms is None or _is_deb(source) else _beside(spec, source.roms)
 
 
@@ -195,6 +201,8 @@ def _roms(spec: Spec, name: str, target: Target) -> Iterator[Rom]:
 
 
 def _pick(spec: Spec, target: Target, platform: str) -> Pick:
+    if platform == STUB:
+        return Pick(STUB, False, 0, "", "", "", (), False)
     kind = firmware(platform, spec.platform[platform])
     assert kind is not None  # a checked spec has no other
     arch, firmware_name = kind
@@ -202,11 +210,11 @@ def _pick(spec: Spec, target: Target, platform: str) -> Pick:
     source, legacy = spec.source[name], firmware_name == "pcbios"
     if source.tree is None:
         again = not legacy and target.level != "stored" and (target.recompress or spec.platform[platform].recompress)
-        return Pick(platform, legacy, arch.machine, name, "", _root(spec, name, source), source.files or DEFAULT_FILES, again)
+        return Pick(platform, legacy, arch.machine, name, "", root(spec, name, source), source.files or DEFAULT_FILES, again)
     where, file = _working_tree(spec, name, platform), f"{{goal}}.{_media(spec, platform)}"
-    root = f"{where}/src/{bin_directory(platform, spec.platform[platform])}"
+    built = f"{where}/src/{bin_directory(platform, spec.platform[platform])}"
     compress = not legacy and target.level != "stored"
-    return Pick(platform, legacy, arch.machine, name, f"make:{name}/{platform}", root, (file,), compress)
+    return Pick(platform, legacy, arch.machine, name, f"make:{name}/{platform}", built, (file,), compress)
 
 
 def _makes(spec: Spec, targets: Mapping[str, tuple[Rom, ...]], tree: str | None) -> Iterator[Make]:

@@ -1,9 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The bar on a terminal while a build is at work; imported only where there is a terminal, since rich takes its time."""
+"""The bar on a terminal while a build is at work, the matrix while ROMs are proven.
+
+Imported only where there is a terminal, since rich takes its time.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from rich.console import Console
+from rich.live import Live
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, TextColumn
 from rich.progress import Progress as Bar
@@ -38,3 +44,26 @@ class Progress:
 
     def stop(self) -> None:
         self.bar.stop()
+
+
+class Board:
+    """Lines that change while proofs run; ``lines`` gives them as they are now, with colours."""
+
+    def __init__(self, lines: Callable[[], list[str]]) -> None:
+        self.lines = lines
+        self.start()
+
+    def _text(self) -> Text:
+        text = Text.from_ansi("\n".join(self.lines()))
+        text.no_wrap, text.overflow = True, "crop"
+        return text
+
+    def update(self, name: str, completed: int) -> None:
+        """Nothing to tell it: it looks itself."""
+
+    def start(self) -> None:
+        self.live = Live(get_renderable=self._text, console=Console(stderr=True), transient=True, refresh_per_second=4)
+        self.live.start()
+
+    def stop(self) -> None:
+        self.live.stop()

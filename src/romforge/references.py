@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 from romforge.arch import BY_NAME
 from romforge.errors import listing
 from romforge.keys import Path, Problem, show
-from romforge.spec import ORIGINS, Header, Names, Pairs, Platform, Source, Spec, Target, firmware, manifest, rom_path
+from romforge.spec import ORIGINS, STUB, Header, Names, Pairs, Platform, Source, Spec, Target, firmware, manifest, rom_path
 
 _PLACEHOLDERS = ("nic", "vendor", "device", "target")
 _FEW = 12  # names that an error lists
@@ -49,6 +49,15 @@ def check(spec: Spec, names: Names, out: FilePath | None) -> Iterator[Problem]:
             if problem.path[2:] in (("dir",), ("file",)):
                 pathless.add(name)
     yield from _duplicates(spec, pathless)
+    yield from _verify(spec, names)
+
+
+def _verify(spec: Spec, names: Names) -> Iterator[Problem]:
+    path: Path = ("verify", "migrate_from")
+    yield from _known_list(names, "source", spec.verify.migrate_from, path)
+    for index, name in enumerate(spec.verify.migrate_from):
+        if name in spec.source and spec.source[name].tree:
+            yield Problem((*path, index), f"the source {name} is a tree, and older ROMs exist", "name a source with roms or package")
 
 
 def _source(names: Names, name: str, source: Source) -> Iterator[Problem]:
@@ -76,6 +85,8 @@ def _source(names: Names, name: str, source: Source) -> Iterator[Problem]:
 
 def _platform(names: Names, name: str, platform: Platform) -> Iterator[Problem]:
     path: Path = ("platform", name)
+    if name == STUB:
+        yield Problem(path, f"{show(STUB)} stands for an image with no code, and so is no platform's name", "give it another")
     kind = firmware(name, platform)
     if kind is None:
         right = f'write bin = "bin" for the PC BIOS, or "bin-ARCH-efi" where ARCH is one of {listing(BY_NAME)}'
@@ -170,7 +181,7 @@ def _known_list(names: Names, section: str, given: tuple[str, ...], path: Path) 
 
 def _known(names: Names, section: str, name: str, path: Path) -> Iterator[Problem]:
     known = names.get(section, frozenset())
-    if known is not None and name not in known:
+    if known is not None and name not in known and (section, name) != ("platform", STUB):
         few = 0 < len(known) <= _FEW
         right = (
             f"known {'is' if len(known) == 1 else 'are'} {listing(sorted(known))}"

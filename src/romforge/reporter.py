@@ -52,12 +52,16 @@ class Reporter:
             self.say(str(error))
             raise SystemExit(1) from None
         if self.plan.makes:
-            Reporter.demand = demand.of(self.plan, self.out, _closure(tasks, selected))
+            Reporter.demand = demand.of(self.plan, self.out, closure(tasks, selected))
             self.sources.update(Reporter.demand.about)
             for text in Reporter.demand.told():
                 self.say(text)
-        if self.plan.takes_long():
+        if self._takes_long():
             jobserver.begin(self.jobs)
+
+    def _takes_long(self) -> bool:
+        """Whether there is work for several processors."""
+        return self.plan.takes_long()
 
     def execute_task(self, task: Any) -> None:
         wanted = self.demand.wanted.get(task.name) if self.demand else None
@@ -115,10 +119,8 @@ class Reporter:
         interrupted = sys.exc_info()[0]
         if interrupted is SystemExit:
             return
-        if interrupted is KeyboardInterrupt and self.demand:
-            from romforge import gnumake
-
-            gnumake.interrupt()
+        if interrupted is KeyboardInterrupt:
+            self._interrupt()
         for task in self.done:
             self._keep(task)
         try:
@@ -126,7 +128,7 @@ class Reporter:
         except RomforgeError as error:
             self.failed.append("manifest")
             self.say(str(error))
-        lines = ["[", ",\n".join(self.entries.values()), "]"] if self.as_json else self._table()
+        lines = self._json() if self.as_json else self._table()
         self.outstream.write(encodable("".join(f"{line}\n" for line in lines), self.outstream))
         lock.release(self.out)
         if interrupted is KeyboardInterrupt:
@@ -134,6 +136,13 @@ class Reporter:
             raise SystemExit(130)
         if self.failed and interrupted is None:
             raise SystemExit(1)
+
+    def _interrupt(self) -> None:
+        """Stops what is at work in other processes."""
+        if self.demand:
+            from romforge import gnumake
+
+            gnumake.interrupt()
 
     def _keep(self, task: Any) -> None:
         if entry := task.values.get("entry"):
@@ -188,6 +197,9 @@ class Reporter:
         head = f'{{"target": {json.dumps(name)}, "spec": {json.dumps(self.plan.spec)}, "sources": {json.dumps(sources)}, "roms": [\n'
         return (head + ",\n".join(entries) + "\n]}\n").encode()
 
+    def _json(self) -> list[str]:
+        return ["[", ",\n".join(self.entries.values()), "]"]
+
     def _table(self) -> list[str]:
         """The table of sizes and the line that sums up the run."""
         paths = [rom.path for rom in self.plan.roms() if rom.path in self.entries]
@@ -209,7 +221,7 @@ class Reporter:
         return lines
 
 
-def _closure(tasks: dict[str, Any], selected: list[str]) -> set[str]:
+def closure(tasks: dict[str, Any], selected: list[str]) -> set[str]:
     """The tasks that were selected, and all that they depend on."""
     found: set[str] = set()
     left = list(selected)

@@ -14,7 +14,7 @@ from dataclasses import MISSING, Field, fields
 from typing import Any
 
 from romforge.keys import Kind
-from romforge.spec import ORIGINS, SECTIONS, Header, Source, Spec
+from romforge.spec import ORIGINS, SECTIONS, Header, Source, Spec, Verify
 from romforge.specfile import NAME
 
 Schema = dict[str, Any]
@@ -24,6 +24,7 @@ def make() -> Schema:
     """The schema of a whole spec."""
     sections = {name: _named(_table(cls), inspect.getdoc(cls)) for name, cls in SECTIONS.items()}
     sections["config"] = _named(_named(_table(Header), "The headers of a configuration."), inspect.getdoc(Header))
+    sections["verify"] = {"description": inspect.getdoc(Verify)} | _table(Verify)
     about = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "romspec.toml",
@@ -67,6 +68,8 @@ def _written(default: object, schema: Schema) -> object:
         return {} if schema["type"] == "object" else []
     if default is None:  # which is all where a key takes "*"
         return next((choice["const"] for choice in schema.get("anyOf", ()) if "const" in choice), None)
+    if isinstance(default, tuple):
+        return list(default)
     return None if default is MISSING else default
 
 

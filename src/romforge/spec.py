@@ -14,6 +14,7 @@ from romforge import keys
 from romforge.arch import BY_NAME, Arch
 from romforge.keys import key
 
+STUB = "stub"  # among the images of a target: an image with no code for anyone
 Ids = tuple[int, int]
 Pairs = tuple[tuple[str, str], ...]
 
@@ -30,6 +31,8 @@ class Source:
     sha256: str | None = key(keys.SHA256, "of the .deb, if it must be this one", None)
     config: str | None = key(keys.TEXT, "the configuration to build with, a [config.NAME.HEADER]", None)
     make: Pairs = key(keys.VARIABLES, "variables for make", ())
+    mark: str | None = key(keys.MARK, "what shows on a console that its images run, if they boot nothing", None)
+    fallback_mark: str | None = key(keys.MARK, "the same for images of the fallback tree", None)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -75,6 +78,7 @@ class Nic:
     id: Ids = key(keys.ID, "vendor and device that its ROM must carry")
     goal: str | None = key(keys.GOAL, "iPXE's name of its image: a ROM, a driver, or IDs; default those of id", None)
     accept_ids: tuple[Ids, ...] = key(keys.IDS, "other IDs that existing images of it may carry", ())
+    device: str | None = key(keys.DEVICE, "QEMU's device, as for its option -device; default that of the IDs", None)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -102,6 +106,17 @@ class Target:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
+class Verify:
+    """What `romforge verify` proves of each ROM, besides that its structure is sound."""
+
+    boot: tuple[str, ...] = key(keys.FIRMWARES, "the firmwares to boot under, where the ROM has an image for it", keys.FIRMWARES_ALL)
+    roms: tuple[str, ...] = key(keys.MODES, "how QEMU gets the ROM: as its default ROM, or by romfile=", keys.MODES_ALL)
+    start: tuple[str, ...] = key(keys.STARTS, "architectures for which QEMU must start with a ROM that has no image for them", ())
+    migrate_from: tuple[str, ...] = key(keys.SOURCES, "sources of older ROMs; guests that run with those must migrate", ())
+    timeout: int = key(keys.SECONDS, "seconds that a boot may take", 120)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Spec:
     """A whole romspec.toml without fault; ``path`` is the file it was read from."""
 
@@ -112,12 +127,13 @@ class Spec:
     nic: Mapping[str, Nic]
     bucket: Mapping[str, Bucket]
     target: Mapping[str, Target]
+    verify: Verify
 
 
 # The sections of a spec whose tables have a name and keys; [config] is a level deeper.
 SECTIONS: Mapping[str, type] = {"source": Source, "platform": Platform, "nic": Nic, "bucket": Bucket, "target": Target}
 # What a source must have exactly one of, and the keys that each goes without.
-_OF_TREES = ("fallback", "config", "make")
+_OF_TREES = ("fallback", "config", "make", "fallback_mark")
 ORIGINS: Mapping[str, tuple[str, ...]] = {"tree": ("files", "sha256"), "roms": _OF_TREES, "package": _OF_TREES}
 Names = Mapping[str, frozenset[str] | None]  # of all tables by section, faulty ones included; None where the section is faulty
 

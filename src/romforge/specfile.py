@@ -13,7 +13,7 @@ from typing import Any
 from romforge import references
 from romforge.errors import SpecError, human, listing
 from romforge.keys import Path, Problem, read_table, show
-from romforge.spec import SECTIONS, Header, Spec
+from romforge.spec import SECTIONS, Header, Spec, Verify
 
 LARGEST_FILE = 256 << 10  # bytes; 1,000 NICs are 40 KiB
 _SHOWN, _QUOTED = 100, 120  # problems, and characters of a line
@@ -46,10 +46,12 @@ def load(path: FilePath, out: FilePath | None = None) -> Spec:
     problems: list[Problem] = []
     tables = {section: _section(section, cls, raw.get(section, {}), problems) for section, cls in SECTIONS.items()}
     configs = _configs(raw.get("config", {}), problems)
+    verify = read_table(Verify, raw.get("verify", {}), ("verify",), problems) or Verify()
     _top(raw, problems)
-    spec = Spec(path=path, config=MappingProxyType(configs), **{name: MappingProxyType(table) for name, table in tables.items()})
-    sections = {section: raw.get(section, {}) for section in (*SECTIONS, "config")}
-    names = {section: frozenset(value) if isinstance(value, dict) else None for section, value in sections.items()}
+    sections = {name: MappingProxyType(table) for name, table in tables.items()}
+    spec = Spec(path=path, config=MappingProxyType(configs), verify=verify, **sections)
+    given = {section: raw.get(section, {}) for section in (*SECTIONS, "config")}
+    names = {section: frozenset(value) if isinstance(value, dict) else None for section, value in given.items()}
     wrong = {problem.path for problem in problems if len(problem.path) > 2}  # keys and elements that hold a blank now
     for problem in references.check(spec, names, out):
         if not any(problem.path[:length] in wrong for length in range(3, len(problem.path) + 1)):
@@ -150,7 +152,7 @@ def _no_toml(path: FilePath, text: str, error: str) -> str:
 
 
 def _top(raw: dict[str, Any], problems: list[Problem]) -> None:
-    known = ["spec", "config", *SECTIONS]
+    known = ["spec", "config", *SECTIONS, "verify"]
     for name in [one for one in raw if one not in known]:
         problems.append(Problem((name,), "unknown key", f"known are {listing(known)}", name, known))
     version = raw.get("spec")

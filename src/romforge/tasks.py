@@ -14,7 +14,7 @@ import inspect
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -26,11 +26,14 @@ from romforge import __version__, demand, install, jobserver, lock, record, spec
 from romforge import plan as planning
 from romforge.demand import Demand
 from romforge.errors import RomforgeError
-from romforge.plan import Fetch, Make, Plan, Rom, Step
+from romforge.plan import Fetch, Make, Plan, Rom
+from romforge.plan import Step as Built
+from romforge.proofs import Proof
 from romforge.reporter import Reporter
 from romforge.spec import manifest
 
 Task = dict[str, Any]
+Step = Built | Proof
 _RECORDS = 3  # to count up where a step of the same version would record something else
 
 
@@ -38,11 +41,11 @@ class Dodo:
     """What a dodo.py must hold: doit's configuration and the maker of the tasks.
 
     ``every`` tells whether a task may be asked for by name; a plain doit runs the default targets, and what only
-    a name can reach would cost it more than all else.
+    a name can reach would cost it more than all else. ``proofs`` are those to make tasks of.
     """
 
-    def __init__(self, plan: Plan, out: Path, every: bool) -> None:
-        self.plan, self.out, self.every = plan, out, every
+    def __init__(self, plan: Plan, out: Path, every: bool, proofs: Sequence[Proof] = (), olds: Sequence[Fetch] = ()) -> None:
+        self.plan, self.out, self.every, self.proofs, self.olds = plan, out, every, proofs, olds
         self.wanted = {name: roms for name, roms in plan.targets.items() if every or name in plan.default}
 
     def members(self) -> dict[str, Any]:
@@ -51,7 +54,7 @@ class Dodo:
 
     def task_romforge(self) -> Iterator[Task]:
         """all tasks; in one maker, since doit looks up the source of each"""
-        state.adopt(self.out, [step.task for step in self.plan.steps()])
+        state.adopt(self.out, [step.task for step in (*self.plan.steps(), *self.olds, *self.proofs)])
         yield from self.sources()
         yield from self.makes()
         yield from self.roms()
@@ -60,23 +63,30 @@ class Dodo:
             yield from self.nics()
             everything = [f"target:{name}" for name in self.plan.targets]
             yield {"basename": "all", "doc": "builds every target", "actions": None, "task_dep": everything}
+        if self.proofs:
+            yield from self.verifications()
 
     def config(self) -> dict[str, Any]:
         install.require_apart(self.out, *self.plan.directories())
         Reporter.plan, Reporter.out, Reporter.jobs = self.plan, self.out, asked_jobs(sys.argv[1:])
+        reporter: type[Reporter] = Reporter
+        if self.proofs:
+            from romforge.matrix import Matrix
+
+            reporter, Matrix.proofs = Matrix, self.proofs
         return {
             **state.CONFIG,
             "default_tasks": [f"target:{name}" for name in self.plan.default],
             "continue": True,
-            "reporter": Reporter,
+            "reporter": reporter,
             "verbosity": 2,
             # threads, since what takes long is make; a doit that makes nothing is quicker without
-            **({"num_process": jobserver.wanted(os.environ), "par_type": "thread"} if self.plan.takes_long() else {}),
+            **({"num_process": jobserver.wanted(os.environ), "par_type": "thread"} if self.plan.takes_long() or self.proofs else {}),
         }
 
     def sources(self) -> Iterator[Task]:
         yield _group("source", "gets the ROM files of a package")
-        for fetch in self.plan.fetches:
+        for fetch in (*self.plan.fetches, *self.olds):
             clean = [(clean_source, [self.out, fetch.directory])]
             yield self._task(fetch) | {"doc": f"ROM files of {fetch.package or fetch.deb}", "clean": clean}
 
@@ -106,6 +116,11 @@ class Dodo:
         for nic, made in self.plan.nics().items():
             yield _members("nic", nic, made)
 
+    def verifications(self) -> Iterator[Task]:
+        yield _group("verify", "proves ROMs in QEMU")
+        for proof in self.proofs:
+            yield self._task(proof) | {"task_dep": list(proof.needs), "doc": f"{proof.kind} of {proof.nic}"}
+
     def _task(self, step: Step) -> Task:
         base, name = step.task.split(":", 1)
         return {
@@ -124,6 +139,10 @@ def act(step: Step, out: Path) -> dict[str, Any] | TaskFailed:
         lock.hold(out)
         if isinstance(step, Make):
             done = _make(step, out)
+        elif isinstance(step, Proof):
+            from romforge import verify
+
+            done = verify.run(step, out)
         else:
             done = prebuilt.fetch(step, out) if isinstance(step, Fetch) else build.build_rom(step, out)
     except RomforgeError as error:
@@ -208,9 +227,22 @@ def _members(base: str, name: str, roms: tuple[Rom, ...] | list[Rom]) -> Task:
     return {"basename": base, "name": name, "doc": doc, "actions": None, "task_dep": [rom.task for rom in roms]}
 
 
-def load(spec: Path, out: Path, tree: str | None, every: bool = True) -> Dodo:
-    """The tasks of a spec, or those of a plain doit; raises SpecError."""
-    return Dodo(planning.make(specfile.load(spec, out), tree), out, every)
+def load(spec: Path, out: Path, tree: str | None, every: bool = True, verify: str = "") -> Dodo:
+    """The tasks of a spec, or those of a plain doit; raises SpecError.
+
+    With them come, if asked for, the proofs of "default" targets, those of "all", or their negative "controls".
+    """
+    read = specfile.load(spec, out)
+    plan = planning.make(read, tree)
+    if not verify:
+        return Dodo(plan, out, every)
+    from romforge import controls, proofs
+
+    made = proofs.make(read, plan, demand.replaced(plan))
+    if verify == "default":
+        usual = {rom.path for name in plan.default for rom in plan.targets[name]}
+        made = tuple(proof for proof in made if proof.rom in usual)
+    return Dodo(plan, out, every, controls.add(made) if verify == "controls" else made, proofs.fetches(read, plan))
 
 
 def asked_jobs(arguments: list[str]) -> int | None:

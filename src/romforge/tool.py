@@ -36,11 +36,11 @@ def run(command: Sequence[str], *, package: str, cwd: str | None = None) -> byte
     return done.stdout
 
 
-@functools.lru_cache(maxsize=1)
-def guarded() -> list[str]:
-    """What to begin a command with so that it is told to end when this process dies, however it dies."""
+@functools.lru_cache
+def guarded(signal: str = "TERM") -> list[str]:
+    """What to begin a command with so that it gets a signal when this process dies, however it dies."""
     try:
         said = subprocess.run(["setpriv", "--version"], capture_output=True, check=False).stdout
     except OSError:
         return []
-    return ["setpriv", "--pdeathsig", "TERM", "--"] if b"util-linux" in said else []
+    return ["setpriv", "--pdeathsig", signal, "--"] if b"util-linux" in said else []

@@ -19,7 +19,7 @@ from romforge.plan import Make
 from romforge.tool import MissingTool
 
 # What may run as it is on a processor of this name (uname -m).
-_NATIVE = {
+NATIVE = {
     "x86_64": (Arch.I386, Arch.X86_64),
     "i686": (Arch.I386,),
     "aarch64": (Arch.ARM64,),
@@ -45,7 +45,7 @@ def prefix(step: Make) -> str:
     if step.cross is not None:
         return step.cross
     arch = BY_NAME[step.arch]
-    return "" if arch in _NATIVE.get(os.uname().machine, ()) else f"{arch.triplet}-"
+    return "" if arch in NATIVE.get(os.uname().machine, ()) else f"{arch.triplet}-"
 
 
 def identity(step: Make) -> list[list[str | int]]:

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * An EFI application: tells on the console what option ROM the firmware read from PCI device 00:03.0, and where the
+ * device's driver is from, and ends QEMU. There are no variables and no tables of pointers, since nothing relocates it.
+ */
+#pragma GCC visibility push ( hidden )
+#include "uefi.h"
+
+#define NAME_MAX 30
+#define LINE_MAX 78
+
+extern const char nonce[];
+
+static const EFI_GUID PciIo = EFI_PCI_IO_PROTOCOL_GUID;
+static const EFI_GUID DriverBinding = EFI_DRIVER_BINDING_PROTOCOL_GUID;
+static const EFI_GUID LoadedImage = EFI_LOADED_IMAGE_PROTOCOL_GUID;
+static const EFI_GUID ComponentName = EFI_COMPONENT_NAME_PROTOCOL_GUID;
+static const EFI_GUID ComponentName2 = EFI_COMPONENT_NAME2_PROTOCOL_GUID;
+
+/* A line of the console, and all else that is needed everywhere. */
+struct line {
+	EFI_SYSTEM_TABLE *system;
+	EFI_BOOT_SERVICES *services;
+	UINTN used;
+	CHAR16 text[LINE_MAX + 3];
+};
+
+static void add ( struct line *line, CHAR16 character ) {
+	if ( line->used < LINE_MAX )
+		line->text[line->used++] = ( character >= ' ' && character <= '~' ) ? character : '?';
+}
+
+static void add_text ( struct line *line, const char *text ) {
+	while ( *text )
+		add ( line, *text++ );
+}
+
+static void add_hex ( struct line *line, UINT32 value ) {
+	for ( int shift = 28; shift >= 0; shift -= 4 ) {
+		unsigned int digit = ( value >> shift ) & 0xf;
+		add ( line, digit < 10 ? '0' + digit : 'a' + digit - 10 );
+	}
+	add ( line, ' ' );
+}
+
+/* Writes the line, without blanks at its end, and begins a new one. */
+static void end ( struct line *line ) {
+	while ( line->used && line->text[line->used - 1] == ' ' )
+		line->used--;
+	line->text[line->used] = '\r';
+	line->text[line->used + 1] = '\n';
+	line->text[line->used + 2] = 0;
+	line->system->ConOut->OutputString ( line->system->ConOut, line->text );
+	line->used = 0;
+}
+
+/* A protocol of a handle, or nothing. */
+static void *protocol ( struct line *line, EFI_HANDLE handle, const EFI_GUID *guid ) {
+	void *found = 0;
+	return line->services->HandleProtocol ( handle, guid, &found ) == EFI_SUCCESS ? found : 0;
+}
+
+/* The CRC-32 of a part of the option ROM; 0 where there is no such part. */
+static UINT32 rom_crc ( struct line *line, EFI_PCI_IO_PROTOCOL *pci, UINT64 start, UINT64 stop ) {
+	UINT32 crc = 0;
+	if ( pci->RomImage && start < stop && stop <= pci->RomSize )
+		line->services->CalculateCrc32 ( ( const char * ) pci->RomImage + start, stop - start, &crc );
+	return crc;
+}
+
+/* The handle of 00:03.0, or nothing. */
+static EFI_HANDLE find_device ( struct line *line ) {
+	EFI_HANDLE *handles;
+	UINTN count;
+	if ( line->services->LocateHandleBuffer ( ByProtocol, &PciIo, 0, &count, &handles ) != EFI_SUCCESS )
+		return 0;
+	for ( UINTN i = 0; i < count; i++ ) {
+		EFI_PCI_IO_PROTOCOL *pci = protocol ( line, handles[i], &PciIo );
+		UINTN segment, bus, device, function;
+		if ( pci && pci->GetLocation ( pci, &segment, &bus, &device, &function ) == EFI_SUCCESS &&
+				! segment && ! bus && device == 3 && ! function )
+			return handles[i];
+	}
+	return 0;
+}
+
+/* The handle of the driver that has the device; UEFI lets no two of them have it. */
+static EFI_HANDLE find_driver ( struct line *line, EFI_HANDLE device ) {
+	EFI_OPEN_PROTOCOL_INFORMATION_ENTRY *entries;
+	UINTN count;
+	if ( line->services->OpenProtocolInformation ( device, &PciIo, &entries, &count ) != EFI_SUCCESS )
+		return 0;
+	for ( UINTN i = 0; i < count; i++ ) {
+		if ( entries[i].Attributes & EFI_OPEN_PROTOCOL_BY_DRIVER )
+			return entries[i].AgentHandle;
+	}
+	return 0;
+}
+
+/* The part of an option ROM that the driver was loaded from, or nothing. */
+static const MEDIA_RELATIVE_OFFSET_RANGE_DEVICE_PATH *find_range ( struct line *line, EFI_HANDLE driver ) {
+	EFI_DRIVER_BINDING_PROTOCOL *binding = protocol ( line, driver, &DriverBinding );
+	EFI_LOADED_IMAGE_PROTOCOL *image = binding ? protocol ( line, binding->ImageHandle, &LoadedImage ) : 0;
+	const EFI_DEVICE_PATH_PROTOCOL *node = image ? image->FilePath : 0;
+	while ( node && node->Type != END_DEVICE_PATH_TYPE ) {
+		UINTN length = node->Length[0] | node->Length[1] << 8;
+		if ( node->Type == MEDIA_DEVICE_PATH && node->SubType == MEDIA_RELATIVE_OFFSET_RANGE_DP )
+			return ( const MEDIA_RELATIVE_OFFSET_RANGE_DEVICE_PATH * ) node;
+		if ( length < sizeof ( *node ) )
+			break;
+		node = ( const EFI_DEVICE_PATH_PROTOCOL * ) ( ( const char * ) node + length );
+	}
+	return 0;
+}
+
+static void add_name ( struct line *line, EFI_HANDLE driver ) {
+	EFI_COMPONENT_NAME2_PROTOCOL *named2 = protocol ( line, driver, &ComponentName2 );
+	EFI_COMPONENT_NAME2_PROTOCOL *named = protocol ( line, driver, &ComponentName );
+	CHAR16 *name = 0;
+	if ( ( ! named2 || named2->GetDriverName ( named2, "en", &name ) != EFI_SUCCESS ) &&
+			( ! named2 || named2->GetDriverName ( named2, "en-US", &name ) != EFI_SUCCESS ) &&
+			( ! named || named->GetDriverName ( named, "eng", &name ) != EFI_SUCCESS ) )
+		name = 0;
+	if ( ! name || ! *name )
+		add ( line, '-' );
+	for ( int i = 0; name && name[i] && i < NAME_MAX; i++ )
+		add ( line, name[i] );
+}
+
+static void tell_driver ( struct line *line, EFI_HANDLE device ) {
+	EFI_HANDLE driver = device ? find_driver ( line, device ) : 0;
+	add_text ( line, "romforge driver " );
+	if ( driver ) {
+		const MEDIA_RELATIVE_OFFSET_RANGE_DEVICE_PATH *range = find_range ( line, driver );
+		add_text ( line, range ? "rom " : "built-in " );
+		if ( range ) {
+			add_hex ( line, range->StartingOffset );
+			add_hex ( line, range->EndingOffset );
+			add_hex ( line, rom_crc ( line, protocol ( line, device, &PciIo ), range->StartingOffset, range->EndingOffset + 1 ) );
+		}
+		add_name ( line, driver );
+	} else {
+		add_text ( line, "none" );
+	}
+	end ( line );
+}
+
+static void tell_rom ( struct line *line, EFI_HANDLE device ) {
+	EFI_PCI_IO_PROTOCOL *pci = device ? protocol ( line, device, &PciIo ) : 0;
+	add_text ( line, "romforge rom " );
+	add_hex ( line, pci ? pci->RomSize : 0 );
+	add_hex ( line, pci ? rom_crc ( line, pci, 0, pci->RomSize ) : 0 );
+	end ( line );
+}
+
+/* Where isa-debug-exit is there, status 33 tells that it was us. */
+static void end_qemu ( EFI_SYSTEM_TABLE *system ) {
+#if defined ( __x86_64__ ) || defined ( __i386__ )
+	__asm__ volatile ( "outl %0, $0xf4" : : "a" ( 0x10 ) );
+#endif
+	system->RuntimeServices->ResetSystem ( EfiResetShutdown, EFI_SUCCESS, 0, 0 );
+}
+
+__attribute__ (( section ( ".text.entry" ) ))
+EFI_STATUS EFIAPI efi_main ( EFI_HANDLE image, EFI_SYSTEM_TABLE *system ) {
+	struct line line;
+	line.system = system;
+	line.services = system->BootServices;
+	line.used = 0;
+	( void ) image;
+
+	end ( &line );
+	add_text ( &line, "romforge " );
+	add_text ( &line, nonce );
+	add_text ( &line, " uefi" );
+	end ( &line );
+	EFI_HANDLE device = find_device ( &line );
+	tell_rom ( &line, device );
+	tell_driver ( &line, device );
+	add_text ( &line, "romforge end" );
+	end ( &line );
+	end_qemu ( system );
+	return EFI_SUCCESS;
+}

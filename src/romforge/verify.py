@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Runs one proof of a ROM, inside the pool of jobs: its structure first of all, for a boot proves little of that."""
+
+from __future__ import annotations
+
+import functools
+import json
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+from romforge import boots, controls, faults, jobserver, lock, migration, pcirom, prebuilt, proofs, qemu, record
+from romforge.boots import Refuted
+from romforge.combine import bucket_of
+from romforge.errors import RomforgeError, human
+from romforge.faults import Severity
+from romforge.pcirom import show_ids
+from romforge.plan import STATE
+from romforge.proofs import BIOS, MIGRATE, STRUCTURE, UEFI, Proof
+from romforge.record import State
+
+CACHE = f"{STATE}/boot"  # boot programs, below the output root
+
+
+def run(proof: Proof, out: Path) -> dict[str, Any]:
+    """Does a proof; returns its record: what it read, and as JSON what it saw. Raises RomforgeError where it failed.
+
+    Of a proof that failed, its directory stays: the console's log, and the command to run the guest again.
+    """
+    directory = (out / proofs.directory(proof)).absolute()
+    inputs: dict[str, State | None] = {}
+    with jobserver.shared().job():
+        began = time.monotonic()
+        lock.hold(out)
+        boots.fresh(directory)
+        try:
+            seen = _controlled(proof, out, directory, inputs) if proof.control else _proven(proof, out, directory, inputs)
+        except Refuted as refuted:
+            left = boots.to_paste(directory) if (directory / qemu.COMMAND).exists() else []
+            raise RomforgeError("\n  ".join([str(refuted), *left])) from None
+        shutil.rmtree(directory, ignore_errors=True)
+    seconds = round(time.monotonic() - began, 2)
+    return {"inputs": inputs, "outputs": {}, "proof": json.dumps({"seen": seen, "seconds": seconds})}
+
+
+def _proven(proof: Proof, out: Path, directory: Path, inputs: dict[str, State | None]) -> str:
+    data = _rom(out / proof.rom, inputs)
+    return _one(proof, data, out, directory, inputs)
+
+
+def _controlled(proof: Proof, out: Path, directory: Path, inputs: dict[str, State | None]) -> str:
+    """That a proof fails with a ROM that is spoilt, and for one of the right reasons."""
+    control = controls.CONTROLS[proof.control]
+    data = _rom(out / (proof.other or proof.rom), inputs)
+    spoilt = control.spoil(pcirom.parse_rom(data), data, proof)
+    try:
+        seen = _one(proof, spoilt.data, out, directory, inputs, spoilt.expected)
+    except Refuted as refuted:
+        if refuted.check in control.checks:
+            return f"turns red: {refuted}"
+        raise Refuted("control", f"turns red, but for another reason than {' or '.join(control.checks)}: {refuted}") from None
+    raise Refuted("control", f"stays green: {seen}")
+
+
+def _one(proof: Proof, data: bytes, out: Path, directory: Path, inputs: dict[str, State | None], expected: bytes | None = None) -> str:
+    if proof.kind == STRUCTURE:
+        return structure(proof, data)
+    if proof.kind in (BIOS, UEFI) and not proof.control:  # whose ROM may be spoilt in this very respect
+        structure(proof, data)
+    machine = qemu.MACHINES[proof.arch]
+    programs = [qemu.binary(machine)]
+    if proof.kind == UEFI:
+        programs += qemu.firmware(machine)
+    elif proof.kind == BIOS:
+        programs.append(qemu.pc_bios())
+    inputs.update((path, _state(path)) for path in programs)
+    if proof.kind == MIGRATE:
+        old = find_old(proof, out)
+        return migration.prove(proof, _rom(old, inputs), data, directory, out / CACHE)
+    return boots.prove(proof, data, directory, out / CACHE, expected)
+
+
+def structure(proof: Proof, data: bytes) -> str:
+    """That a ROM has no fault, and is what the spec asks for: its images, their IDs, its bucket. Raises Refuted."""
+    found = [fault for fault in faults.examine(data) if fault.severity is not Severity.NOTE]
+    if found:
+        raise Refuted(STRUCTURE, "\n  ".join(["the ROM is not sound:", *map(str, found)]))
+    images = pcirom.parse_rom(data).images
+    kinds = tuple((image.pcir.code_type == pcirom.LEGACY, image.machine) for image in images)
+    if kinds != proof.images:
+        raise Refuted(STRUCTURE, f"the ROM holds {', '.join(image.kind for image in images)}, which is not what the spec asks for")
+    for image in images:
+        if image.ids != proof.ids and image.ids not in proof.accept_ids:
+            raise Refuted(STRUCTURE, f"its {image.kind} image carries {show_ids(image.ids)}, the NIC is {show_ids(proof.ids)}")
+    if proof.bucket and bucket_of(len(data)) != proof.bucket:
+        raise Refuted(STRUCTURE, f"QEMU gives it {human(bucket_of(len(data)))}, its bucket is {human(proof.bucket)}")
+    return f"{len(images)} image{'' if len(images) == 1 else 's'}, {human(len(data))}"
+
+
+def find_old(proof: Proof, out: Path) -> Path:
+    """The file of the same name among older ROMs; raises RomforgeError where there is none, or more than one."""
+    root = out / proof.old
+    name = Path(proof.rom).name
+    found = sorted(path for path in root.rglob(name) if path.is_file() and not path.is_symlink())
+    if not found:
+        raise RomforgeError(f"{root} has no {name}, which a guest could run with")
+    return found[0]
+
+
+def _rom(path: Path, inputs: dict[str, State | None]) -> bytes:
+    data, inputs[str(path)] = prebuilt.read_rom(path)
+    return data
+
+
+@functools.lru_cache
+def _state(path: str) -> State:
+    """The state of a program or firmware, which is large, and the same for many proofs."""
+    return record.read(Path(path))[1]
