@@ -17,7 +17,7 @@ SOURCES = sorted((TOP / "src" / "romforge").glob("*.py"))
 # From the bottom up: a module imports from its own layer and from those below.
 LAYERS = [
     {"__init__", "errors", "arch", "table", "tool", "record", "structure", "jobserver"},
-    {"keys", "tomllines"},
+    {"keys", "kinds", "tomllines"},
     {"spec", "references", "specfile", "schema"},
     {"plan", "proofs"},
     {"eficompress", "eficodes", "efiparse", "efiencode", "pe", "pcirom", "faults", "linkmap", "stub"},
@@ -37,9 +37,10 @@ LAYERS = [
         "packing",
         "build",
         "compat",
+        "lockfile",
     },
     {"qemu", "bootfile", "boots", "migration", "controls", "verify"},
-    {"demand", "progress"},
+    {"demand", "progress", "sizes"},
     {"reporter", "matrix"},
     {"state"},
     {"tasks"},

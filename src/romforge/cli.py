@@ -144,7 +144,7 @@ def _add_level(command: argparse.ArgumentParser) -> argparse._MutuallyExclusiveG
 
 
 def _add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
-    """All commands, with the arguments of each."""
+    """The commands that work on a spec, with the arguments of each, and the others."""
     build = command("build", "builds ROMs, as doit does", spec=True)
     build.add_argument(
         "selection", nargs="*", metavar="SELECTION", help="nic:NAME, target:NAME, rom:PATH or all; default: what the spec says"
@@ -160,6 +160,9 @@ def _add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
     one.add_argument("--controls", action="store_true", help="run ROMs that are spoilt instead, each of which must fail")
     one.add_argument("--jobs", type=_jobs, metavar="N", help="proofs to run at once; default: all processors")
     one.add_argument("--junit", type=Path, metavar="FILE", help="write the outcomes there as JUnit's XML, too")
+    one = command("lock", "writes down what was built, or compares with what is written", spec=True)
+    one.add_argument("selection", nargs="*", metavar="SELECTION", help="as for build; default: all that is built, or locked")
+    one.add_argument("--check", action="store_true", help="compare; a bucket, an image, IDs or a file that changed is a fault")
     command("check", "validates the spec", spec=True)
     one = command("plan", "prints every step, its inputs, outputs and tool", spec=True)
     one.add_argument("--why", action="store_true", help="tell instead what a build of all would do now, and why")
@@ -167,6 +170,11 @@ def _add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
     one.add_argument(
         "selection", nargs="*", metavar="SELECTION", help="nic:NAME, target:NAME, rom:PATH or make:SOURCE/PLATFORM; default: all"
     )
+    _add_tools(command)
+
+
+def _add_tools(command: Callable[..., argparse.ArgumentParser]) -> None:
+    """The commands that work on files, without a spec."""
     one = command("inspect", "shows images, IDs, sizes, bucket, slack and every structural fault")
     one.add_argument("roms", nargs="+", metavar="ROM", type=Path)
     one = command("split", "writes one file per image, and the driver inside each EFI image")
@@ -190,4 +198,4 @@ def _add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
         each.add_argument("output", metavar="OUT", type=Path)
     one = command("compat", "tells for each ROM of two sets whether a guest would migrate")
     for name in ("old", "new"):
-        one.add_argument(name, metavar=name.upper(), type=Path, help="a directory, a .deb or a ROM")
+        one.add_argument(name, metavar=name.upper(), type=Path, help="a directory, a .deb, a lock or a ROM")

@@ -12,7 +12,7 @@ from romforge import install, pcirom, specfile
 from romforge import plan as planning
 from romforge.errors import UsageError, human, listing, near
 from romforge.romtools import Arguments, print_json
-from romforge.table import BOLD, Column, colours, paint, render
+from romforge.table import BOLD, RED, Column, colours, paint, render
 
 
 def build(given: Arguments) -> int:
@@ -36,6 +36,39 @@ def verify(given: Arguments) -> int:
     if not chosen:
         raise UsageError("there is nothing to verify")
     return tasks.run(dodo, chosen, given.jobs, given.json)
+
+
+def lock(given: Arguments) -> int:
+    from romforge import lockfile
+
+    spec = specfile.load(given.spec, given.out)
+    found = planning.make(spec, _tree())
+    roms = found.selected([_selected(found, one) for one in given.selection])
+    place = lockfile.beside(given.spec)
+    if given.check:
+        return _check_lock(lockfile.against(spec, found, given.out, roms if given.selection else None), place, given)
+    before = lockfile.read(place) if place.exists() else lockfile.Lock({}, {}, {})
+    if not given.selection:  # what of other targets is there, or was locked, stays locked
+        roms += [rom for rom in found.roms() if rom not in roms and ((given.out / rom.path).is_file() or rom.path in before.roms)]
+    now = lockfile.of(spec, found, given.out, roms)
+    if given.selection:
+        now = lockfile.Lock({**before.roms, **now.roms}, {**before.sources, **now.sources}, {**before.tools, **now.tools})
+    lockfile.require_acknowledged(before, now)
+    install.replace(place, lockfile.emit(now))
+    print(f"{place}: {len(now.roms)} ROMs")
+    return 0
+
+
+def _check_lock(changes: list[Any], place: Path, given: Arguments) -> int:
+    faults = [one for one in changes if one.fault]
+    if given.json:
+        print_json([{"file": one.path, "text": one.text, "fault": one.fault} for one in changes])
+    else:
+        for one in changes:
+            print(f"{paint('FAULT' if one.fault else 'change', RED if one.fault else '', colours())} {one.path}: {one.text}")
+        if faults:
+            print(f"{len(faults)} fault{'' if len(faults) == 1 else 's'}; if all is meant, `romforge lock` writes {place} anew")
+    return int(bool(faults))
 
 
 def check(given: Arguments) -> int:

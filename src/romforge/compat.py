@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from romforge import pcirom, prebuilt
+from romforge import lockfile, pcirom, prebuilt
 from romforge.combine import bucket_of
 from romforge.errors import RomforgeError, human
 
@@ -53,10 +53,12 @@ def compare(old: dict[str, RomFile], new: dict[str, RomFile]) -> list[Verdict]:
 
 
 def read_set(path: Path) -> dict[str, RomFile]:
-    """The ROM files of a directory, a .deb or a single file, by name; raises RomforgeError where there are none.
+    """The ROM files of a directory, a .deb, a lock or a single file, by name; raises RomforgeError where there are none.
 
     A file goes by its base name where that is unique in the set, so that a set may move to another directory.
     """
+    if path.suffix == ".lock":
+        return _by_base_name({name: RomFile(one.bucket, one.kinds) for name, one in lockfile.read(path).roms.items()})
     if path.is_dir():
         found = dict(_in_directory(path))
     elif path.suffix == ".deb":
@@ -65,11 +67,12 @@ def read_set(path: Path) -> dict[str, RomFile]:
         found = {path.name: prebuilt.read_rom(path)[0]}
     if not found:
         raise RomforgeError(f"{path}: holds no *.rom file; name a directory of ROMs, a .deb or a ROM")
+    return _by_base_name({name: RomFile(len(data), _images(data)) for name, data in found.items()})
+
+
+def _by_base_name(found: dict[str, RomFile]) -> dict[str, RomFile]:
     base = Counter(PurePosixPath(name).name for name in found)
-    return {
-        PurePosixPath(name).name if base[PurePosixPath(name).name] == 1 else name: RomFile(len(data), _images(data))
-        for name, data in sorted(found.items())
-    }
+    return {PurePosixPath(name).name if base[PurePosixPath(name).name] == 1 else name: one for name, one in sorted(found.items())}
 
 
 def _in_directory(root: Path) -> Iterator[tuple[str, bytes]]:

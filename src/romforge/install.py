@@ -133,6 +133,14 @@ def read_manifest(out: Path, target: str) -> tuple[str | None, dict[str, dict[st
         return None, {}
 
 
+def read_sources(out: Path, target: str) -> dict[str, dict[str, str]]:
+    """What the manifest of a target says of each source; nothing where none can be read."""
+    try:
+        return dict(json.loads((out / manifest(target)).read_bytes())["sources"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
 def remove_own(out: Path, path: str, sha256: str | None) -> bool:
     """Removes a file of an earlier build, if it is still the one that was built; tells whether it was."""
     if sha256 and (out / path).is_file() and record.sha256((out / path).read_bytes()) == sha256:

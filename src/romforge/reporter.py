@@ -12,14 +12,12 @@ import sys
 from pathlib import Path
 from typing import Any, ClassVar, TextIO
 
-from romforge import demand, install, jobserver, lock
+from romforge import demand, install, jobserver, lock, sizes
 from romforge.demand import Demand
-from romforge.errors import RomforgeError, human
+from romforge.errors import RomforgeError
 from romforge.plan import Plan, Rom
 from romforge.spec import manifest
-from romforge.table import BOLD, DIM, RED, YELLOW, Column, bar, colours, encodable, paint, render
-
-_ROWS = 60  # of the table; the manifest has them all
+from romforge.table import RED, colours, encodable, paint
 
 
 class Reporter:
@@ -202,18 +200,9 @@ class Reporter:
 
     def _table(self) -> list[str]:
         """The table of sizes and the line that sums up the run."""
-        paths = [rom.path for rom in self.plan.roms() if rom.path in self.entries]
-        shown = sorted(paths, key=lambda path: path not in self.bad)[:_ROWS] if len(paths) > _ROWS else paths
-        rows = [json.loads(self.entries[path]) for path in shown]
-        colour = colours(self.outstream)
-        titles = [Column("file"), Column("images"), *(Column(title, right=True) for title in ("used", "bucket", "free")), Column("")]
-        lines = render(titles, [_row(entry) for entry in rows]) if rows else []
-        for index, entry in enumerate(rows, start=2):
-            tint = RED if "error" in entry else YELLOW if entry["used"] > 0.95 * entry["bucket"] else ""
-            lines[index] = paint(lines[index], tint, colour and bool(tint))
-        lines[:2] = [paint(lines[0], BOLD, colour), paint(lines[1], DIM, colour)] if lines else []
-        if len(self.entries) > len(rows):
-            lines.append(f"… and {len(self.entries) - len(rows):,} more, in the manifests")
+        entries = {rom.path: self.entries[rom.path] for rom in self.plan.roms() if rom.path in self.entries}
+        changes = sizes.since_lock(self.plan, entries) if self.built else {}  # a run that built nothing must not take longer
+        lines = sizes.lines(entries, self.bad, changes, colours(self.outstream))
         good = len(self.entries) - len(self.bad)
         lines += [f"removed {path}, which the spec no longer asks for" for path in self.removed]
         verdict = f"{len(self.bad)} failed, " if self.bad else ""
@@ -241,12 +230,3 @@ def _path(task: Any) -> str:
 def _left(entry: dict[str, Any]) -> str | None:
     """The sha256 of the file that a build left in a ROM's place, though its own may have failed."""
     return entry.get("sha256") or entry.get("stale_sha256")
-
-
-def _row(entry: dict[str, Any]) -> list[str]:
-    images = " + ".join(f"{image['name']} {image['size']:,}" for image in entry["images"])
-    used, bucket = entry["used"], entry["bucket"]
-    if "error" in entry:
-        over = f"{bucket - used:,}" if images and bucket else ""
-        return [entry["file"], images or "-", f"{used:,}" if images else "", human(bucket) if bucket else "", over, "FAILED"]
-    return [entry["file"], images, f"{used:,}", human(bucket), f"{bucket - used:,}", bar(used, bucket)]

@@ -12,7 +12,7 @@ from typing import Any
 
 from romforge import combine as combining
 from romforge import compat as comparing
-from romforge import eficompress, efiencode, faults, install, keys, packing, pcirom, prebuilt, record
+from romforge import eficompress, efiencode, faults, install, keys, kinds, packing, pcirom, prebuilt, record
 from romforge.efirom import wrap
 from romforge.errors import FormatError, RomforgeError, UsageError, amount, at, human, listing
 from romforge.table import BOLD, GREEN, RED, YELLOW, Column, colours, paint, render
@@ -63,8 +63,8 @@ def split(given: Arguments) -> int:
 
 
 def combine(given: Arguments) -> int:
-    ids = _argument(keys.ID, given.id, "--id")
-    bucket = _argument(keys.SIZE, given.bucket, "--bucket")
+    ids = _argument(kinds.ID, given.id, "--id")
+    bucket = _argument(kinds.SIZE, given.bucket, "--bucket")
     parts = []
     for path in given.images:
         parts += [combining.Part(image, image.kind, str(path)) for image in _images(path).images]
@@ -85,7 +85,7 @@ def combine(given: Arguments) -> int:
 
 
 def efirom(given: Arguments) -> int:
-    ids = _argument(keys.ID, given.id, "--id")
+    ids = _argument(kinds.ID, given.id, "--id")
     driver = prebuilt.read_rom(given.driver)[0]
     with _named(given.driver):
         image = pcirom.parse_image(wrap(driver, ids))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import Literal
 
-from romforge import keys
+from romforge import kinds
 from romforge.arch import BY_NAME, Arch
 from romforge.keys import key
 
@@ -23,97 +23,99 @@ Pairs = tuple[tuple[str, str], ...]
 class Source:
     """Where images come from: an iPXE tree, existing ROMs (a directory or a .deb), or a Debian package that holds ROMs."""
 
-    tree: str | None = key(keys.TEXT, "an iPXE source tree; IPXE_SRC=DIR names another", None)
-    fallback: str | None = key(keys.TEXT, "the tree to build where there is no such directory", None)
-    roms: str | None = key(keys.TEXT, "a directory of ROM files, or a .deb that holds them", None)
-    package: str | None = key(keys.PACKAGE, "a Debian package of ROM files, got through apt", None)
-    files: tuple[str, ...] | None = key(keys.FILES, "where the ROM of a NIC may lie in it, tried in this order", None)
-    sha256: str | None = key(keys.SHA256, "of the .deb, if it must be this one", None)
-    config: str | None = key(keys.TEXT, "the configuration to build with, a [config.NAME.HEADER]", None)
-    make: Pairs = key(keys.VARIABLES, "variables for make", ())
-    mark: str | None = key(keys.MARK, "what shows on a console that its images run, if they boot nothing", None)
-    fallback_mark: str | None = key(keys.MARK, "the same for images of the fallback tree", None)
+    tree: str | None = key(kinds.TEXT, "an iPXE source tree; IPXE_SRC=DIR names another", None)
+    fallback: str | None = key(kinds.TEXT, "the tree to build where there is no such directory", None)
+    roms: str | None = key(kinds.TEXT, "a directory of ROM files, or a .deb that holds them", None)
+    package: str | None = key(kinds.PACKAGE, "a Debian package of ROM files, got through apt", None)
+    files: tuple[str, ...] | None = key(kinds.FILES, "where the ROM of a NIC may lie in it, tried in this order", None)
+    sha256: str | None = key(kinds.SHA256, "of the .deb, if it must be this one", None)
+    config: str | None = key(kinds.TEXT, "the configuration to build with, a [config.NAME.HEADER]", None)
+    make: Pairs = key(kinds.VARIABLES, "variables for make", ())
+    mark: str | None = key(kinds.MARK, "what shows on a console that its images run, if they boot nothing", None)
+    fallback_mark: str | None = key(kinds.MARK, "the same for images of the fallback tree", None)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Header:
     """What one header of iPXE's configuration, such as general.h, defines, undefines and sets."""
 
-    define: tuple[str, ...] = key(keys.MACROS, "macros to define", ())
-    undef: tuple[str, ...] = key(keys.MACROS, "macros to undefine", ())
-    set: Pairs = key(keys.VARIABLES, "macros to define as a value", ())
+    define: tuple[str, ...] = key(kinds.MACROS, "macros to define", ())
+    undef: tuple[str, ...] = key(kinds.MACROS, "macros to undefine", ())
+    set: Pairs = key(kinds.VARIABLES, "macros to define as a value", ())
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Strip:
     """Which roots of the link to leave out of a platform's images, and with them what only they need."""
 
-    drop: tuple[str, ...] = key(keys.SYMBOLS, "roots to leave out, besides those that a default drops", ())
-    keep: tuple[str, ...] = key(keys.SYMBOLS, "roots to link although a default drops them, or the tree names none such", ())
+    drop: tuple[str, ...] = key(kinds.SYMBOLS, "roots to leave out, besides those that a default drops", ())
+    keep: tuple[str, ...] = key(kinds.SYMBOLS, "roots to link although a default drops them, or the tree names none such", ())
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Platform:
     """An architecture and its firmware, which is what iPXE calls a BIN."""
 
-    bin: str | None = key(keys.BIN, 'iPXE\'s BIN directory; default "bin-NAME", for pcbios "bin"', None)
-    media: str | None = key(keys.MEDIA, 'what make builds; default "rom" for pcbios, "efidrv" for EFI', None)
-    cross: str | None = key(keys.TEXT, 'the toolchain\'s prefix, such as "aarch64-linux-gnu-"', None)
-    source: str | None = key(keys.TEXT, "the source of this platform's images", None)
-    config: str | None = key(keys.TEXT, "the configuration to build with, instead of the source's", None)
-    make: Pairs = key(keys.VARIABLES, "variables for make, besides the source's", ())
-    strip: Strip | None = key(keys.subtable(Strip), "link roots to leave out", None)
-    require: tuple[str, ...] = key(keys.NAMES, "objects that every image must hold, such as snpnet", ())
-    recompress: bool = key(keys.FLAG, "whether to compress EFI images of existing ROMs anew, where that makes them smaller", False)
-    embed: tuple[str, ...] = key(keys.PATHS, "files to embed, such as a script: make's EMBED", ())
-    trust: tuple[str, ...] = key(keys.PATHS, "certificates to trust: make's TRUST", ())
-    cert: tuple[str, ...] = key(keys.PATHS, "certificates to embed: make's CERT", ())
-    debug: tuple[str, ...] = key(keys.OBJECTS, 'objects to debug, such as "e1000" or "http:2": make\'s DEBUG', ())
+    bin: str | None = key(kinds.BIN, 'iPXE\'s BIN directory; default "bin-NAME", for pcbios "bin"', None)
+    media: str | None = key(kinds.MEDIA, 'what make builds; default "rom" for pcbios, "efidrv" for EFI', None)
+    cross: str | None = key(kinds.TEXT, 'the toolchain\'s prefix, such as "aarch64-linux-gnu-"', None)
+    source: str | None = key(kinds.TEXT, "the source of this platform's images", None)
+    config: str | None = key(kinds.TEXT, "the configuration to build with, instead of the source's", None)
+    make: Pairs = key(kinds.VARIABLES, "variables for make, besides the source's", ())
+    strip: Strip | None = key(kinds.subtable(Strip), "link roots to leave out", None)
+    require: tuple[str, ...] = key(kinds.NAMES, "objects that every image must hold, such as snpnet", ())
+    recompress: bool = key(kinds.FLAG, "whether to compress EFI images of existing ROMs anew, where that makes them smaller", False)
+    embed: tuple[str, ...] = key(kinds.PATHS, "files to embed, such as a script: make's EMBED", ())
+    trust: tuple[str, ...] = key(kinds.PATHS, "certificates to trust: make's TRUST", ())
+    cert: tuple[str, ...] = key(kinds.PATHS, "certificates to embed: make's CERT", ())
+    debug: tuple[str, ...] = key(kinds.OBJECTS, 'objects to debug, such as "e1000" or "http:2": make\'s DEBUG', ())
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Nic:
     """A QEMU network device."""
 
-    id: Ids = key(keys.ID, "vendor and device that its ROM must carry")
-    goal: str | None = key(keys.GOAL, "iPXE's name of its image: a ROM, a driver, or IDs; default those of id", None)
-    accept_ids: tuple[Ids, ...] = key(keys.IDS, "other IDs that existing images of it may carry", ())
-    device: str | None = key(keys.DEVICE, "QEMU's device, as for its option -device; default that of the IDs", None)
+    id: Ids = key(kinds.ID, "vendor and device that its ROM must carry")
+    goal: str | None = key(kinds.GOAL, "iPXE's name of its image: a ROM, a driver, or IDs; default those of id", None)
+    accept_ids: tuple[Ids, ...] = key(kinds.IDS, "other IDs that existing images of it may carry", ())
+    device: str | None = key(kinds.DEVICE, "QEMU's device, as for its option -device; default that of the IDs", None)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Bucket:
     """The power of two that QEMU must see as a ROM's size."""
 
-    size: int = key(keys.SIZE, "the bucket's size")
-    pad: bool = key(keys.FLAG, "whether to fill the file up to the bucket with ff", True)
+    size: int = key(kinds.SIZE, "the bucket's size")
+    pad: bool = key(kinds.FLAG, "whether to fill the file up to the bucket with ff", True)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Target:
     """A set of ROM files in one directory."""
 
-    dir: str = key(keys.DIRECTORY, "the directory below the output root")
-    file: str = key(keys.FILE, "the pattern of the file names: {nic}, {vendor}, {device} and {target} are filled in")
-    images: tuple[str, ...] = key(keys.PLATFORMS, "the platforms whose images a ROM chains, in this order")
-    nics: tuple[str, ...] | None = key(keys.NICS, 'the NICs to make a ROM for; "*" for all', None)
-    bucket: str | None = key(keys.TEXT, "the bucket that each ROM must be in", None)
-    source: str | None = key(keys.TEXT, "the source of the images, where the platform names none", None)
-    fix_ids: bool = key(keys.FLAG, "whether to write the NIC's IDs into every image", False)
-    level: str = key(keys.LEVEL, "how hard to compress EFI images that a tree built, or that are compressed anew", "default")
-    recompress: bool = key(keys.FLAG, "whether to compress EFI images of existing ROMs anew, where that makes them smaller", False)
-    default: bool = key(keys.FLAG, "whether a plain doit builds it", True)
+    dir: str = key(kinds.DIRECTORY, "the directory below the output root")
+    file: str = key(kinds.FILE, "the pattern of the file names: {nic}, {vendor}, {device} and {target} are filled in")
+    images: tuple[str, ...] = key(kinds.PLATFORMS, "the platforms whose images a ROM chains, in this order")
+    nics: tuple[str, ...] | None = key(kinds.NICS, 'the NICs to make a ROM for; "*" for all', None)
+    bucket: str | None = key(kinds.TEXT, "the bucket that each ROM must be in", None)
+    source: str | None = key(kinds.TEXT, "the source of the images, where the platform names none", None)
+    fix_ids: bool = key(kinds.FLAG, "whether to write the NIC's IDs into every image", False)
+    level: str = key(kinds.LEVEL, "how hard to compress EFI images that a tree built, or that are compressed anew", "default")
+    recompress: bool = key(kinds.FLAG, "whether to compress EFI images of existing ROMs anew, where that makes them smaller", False)
+    default: bool = key(kinds.FLAG, "whether a plain doit builds it", True)
+    growth: int | None = key(kinds.AMOUNT, "bytes that each ROM may grow by since the lock; default: any", None)
+    bucket_changed_in: str | None = key(kinds.TEXT, "the version in which the bucket changed, and why: guests cannot migrate", None)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Verify:
     """What `romforge verify` proves of each ROM, besides that its structure is sound."""
 
-    boot: tuple[str, ...] = key(keys.FIRMWARES, "the firmwares to boot under, where the ROM has an image for it", keys.FIRMWARES_ALL)
-    roms: tuple[str, ...] = key(keys.MODES, "how QEMU gets the ROM: as its default ROM, or by romfile=", keys.MODES_ALL)
-    start: tuple[str, ...] = key(keys.STARTS, "architectures for which QEMU must start with a ROM that has no image for them", ())
-    migrate_from: tuple[str, ...] = key(keys.SOURCES, "sources of older ROMs; guests that run with those must migrate", ())
-    timeout: int = key(keys.SECONDS, "seconds that a boot may take", 120)
+    boot: tuple[str, ...] = key(kinds.FIRMWARES, "the firmwares to boot under, where the ROM has an image for it", kinds.FIRMWARES_ALL)
+    roms: tuple[str, ...] = key(kinds.MODES, "how QEMU gets the ROM: as its default ROM, or by romfile=", kinds.MODES_ALL)
+    start: tuple[str, ...] = key(kinds.STARTS, "architectures for which QEMU must start with a ROM that has no image for them", ())
+    migrate_from: tuple[str, ...] = key(kinds.SOURCES, "sources of older ROMs; guests that run with those must migrate", ())
+    timeout: int = key(kinds.SECONDS, "seconds that a boot may take", 120)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -141,7 +143,7 @@ Names = Mapping[str, frozenset[str] | None]  # of all tables by section, faulty 
 def firmware(name: str, platform: Platform) -> tuple[Arch, Literal["pcbios", "efi"]] | None:
     """The architecture and the firmware that a platform's BIN stands for; None where iPXE has no such BIN."""
     directory = bin_directory(name, platform)
-    if not re.fullmatch(keys.BINS, directory):
+    if not re.fullmatch(kinds.BINS, directory):
         return None
     parts = directory.split("-")
     arch = next((BY_NAME[part] for part in parts if part in BY_NAME), Arch.I386)

@@ -63,6 +63,9 @@ class Dodo:
             yield from self.nics()
             everything = [f"target:{name}" for name in self.plan.targets]
             yield {"basename": "all", "doc": "builds every target", "actions": None, "task_dep": everything}
+            usual = [f"target:{name}" for name in self.plan.default]
+            lock = {"basename": "lock_check", "doc": "compares the default targets with the lock", "task_dep": usual}
+            yield lock | {"actions": [(check_lock, [self.plan, self.out])]}
         if self.proofs:
             yield from self.verifications()
 
@@ -170,6 +173,22 @@ def _make(step: Make, out: Path) -> dict[str, Any]:
 def _demand(step: Make, out: Path) -> Demand:
     """What the run wants; under another reporter than ours, or in a worker that was spawned, all that the platform has."""
     return Reporter.demand or demand.of(Plan("", (), (step,), {}, ()), out, {step.task})
+
+
+def check_lock(plan: Plan, out: Path) -> TaskFailed | None:
+    """Compares the default targets' ROMs with the lock; faults make a failed task, other changes are printed."""
+    from romforge import lockfile
+
+    try:
+        changes = lockfile.against(specfile.load(Path(plan.spec)), plan, out, None)
+    except RomforgeError as error:
+        return TaskFailed(str(error))
+    unasked = {rom.path for rom in plan.roms() if rom.target not in plan.default and not (out / rom.path).exists()}
+    for one in changes:
+        if not one.fault:
+            print(f"{one.path}: {one.text}")
+    faults = [f"{one.path}: {one.text}" for one in changes if one.fault and one.path not in unasked]
+    return TaskFailed("\n  ".join(["what is built is not what is locked:", *faults])) if faults else None
 
 
 def make_up_to_date(task: Any, values: dict[str, Any], step: Make, out: Path) -> bool:

@@ -13,6 +13,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 
+from romforge import tool
 from romforge.arch import BY_NAME, Arch
 from romforge.errors import RomforgeError, listing
 from romforge.plan import Make
@@ -56,6 +57,12 @@ def identity(step: Make) -> list[list[str | int]]:
             status = os.stat(path)
             found.append([os.path.realpath(path), status.st_size, status.st_mtime_ns])
     return found
+
+
+def versions(step: Make) -> dict[str, str]:
+    """What the platform's compiler and linker say of themselves in their first line; raises MissingTool."""
+    names = {name: package for name, package in _programs(step).items() if name.endswith(("gcc", "ld"))}
+    return {name: tool.run([name, "--version"], package=package).decode().partition("\n")[0] for name, package in names.items()}
 
 
 def require(step: Make) -> None:

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from romforge import keys, record
+from romforge import kinds, record
 from romforge.errors import RomforgeError
 
 Status = list[int]  # mode (0o755 or 0o644), size, mtime, ctime, inode
@@ -58,7 +58,7 @@ def _scan(directory: str, prefix: str, aside: str | None, found: dict[str, Statu
     with os.scandir(directory) as entries:
         for entry in entries:
             name = entry.name
-            if name in _IGNORED or (not prefix and re.fullmatch(keys.BINS, name)):
+            if name in _IGNORED or (not prefix and re.fullmatch(kinds.BINS, name)):
                 continue
             if entry.is_dir(follow_symlinks=False):
                 if aside is None or os.path.realpath(entry.path) != aside:
