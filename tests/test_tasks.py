@@ -306,7 +306,9 @@ def test_an_unknown_selection_is_told(project: Project):
 def test_doit_lists_its_tasks(project: Project):
     listed = {line.split()[0] for line in project.build("list", "--all").stdout.splitlines()}
     assert {"all", "nic:e1000", "target:efi", "target:pxe", "rom:usr/share/qemu/efi-vmxnet3.rom"} <= listed
-    assert {line.split()[0] for line in project.build("list").stdout.splitlines()} == {*("all", "nic", "rom", "source", "target", "verify")}
+    assert {line.split()[0] for line in project.build("list").stdout.splitlines()} == {
+        *("all", "lock_check", "nic", "rom", "source", "target", "verify")
+    }
 
 
 def test_doit_info_tells_whether_a_rom_is_up_to_date(built: Project):
