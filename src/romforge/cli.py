@@ -198,4 +198,7 @@ def _add_tools(command: Callable[..., argparse.ArgumentParser]) -> None:
         each.add_argument("output", metavar="OUT", type=Path)
     one = command("compat", "tells for each ROM of two sets whether a guest would migrate")
     for name in ("old", "new"):
-        one.add_argument(name, metavar=name.upper(), type=Path, help="a directory, a .deb, a lock or a ROM")
+        one.add_argument(name, metavar=name.upper(), type=Path, help="a directory, a .deb, a lock, a ROM, or a spec with [qemu.ARCH]")
+    one.add_argument(
+        "--out", metavar="DIR", type=Path, default=Path(os.environ.get("ROMFORGE_OUT") or OUT), help="for a spec: its output root"
+    )

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from romforge import lockfile, pcirom, prebuilt
+from romforge import lockfile, pcirom, prebuilt, specfile
 from romforge.combine import bucket_of
 from romforge.errors import RomforgeError, human
 
@@ -37,11 +37,12 @@ class Verdict:
     new: RomFile | None
     compatible: bool
     reason: str
+    romsize: str = ""  # what QEMU's property romsize= would do about other buckets
 
 
-def read_sets(old: Path, new: Path) -> tuple[dict[str, RomFile], dict[str, RomFile]]:
-    """Two sets to compare; two single files are one ROM before and after, whatever their names."""
-    before, after = read_set(old), read_set(new)
+def read_sets(old: Path, new: Path, out: Path) -> tuple[dict[str, RomFile], dict[str, RomFile]]:
+    """Two sets to compare; two single files are one ROM before and after, whatever their names. ``out`` is for specs."""
+    before, after = read_set(old, out), read_set(new, out)
     if old.is_file() and new.is_file() and len(before) == len(after) == 1:
         after = dict(zip(before, after.values()))
     return before, after
@@ -52,11 +53,15 @@ def compare(old: dict[str, RomFile], new: dict[str, RomFile]) -> list[Verdict]:
     return [_verdict(name, old.get(name), new.get(name)) for name in sorted(old.keys() | new.keys())]
 
 
-def read_set(path: Path) -> dict[str, RomFile]:
-    """The ROM files of a directory, a .deb, a lock or a single file, by name; raises RomforgeError where there are none.
+def read_set(path: Path, out: Path = Path("out")) -> dict[str, RomFile]:
+    """The ROM files of a directory, a .deb, a lock, a spec or a single file, by name; raises RomforgeError where there are none.
+
+    Of a spec they are those that the QEMU of an architecture would open, in the order of its search, below ``out``.
 
     A file goes by its base name where that is unique in the set, so that a set may move to another directory.
     """
+    if path.suffix == ".toml":
+        return _opened(path, out)
     if path.suffix == ".lock":
         return _by_base_name({name: RomFile(one.bucket, one.kinds) for name, one in lockfile.read(path).roms.items()})
     if path.is_dir():
@@ -68,6 +73,22 @@ def read_set(path: Path) -> dict[str, RomFile]:
     if not found:
         raise RomforgeError(f"{path}: holds no *.rom file; name a directory of ROMs, a .deb or a ROM")
     return _by_base_name({name: RomFile(len(data), _images(data)) for name, data in found.items()})
+
+
+def _opened(spec: Path, out: Path) -> dict[str, RomFile]:
+    """The files that QEMU opens: of each name the first in the search path. Several architectures' names begin with theirs."""
+    machines = specfile.load(spec, out).qemu
+    if not machines:
+        raise RomforgeError(f'{spec}: says nothing of where QEMU looks; write firmware_path = ["DIR"] in a [qemu.ARCH]')
+    found: dict[str, RomFile] = {}
+    for arch, one in machines.items():
+        for directory in one.firmware_path:
+            for path in sorted((out / directory).glob("*.rom")):
+                data = prebuilt.read_rom(path)[0]
+                found.setdefault(path.name if len(machines) == 1 else f"{arch}/{path.name}", RomFile(len(data), _images(data)))
+    if not found:
+        raise RomforgeError(f"{out}: holds no *.rom file in the directories of {spec}; build them first")
+    return dict(sorted(found.items()))
 
 
 def _by_base_name(found: dict[str, RomFile]) -> dict[str, RomFile]:
@@ -94,11 +115,17 @@ def _verdict(name: str, old: RomFile | None, new: RomFile | None) -> Verdict:
     if not old.size or not new.size:
         return Verdict(name, old, new, False, f'romfile "{PurePosixPath(name).name}" is empty')
     if old.bucket != new.bucket:
-        return Verdict(name, old, new, False, f"Size mismatch: {_block(name)}: {old.bucket:#x} != {new.bucket:#x}: Invalid argument")
+        reason = f"Size mismatch: {_block(name)}: {old.bucket:#x} != {new.bucket:#x}: Invalid argument"
+        return Verdict(name, old, new, False, reason, _romsize(old.bucket, new.bucket))
     if not old.images or not new.images:
         return Verdict(name, old, new, False, f"the {'new' if old.images else 'old'} file holds no image of a ROM")
     changed = "" if old.images == new.images else f"images were {', '.join(old.images)}, are {', '.join(new.images)}"
     return Verdict(name, old, new, True, changed)
+
+
+def _romsize(old: int, new: int) -> str:
+    """Which side could have been given a larger ROM; the property only enlarges, and must be a power of two."""
+    return f"migrates to a QEMU started with romsize={old}" if old > new else f"guests started with romsize={new} migrate"
 
 
 def _block(name: str) -> str:
@@ -115,7 +142,7 @@ def rows(verdicts: list[Verdict]) -> list[list[str]]:
             human(one.old.bucket) if one.old else "-",
             human(one.new.bucket) if one.new else "-",
             "migrates" if one.compatible else "FAILS",
-            one.reason,
+            f"{one.reason}; {one.romsize}" if one.romsize else one.reason,
         ]
         for one in verdicts
     ]

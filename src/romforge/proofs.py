@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from romforge.arch import BY_MACHINE, BY_NAME, Arch
 from romforge.plan import STATE, Fetch, Plan, Rom, fetch, root
-from romforge.spec import Ids, Spec
+from romforge.spec import LOCK, Ids, Spec
 
 STRUCTURE, BIOS, UEFI, START, MIGRATE = "structure", "bios", "uefi", "start", "migrate"  # kinds of proofs
 # What QEMU calls the device of these IDs, where that is not the name of the NIC.
@@ -45,7 +45,7 @@ class Proof(NamedTuple):
     images: tuple[tuple[bool, int], ...]  # code type and machine of each: legacy or not
     bucket: int | None
     mark: str  # what the console must show in the place of our boot program's words; empty for those
-    old: str  # where the ROM to migrate from is searched
+    old: str  # where the ROM to migrate from is searched, or the lock that tells its bucket
     needs: tuple[str, ...]  # tasks
     timeout: int  # seconds
     control: str = ""  # what is done to the ROM, so that the proof must fail
@@ -64,7 +64,7 @@ def make(spec: Spec, plan: Plan, replaced: Collection[str] = ()) -> tuple[Proof,
 def fetches(spec: Spec, plan: Plan) -> list[Fetch]:
     """What gets the old sets that the plan does not get anyway."""
     known = {one.source for one in plan.fetches}
-    names = [name for name in spec.verify.migrate_from if name not in known]
+    names = [name for name in spec.verify.migrate_from if name not in known and name != LOCK]
     return [found for name in names if (found := fetch(spec, name, spec.source[name]))]
 
 
@@ -110,6 +110,10 @@ def _of(spec: Spec, rom: Rom, replaced: Collection[str]) -> Iterator[Proof]:
         if BY_NAME[name].machine not in there:
             yield from _each_mode(proof._replace(kind=START, arch=BY_NAME[name]), f"starts-{name}", verify.roms)
     for name in verify.migrate_from:
+        if name == LOCK:
+            lock = os.path.abspath(spec.path.with_suffix(".lock"))
+            yield proof._replace(kind=MIGRATE, column=f"from-{LOCK}", default=True, old=lock)
+            continue
         source = spec.source[name]
         needs = (rom.task, f"source:{name}") if fetch(spec, name, source) else (rom.task,)
         yield proof._replace(kind=MIGRATE, column=f"from-{name}", default=True, old=root(spec, name, source), needs=needs)

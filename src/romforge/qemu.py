@@ -132,7 +132,7 @@ def default_rom(machine: Machine, pc: bool, device: str) -> str:
             said = process.communicate(timeout=_ANSWER)[1].decode(errors="replace")
     if match := re.search(r'failed to find romfile "([^"]*)"', said):
         return match[1]  # which is not installed
-    raise RomforgeError(f"{machine.binary} does not start with -device {device}: {_last(said)}")
+    raise RomforgeError(f"{machine.binary} does not start with -device {device}: {_cause(said)}")
 
 
 class Monitor:
@@ -184,8 +184,8 @@ class Guest:
         return read(self.directory / CONSOLE)
 
     def said(self) -> str:
-        """What QEMU itself has said, in a line."""
-        return _last(read(self.directory / SAID))
+        """Why QEMU fails, in its own words."""
+        return _cause(read(self.directory / SAID))
 
     def wait(self, found: Callable[[str], object], seconds: float) -> bool:
         """Waits until ``found`` is content with the console, which is told; or until QEMU ends, or the time is over."""
@@ -265,7 +265,8 @@ def read(path: Path) -> str:
         return ""
 
 
-def _last(text: str) -> str:
-    """The last line that says something, without the program's name in front."""
+def _cause(text: str) -> str:
+    """The line in which QEMU says why it fails, which is its first but for warnings, without the program's name in front."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return re.sub(r"^\S*qemu-system-\w+: ", "", lines[-1]) if lines else ""
+    told = [line for line in lines if "warning: " not in line] or lines
+    return re.sub(r"^\S*qemu-system-\w+: ", "", told[0]) if told else ""

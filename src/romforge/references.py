@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 from romforge.arch import BY_NAME
 from romforge.errors import listing
 from romforge.keys import Path, Problem, show
-from romforge.spec import ORIGINS, STUB, Header, Names, Pairs, Platform, Source, Spec, Target, firmware, manifest, rom_path
+from romforge.spec import LOCK, ORIGINS, STUB, Header, Names, Pairs, Platform, Source, Spec, Target, firmware, manifest, rom_path
 
 _PLACEHOLDERS = ("nic", "vendor", "device", "target")
 _FEW = 12  # names that an error lists
@@ -55,6 +55,9 @@ def check(spec: Spec, names: Names, out: FilePath | None) -> Iterator[Problem]:
 def _verify(spec: Spec, names: Names) -> Iterator[Problem]:
     path: Path = ("verify", "migrate_from")
     yield from _known_list(names, "source", spec.verify.migrate_from, path)
+    for name in spec.qemu:
+        if name not in BY_NAME:
+            yield Problem(("qemu", name), f"{show(name)} is no architecture", f"known are {listing(BY_NAME)}", name, BY_NAME)
     for index, name in enumerate(spec.verify.migrate_from):
         if name in spec.source and spec.source[name].tree:
             yield Problem((*path, index), f"the source {name} is a tree, and older ROMs exist", "name a source with roms or package")
@@ -62,6 +65,8 @@ def _verify(spec: Spec, names: Names) -> Iterator[Problem]:
 
 def _source(names: Names, name: str, source: Source) -> Iterator[Problem]:
     path: Path = ("source", name)
+    if name == LOCK:
+        yield Problem(path, f"{show(LOCK)} stands for romspec.lock, and so is no source's name", "give it another")
     given = [one for one in ORIGINS if getattr(source, one) is not None]
     if len(given) != 1:
         what = f"holds {listing(given)}" if given else "does not say where images come from"
@@ -181,7 +186,7 @@ def _known_list(names: Names, section: str, given: tuple[str, ...], path: Path) 
 
 def _known(names: Names, section: str, name: str, path: Path) -> Iterator[Problem]:
     known = names.get(section, frozenset())
-    if known is not None and name not in known and (section, name) != ("platform", STUB):
+    if known is not None and name not in known and (section, name) not in (("platform", STUB), ("source", LOCK)):
         few = 0 < len(known) <= _FEW
         right = (
             f"known {'is' if len(known) == 1 else 'are'} {listing(sorted(known))}"

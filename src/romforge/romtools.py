@@ -135,7 +135,7 @@ def _compressed(data: bytes, level: str) -> bytes:
 
 
 def compat(given: Arguments) -> int:
-    verdicts = comparing.compare(*comparing.read_sets(given.old, given.new))
+    verdicts = comparing.compare(*comparing.read_sets(given.old, given.new, given.out))
     if given.json:
         print_json([_verdict(one) for one in verdicts])
     else:
@@ -248,7 +248,14 @@ def _verdict(one: comparing.Verdict) -> dict[str, Any]:
     def side(rom: comparing.RomFile | None) -> dict[str, Any] | None:
         return {"size": rom.size, "bucket": rom.bucket, "images": rom.images} if rom else None
 
-    return {"file": one.file, "old": side(one.old), "new": side(one.new), "compatible": one.compatible, "reason": one.reason}
+    return {
+        "file": one.file,
+        "old": side(one.old),
+        "new": side(one.new),
+        "compatible": one.compatible,
+        "reason": one.reason,
+        "romsize": one.romsize,
+    }
 
 
 def print_json(value: object) -> None:

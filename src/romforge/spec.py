@@ -14,6 +14,7 @@ from romforge import kinds
 from romforge.arch import BY_NAME, Arch
 from romforge.keys import key
 
+LOCK = "lock"  # among the sources to migrate from: buckets alone, of romspec.lock
 STUB = "stub"  # among the images of a target: an image with no code for anyone
 Ids = tuple[int, int]
 Pairs = tuple[tuple[str, str], ...]
@@ -108,13 +109,20 @@ class Target:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
+class Qemu:
+    """Where the QEMU of an architecture looks for ROMs, for `romforge compat`."""
+
+    firmware_path: tuple[str, ...] = key(kinds.PATHS, "directories below the output root, in the order of QEMU's search")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Verify:
     """What `romforge verify` proves of each ROM, besides that its structure is sound."""
 
     boot: tuple[str, ...] = key(kinds.FIRMWARES, "the firmwares to boot under, where the ROM has an image for it", kinds.FIRMWARES_ALL)
     roms: tuple[str, ...] = key(kinds.MODES, "how QEMU gets the ROM: as its default ROM, or by romfile=", kinds.MODES_ALL)
     start: tuple[str, ...] = key(kinds.STARTS, "architectures for which QEMU must start with a ROM that has no image for them", ())
-    migrate_from: tuple[str, ...] = key(kinds.SOURCES, "sources of older ROMs; guests that run with those must migrate", ())
+    migrate_from: tuple[str, ...] = key(kinds.SOURCES, 'sources of older ROMs, or "lock"; guests that run with those must migrate', ())
     timeout: int = key(kinds.SECONDS, "seconds that a boot may take", 120)
 
 
@@ -129,11 +137,12 @@ class Spec:
     nic: Mapping[str, Nic]
     bucket: Mapping[str, Bucket]
     target: Mapping[str, Target]
+    qemu: Mapping[str, Qemu]
     verify: Verify
 
 
 # The sections of a spec whose tables have a name and keys; [config] is a level deeper.
-SECTIONS: Mapping[str, type] = {"source": Source, "platform": Platform, "nic": Nic, "bucket": Bucket, "target": Target}
+SECTIONS: Mapping[str, type] = {"source": Source, "platform": Platform, "nic": Nic, "bucket": Bucket, "target": Target, "qemu": Qemu}
 # What a source must have exactly one of, and the keys that each goes without.
 _OF_TREES = ("fallback", "config", "make", "fallback_mark")
 ORIGINS: Mapping[str, tuple[str, ...]] = {"tree": ("files", "sha256"), "roms": _OF_TREES, "package": _OF_TREES}

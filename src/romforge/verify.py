@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from romforge import boots, controls, faults, jobserver, lock, migration, pcirom, prebuilt, proofs, qemu, record
+from romforge import boots, controls, faults, jobserver, lock, lockfile, migration, pcirom, prebuilt, proofs, qemu, record, stub
 from romforge.boots import Refuted
 from romforge.combine import bucket_of
 from romforge.errors import RomforgeError, human
@@ -76,8 +76,7 @@ def _one(proof: Proof, data: bytes, out: Path, directory: Path, inputs: dict[str
         programs.append(qemu.pc_bios())
     inputs.update((path, _state(path)) for path in programs)
     if proof.kind == MIGRATE:
-        old = find_old(proof, out)
-        return migration.prove(proof, _rom(old, inputs), data, directory, out / CACHE)
+        return migration.prove(proof, _old(proof, out, inputs), data, directory, out / CACHE)
     return boots.prove(proof, data, directory, out / CACHE, expected)
 
 
@@ -98,8 +97,20 @@ def structure(proof: Proof, data: bytes) -> str:
     return f"{len(images)} image{'' if len(images) == 1 else 's'}, {human(len(data))}"
 
 
+def _old(proof: Proof, out: Path, inputs: dict[str, State | None]) -> bytes:
+    """The ROM to migrate from; of a lock, a stub of its bucket, for QEMU compares nothing else."""
+    place = out / proof.old
+    if place.suffix != ".lock":
+        return _rom(find_old(proof, out), inputs)
+    entry = lockfile.read(place).roms.get(proof.rom)
+    if not entry:
+        raise RomforgeError(f"{place}: has no {proof.rom}")
+    inputs[str(place)] = record.read(place)[1]
+    return stub.make(proof.ids).ljust(entry.bucket, b"\xff")
+
+
 def find_old(proof: Proof, out: Path) -> Path:
-    """The file of the same name among older ROMs; raises RomforgeError where there is none, or more than one."""
+    """The file of the same name among older ROMs, the first in order of the paths; raises RomforgeError where there is none."""
     root = out / proof.old
     name = Path(proof.rom).name
     found = sorted(path for path in root.rglob(name) if path.is_file() and not path.is_symlink())
