@@ -163,6 +163,11 @@ def _add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
     one = command("lock", "writes down what was built, or compares with what is written", spec=True)
     one.add_argument("selection", nargs="*", metavar="SELECTION", help="as for build; default: all that is built, or locked")
     one.add_argument("--check", action="store_true", help="compare; a bucket, an image, IDs or a file that changed is a fault")
+    one = command("report", "writes a page about what was built: sizes, objects, changes, migration, proofs", spec=True, data=False)
+    one.add_argument("-o", dest="output", metavar="FILE.html", type=Path, required=True, help="the page to write")
+    one.add_argument(
+        "--against", metavar="[NAME=]SET", action="append", default=[], help="an older set, as compat takes it; may be repeated"
+    )
     command("check", "validates the spec", spec=True)
     one = command("plan", "prints every step, its inputs, outputs and tool", spec=True)
     one.add_argument("--why", action="store_true", help="tell instead what a build of all would do now, and why")

@@ -71,6 +71,24 @@ def _check_lock(changes: list[Any], place: Path, given: Arguments) -> int:
     return int(bool(faults))
 
 
+def report(given: Arguments) -> int:
+    from romforge import page, proofs, tasks
+    from romforge import report as reporting
+
+    spec = specfile.load(given.spec, given.out)
+    dodo = tasks.load(given.spec, given.out, _tree(), verify="all")
+    proven = [reporting.Proven(proof.rom, proof.column, state, seen) for proof, state, seen in tasks.proven(dodo)]
+    asked = {row.rom for row in proven if row.state != "not proven"}
+    older = {name: given.out / root for name, root in proofs.olds(spec) if (given.out / root).exists()}
+    for one in given.against:
+        name, _, path = one.rpartition("=")
+        older[name or Path(path).name] = Path(path)
+    found = reporting.gather(spec, dodo.plan, given.out, older, [row for row in proven if row.rom in asked])
+    install.replace(given.output, page.render(found).encode())
+    print(given.output)
+    return 0
+
+
 def check(given: Arguments) -> int:
     spec = specfile.load(given.spec, given.out)
     plan = planning.make(spec, _tree())

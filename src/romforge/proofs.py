@@ -68,6 +68,12 @@ def fetches(spec: Spec, plan: Plan) -> list[Fetch]:
     return [found for name in names if (found := fetch(spec, name, spec.source[name]))]
 
 
+def olds(spec: Spec) -> Iterator[tuple[str, str]]:
+    """The older sets that the spec migrates from: the name of each, and where it lies."""
+    for name in spec.verify.migrate_from:
+        yield name, os.path.abspath(spec.path.with_suffix(".lock")) if name == LOCK else root(spec, name, spec.source[name])
+
+
 def device_of(nic: str, ids: Ids) -> str:
     """QEMU's name of a NIC that the spec gives no device."""
     return _DEVICES.get(ids, nic)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import json
 import os
 import shutil
 import sys
@@ -291,6 +292,18 @@ def why(plan: Plan, out: Path) -> dict[str, str]:
             reason = next((f"its image {platform}: {text}" for platform, text in images if text), "")
         if reason:
             found[step.task] = reason
+    return found
+
+
+def proven(dodo: Dodo) -> list[tuple[Proof, str, str]]:
+    """For each proof whether it holds, in a word or two, and what was seen when it was done last."""
+    saved = install.load(dodo.out, state.FILE) or {}
+    found = []
+    for proof in dodo.proofs:
+        values = saved.get(proof.task, {}).get("_values_:") or {}
+        done = "proof" in values
+        verdict = "not proven" if not done else "out of date" if record.difference(values, digest(proof), dodo.out) else "proven"
+        found.append((proof, verdict, json.loads(values["proof"])["seen"] if done else ""))
     return found
 
 
