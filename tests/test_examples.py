@@ -55,7 +55,7 @@ def test_a_spec_builds_all_its_roms_on_minipxe(checkout: Path, spec: str):
         assert len(data) == rom.bucket
         images = pcirom.parse_rom(data).images
         assert [(image.pcir.code_type, image.machine) for image in images] == [
-            (pcirom.LEGACY, 0) if pick.legacy else (pcirom.EFI, pick.machine) for pick in rom.picks
+            (pcirom.NOBODY, 0) if pick.stub else (pcirom.LEGACY, 0) if pick.legacy else (pcirom.EFI, pick.machine) for pick in rom.picks
         ]
         assert {image.ids for image in images} == {rom.ids}
 

@@ -6,6 +6,7 @@ Imported only where there is a terminal, since rich takes its time.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 
 from rich.console import Console
@@ -16,6 +17,11 @@ from rich.progress import Progress as Bar
 from rich.text import Text
 
 from romforge import gnumake, packing
+
+
+def _terminal() -> Console:
+    """The terminal itself: while tasks run, doit puts something of its own into the place of ``sys.stderr``."""
+    return Console(file=sys.__stderr__)
 
 
 class _Doing(ProgressColumn):
@@ -32,7 +38,7 @@ class Progress:
 
     def __init__(self, total: int) -> None:
         columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Doing()
-        self.bar = Bar(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False, redirect_stderr=False)
+        self.bar = Bar(*columns, console=_terminal(), transient=True, redirect_stdout=False, redirect_stderr=False)
         self.task = self.bar.add_task("", total=total)
         self.bar.start()
 
@@ -62,7 +68,14 @@ class Board:
         """Nothing to tell it: it looks itself."""
 
     def start(self) -> None:
-        self.live = Live(get_renderable=self._text, console=Console(stderr=True), transient=True, refresh_per_second=4)
+        self.live = Live(
+            get_renderable=self._text,
+            console=_terminal(),
+            transient=True,
+            refresh_per_second=4,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
         self.live.start()
 
     def stop(self) -> None:

@@ -1,0 +1,474 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""`romforge verify` and `doit verify`: what is proven, what is said of what is not, and that no QEMU is left behind.
+
+Most of it through minipxe's ROMs, whose legacy code shows its mark in half a second; boots over the network take ten.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from romforge import boots, controls, pcirom, proofs, qemu, specfile, verify
+from romforge import plan as planning
+from romforge.arch import Arch
+from romforge.boots import Refuted
+from romforge.errors import RomforgeError
+from romforge.proofs import Proof
+from romforge.qemu import MACHINES
+from tests import builders
+from tests.conftest import TOP, Run, Started, spec_text, users
+
+MARK = 'mark = "minipxe {nic} {vendor}:{device} build"\n'
+NICS = '[nic.e1000]\nid = "8086:100e"\n[nic.rtl8139]\nid = "10ec:8139"\n'
+BIOS = '[target.qemu]\ndir = "qemu"\nfile = "efi-{nic}.rom"\nimages = ["pcbios"]\nbucket = "efi"\n'
+
+
+def spec(more: str = "", target: str = BIOS, mark: str = MARK) -> str:
+    source = f'spec = 1\n[source.ipxe]\ntree = "{TOP}/vendor/minipxe"\n{mark}'
+    platforms = "[platform.pcbios]\n[platform.x86_64-efi]\n[platform.arm64-efi]\n"
+    return f'{source}{platforms}{NICS}[bucket.efi]\nsize = "256KiB"\n{target}{more}'
+
+
+class Project(Started):
+    """A directory with a spec, and the QEMUs that work below it."""
+
+    def __init__(self, top: Path, romforge: Run, doit: Run) -> None:
+        self.top, self.romforge, self.doit = top, romforge, doit
+        self.started: list[subprocess.Popen[str]] = []
+        self.write(spec())
+
+    def write(self, text: str) -> None:
+        (self.top / "romspec.toml").write_text(text)
+
+    def verify(self, *words: str, status: int = 0) -> dict[str, dict[str, Any]]:
+        """The outcomes by ROM and column."""
+        done = self.romforge("verify", "--json", *words)
+        assert done.returncode == status, done.stderr
+        return {f"{row['rom']}:{row['column']}{row['control']}": row for row in json.loads(done.stdout)}
+
+    def guests(self) -> dict[int, str]:
+        """The processes of QEMU that work below our directory."""
+        found = {}
+        for one in filter(str.isdecimal, os.listdir("/proc")):
+            with suppress(OSError):
+                name = Path(f"/proc/{one}/comm").read_text().strip()
+                if name.startswith("qemu") and os.readlink(f"/proc/{one}/cwd").startswith(str(self.top)):
+                    found[int(one)] = name
+        return found
+
+    def left(self, seconds: float = 5) -> dict[int, str]:
+        """Those that are there after so long."""
+        end = time.monotonic() + seconds
+        while (found := self.guests()) and time.monotonic() < end:
+            time.sleep(0.05)
+        return found
+
+
+@pytest.fixture
+def project(tmp_path: Path, romforge: Run, doit: Run) -> Iterator[Project]:
+    made = Project(tmp_path, romforge, doit)
+    yield made
+    for process in made.started:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+    for one in made.guests():
+        with suppress(ProcessLookupError):
+            os.kill(one, signal.SIGKILL)
+
+
+# What is proven
+
+
+def test_minipxe_runs_on_each_machine_stripped_and_whole(project: Project):
+    """Its mark under SeaBIOS, OVMF and AAVMF; with the roots that are left out by default, and without."""
+    one = '[target.{0}]\ndir = "{0}"\nfile = "efi-{{nic}}.rom"\nnics = ["e1000"]\nbucket = "efi"\n'
+    one += 'images = ["pcbios", "x86_64-efi", "arm64-efi"]\n'
+    whole = 'strip = { keep = ["obj_config", "obj_config_efi"] }\n'
+    for name, strip in (("stripped", ""), ("whole", whole)):
+        text = spec('[verify]\nroms = ["romfile"]\n', target=one.format(name))
+        project.write(
+            text.replace("[platform.x86_64-efi]\n[platform.arm64-efi]\n", f"[platform.x86_64-efi]\n{strip}[platform.arm64-efi]\n{strip}")
+        )
+        rows = project.verify()
+        assert {row["column"]: row["state"] for row in rows.values()} == dict.fromkeys(
+            ("structure", "bios-romfile", "x86_64-romfile", "arm64-romfile"), "passed"
+        )
+
+
+def test_what_was_proven_is_not_run_again(project: Project):
+    """Until the ROM changes; a ROM that did not change stays proven; doit knows the same."""
+    shutil.copytree(TOP / "vendor/minipxe", project.top / "tree", ignore=shutil.ignore_patterns("bin*"))
+    project.write(spec().replace(f"{TOP}/vendor/minipxe", "tree"))
+    first = project.verify()
+    assert not any(row["before"] for row in first.values())
+    assert len(first) == 6
+    began = time.monotonic()
+    again = project.verify()
+    assert all(row["before"] and row["state"] == "passed" for row in again.values())
+    assert time.monotonic() - began < 3
+    done = project.doit("verify")
+    assert (done.returncode, "0 proven, 6 proven before" in done.stdout) == (0, True), done.stdout
+    (project.top / "out/qemu/efi-e1000.rom").unlink()  # is built anew, the same
+    assert all(row["before"] for row in project.verify().values())
+    driver = project.top / "tree/src/drivers/net/e1000.c"
+    driver.write_text(f"{driver.read_text()}\nint e1000_changed = 1;\n")
+    third = project.verify()
+    assert {name for name, row in third.items() if not row["before"]} == {name for name in third if "e1000" in name}
+
+
+def test_a_plain_doit_knows_no_proof(project: Project):
+    """And a selection of them by name runs those alone."""
+    assert "verify" not in project.doit().stdout
+    listed = project.doit("list", "--all").stdout
+    assert "verify:qemu/efi-e1000.rom:bios-default" in listed
+    done = project.doit("verify:qemu/efi-e1000.rom:structure", "verify:*rtl8139*default")
+    assert (done.returncode, "2 proven" in done.stdout) == (0, True), done.stdout + done.stderr
+
+
+def test_a_stub_satisfies_every_qemu(project: Project):
+    """Faultless, of its bucket, and each machine starts with it; a PC and OVMF pass it by."""
+    target = '[target.stub]\ndir = "stub"\nfile = "efi-{nic}.rom"\nimages = ["stub"]\nbucket = "efi"\n'
+    project.write(spec('[verify]\nstart = ["x86_64", "arm64", "riscv64"]\n', target=target))
+    rows = project.verify()
+    assert len(rows) == 2 * (1 + 3 * 2)
+    assert {row["state"] for row in rows.values()} == {"passed"}
+    rom = project.top / "out/stub/efi-e1000.rom"
+    assert len(rom.read_bytes()) == 256 << 10
+    done = project.romforge("inspect", rom)
+    assert (done.returncode, "stub" in done.stdout) == (0, True), done.stdout
+    assert "no faults" in done.stdout
+    assert "note" not in done.stdout
+
+
+def test_guests_migrate_from_the_lock_and_older_sets(project: Project):
+    """By name; and where the bucket grew, QEMU's own words say why not."""
+    assert project.romforge("build").returncode == 0
+    assert project.romforge("lock").returncode == 0
+    old = project.top / "old"
+    shutil.copytree(project.top / "out/qemu", old)
+    (old / "efi-rtl8139.rom").write_bytes((old / "efi-rtl8139.rom").read_bytes() * 2)
+    source = f'[source.old]\nroms = "{old}"\n[verify]\nboot = []\nmigrate_from = ["old", "lock"]\n'
+    text = spec(source).replace('dir = "qemu"', 'dir = "qemu"\nsource = "ipxe"')
+    project.write(text)
+    rows = project.verify(status=1)
+    found = {name.removeprefix("qemu/efi-"): row["state"] for name, row in rows.items() if "from" in name}
+    assert found == {
+        "e1000.rom:from-old": "passed",
+        "e1000.rom:from-lock": "passed",
+        "rtl8139.rom:from-old": "failed",
+        "rtl8139.rom:from-lock": "passed",
+    }
+    assert "Size mismatch: 0000:00:03.0/rtl8139.rom: 0x80000 != 0x40000" in rows["qemu/efi-rtl8139.rom:from-old"]["text"]
+    (old / "efi-e1000.rom").unlink()
+    rows = project.verify("nic:e1000", status=1)
+    assert "has no efi-e1000.rom, which a guest could run with" in rows["qemu/efi-e1000.rom:from-old"]["text"]
+
+
+# What is not
+
+
+def test_a_proof_that_fails_keeps_what_tells_why(project: Project):
+    """The cell, the console, and a command that a shell runs; the next run tries again."""
+    project.write(spec("[verify]\ntimeout = 2\n", mark='mark = "some words that nothing shows"\n'))
+    done = project.romforge("verify", "rom:qemu/efi-e1000.rom")
+    assert done.returncode == 1
+    assert re.search(r"qemu/efi-e1000.rom +ok [0-9.]+ s +FAILED +FAILED", done.stdout), done.stdout
+    assert '"some words that nothing shows"' in done.stderr
+    console = re.search(r"^  console (\S+)", done.stderr, re.MULTILINE)
+    command = re.search(r"^  command (.+)", done.stderr, re.MULTILINE)
+    assert console
+    assert command
+    assert "minipxe e1000" in Path(console[1]).read_text()
+    Path(console[1]).write_text("")
+    process = subprocess.Popen(["sh", "-c", f"exec timeout 10 sh -c {json.dumps(command[1])}"], start_new_session=True)
+    end = time.monotonic() + 10
+    while "minipxe e1000" not in Path(console[1]).read_text() and time.monotonic() < end:
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert "minipxe e1000" in Path(console[1]).read_text()
+    project.write(spec())
+    assert {row["state"] for row in project.verify().values()} == {"passed"}
+    assert not list((project.top / "out/.romforge/verify").rglob("console.log"))
+
+
+def test_a_guest_that_hangs_has_its_time(project: Project):
+    """And is gone then."""
+    project.write(spec('[verify]\ntimeout = 1\nroms = ["romfile"]\n', mark='mark = "nothing"\n').replace('"pcbios"]', '"x86_64-efi"]'))
+    began = time.monotonic()
+    rows = project.verify("rom:qemu/efi-e1000.rom", status=1)
+    assert 'the console does not show "nothing" within 1 s' in rows["qemu/efi-e1000.rom:x86_64-romfile"]["text"]
+    assert time.monotonic() - began < 20
+    assert not project.left()
+
+
+def test_a_rom_that_is_not_what_the_spec_asks_for_is_red(tmp_path: Path):
+    """Images, IDs, bucket and faults, each in words; before any boot."""
+    text = spec_text("roms")
+    (tmp_path / "romspec.toml").write_text(text)
+    read = specfile.load(tmp_path / "romspec.toml")
+    proof = proofs.make(read, planning.make(read))[0]
+    good = builders.legacy(last=False) + builders.efi()
+    right = good.ljust(256 << 10, b"\xff")
+    assert verify.structure(proof, right) == "2 images, 256 KiB"
+    bad = {
+        "holds legacy, which is not what": builders.legacy().ljust(256 << 10, b"\xff"),
+        "carries 8086:100f, the NIC is 8086:100e": (
+            builders.legacy((0x8086, 0x100F), last=False) + builders.efi(ids=(0x8086, 0x100F))
+        ).ljust(256 << 10, b"\xff"),
+        "QEMU gives it 512 KiB, its bucket is 256 KiB": right + b"\xff",
+        "the checksum is": right[:100] + bytes([right[100] ^ 1]) + right[101:],
+        "the file is empty": b"",
+    }
+    for words, data in bad.items():
+        with pytest.raises(Refuted, match="structure") as refused:
+            verify.structure(proof, data)
+        assert words in str(refused.value)
+
+
+def test_debian_s_own_ids_boot_as_default_rom_alone(releases: dict[str, Path], tmp_path: Path):
+    """Why `fix_ids` is needed: SeaBIOS skips ne2k_pci's 0000:0000, which QEMU mends in a default ROM."""
+    proof = bios_proof("ne2k_pci", (0x10EC, 0x8029))
+    data = (releases["sid"] / "efi-ne2k_pci.rom").read_bytes()
+    with pytest.raises(Refuted, match="boot: the boot file did not run: the firmware says"):
+        boots.prove(proof, data, tmp_path / "by-hand", tmp_path / "cache")
+    assert boots.prove(proof._replace(default=True), data, tmp_path / "default", tmp_path / "cache") == "booted by legacy image"
+
+
+def bios_proof(device: str, ids: tuple[int, int]) -> Proof:
+    return Proof("x.rom", "bios", proofs.BIOS, Arch.X86_64, False, device, device, ids, (), ((True, 0),), None, "", "", (), 60)
+
+
+@pytest.mark.parametrize(
+    ("missing", "words"),
+    [
+        (("qemu-system-x86_64",), "qemu-system-x86_64: not found; install the Debian package qemu-system-x86"),
+        (("qemu-system-aarch64",), "qemu-system-aarch64: not found; install the Debian package qemu-system-arm"),
+        (("as",), "as: not found; install the Debian package binutils"),
+    ],
+    ids=" ".join,
+)
+def test_what_is_missing_is_named_and_red(project: Project, missing: tuple[str, ...], words: str):
+    """A machine without QEMU, or the tools for boot programs: no skipped check counts as proven."""
+    (project.top / "bin").mkdir()
+    for directory in ("/usr/bin", "/bin"):
+        for path in Path(directory).iterdir():
+            link = project.top / "bin" / path.name
+            if path.name not in missing and not link.exists() and not path.name.endswith("-as"):
+                link.symlink_to(path)
+    project.write(spec('[verify]\nstart = ["arm64"]\n', mark=""))
+    assert project.romforge("build").returncode == 0
+    done = project.romforge("verify", "--json", "rom:qemu/efi-e1000.rom", PATH=str(project.top / "bin"))
+    rows = json.loads(done.stdout)
+    assert done.returncode == 1
+    assert any(row["state"] == "failed" and words in row["text"] for row in rows), done.stdout
+    assert rows[0]["state"] == "passed"
+
+
+def test_firmware_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setattr(qemu, "_DESCRIPTORS", (tmp_path,))
+    qemu.firmware.cache_clear()
+    with pytest.raises(RomforgeError, match="no UEFI firmware for qemu-system-x86_64; install the Debian package ovmf"):
+        qemu.firmware(MACHINES[Arch.X86_64])
+
+
+def test_firmware_that_asks_for_signatures_is_not_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """The first descriptor of the architecture without such features, whose files are there; broken ones are passed by."""
+    for name in ("a", "b", "c", "code", "variables"):
+        (tmp_path / name).touch()
+
+    def describe(name: str, code: str, features: list[str], architecture: str = "x86_64") -> None:
+        mapping = {"device": "flash", "executable": {"filename": code}, "nvram-template": {"filename": str(tmp_path / "variables")}}
+        about = {"mapping": mapping, "targets": [{"architecture": architecture}], "features": features}
+        (tmp_path / name).write_text(json.dumps(about))
+
+    describe("10.json", str(tmp_path / "a"), ["enrolled-keys"])
+    describe("20.json", str(tmp_path / "b"), ["requires-smm", "secure-boot"])
+    describe("30.json", str(tmp_path / "c"), [], "aarch64")
+    describe("40.json", str(tmp_path / "not-there"), [])
+    (tmp_path / "45.json").write_text("{")
+    describe("50.json", str(tmp_path / "code"), ["acpi-s3"])
+    monkeypatch.setattr(qemu, "_DESCRIPTORS", (tmp_path,))
+    qemu.firmware.cache_clear()
+    assert qemu.firmware(MACHINES[Arch.X86_64]).code == str(tmp_path / "code")
+    qemu.firmware.cache_clear()
+
+
+def test_proofs_of_a_rom_that_cannot_be_built_are_not_run(project: Project):
+    project.write(spec().replace('size = "256KiB"', 'size = "4KiB"'))
+    rows = project.verify(status=1)
+    assert {row["state"] for row in rows.values()} == {"not run"}
+
+
+def test_a_selection_that_is_not_there_is_told(project: Project):
+    done = project.romforge("verify", "nic:e100")
+    assert (done.returncode, 'did you mean "nic:e1000"?' in done.stderr) == (2, True), done.stderr
+
+
+# What is written
+
+
+def test_outcomes_are_written_for_other_programs(project: Project):
+    """JUnit's XML and JSON agree, with the text of what failed."""
+    project.write(spec('[verify]\ntimeout = 2\nroms = ["romfile"]\n', mark='mark = "minipxe e1000"\n'))
+    done = project.romforge("verify", "--json", "--junit", "junit.xml")
+    rows = json.loads(done.stdout)
+    suite = ElementTree.parse(project.top / "junit.xml").getroot()
+    assert (done.returncode, suite.get("tests"), suite.get("failures"), suite.get("errors")) == (1, "4", "1", "0")
+    cases = {f"{case.get('classname')}:{case.get('name')}": case for case in suite}
+    assert set(cases) == {f"{row['rom']}:{row['column']}" for row in rows}
+    failure = cases["qemu/efi-rtl8139.rom:bios-romfile"].find("failure")
+    assert failure is not None
+    assert "does not show" in (failure.get("message") or "")
+    assert {case.find("system-out") is not None for name, case in cases.items() if "e1000" in name} == {True}
+
+
+def test_a_terminal_sees_the_matrix(project: Project):
+    """While it runs, and whole at its end; also where it can show nothing but ASCII."""
+    words = f"cd {project.top} && PYTHONPATH={TOP}/src {sys.executable} -m romforge verify"
+    for locale in ("C.UTF-8", "C"):
+        shutil.rmtree(project.top / "out", ignore_errors=True)
+        environment = users({"LC_ALL": locale, "TERM": "xterm", "COLUMNS": "150"})
+        done = subprocess.run(["script", "-qec", words, "/dev/null"], env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout
+        assert "Traceback" not in done.stdout
+        plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", done.stdout)
+        assert re.search(r"qemu/efi-rtl8139.rom +ok [0-9.]+ s +ok [0-9.]+ s +ok [0-9.]+ s", plain), plain
+        assert "6 proven, 0 proven before" in plain
+
+
+# What is left
+
+
+@pytest.mark.parametrize("group", [True, False], ids=["to all", "to romforge alone"])
+def test_an_interrupt_leaves_no_guest(project: Project, group: bool):
+    """Status 130, words, no QEMU; and the next run proves what this one did not."""
+    project.write(spec('[verify]\nroms = ["romfile"]\n', mark='mark = "nothing"\n'))
+    assert project.romforge("build").returncode == 0
+    process = project.start("romforge", "verify")
+    project.wait_for(project.guests, process)
+    time.sleep(0.2)
+    os.killpg(process.pid, signal.SIGINT) if group else os.kill(process.pid, signal.SIGINT)
+    output, errors = process.communicate(timeout=30)
+    assert process.returncode == 130, errors
+    assert "romforge: interrupted" in errors
+    assert "Traceback" not in output + errors
+    assert not project.left()
+    project.write(spec())
+    assert {row["state"] for row in project.verify().values()} == {"passed"}
+
+
+@pytest.mark.parametrize("command", [("romforge", "verify"), ("doit", "-n2", "-P", "process", "verify")], ids=["threads", "processes"])
+def test_a_kill_leaves_no_guest(project: Project, command: tuple[str, ...]):
+    project.write(spec('[verify]\nroms = ["romfile"]\n', mark='mark = "nothing"\n'))
+    assert project.romforge("build").returncode == 0
+    process = project.start(*command)
+    project.wait_for(project.guests, process)
+    os.killpg(process.pid, signal.SIGKILL) if "doit" in command else process.kill()
+    process.communicate(timeout=30)
+    assert not project.left()
+    project.write(spec())
+    assert {row["state"] for row in project.verify().values()} == {"passed"}
+
+
+# Controls
+
+
+def test_controls_turn_every_kind_of_proof_red(project: Project, releases: dict[str, Path]):
+    """All of them, for their own reasons: two vendors' NICs of a release, one of which OVMF could boot by itself."""
+    nics = 'e1000 = "8086:100e"\nvirtio = "1af4:1000"'
+    text = spec_text(releases["sid"], nics=nics).partition("[target.pxe]")[0]
+    more = 'fix_ids = true\nsource = "roms"\n[source.old]\nroms = "{}"\n[verify]\ntimeout = 60\nstart = ["arm64"]\nmigrate_from = ["old"]\n'
+    project.write(text + more.format(releases["trixie"]))
+    rows = project.verify("--controls")
+    assert {row["state"] for row in rows.values()} == {"passed"}
+    assert all(row["text"].startswith("turns red: ") for row in rows.values())
+    ran = {(row["kind"], row["control"]) for row in rows.values()}
+    assert ran == {(kind, name) for name, control in controls.CONTROLS.items() for kind in control.kinds}
+    assert sum(row["control"] == controls.ALONE for row in rows.values()) == 4  # virtio too, each as default ROM and by hand
+
+
+def test_a_control_that_stays_green_fails(project: Project):
+    """And one that turns red for another reason than it should."""
+    project.write(spec("[verify]\nboot = []\n"))
+    environment = project.patched(
+        "from romforge import controls as c\n"
+        "c.CONTROLS[c.TOO_LARGE] = c.CONTROLS[c.TOO_LARGE]._replace(spoil=lambda chain, data, proof: c.Spoilt(data))\n"
+        "c.CONTROLS[c.EMPTY] = c.CONTROLS[c.EMPTY]._replace(checks=('boot',))\n"
+    )
+    done = project.romforge("verify", "--controls", **environment)
+    assert done.returncode == 1
+    assert "control: stays green: 1 image, 256 KiB" in done.stderr
+    assert "control: turns red, but for another reason than boot: structure: the ROM is not sound" in done.stderr
+
+
+# Parts
+
+
+def test_a_default_rom_gets_the_ids_of_its_device(e1000: bytes):
+    """As QEMU mends it: the first image alone, and its checksum stays right."""
+    other = boots.as_default(e1000, (0x10EC, 0x8139))
+    images = pcirom.parse_rom(other).images
+    assert [image.ids for image in images] == [(0x10EC, 0x8139), (0x8086, 0x100E)]
+    assert pcirom.checksum(images[0].data) == 0
+    assert boots.as_default(e1000, (0x8086, 0x100E)) == e1000
+    assert boots.as_default(b"no ROM", (1, 2)) == b"no ROM"
+
+
+def test_the_file_that_qemu_asks_for_is_known():
+    """Whether it is installed or not; i82559c's is not named after efi."""
+    machine = MACHINES[Arch.X86_64]
+    assert qemu.default_rom(machine, True, "e1000") == "efi-e1000.rom"
+    assert qemu.default_rom(machine, False, "i82559c") == "pxe-eepro100.rom"
+    with pytest.raises(RomforgeError, match="does not start with -device nonsense"):
+        qemu.default_rom(machine, False, "nonsense")
+
+
+def test_a_monitor_tells_refusals_and_the_end(tmp_path: Path):
+    """Of a QEMU that is there, and of one that is gone."""
+    with qemu.start(MACHINES[Arch.X86_64], [*qemu.PC, "-S"], tmp_path) as guest:
+        assert guest.monitor.ask("query-status")["status"] == "prelaunch"
+        with pytest.raises(RomforgeError, match="QEMU refuses no-such-command"):
+            guest.monitor.ask("no-such-command")
+        assert guest.monitor.ask("query-status")["status"] == "prelaunch"
+        guest.process.kill()
+        with pytest.raises(EOFError):
+            guest.monitor.ask("query-status")
+
+
+def test_what_is_to_be_proven_follows_from_the_images(tmp_path: Path):
+    """A boot for each image with a machine, both ways; starts for architectures that have none; nothing of a stub boots."""
+    (tmp_path / "romspec.toml").write_text(
+        spec_text(
+            "roms",
+            extra='[target.stub]\ndir = "s"\nfile = "{nic}.rom"\nimages = ["stub"]\n'
+            '[verify]\nstart = ["x86_64", "arm64"]\nmigrate_from = ["roms"]\n',
+        )
+    )
+    read = specfile.load(tmp_path / "romspec.toml")
+    found: dict[str, list[str]] = {}
+    for proof in proofs.make(read, planning.make(read)):
+        found.setdefault(Path(proof.rom).name, []).append(proof.column)
+    both = "{0}-default", "{0}-romfile"
+
+    def columns(*names: str) -> list[str]:
+        return [one.format(name) for name in names for one in both]
+
+    assert found["efi-e1000.rom"] == ["structure", *columns("bios", "x86_64", "starts-arm64"), "from-roms"]
+    assert found["pxe-e1000.rom"] == ["structure", *columns("bios", "starts-x86_64", "starts-arm64"), "from-roms"]
+    assert found["e1000.rom"] == ["structure", *columns("starts-x86_64", "starts-arm64"), "from-roms"]
