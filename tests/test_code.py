@@ -39,13 +39,14 @@ LAYERS = [
         "compat",
         "lockfile",
     },
+    {"elf", "refgraph", "why"},
     {"qemu", "bootfile", "boots", "migration", "controls", "verify", "report"},
     {"treemap", "page"},
     {"demand", "progress", "sizes"},
     {"reporter", "matrix"},
     {"state"},
     {"tasks"},
-    {"cli", "commands", "romtools", "__main__"},
+    {"cli", "commands", "romtools", "explain", "__main__"},
 ]
 FORMATS = LAYERS[4]
 

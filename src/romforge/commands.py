@@ -159,6 +159,12 @@ def stripped(given: Arguments) -> int:
     return 0
 
 
+def why(given: Arguments) -> int:
+    from romforge import explain
+
+    return explain.why(given, _tree())
+
+
 def _goals(found: planning.Plan, make: planning.Make, selected: list[str]) -> list[str]:
     """The images of a platform that a selection of tasks stands for."""
     if make.task in selected:
