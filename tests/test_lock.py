@@ -194,7 +194,15 @@ def test_a_bucket_changes_only_where_the_spec_says_why(project: Project):
     project.edit('images = ["pcbios", "x86_64-efi"]\n', f'images = ["pcbios", "x86_64-efi"]\n{reason}')
     status, said = project.check()
     assert (status, "is 512 KiB: 2.0: all architectures" in said) == (0, True), said
+    (project.top / "old.lock").write_bytes(before)
     assert project.romforge("lock").returncode == 0
+    project.edit("spec = 1\n", 'spec = 1\n[qemu.x86_64]\nfirmware_path = ["usr/share/qemu"]\n')
+    words = "Size mismatch: 0000:00:02.0/e1000.rom: 0x40000 != 0x80000: Invalid argument; guests started with romsize=524288 migrate"
+    for new in ("romspec.lock", "romspec.toml"):
+        assert f"{words}; the spec says: 2.0: all architectures" in project.romforge("compat", "old.lock", new).stdout
+    page = project.top / "page.html"
+    assert project.romforge("report", "-o", "page.html", "--against", "old.lock").returncode == 0
+    assert "Invalid argument; the spec says: 2.0: all architectures" in page.read_text()
     assert project.check() == (0, "")
     project.edit('size = "512KiB"', 'size = "1MiB"')
     project.build()

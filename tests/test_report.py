@@ -143,7 +143,9 @@ def test_the_page_tells_of_objects(tmp_path: Path, romforge: Run, doit: Run):
     stayed = {name: size for name, size in told["stayed"].items() if size}
     assert f"x86_64-efi 8086100e: {len(stayed)} objects, {sum(stayed.values()):,} bytes" in Words(page).words
     for name, size in stayed.items():
-        assert f"<title>{html.escape(name)}: {size:,} bytes</title>" in page
+        assert f"/{html.escape(name)}: {size:,} bytes</title>" in page
+    for name, directory in {"e1000": "drivers/net", "printf": "core", "snpnet": "interface/efi"}.items():
+        assert f"<title>{directory}/{name}: {stayed[name]:,} bytes</title>" in page
 
 
 def test_what_cannot_be_told_is_said(built: Path, romforge: Run):

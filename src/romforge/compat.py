@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from romforge import lockfile, pcirom, prebuilt, specfile
+from romforge import lockfile, pcirom, plan, prebuilt, specfile
 from romforge.combine import bucket_of
 from romforge.errors import RomforgeError, human
 
@@ -18,10 +19,11 @@ _BLOCKS = {"ne2k_pci": "ne2000", "virtio": "virtio-net-pci", "eepro100": "i82559
 
 @dataclass(frozen=True)
 class RomFile:
-    """What counts of a ROM file."""
+    """What counts of a ROM file; ``bucket_changed_in`` is what its spec says of the last change of the bucket."""
 
     size: int
     images: tuple[str, ...]
+    bucket_changed_in: str = ""
 
     @property
     def bucket(self) -> int:
@@ -38,6 +40,7 @@ class Verdict:
     compatible: bool
     reason: str
     romsize: str = ""  # what QEMU's property romsize= would do about other buckets
+    said: str = ""  # what the spec of the new set says of its bucket
 
 
 def read_sets(old: Path, new: Path, out: Path) -> tuple[dict[str, RomFile], dict[str, RomFile]]:
@@ -63,7 +66,9 @@ def read_set(path: Path, out: Path = Path("out")) -> dict[str, RomFile]:
     if path.suffix == ".toml":
         return _opened(path, out)
     if path.suffix == ".lock":
-        return _by_base_name({name: RomFile(one.bucket, one.kinds) for name, one in lockfile.read(path).roms.items()})
+        return _by_base_name(
+            {name: RomFile(one.bucket, one.kinds, one.bucket_changed_in) for name, one in lockfile.read(path).roms.items()}
+        )
     if path.is_dir():
         found = dict(_in_directory(path))
     elif path.suffix == ".deb":
@@ -77,15 +82,19 @@ def read_set(path: Path, out: Path = Path("out")) -> dict[str, RomFile]:
 
 def _opened(spec: Path, out: Path) -> dict[str, RomFile]:
     """The files that QEMU opens: of each name the first in the search path. Several architectures' names begin with theirs."""
-    machines = specfile.load(spec, out).qemu
+    loaded = specfile.load(spec, out)
+    machines = loaded.qemu
     if not machines:
         raise RomforgeError(f'{spec}: says nothing of where QEMU looks; write firmware_path = ["DIR"] in a [qemu.ARCH]')
+    says = lockfile.rules(loaded, list(plan.make(loaded).roms()))
     found: dict[str, RomFile] = {}
     for arch, one in machines.items():
         for directory in one.firmware_path:
             for path in sorted((out / directory).glob("*.rom")):
                 data = prebuilt.read_rom(path)[0]
-                found.setdefault(path.name if len(machines) == 1 else f"{arch}/{path.name}", RomFile(len(data), _images(data)))
+                rule = says.get(os.path.join(directory, path.name), lockfile.Rule())
+                name = path.name if len(machines) == 1 else f"{arch}/{path.name}"
+                found.setdefault(name, RomFile(len(data), _images(data), rule.bucket_changed_in))
     if not found:
         raise RomforgeError(f"{out}: holds no *.rom file in the directories of {spec}; build them first")
     return dict(sorted(found.items()))
@@ -116,7 +125,8 @@ def _verdict(name: str, old: RomFile | None, new: RomFile | None) -> Verdict:
         return Verdict(name, old, new, False, f'romfile "{PurePosixPath(name).name}" is empty')
     if old.bucket != new.bucket:
         reason = f"Size mismatch: {_block(name)}: {old.bucket:#x} != {new.bucket:#x}: Invalid argument"
-        return Verdict(name, old, new, False, reason, _romsize(old.bucket, new.bucket))
+        said = f"the spec says: {new.bucket_changed_in}" if new.bucket_changed_in else ""
+        return Verdict(name, old, new, False, reason, _romsize(old.bucket, new.bucket), said)
     if not old.images or not new.images:
         return Verdict(name, old, new, False, f"the {'new' if old.images else 'old'} file holds no image of a ROM")
     changed = "" if old.images == new.images else f"images were {', '.join(old.images)}, are {', '.join(new.images)}"
@@ -142,7 +152,7 @@ def rows(verdicts: list[Verdict]) -> list[list[str]]:
             human(one.old.bucket) if one.old else "-",
             human(one.new.bucket) if one.new else "-",
             "migrates" if one.compatible else "FAILS",
-            f"{one.reason}; {one.romsize}" if one.romsize else one.reason,
+            "; ".join(filter(None, [one.reason, one.romsize, one.said])),
         ]
         for one in verdicts
     ]

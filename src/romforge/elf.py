@@ -54,8 +54,9 @@ class Object:
 def read(path: Path) -> Object:
     """An object file; raises RomforgeError where it is none, or cannot be read."""
     with _opened(path) as file:
-        symbols = list(_symbols(file))
-        sections = {index: one for index, one in _sections(file) if one.loaded}
+        raw = list(file.iter_sections())
+        symbols = list(_symbols(file, raw))
+        sections = {index: one for index, one in enumerate(map(_section, raw)) if one.loaded}
         defines: dict[str, int | None] = {}
         wants: dict[str, None] = {}
         for name, binding, _, index in symbols:
@@ -63,13 +64,13 @@ def read(path: Path) -> Object:
                 defines[name] = index if index in sections else None
             elif binding == _GLOBAL and name:
                 wants[name] = None
-        return Object(sections, defines, tuple(wants), dict(_references(file, symbols, sections)))
+        return Object(sections, defines, tuple(wants), dict(_references(file, raw, symbols, sections)))
 
 
 def linked(path: Path) -> list[Section]:
     """The sections of a linked file that the program has in memory; raises RomforgeError."""
     with _opened(path) as file:
-        return [one for _, one in _sections(file) if one.loaded and one.size]
+        return [one for one in map(_section, file.iter_sections()) if one.loaded and one.size]
 
 
 class _opened:  # noqa: N801  # a context manager, which reads as a function does
@@ -91,35 +92,31 @@ class _opened:  # noqa: N801  # a context manager, which reads as a function doe
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         self.stream.close()
-        if isinstance(error, (ELFError, struct.error, IndexError, ValueError)):
-            raise RomforgeError(f"{self.path}: is a broken ELF file: {error}") from None
+        if isinstance(error, Exception) and not isinstance(error, RomforgeError):  # pyelftools trusts every offset and count
+            raise RomforgeError(f"{self.path}: is a broken ELF file: {error or type(error).__name__}") from None
 
 
-def _sections(file: Any) -> Iterator[tuple[int, Section]]:
-    for index, one in enumerate(file.iter_sections()):
-        flags, filled = one["sh_flags"], one["sh_type"] != "SHT_NOBITS"
-        loaded = bool(flags & SH_FLAGS.SHF_ALLOC)
-        yield (
-            index,
-            Section(
-                name=one.name,
-                address=one["sh_addr"],
-                size=one["sh_size"],
-                loaded=loaded,
-                filled=filled,
-                merged=one["sh_entsize"] or 1 if flags & SH_FLAGS.SHF_MERGE else 0,
-                strings=bool(flags & SH_FLAGS.SHF_STRINGS),
-                data=one.data() if loaded and filled else b"",
-            ),
-        )
+def _section(one: Any) -> Section:
+    flags, filled = one["sh_flags"], one["sh_type"] != "SHT_NOBITS"
+    loaded = bool(flags & SH_FLAGS.SHF_ALLOC)
+    return Section(
+        name=one.name,
+        address=one["sh_addr"],
+        size=one["sh_size"],
+        loaded=loaded,
+        filled=filled,
+        merged=one["sh_entsize"] or 1 if flags & SH_FLAGS.SHF_MERGE else 0,
+        strings=bool(flags & SH_FLAGS.SHF_STRINGS),
+        data=one.data() if loaded and filled else b"",
+    )
 
 
-def _symbols(file: Any) -> Iterator[tuple[str, int, int, int]]:
+def _symbols(file: Any, sections: list[Any]) -> Iterator[tuple[str, int, int, int]]:
     """Each symbol's name, binding, value and section, in order; unpacked here, for pyelftools would take a hundred times as long."""
-    table = file.get_section_by_name(".symtab")
+    table = next((one for one in sections if one["sh_type"] == "SHT_SYMTAB"), None)
     if table is None:
         return
-    names = file.get_section(table["sh_link"]).data()
+    names = sections[table["sh_link"]].data()
     layout = struct.Struct(("<" if file.little_endian else ">") + _SYMBOLS[file.elfclass].format)
     for fields in layout.iter_unpack(table.data()):
         if file.elfclass == 32:
@@ -129,14 +126,17 @@ def _symbols(file: Any) -> Iterator[tuple[str, int, int, int]]:
         yield names[name : names.index(b"\0", name)].decode(errors="replace"), info >> 4, value, index
 
 
-def _references(file: Any, symbols: list[tuple[str, int, int, int]], sections: dict[int, Section]) -> Iterator[Any]:
+def _references(
+    file: Any, raw: list[Any], symbols: list[tuple[str, int, int, int]], sections: dict[int, Section]
+) -> Iterator[tuple[int, tuple[set[int], set[str]]]]:
     """Of each section that is loaded: the sections and global symbols that its relocations name."""
     word, shift = ("I", 8) if file.elfclass == 32 else ("Q", 32)
-    for table in file.iter_sections():
+    for table in raw:
         if table["sh_type"] not in ("SHT_REL", "SHT_RELA") or table["sh_info"] not in sections:
             continue
         layout = struct.Struct(("<" if file.little_endian else ">") + word * (2 if table["sh_type"] == "SHT_REL" else 3))
-        near, far = set(), set()
+        near: set[int] = set()
+        far: set[str] = set()
         for number in {fields[1] >> shift for fields in layout.iter_unpack(table.data())}:
             name, binding, _, index = symbols[number]
             if binding in (_GLOBAL, _WEAK, _UNIQUE):

@@ -84,6 +84,11 @@ def object_stems(objects: Iterable[str]) -> set[str]:
     return {re.sub(r"\.dbg\d+$", "", name).replace("-", "_") for name in objects}
 
 
+def stem(name: str) -> str:
+    """The source of an object: ``e1000`` of ``e1000.ids`` or ``e1000.dbg2``, ``version`` of ``version.8086100e.rom``."""
+    return name.partition(".")[0].replace("-", "_")
+
+
 def uses(output: str, stems: set[str], files: Iterable[str]) -> list[str] | None:
     """The files that a link used, as make's helper goal ``.deps`` printed them; None where it cannot be told.
 

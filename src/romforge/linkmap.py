@@ -21,6 +21,7 @@ _NOT_LOADED = ".debug", ".comment", ".stab", ".note.GNU-stack"  # output section
 _BY = re.compile(r"\s+(?:(\S.*?) )?\((.+)\)$")
 _OUTPUT = re.compile(r"(?P<name>[^\s*(]\S*)(?:\s+0x(?P<address>[0-9a-f]+)\s+0x(?P<size>[0-9a-f]+).*)?$")
 _INPUT = re.compile(r" (?P<name>[^\s*]\S*)(?:\s+0x(?P<address>[0-9a-f]+)\s+0x(?P<size>[0-9a-f]+) (?P<object>\S.*))?$")
+_FILL = re.compile(r" \*fill\*\s+0x(?P<address>[0-9a-f]+)\s+0x(?P<size>[0-9a-f]+)(?P<object>)")
 _REST = re.compile(r"\s+0x(?P<address>[0-9a-f]+)\s+0x(?P<size>[0-9a-f]+)(?: (?P<object>\S.*))?$")
 
 
@@ -104,11 +105,25 @@ def _included(lines: list[str]) -> Iterator[Inclusion]:
 
 
 def _kept(lines: list[str]) -> Iterator[Section]:
-    """Output sections stand at the margin, their input sections a space in; both break after a long name."""
+    """Sections, each no longer than to where the next begins: of strings that were joined with others' the map has the old size."""
+    before = None
+    for section in _sections(lines):
+        if before and before.object:
+            shared = before.output == section.output and section.address >= before.address
+            yield before._replace(size=min(before.size, section.address - before.address)) if shared else before
+        before = section
+    if before and before.object:
+        yield before
+
+
+def _sections(lines: list[str]) -> Iterator[Section]:
+    """Output sections stand at the margin, their input sections a space in; both break after a long name. Padding is nobody's."""
     output = name = ""
     for line in lines:
         if match := _OUTPUT.match(line):
             output, name = match["name"], ""
+        elif match := _FILL.match(line):
+            yield _section(output, "", match)
         elif match := _INPUT.match(line):
             name = match["name"]
             if match["object"]:
@@ -121,7 +136,7 @@ def _kept(lines: list[str]) -> Iterator[Section]:
 
 
 def _discarded(lines: list[str]) -> Iterator[Section]:
-    return (section._replace(output="") for section in _kept(lines))
+    return (section._replace(output="") for section in _sections(lines) if section.object)
 
 
 def _section(output: str, name: str, match: re.Match[str]) -> Section:

@@ -12,6 +12,7 @@ from romforge.errors import human
 from romforge.report import Proven, Report, Row
 from romforge.treemap import Box, squarify
 
+Groups = Mapping[str, Mapping[str, int]]  # bytes by directory and object
 _WIDE, _HIGH = 960, 320  # of a treemap, in units of its picture
 _KINDS = "legacy", "x86_64", "arm64", "riscv64", "loong64"  # with colours of their own
 _LISTED = 40  # objects in a table; the rest is summed up
@@ -116,7 +117,8 @@ def _migrations(report: Report) -> Iterator[str]:
         one = verdicts[name].get(file)
         if one is None or one.old is None:
             return '<td class="dim">not there</td>'
-        return f'<td class="{"good" if one.compatible else "bad"}">{"migrates" if one.compatible else "fails: " + _text(one.reason)}</td>'
+        told = "migrates" if one.compatible else "fails: " + "; ".join(filter(None, [one.reason, one.said]))
+        return f'<td class="{"good" if one.compatible else "bad"}">{_text(told)}</td>'
 
     yield from _matrix("file", files, [f"from {name}" for name in verdicts], lambda file: (cell(file, name) for name in verdicts))
 
@@ -149,36 +151,54 @@ def _matrix(corner: str, names: Iterable[str], columns: Iterable[str], cells: Ca
     yield "</tbody></table></div>"
 
 
-def _objects(images: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
+def _objects(images: Mapping[str, Groups]) -> Iterator[str]:
     """A treemap for each image that a tree built, the largest open."""
     yield "<h2>Objects</h2>"
     if not images:
         yield "<p>The images are of existing ROMs, which say nothing of their objects.</p>"
         return
-    yield "<p>What the linker put into each image, by object; bytes before compression.</p>"
-    largest = max(images, key=lambda name: sum(images[name].values()))
-    for name, sizes in images.items():
-        told = f"{name}: {len(sizes)} objects, {sum(sizes.values()):,} bytes"
+    yield "<p>What the linker put into each image, by directory and object; bytes before compression.</p>"
+    largest = max(images, key=lambda name: _bytes(images[name]))
+    for name, groups in images.items():
+        told = f"{name}: {sum(map(len, groups.values()))} objects, {_bytes(groups):,} bytes"
         yield f"<details{' open' if name == largest else ''}><summary>{_text(told)}</summary>"
-        yield _treemap(told, sizes)
-        yield from _table(sizes)
+        yield _treemap(told, groups)
+        yield from _table(groups)
         yield "</details>"
 
 
-def _treemap(told: str, sizes: Mapping[str, int]) -> str:
-    most = ", ".join(f"{name} {size:,}" for name, size in list(sizes.items())[:5])
+def _bytes(groups: Groups) -> int:
+    return sum(sum(sizes.values()) for sizes in groups.values())
+
+
+def _treemap(told: str, groups: Groups) -> str:
+    """Directories within the map, and objects within directories."""
+    totals = {name: sum(sizes.values()) for name, sizes in groups.items()}
     parts = []
-    for (name, size), box in zip(sizes.items(), squarify(list(sizes.values()), Box(0, 0, _WIDE, _HIGH))):
-        place = f'x="{box.x:.1f}" y="{box.y:.1f}" width="{box.width:.1f}" height="{box.height:.1f}"'
-        parts.append(f"<rect {place}><title>{_text(name)}: {size:,} bytes</title></rect>")
-        if box.height > 16 and len(name) * _LABEL < box.width:
-            parts.append(f'<text x="{box.x + 4:.1f}" y="{box.y + 13:.1f}">{_text(name)}</text>')
-    label = _text(f"{told}; the largest are {most}")
+    for (directory, sizes), place in zip(groups.items(), squarify(list(totals.values()), Box(0, 0, _WIDE, _HIGH))):
+        boxes = (
+            _object(name, f"{directory}/{name}: {size:,} bytes", box)
+            for (name, size), box in zip(sizes.items(), squarify(list(sizes.values()), place))
+        )
+        parts.append(f'<g>{"".join(boxes)}<rect class="directory" {_at(place)}/></g>')
+    most = ", ".join(f"{name} {size:,}" for name, size in list(totals.items())[:5])
+    label = _text(f"{told}; the largest directories are {most}")
     return f'<svg class="map" viewBox="0 0 {_WIDE} {_HIGH}" role="img" aria-label="{label}">{"".join(parts)}</svg>'
 
 
-def _table(sizes: Mapping[str, int]) -> Iterator[str]:
-    rows = list(sizes.items())
+def _object(name: str, title: str, box: Box) -> str:
+    fits = box.height > 16 and len(name) * _LABEL < box.width
+    label = f'<text x="{box.x + 4:.1f}" y="{box.y + 13:.1f}">{_text(name)}</text>' if fits else ""
+    return f"<rect {_at(box)}><title>{_text(title)}</title></rect>{label}"
+
+
+def _at(box: Box) -> str:
+    return f'x="{box.x:.1f}" y="{box.y:.1f}" width="{box.width:.1f}" height="{box.height:.1f}"'
+
+
+def _table(groups: Groups) -> Iterator[str]:
+    rows = [(f"{directory}/{name}", size) for directory, sizes in groups.items() for name, size in sizes.items()]
+    rows.sort(key=lambda row: -row[1])
     rest = rows[_LISTED:]
     rows = rows[:_LISTED] + ([(f"{len(rest)} more", sum(size for _, size in rest))] if rest else [])
     yield '<details><summary>as a table</summary><div class="scroll" tabindex="0" role="region" aria-label="objects"><table>'

@@ -83,42 +83,48 @@ class Graph:
 
     def reached(self, objects: Collection[str] = (), roots: Collection[str] = (), cut: tuple[str, str] | None = None) -> set[Place]:
         """What is in the link without these objects and roots, and without all references from the one object to the other."""
-        found: set[Place] = set()
-        ahead = list(self._starts(one for one in self.roots if one not in roots))
+        barred = {place for name in objects for place in self._places(name)}
+        ahead = list({*self._starts(one for one in self.roots if one not in roots)} - barred)
+        found = barred.union(ahead)
         while ahead:
             place = ahead.pop()
-            if place not in found and place.object not in objects:
-                found.add(place)
-                targets = self.next[place]
-                ahead += [one for one in targets if (place.object, one.object) != cut] if cut else targets
-        return found
+            fresh = {one for one in self.next.get(place, ()) if one not in found}
+            if cut and place.object == cut[0]:
+                fresh = {one for one in fresh if one.object != cut[1]}
+            found |= fresh
+            ahead += fresh
+        return found - barred
 
-    def chain(self, name: str) -> list[Step]:
-        """The shortest way from a root to an object; empty for one that the command line names."""
-        before: dict[str, tuple[str, str]] = {}  # who asked for an object, and by which symbol
+    def _places(self, name: str) -> Iterator[Place]:
+        yield Place(name, -1)
+        for index in self.objects[name].sections:
+            yield Place(name, index)
+
+    def chains(self) -> dict[str, tuple[Step, ...]]:
+        """Of each object the shortest way from a root to it; nothing for one that the command line names."""
+        found: dict[str, tuple[Step, ...]] = dict.fromkeys(self.own, ())
         ahead = deque(self.own)
         for symbol in self.roots:
-            if (asked := self.definer.get(symbol)) and asked not in before:
-                before[asked] = "", symbol
+            if (asked := self.definer.get(symbol)) and asked not in found:
+                found[asked] = (Step(symbol, asked),)
                 ahead.append(asked)
         while ahead:
             one = ahead.popleft()
             for symbol in self.objects[one].wants:
                 asked = self.definer.get(symbol)
-                if asked and asked not in before and asked not in self.own:
-                    before[asked] = one, symbol
+                if asked and asked not in found:
+                    found[asked] = (*found[one], Step(symbol, asked))
                     ahead.append(asked)
-        found: list[Step] = []
-        while name in before:
-            asker, symbol = before[name]
-            found.insert(0, Step(symbol, name))
-            name = asker
         return found
 
-    def askers(self, name: str) -> dict[str, list[str]]:
-        """The objects that ask for one, each with its symbols that they name."""
-        found = {other: [symbol for symbol in one.wants if self.definer.get(symbol) == name] for other, one in self.objects.items()}
-        return {other: symbols for other, symbols in found.items() if symbols and other != name}
+    def askers(self) -> dict[str, dict[str, list[str]]]:
+        """Of each object those that ask for it, each with the symbols that it names."""
+        found: dict[str, dict[str, list[str]]] = {name: {} for name in self.objects}
+        for asker, one in self.objects.items():
+            for symbol in one.wants:
+                if (name := self.definer.get(symbol)) and name != asker:
+                    found[name].setdefault(asker, []).append(symbol)
+        return found
 
 
 def _family(section: str) -> str:

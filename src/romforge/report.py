@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from romforge import compat, faults, linking, lockfile, pcirom
+from romforge import compat, faults, linking, lockfile, pcirom, worktree
 from romforge.combine import bucket_of
 from romforge.compat import Verdict
 from romforge.errors import RomforgeError
@@ -54,14 +54,14 @@ class Proven:
 
 @dataclass(frozen=True)
 class Report:
-    """``objects`` are bytes of each object by the name of the image; ``sets`` verdicts by the name of the older set.
+    """``objects`` are bytes of each object by the names of the image and the directory; ``sets`` verdicts by that of the older set.
 
     ``changes`` is None where there is no lock.
     """
 
     spec: str
     rows: tuple[Row, ...]
-    objects: Mapping[str, Mapping[str, int]]
+    objects: Mapping[str, Mapping[str, Mapping[str, int]]]
     changes: tuple[Change, ...] | None
     sets: Mapping[str, tuple[Verdict, ...]]
     proofs: tuple[Proven, ...]
@@ -74,7 +74,13 @@ def gather(spec: Spec, plan: Plan, out: Path, older: Mapping[str, Path], proofs:
     if not there:
         raise RomforgeError(f"{out}: none of the ROMs of {spec.path} is built; run doit first")
     changes = tuple(lockfile.against(spec, plan, out, None)) if lockfile.beside(spec.path).exists() else None
-    now = {Path(row.path).name: compat.RomFile((out / row.path).stat().st_size, tuple(one.kind for one in row.images)) for row in there}
+    says = lockfile.rules(spec, list(plan.roms()))
+    now = {
+        Path(row.path).name: compat.RomFile(
+            (out / row.path).stat().st_size, tuple(one.kind for one in row.images), says[row.path].bucket_changed_in
+        )
+        for row in there
+    }
     sets = {name: tuple(_among(compat.compare(compat.read_set(path, out), now), now)) for name, path in older.items()}
     return Report(spec.path.name, rows, _objects(plan, out), changes, sets, tuple(proofs))
 
@@ -97,13 +103,22 @@ def _among(verdicts: Sequence[Verdict], now: Mapping[str, compat.RomFile]) -> li
     return [one for one in verdicts if one.file in now]
 
 
-def _objects(plan: Plan, out: Path) -> dict[str, dict[str, int]]:
-    """The bytes of each object of each image that a tree built and that is linked, by the map."""
+def _objects(plan: Plan, out: Path) -> dict[str, dict[str, dict[str, int]]]:
+    """The bytes of each object of each image that a tree built and that is linked, by the map; the largest directories first."""
     found = {}
     for make in plan.makes:
+        src = out / make.directory / "src"
+        directories = worktree.directories(src)
         for goal in make.goals:
-            place = out / make.directory / "src" / make.bin / f"{goal}.{linked(make)}.tmp.map"
+            place = src / make.bin / f"{goal}.{linked(make)}.tmp.map"
             if place.is_file():
-                sizes = {name: size for name, size in linking.read_map(place).sizes().items() if size}
-                found[f"{make.platform} {goal}"] = dict(sorted(sizes.items(), key=lambda both: (-both[1], both[0])))
+                sizes = linking.read_map(place).sizes()
+                found[f"{make.platform} {goal}"] = _grouped({name: size for name, size in sizes.items() if size}, directories)
     return found
+
+
+def _grouped(sizes: Mapping[str, int], directories: Mapping[str, str]) -> dict[str, dict[str, int]]:
+    groups: dict[str, dict[str, int]] = {}
+    for name, size in sorted(sizes.items(), key=lambda both: (-both[1], both[0])):
+        groups.setdefault(directories.get(linking.stem(name), ""), {})[name] = size
+    return dict(sorted(groups.items(), key=lambda both: -sum(both[1].values())))

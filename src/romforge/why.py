@@ -14,7 +14,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
-from romforge import elf, linking, linkmap
+from romforge import elf, linking, linkmap, worktree
 from romforge.elf import Section
 from romforge.errors import RomforgeError
 from romforge.images import linked
@@ -96,7 +96,7 @@ def explain(step: Make, out: Path, goal: str, drop: Iterable[str], size: int) ->
     """Looks at the link of a platform's image, which has ``size`` bytes in a ROM; raises RomforgeError where there is none."""
     src = out / step.directory / "src"
     link = read(src, src / step.bin / f"{goal}.{linked(step)}.tmp", roots_of(step, goal, drop))
-    directories = directories_of(src)
+    directories = worktree.directories(src)
     shares = _compressed(link, size)
     everything = link.graph.reached()
 
@@ -104,19 +104,20 @@ def explain(step: Make, out: Path, goal: str, drop: Iterable[str], size: int) ->
         gone = everything - link.graph.reached(objects, roots)
         return sum(link.sizes.get(place, 0) for place in gone), tuple(sorted(place.object for place in gone if place.section < 0))
 
+    chains, askers = link.graph.chains(), link.graph.askers()
     parts = []
     for name in link.graph.objects:
         leaves, gone = without((name,))
         parts.append(
             Part(
                 name=name,
-                directory=directories.get(stem(name), ""),
+                directory=directories.get(linking.stem(name), ""),
                 size=sum(link.pieces.get(name, {}).values()),
                 memory=link.memory.get(name, 0),
                 compressed=shares.get(name, 0),
                 sections=dict(link.pieces.get(name, {})),
-                chain=tuple(link.graph.chain(name)),
-                asked_by=link.graph.askers(name),
+                chain=chains.get(name, ()),
+                asked_by=askers[name],
                 leaves=leaves,
                 with_it=tuple(one for one in gone if one != name),
             )
@@ -166,7 +167,7 @@ def _roots(found: LinkMap, objects: Mapping[str, elf.Object], asked: Iterable[st
     symbols = dict.fromkeys([*found.roots(), *asked])
     for name, one in objects.items():
         lists = [symbol for symbol, index in one.defines.items() if symbol.startswith("pci_devlist_") and Place(name, index or 0) in taken]
-        symbols |= dict.fromkeys([*lists, *([f"obj_{stem(name)}"] if lists else [])])
+        symbols |= dict.fromkeys([*lists, *([f"obj_{linking.stem(name)}"] if lists else [])])
     defined = {symbol for one in objects.values() for symbol in one.defines}
     return [symbol for symbol in symbols if symbol in defined]
 
@@ -175,7 +176,7 @@ def _pieces(found: LinkMap, objects: Mapping[str, elf.Object], outputs: Mapping[
     """The map's sections, each with the section of its object, or the object itself where it is none (common symbols)."""
     left = {name: list(one.sections) for name, one in objects.items()}
     for section in found.kept:
-        if section.output not in outputs:
+        if not (output := outputs.get(section.output)):
             continue
         name = object_name(section.object)
         sections = objects[name].sections
@@ -183,7 +184,7 @@ def _pieces(found: LinkMap, objects: Mapping[str, elf.Object], outputs: Mapping[
         index = next((index for index in same if sections[index].size == section.size), same[0] if same else -1)
         if index >= 0:
             left[name].remove(index)
-        yield Place(name, index), section
+        yield Place(name, index), section._replace(size=min(section.size, output.address + output.size - section.address))
 
 
 def _measured(graph: Graph, pieces: list[tuple[Place, linkmap.Section]], outputs: Mapping[str, Section]) -> Link:
@@ -204,8 +205,12 @@ def _measured(graph: Graph, pieces: list[tuple[Place, linkmap.Section]], outputs
             by_object[place.object][section.name] += section.size
             spans.append(Span(section.output, section.address, section.size, place.object))
     for (output, width, strings), group in merged.items():
+        users_of: dict[bytes, list[Place]] = defaultdict(list)
+        for place, _ in group:
+            for entry in dict.fromkeys(_split(graph.objects[place.object].sections[place.section].data, width, strings)):
+                users_of[entry].append(place)
         for holder, address, entry in _entries(group, outputs[output], width, strings):
-            users = [place for place, _ in group if entry in _split(_data(graph, place), width, strings)] or [holder]
+            users = users_of.get(entry) or [holder]
             node = Place("", address)
             sizes[node] = len(entry)
             for place in users:
@@ -214,10 +219,6 @@ def _measured(graph: Graph, pieces: list[tuple[Place, linkmap.Section]], outputs
             by_object[users[0].object][name] += len(entry)
             spans.append(Span(output, address, len(entry), users[0].object))
     return Link(graph, sizes, memory, tuple(_gapless(spans, outputs)), outputs, by_object)
-
-
-def _data(graph: Graph, place: Place) -> bytes:
-    return graph.objects[place.object].sections[place.section].data
 
 
 def _entries(group: list[tuple[Place, linkmap.Section]], output: Section, width: int, strings: bool) -> Iterator[tuple[Place, int, bytes]]:
@@ -287,16 +288,3 @@ def _compressed(link: Link, size: int) -> dict[str, int]:
 def _content(output: Section, span: Span) -> bytes:
     start = span.address - output.address
     return output.data[start : start + span.size]
-
-
-def directories_of(src: Path) -> dict[str, str]:
-    """Of each source its directory below ``src``, by the name of its object."""
-    found: dict[str, str] = {}
-    for path in sorted([*src.rglob("*.c"), *src.rglob("*.S")]):
-        found.setdefault(path.stem.replace("-", "_"), str(path.parent.relative_to(src)))
-    return found
-
-
-def stem(name: str) -> str:
-    """The source of an object: ``e1000`` of ``e1000.ids`` or ``e1000.dbg2``, ``version`` of ``version.8086100e.rom``."""
-    return name.partition(".")[0].replace("-", "_")

@@ -175,3 +175,11 @@ def used(changes: Changes, uses: list[str] | None) -> Iterator[str]:
             yield f"{path} changed"
     for verb, paths in (("added", changes.added), ("removed", changes.removed)):
         yield from (f"{path} was {verb}" for path in sorted(paths) if is_source(path))
+
+
+def directories(src: Path) -> dict[str, str]:
+    """Of each source its directory below ``src``, by the name of its object."""
+    found: dict[str, str] = {}
+    for path in sorted([*src.rglob("*.c"), *src.rglob("*.S")]):
+        found.setdefault(path.stem.replace("-", "_"), str(path.parent.relative_to(src)))
+    return found

@@ -1,0 +1,359 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""`romforge why`: what fills an image, who pulled it in, what would leave; each answer is checked by linking again."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import resource
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+from typing import Any, NamedTuple
+
+import pytest
+
+from romforge import elf, images, linking, linkmap, specfile, toolchain
+from romforge import plan as planning
+from romforge import why as whys
+from romforge.errors import RomforgeError
+from romforge.linkmap import LinkMap, object_name
+from romforge.plan import Make
+from romforge.refgraph import Place
+from tests.conftest import TOP, run
+
+SPEC = """spec = 1
+[source.ipxe]
+tree = "tree"
+[platform.pcbios]
+[platform.x86_64-efi]
+strip = {{ keep = ["obj_config", "obj_config_efi"] }}
+[nic.e1000]
+id = "8086:100e"
+[bucket.efi]
+size = "1MiB"
+[target.qemu]
+source = "ipxe"
+dir = "qemu"
+file = "{{nic}}.rom"
+images = ["pcbios", "x86_64-efi"]
+bucket = "efi"
+{}"""
+GOAL, ROM = "8086100e", "qemu/e1000.rom"
+OBJECTS = 20  # whose chains are confirmed
+
+
+class Built(NamedTuple):
+    """A project whose ROM is built, and the makes of its platforms."""
+
+    top: Path
+    makes: tuple[Make, ...]
+
+    def why(self, *words: str | Path, status: int = 0) -> Any:
+        done = run([sys.executable, "-m", "romforge", "why", *map(str, words), "--json"], self.top)
+        assert done.returncode == status, done.stderr
+        return json.loads(done.stdout) if status == 0 else done.stderr
+
+    def said(self, *words: str | Path) -> str:
+        done = run([sys.executable, "-m", "romforge", "why", *map(str, words)], self.top)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def stage(self, make: Make) -> Path:
+        return self.top / "out" / make.directory / "src" / make.bin / f"{GOAL}.{images.linked(make)}.tmp"
+
+
+def project(top: Path, tree: Callable[[Path], object], more: str = "") -> Built:
+    tree(top / "tree")
+    (top / "romspec.toml").write_text(SPEC.format(more))
+    done = run([sys.executable, "-m", "romforge", "build"], top)
+    assert done.returncode == 0, done.stderr
+    return Built(top, planning.make(specfile.load(top / "romspec.toml"), None).makes)
+
+
+def minipxe(place: Path) -> None:
+    shutil.copytree(TOP / "vendor/minipxe", place, ignore=shutil.ignore_patterns("bin", "bin-*"))
+
+
+def bigtree(place: Path) -> None:
+    subprocess.run([sys.executable, TOP / "bench/bigtree.py", place], check=True, stdout=subprocess.DEVNULL)
+
+
+@pytest.fixture(scope="module", params=[minipxe, bigtree], ids=["minipxe", "1,000 sources"])
+def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Built:
+    return project(tmp_path_factory.mktemp("why"), request.param)
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Built:
+    return project(tmp_path_factory.mktemp("small"), minipxe)
+
+
+def loaded(file: Path) -> dict[str, int]:
+    """By binutils, what a linked file has in it of the program's memory: bytes by section."""
+    said = subprocess.run(["readelf", "-SW", file], capture_output=True, text=True, check=True).stdout
+    rows = re.findall(r"\] (\S+) +(\S+) +[0-9a-f]+ [0-9a-f]+ ([0-9a-f]+) [0-9a-f]+ +([A-Z]*)", said)
+    return {name: int(size, 16) for name, kind, size, flags in rows if "A" in flags and kind != "NOBITS" and int(size, 16)}
+
+
+# Linking again
+
+
+class Relink:
+    """Links an image as its make did, but for what is left out."""
+
+    def __init__(self, built: Built, make: Make, directory: Path) -> None:
+        self.src, self.make, self.directory = built.stage(make).parent.parent, make, directory
+        self.archive = f"{make.bin}/blib.a"
+        self.stage = f"{make.bin}/{built.stage(make).name}"
+        words = images.variables(make) + linking.flags(make, linking.dropped(make, self.src))
+        said = subprocess.run(
+            ["make", "-n", "-W", self.archive, *words, self.stage],
+            cwd=self.src,
+            env=toolchain.environment(os.environ),
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.replace("\\\n", " ")
+        self.command = next(line for line in said.splitlines() if f" -o {self.stage}" in line)
+
+    def link(self, members: dict[str, Path], roots: tuple[str, ...] = (), defined: tuple[str, ...] = ()) -> LinkMap:
+        """The map of a link from these objects of the archive, without some roots, and with symbols that nothing defines any more."""
+        archive, made = self.directory / "other.a", self.directory / "other.tmp"
+        archive.unlink(missing_ok=True)
+        subprocess.run(["ar", "rcD", archive, *members.values()], check=True)
+        command = self.command.replace(f" {self.archive} -o {self.stage} ", f" {archive} -o {made} ")
+        command = command.replace(f"-Map {self.stage}.map", f"-Map {made}.map") + "".join(f" --defsym {one}=0" for one in defined)
+        for root in roots:
+            command = command.replace(f"-u {root} --require-defined={root} ", "")
+        assert str(made) in command
+        assert all(f"-u {root} " not in command for root in roots)
+        done = subprocess.run(["sh", "-c", command], cwd=self.src, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return linkmap.parse(Path(f"{made}.map").read_text())
+
+    def members(self) -> dict[str, Path]:
+        """The objects of the archive, by name."""
+        listed = subprocess.run(["ar", "t", self.archive], cwd=self.src, capture_output=True, text=True, check=True).stdout.split()
+        return {name.removesuffix(".o"): self.src / self.make.bin / name for name in listed}
+
+
+def taken(found: LinkMap) -> tuple[set[str], set[tuple[str, str]]]:
+    """The objects of a link, and its sections that have bytes; strings, which are joined, are counted nowhere."""
+    sections = {(object_name(one.object), one.name) for one in found.kept if one.size and ".str" not in one.name}
+    return set(found.objects()), {one for one in sections if not one[1].startswith((".debug", ".comment"))}
+
+
+def predicted(graph: Any, places: set[Place]) -> tuple[set[str], set[tuple[str, str]]]:
+    """The same of what is left of the graph."""
+    sections = {
+        (place.object, graph.objects[place.object].sections[place.section]) for place in places if place.object and place.section >= 0
+    }
+    return (
+        {place.object for place in places if place.section < 0},
+        {(name, one.name) for name, one in sections if one.size and ".str" not in one.name},
+    )
+
+
+@pytest.fixture(params=["pcbios", "x86_64-efi"])
+def relink(request: pytest.FixtureRequest, built: Built, tmp_path: Path) -> tuple[Relink, Any, Any]:
+    """The means to link again; the graph; and what of it is linked now, since some sections are thrown away in any case."""
+    make = next(make for make in built.makes if make.platform == request.param)
+    again = Relink(built, make, tmp_path)
+    link = whys.read(again.src, built.stage(make), whys.roots_of(make, GOAL, ()))
+    now = taken(again.link(again.members()))
+    told = predicted(link.graph, link.graph.reached())
+    assert told[0] == now[0]
+    assert told[1] >= now[1]
+    return again, link.graph, told[1] - now[1]
+
+
+def test_what_a_cut_reference_leaves_is_what_the_linker_leaves(relink: tuple[Relink, Any, Any], tmp_path: Path):
+    """Of 20 objects, the last reference of the chain is cut: each leaves, or stays by another chain, as the graph says."""
+    again, graph, thrown = relink
+    rng = Random("chains")
+    chains, askers = graph.chains(), graph.askers()
+    names = sorted(name for name, chain in chains.items() if len(chain) > 1)
+    gone = 0
+    for name in rng.sample(names, min(OBJECTS, len(names))):
+        asker = chains[name][-2].object
+        symbols = askers[name][asker]
+        assert chains[name][-1].symbol in symbols
+        members = again.members()
+        changed = tmp_path / f"{asker}.o"
+        renamed = [word for symbol in symbols for word in ("--redefine-sym", f"{symbol}=cut_{symbol}")]
+        subprocess.run(["objcopy", *renamed, members[asker], changed], check=True)
+        left = taken(again.link(members | {asker: changed}, defined=tuple(f"cut_{symbol}" for symbol in symbols)))
+        told = predicted(graph, graph.reached(cut=(asker, name)))
+        assert left == (told[0], told[1] - thrown), f"{asker} -> {name}"
+        gone += name not in left[0]
+    assert gone > 0
+
+
+def test_what_leaves_with_an_object_or_a_root_is_what_the_linker_leaves_out(relink: tuple[Relink, Any, Any]):
+    """The object is taken out of the archive, and what it defines is nowhere; a root is taken off the command line."""
+    again, graph, thrown = relink
+    rng = Random("objects")
+    required = {graph.definer[symbol] for symbol in graph.roots} | set(graph.own)
+    names = sorted(set(graph.objects) - required)
+    for name in rng.sample(names, min(OBJECTS // 2, len(names))):
+        members = {other: path for other, path in again.members().items() if other != name}
+        left = taken(again.link(members, defined=tuple(graph.objects[name].defines)))
+        told = predicted(graph, graph.reached(objects=(name,)))
+        assert left == (told[0], told[1] - thrown), name
+    for root in graph.roots:
+        if root.endswith("_start"):
+            continue  # the entry, which -e asks for as well
+        left = taken(again.link(again.members(), roots=(root,)))
+        told = predicted(graph, graph.reached(roots=(root,)))
+        assert left == (told[0], told[1] - thrown), root
+
+
+def test_the_roots_are_those_of_make(built: Built):
+    """All that make gives to -u, whether or not each brought an object in."""
+    for make in built.makes:
+        command = Relink(built, make, built.top).command
+        link = whys.read(built.stage(make).parent.parent, built.stage(make), whys.roots_of(make, GOAL, ()))
+        assert set(re.findall(r"-u (\S+)", command)) == set(link.graph.roots)
+
+
+# What is told
+
+
+def test_sizes_add_up_to_the_sections_of_the_linked_file(built: Built):
+    """To the byte, by directories too; estimates of what is compressed to the image in the ROM within 2 %."""
+    sizes = {one["kind"]: one["size"] for one in inspected(built)}
+    for image, make in zip(built.why(ROM), built.makes):
+        assert image["sections"] == loaded(built.stage(make))
+        assert sum(part["size"] for part in image["parts"]) + image["padding"] == sum(image["sections"].values())
+        assert all(sum(part["sections"].values()) == part["size"] for part in image["parts"])
+        assert image["size"] == sizes["legacy" if make.legacy else "x86_64"]
+        packed = sum(part["compressed"] for part in image["parts"]) + image["padding_compressed"]
+        assert abs(packed - image["size"]) <= image["size"] * 0.02
+        assert image["padding"] < sum(image["sections"].values()) * 0.05
+
+
+def inspected(built: Built) -> list[dict[str, Any]]:
+    done = run([sys.executable, "-m", "romforge", "inspect", "--json", f"out/{ROM}"], built.top)
+    found = json.loads(done.stdout)[0]["images"]
+    return [{"kind": one["kind"], "size": one["size"]} for one in found]
+
+
+def test_an_answer_takes_three_seconds_at_most(built: Built):
+    """Of processor time, for both images."""
+
+    def spent(work: Callable[[], object]) -> float:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        work()
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+    assert spent(lambda: built.why(ROM)) <= 3
+
+
+def test_an_object_and_a_root_are_told_of(small: Built):
+    text = small.said("crc32", "--in", "pcbios/8086100e")
+    assert "crc32 (crypto) in pcbios/8086100e" in text
+    assert "the root obj_config, which is in config" in text
+    assert "crc_cmd asks for crc32, which is in crc32" in text
+    assert small.why("crc32", "--in", "bin/8086100e.rom")["asked_by"] == {"crc_cmd": ["crc32"]}
+    (command,) = [line for line in small.said("crc_cmd", "--in", "pcbios/8086100e").splitlines() if line.startswith("without it")]
+    assert command.endswith("with crc32")  # which nobody else calls
+    assert "config" in small.why("obj_config", "--in", "pcbios/8086100e")["with_it"]
+    text = small.said("pcbios/8086100e")
+    assert re.search(r"^ +crc32 +[0-9,]+ +[0-9,]+ +\d+ % +[0-9,]+ +crc_cmd ← config ← obj_config$", text, re.MULTILINE)
+    assert re.search(r"^ +crypto/ +[0-9,]+", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["e100.rom"], 'there is no ROM or image "e100.rom" (did you mean "qemu/e1000.rom"?)'),
+        (["crc3", "--in", "pcbios/8086100e"], 'has no object or root crc3 (did you mean "crc32"?)'),
+        (["crc32", "--in", "pcbios/8086100f"], 'there is no ROM or image "pcbios/8086100f" (did you mean "pcbios/8086100e"?)'),
+        ([ROM, "--against", "nowhere"], "nowhere: cannot be read: No such file or directory"),
+        ([ROM, "--against", "romspec.toml"], "romspec.toml: is no output root, and nothing that"),
+        ([ROM, "--against", "tree"], "cannot be read"),
+    ],
+)
+def test_what_is_not_there_is_told(small: Built, words: list[str], told: str):
+    assert told in small.why(*words, status=2 if "there is no" in told else 1)
+
+
+def test_an_image_that_is_not_built_as_it_would_be_now_is_told(tmp_path: Path):
+    built = project(tmp_path, minipxe)
+    (tmp_path / "tree/src/crypto/crc32.c").write_text("")
+    assert "8086100e.rom must be built first: crypto/crc32.c changed" in built.why(ROM, status=1)
+
+
+def test_existing_roms_have_no_objects(tmp_path: Path, releases: dict[str, Path]):
+    text = (
+        SPEC.format("")
+        .replace('tree = "tree"', f'roms = "{releases["sid"]}"')
+        .replace('strip = { keep = ["obj_config", "obj_config_efi"] }', "")
+    )
+    (tmp_path / "romspec.toml").write_text(text)
+    done = run([sys.executable, "-m", "romforge", "why", ROM], tmp_path)
+    assert (done.returncode, "is made of existing ROMs, which say nothing of their objects" in done.stderr) == (1, True), done.stderr
+
+
+def test_another_build_is_compared_with(tmp_path: Path, small: Built):
+    """What is new, gone, grown and shrunk: against an output root, and against what was printed of it."""
+    (tmp_path / "before.json").write_text(json.dumps(small.why(ROM)))
+    built = project(tmp_path, minipxe)
+    src = tmp_path / "tree/src"
+    (src / "core/extra.c").write_text("#include <minipxe.h>\nconst char extra[100] = { 1 };\n")
+    shell = src / "core/shell.c"
+    shell.write_text(shell.read_text() + "\nREQUIRE_OBJECT ( extra );\nREQUIRE_OBJECT ( dhcp );\n")
+    config = src / "config/config.c"
+    config.write_text(
+        re.sub(r"#ifdef DOWNLOAD_PROTO_TFTP\n.*?#endif\n|REQUIRE_OBJECT \( tftp \);\n", "", config.read_text(), flags=re.DOTALL)
+    )
+    crc = src / "crypto/crc32.c"
+    crc.write_text(crc.read_text() + '\nconst char *const more[8] __attribute__ (( section ( ".tbl.files" ), used )) = { 0 };\n')
+    done = run([sys.executable, "-m", "romforge", "build"], tmp_path)
+    assert done.returncode == 0, done.stderr
+    told = [built.why("pcbios/8086100e", "--against", older) for older in (small.top / "out", tmp_path / "before.json")]
+    assert told[0] == told[1]
+    (image,) = told[0]
+    changes = {row["object"]: ((row["is"] or 0) - (row["was"] or 0), row["was"] is None, row["is"] is None) for row in image["objects"]}
+    assert changes["tftp"][2]
+    assert changes["extra"][1]
+    assert changes["crc32"] == (32, False, False)
+    assert image["is"] - image["was"] != 0
+    text = built.said("pcbios/8086100e", "--against", small.top / "out")
+    assert re.search(r"^ +tftp +gone +-[0-9,]+$", text, re.MULTILINE)
+    assert re.search(r"^ +crc32 +grown +\+32 +crc_cmd ← config ← obj_config$", text, re.MULTILINE)
+    assert "the same objects, of the same sizes" in small.said(ROM, "--against", small.top / "out")
+
+
+# Objects and links that are not as they should be
+
+
+def test_broken_objects_are_told(tmp_path: Path):
+    path = tmp_path / "x.o"
+    for data in (b"", b"words of a text file"):
+        path.write_bytes(data)
+        with pytest.raises(RomforgeError, match="is no ELF file"):
+            elf.read(path)
+    source = tmp_path / "x.c"
+    source.write_text('extern int f(const char *); int g(void) { return f("words"); }\n')
+    subprocess.run(["gcc", "-c", source, "-o", path], check=True)
+    whole = path.read_bytes()
+    assert elf.read(path).wants == ("f",)
+    rng = Random("elf")
+    broken = 0
+    for _ in range(500):  # an answer or words, no traceback
+        changed = bytearray(whole[: rng.choice([len(whole), rng.randrange(1, len(whole))])])
+        for _ in range(rng.randrange(4)):
+            changed[rng.randrange(len(changed))] = rng.randrange(256)
+        path.write_bytes(changed)
+        try:
+            elf.read(path)
+        except RomforgeError:
+            broken += 1
+    assert broken > 100
