@@ -4,7 +4,7 @@
 Runs each pair in turn, many times, in one go, and prints the least CPU time of each and the ratio (the least,
 since whatever else the machine does can only add to it):
 
-    python bench/noop.py [--rounds N] [--nics N]
+    python bench/noop.py [--rounds N] [--nics N] [--json]
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from pathlib import Path
 
 TOP = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(TOP / "src"))
+
+from measure import Measure, option, tell  # noqa: E402
 
 from romforge import pcirom, pe  # noqa: E402
 
@@ -35,31 +37,31 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=15, help="runs of each, in turn")
     parser.add_argument("--nics", type=int, default=1000, help="NICs of the large spec, which has two targets")
+    option(parser)
     given = parser.parse_args()
     subprocess.run([sys.executable, "-m", "compileall", "-q", str(TOP / "src")], check=True)
     with tempfile.TemporaryDirectory() as directory:
         small = {"romforge, 16 ROMs": set_up(Path(directory, "small"), 8), "empty dodo.py": plain(Path(directory, "empty"), "")}
-        compare(small, given.rounds, 1.5)
+        measures = [compare(small, given.rounds, 1.5)]
         large = {
             f"romforge, {2 * given.nics:,} ROMs": set_up(Path(directory, "large"), given.nics),
             f"{2 * given.nics:,} trivial tasks": plain(Path(directory, "trivial"), TRIVIAL.format(count=2 * given.nics)),
         }
-        compare(large, max(3, given.rounds // 3), 2.5)
-    return 0
+        measures.append(compare(large, max(3, given.rounds // 3), 2.5))
+    return int(not tell(measures, given.json))
 
 
-def compare(pair: dict[str, Path], rounds: int, limit: float) -> None:
-    """Times the no-op doit of both directories in turn, and prints a line for each and the ratio."""
+def compare(pair: dict[str, Path], rounds: int, limit: float) -> Measure:
+    """Times the no-op doit of both directories in turn."""
     times: dict[str, list[float]] = {name: [] for name in pair}
     for number in range(rounds + 1):
         for name, directory in pair.items():
             spent = timed(directory)
             if number:  # the first is a warm-up
                 times[name].append(spent)
-    for name, spent_each in times.items():
-        print(f"{name:<28} {min(spent_each):7.3f} s CPU (least of {rounds})")
-    ours, theirs = (min(spent_each) for spent_each in times.values())
-    print(f"{'ratio':<28} {ours / theirs:7.2f} (limit {limit})\n")
+    ours, theirs = (min(spent) for spent in times.values())
+    detail = f"{ours:.3f} s and {theirs:.3f} s of CPU time, least of {rounds}"
+    return Measure("no-op", "no-op doit: " + " / ".join(pair), ours / theirs, at_most=limit, detail=detail)
 
 
 def timed(directory: Path) -> float:

@@ -28,6 +28,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bigtree import generate
+from measure import Measure, option, tell
 
 TOP = Path(__file__).resolve().parent.parent
 CROSS = {"arm64": "aarch64-linux-gnu-", "riscv64": "riscv64-linux-gnu-"}
@@ -44,16 +45,17 @@ def main() -> int:
     parser.add_argument("--sources", type=int, default=1000, help="generated sources")
     parser.add_argument("--rounds", type=int, default=5, help="of the no-op and the touched builds, in turn")
     parser.add_argument("--check", action="store_true", help="fail where a limit is exceeded")
+    option(parser)
     given = parser.parse_args()
     os.environ["SOURCE_DATE_EPOCH"] = "1700000000"
     subprocess.run([sys.executable, "-m", "compileall", "-q", str(TOP / "src")], check=True)
     with tempfile.TemporaryDirectory() as directory:
-        fine = compare(Path(directory), given.sources, given.rounds)
+        fine = tell(compare(Path(directory), given.sources, given.rounds), given.json)
     return int(given.check and not fine)
 
 
-def compare(top: Path, sources: int, rounds: int) -> bool:
-    """Does all three; tells whether all limits hold."""
+def compare(top: Path, sources: int, rounds: int) -> list[Measure]:
+    """Does all three."""
     generate(top / "tree", sources=sources)
     for name in PLATFORMS:
         shutil.copytree(top / "tree", top / name)
@@ -65,8 +67,8 @@ def compare(top: Path, sources: int, rounds: int) -> bool:
         shutil.rmtree(top / name)
         shutil.copytree(top / "tree", top / name)
     cpu = (before + cpu_of(lambda: makes(top, *NICS))) / 2
-    fine = [told("fresh", "doit's wall time / makes' CPU time per processor", wall / (cpu / CORES), at_most=FRESH)]
-    print(f"         {wall:.1f} s wall, {cpu:.1f} s CPU on {CORES} processors")
+    what, detail = "fresh build: doit's wall time / makes' CPU time per processor", f"{wall:.1f} s, {cpu:.1f} s on {CORES} processors"
+    found = [Measure("tree", what, wall / (cpu / CORES), at_most=FRESH, detail=detail)]
     makes(top, *NICS)  # the first make in a tree may leave work to the second
     theirs, ours, extra = [], [], []
     for number in range(rounds + 1):
@@ -74,23 +76,16 @@ def compare(top: Path, sources: int, rounds: int) -> bool:
         if number:  # the first is a warm-up
             theirs.append(spent[0])
             ours.append(spent[1])
-    fine.append(told("no-op", "four makes / doit", min(theirs) / min(ours), at_least=NO_OP))
-    print(f"         {min(theirs):.2f} s and {min(ours):.2f} s wall, least of {rounds}")
+    detail = f"{min(theirs):.2f} s and {min(ours):.2f} s, least of {rounds}"
+    found.append(Measure("tree", "no-op: four makes / doit", min(theirs) / min(ours), at_least=NO_OP, detail=detail))
     for number in range(rounds):
         for name in ("tree", *PLATFORMS):
             change(top / name, number)
         alone = wall_of(lambda: makes(top, "e1000"))
         extra.append((wall_of(lambda: doit(top, "nic:e1000")) - alone, alone))
-    fine.append(told("touched", "doit nic:e1000 - four makes, seconds", min(extra)[0], at_most=TOUCHED))
-    print(f"         {min(extra)[1]:.2f} s wall of the makes, least difference of {rounds}")
-    return all(fine)
-
-
-def told(name: str, what: str, value: float, at_most: float | None = None, at_least: float | None = None) -> bool:
-    """Prints a line; tells whether its limit holds."""
-    limit = f"at most {at_most}" if at_most is not None else f"at least {at_least}"
-    print(f"{name:<8} {what:<52} {value:6.2f} ({limit})")
-    return value <= at_most if at_most is not None else value >= (at_least or 0)
+    what, detail = "a driver touched: doit nic:e1000 less four makes", f"the makes take {min(extra)[1]:.2f} s; least of {rounds}"
+    found.append(Measure("tree", what, min(extra)[0], "seconds", at_most=TOUCHED, detail=detail))
+    return found
 
 
 def spec() -> str:
