@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from elftools.common.exceptions import ELFError
 from elftools.elf.constants import SH_FLAGS
 from elftools.elf.elffile import ELFFile
 
@@ -73,27 +73,19 @@ def linked(path: Path) -> list[Section]:
         return [one for one in map(_section, file.iter_sections()) if one.loaded and one.size]
 
 
-class _opened:  # noqa: N801  # a context manager, which reads as a function does
-    """A file as pyelftools reads it; what is wrong with it becomes a RomforgeError."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __enter__(self) -> Any:
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """A file as pyelftools reads it, which trusts every offset and count; what is wrong with it becomes a RomforgeError."""
+    try:
+        stream = path.open("rb")
+    except OSError as error:
+        raise RomforgeError(f"{path}: cannot be read: {error.strerror}") from None
+    with stream:
         try:
-            self.stream = self.path.open("rb")
-        except OSError as error:
-            raise RomforgeError(f"{self.path}: cannot be read: {error.strerror}") from None
-        try:
-            return ELFFile(self.stream)
-        except ELFError as error:
-            self.stream.close()
-            raise RomforgeError(f"{self.path}: is no ELF file: {error}") from None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        self.stream.close()
-        if isinstance(error, Exception) and not isinstance(error, RomforgeError):  # pyelftools trusts every offset and count
-            raise RomforgeError(f"{self.path}: is a broken ELF file: {error or type(error).__name__}") from None
+            yield ELFFile(stream)
+        except Exception as error:
+            magic = path.read_bytes()[:4] == b"\x7fELF"
+            raise RomforgeError(f"{path}: is {'a broken' if magic else 'no'} ELF file: {error or type(error).__name__}") from None
 
 
 def _section(one: Any) -> Section:
