@@ -177,7 +177,7 @@ def _add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
     )
     one = command("why", "tells which objects fill an image of a tree, who pulled each in, and what would leave without it", spec=True)
     one.add_argument("what", metavar="WHAT", help="a ROM, or an image as PLATFORM/GOAL; with --in an object, or a root of the link")
-    one.add_argument("--in", dest="image", metavar="IMAGE", help="the image, as PLATFORM/GOAL, or the ROM, in which an object is meant")
+    one.add_argument("--in", dest="image", metavar="IMAGE", help="the image, as PLATFORM/GOAL, or the ROM, in which to look for an object")
     one.add_argument(
         "--against", metavar="BUILD", type=Path, help="tell what changed since another build: its output root, or what --json printed"
     )

@@ -29,7 +29,7 @@ def why(given: Any, tree: str | None) -> int:
         told: Any = _compared(images, _older(given.against, found, goals))
         lines = list(_differences(told))
     elif given.image:
-        told, lines = _one(images[0], given.what)
+        told, lines = _one(images, given.what)
     else:
         told = [asdict(image) for image in images]
         lines = [line for image in images for line in _tree(image)]
@@ -163,15 +163,20 @@ def _tree(image: Image) -> Iterator[str]:
     yield from (f"  {line}" for line in render([Column("root"), Column("leaves without", right=True), Column("objects")], roots))
 
 
-def _one(image: Image, what: str) -> tuple[dict[str, Any], list[str]]:
-    """An object or a root of an image; raises RomforgeError."""
-    if root := next((root for root in image.roots if root.symbol == what), None):
-        line = f"{root.symbol} is a root of {image.name}; without it {root.leaves:,} bytes leave: {_names(root.with_it) or 'no object'}"
-        return asdict(root), [line]
-    part = next((part for part in image.parts if part.name == what), None)
-    if part is None:
-        known = [part.name for part in image.parts] + [root.symbol for root in image.roots]
-        raise RomforgeError(f"{image.name} has no object or root {what}{near(what, known)}")
+def _one(images: list[Image], what: str) -> tuple[dict[str, Any], list[str]]:
+    """An object or a root, of the first image that has it; raises RomforgeError where none does."""
+    for image in images:
+        if root := next((root for root in image.roots if root.symbol == what), None):
+            line = f"{root.symbol} is a root of {image.name}; without it {root.leaves:,} bytes leave: {_names(root.with_it) or 'no object'}"
+            return asdict(root), [line]
+        if part := next((part for part in image.parts if part.name == what), None):
+            return asdict(part), _told(image, part)
+    known = [name for image in images for name in [*(part.name for part in image.parts), *(root.symbol for root in image.roots)]]
+    where = listing(image.name for image in images)
+    raise RomforgeError(f"{where}: there is no object or root {what}{near(what, known)}")
+
+
+def _told(image: Image, part: Part) -> list[str]:
     lines = [
         f"{paint(part.name, BOLD, colours())} ({part.directory or 'no source'}) in {image.name}: {part.size:,} bytes,"
         f" about {part.compressed:,} in the ROM{f'; {part.memory:,} of memory' if part.memory else ''}"
@@ -187,7 +192,7 @@ def _one(image: Image, what: str) -> tuple[dict[str, Any], list[str]]:
     lines.append("asked for by")
     lines += [f"  {name}: {', '.join(symbols)}" for name, symbols in part.asked_by.items()] or ["  no other object"]
     lines.append(f"without it {part.leaves:,} bytes leave" + (f", with {_names(part.with_it)}" if part.with_it else ""))
-    return asdict(part), lines
+    return lines
 
 
 def _chain(part: Part) -> str:
