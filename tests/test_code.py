@@ -48,7 +48,7 @@ LAYERS = [
     {"reporter", "matrix"},
     {"state"},
     {"tasks"},
-    {"cli", "commands", "romtools", "explain", "__main__"},
+    {"cli", "commands", "romtools", "explain", "completion", "manpage", "__main__"},
 ]
 FORMATS = LAYERS[4]
 

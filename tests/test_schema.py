@@ -249,3 +249,13 @@ def test_defaults_are_written_as_a_spec_would():
             for one in table.get("properties", {}).values():
                 if "default" in one:
                     jsonschema.validate(one["default"], one)
+
+
+def test_each_spec_names_the_schema_for_editors():
+    """In a comment that TOML editors heed, with a path that is right from where the spec lies."""
+    schema_file = TOP / "romspec.schema.json"
+    specs = [TOP / "romspec.toml", *sorted((TOP / "examples").rglob("romspec.toml")), *sorted((TOP / "examples").glob("*.toml"))]
+    assert len(specs) >= 6
+    for path in specs:
+        (named,) = (line.removeprefix("#:schema ") for line in path.read_text().splitlines()[:3] if line.startswith("#:schema "))
+        assert (path.parent / named).resolve() == schema_file, path

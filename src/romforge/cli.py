@@ -25,9 +25,15 @@ SPEC, OUT = "romspec.toml", "out"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command of the command line; returns its exit status."""
+    import argparse
+
     from romforge import commands, romtools
 
-    given = _parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    if words[:1] == ["complete"]:
+        return _complete(words[1:])
+    parser = _parser()
+    given = parser.parse_args(words, argparse.Namespace(parser=parser))
     action = getattr(commands, given.command, None) or getattr(romtools, given.command)
     return _guarded(lambda: int(action(given)))
 
@@ -128,6 +134,17 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _complete(words: list[str]) -> int:
+    """Tells a shell what may come next; where that cannot be told, it is silent, since a person is in the midst of a line."""
+    from contextlib import suppress
+
+    from romforge import completion
+
+    with suppress(Exception):
+        print("\n".join(completion.complete(words, _parser(), Path(os.environ.get("ROMSPEC") or SPEC))))
+    return 0
+
+
 def _jobs(text: str) -> int:
     """A number of jobs, for argparse."""
     import argparse
@@ -186,27 +203,31 @@ def _add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
 
 def _add_tools(command: Callable[..., argparse.ArgumentParser]) -> None:
     """The commands that work on files, without a spec."""
+    one = command("completion", "prints a shell's script that completes command lines of romforge", data=False)
+    one.add_argument("shell", choices=("bash", "zsh", "fish"), help="the shell; bash and fish source the script, zsh has it in its fpath")
+    one = command("man", "prints a man page", data=False)
+    one.add_argument("page", choices=("romforge", "romspec"), help="romforge(1), the commands, or romspec(5), the spec")
     one = command("inspect", "shows images, IDs, sizes, bucket, slack and every structural fault")
-    one.add_argument("roms", nargs="+", metavar="ROM", type=Path)
+    one.add_argument("roms", nargs="+", metavar="ROM", type=Path, help="a ROM, or an image of one")
     one = command("split", "writes one file per image, and the driver inside each EFI image")
-    one.add_argument("rom", metavar="ROM", type=Path)
+    one.add_argument("rom", metavar="ROM", type=Path, help="the ROM to take apart")
     one.add_argument("-d", dest="directory", metavar="DIR", type=Path, required=True, help="where to write them")
     one = command("combine", "chains images into one ROM", data=False)
-    one.add_argument("images", nargs="+", metavar="IMAGE", type=Path)
+    one.add_argument("images", nargs="+", metavar="IMAGE", type=Path, help="an image, or a ROM whose images all are meant")
     one.add_argument("-o", dest="output", metavar="OUT", type=Path, required=True, help="the ROM to write")
     one.add_argument("--bucket", metavar="SIZE", help="pad to this size, such as 256KiB, and fail where it does not fit")
     one.add_argument("--id", metavar="VVVV:DDDD", help="write this vendor and device into every image")
     one = command("efirom", "wraps an EFI driver as an image of a ROM", data=False)
-    one.add_argument("driver", metavar="IN.efi", type=Path)
-    one.add_argument("output", metavar="OUT.rom", type=Path)
+    one.add_argument("driver", metavar="IN.efi", type=Path, help="the driver, a PE file of subsystem 11 or 12")
+    one.add_argument("output", metavar="OUT.rom", type=Path, help="the image to write")
     one.add_argument("--id", metavar="VVVV:DDDD", required=True, help="the vendor and device that the image carries")
     _add_level(one).add_argument("--stored", action="store_true", help="do not compress the driver")
     one = command("compress", "compresses a file as UEFI does, header included", data=False)
     _add_level(one)
     two = command("decompress", "decompresses such a stream", data=False)
     for each in (one, two):
-        each.add_argument("input", metavar="IN", type=Path)
-        each.add_argument("output", metavar="OUT", type=Path)
+        each.add_argument("input", metavar="IN", type=Path, help="the file to read")
+        each.add_argument("output", metavar="OUT", type=Path, help="the file to write")
     one = command("compat", "tells for each ROM of two sets whether a guest would migrate")
     for name in ("old", "new"):
         one.add_argument(name, metavar=name.upper(), type=Path, help="a directory, a .deb, a lock, a ROM, or a spec with [qemu.ARCH]")

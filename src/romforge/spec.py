@@ -112,7 +112,7 @@ class Target:
 class Qemu:
     """Where the QEMU of an architecture looks for ROMs, for `romforge compat`."""
 
-    firmware_path: tuple[str, ...] = key(kinds.PATHS, "directories below the output root, in the order of QEMU's search")
+    firmware_path: tuple[str, ...] = key(kinds.DIRECTORIES, "directories below the output root, in the order of QEMU's search")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
