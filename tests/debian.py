@@ -24,19 +24,19 @@ APPLICATIONS = {"sid": ("2.0.0+dfsg-5", "f0f2b3df949f3207e2ca5c1324d23d0ad94a968
 DIRECTORY = {"bookworm": "usr/lib/ipxe/qemu", "trixie": "usr/share/qemu", "sid": "usr/share/qemu"}
 NICS = ("e1000", "e1000e", "eepro100", "ne2k_pci", "pcnet", "rtl8139", "virtio", "vmxnet3")
 ROMS = tuple(f"{kind}-{nic}.rom" for kind in ("efi", "pxe") for nic in NICS)
-_CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "romforge-tests"
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "romforge-tests"
 _KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
 
 def package(suite: str, name: str = "ipxe-qemu") -> Path:
     """The .deb of a package in a release; from the cache where its sum is right, else through apt."""
     version, sha256 = (KNOWN if name == "ipxe-qemu" else APPLICATIONS)[suite]
-    path = _CACHE / f"{name}_{suite}_{sha256[:12]}.deb"
+    path = CACHE / f"{name}_{suite}_{sha256[:12]}.deb"
     if not path.is_file() or _sum(path) != sha256:
         fresh = _download(name, suite)
         if _digest(fresh) != sha256:
             raise AssertionError(f"{suite} has another {name} than {version}, of sha256 {_digest(fresh)}; look at it, update {__file__}")
-        _CACHE.mkdir(parents=True, exist_ok=True)
+        CACHE.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(f".{os.getpid()}")
         part.write_bytes(fresh)
         part.rename(path)
@@ -60,18 +60,18 @@ def _download(name: str, suite: str) -> bytes:
     with TemporaryDirectory(prefix="romforge-apt-") as state:
         for directory in ("lists/partial", "cache/archives/partial"):
             Path(state, directory).mkdir(parents=True)
-        Path(state, "sources.list").write_text(f"deb [signed-by={_KEYRING}] {_archive()} {suite} main\n")
+        Path(state, "sources.list").write_text(f"deb [signed-by={_KEYRING}] {archive()} {suite} main\n")
         Path(state, "apt.conf").write_text(
             f'Dir::Etc::sourcelist "{state}/sources.list";\nDir::Etc::sourceparts "/dev/null";\n'
             f'Dir::State::lists "{state}/lists";\nDir::Cache "{state}/cache";\nAPT::Sandbox::User "root";\n'
         )
         environment = {**os.environ, "APT_CONFIG": f"{state}/apt.conf"}
         for command in (["apt-get", "-qq", "update"], ["apt-get", "-qq", "download", name]):
-            _retried(command, state, environment)
+            retried(command, state, environment)
         return next(Path(state).glob("*.deb")).read_bytes()
 
 
-def _archive() -> str:
+def archive() -> str:
     """Where this machine's apt gets Debian's packages from."""
     listed = subprocess.run(
         ["apt-get", "indextargets", "--format", "$(SITE) $(ORIGIN) $(CODENAME)"], capture_output=True, text=True, check=True
@@ -81,7 +81,8 @@ def _archive() -> str:
     return sites[0]
 
 
-def _retried(command: list[str], directory: str, environment: dict[str, str]) -> None:
+def retried(command: list[str], directory: str | None = None, environment: dict[str, str] | None = None) -> None:
+    """Runs a command that downloads, three times at most; fails the test where none of them succeeds."""
     for wait in (2, 10, 0):
         done = subprocess.run(command, cwd=directory, env=environment, check=False)
         if done.returncode == 0:
