@@ -11,7 +11,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests import debian
@@ -32,7 +32,9 @@ class Chroot:
     def __init__(self, root: Path) -> None:
         self.root = root
 
-    def run(self, *command: str, network: bool = False, user: int = 0, **environment: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, command: Sequence[str], environment: Mapping[str, str], network: bool = False, user: int = 0
+    ) -> subprocess.CompletedProcess[str]:
         """Runs a command there, in a process tree of its own that dies with us; standard error goes where output goes."""
         clean = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/nonexistent", "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"}
         if network:
@@ -41,7 +43,7 @@ class Chroot:
         who = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"] if user else []
         return subprocess.run(
             ["unshare", *spaces, "chroot", str(self.root), *who, *command],
-            env=clean | environment,
+            env={**clean, **environment},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -49,9 +51,9 @@ class Chroot:
             check=False,
         )
 
-    def sh(self, script: str, *, network: bool = False, user: int = 0, **environment: str) -> str:
+    def sh(self, script: str, environment: Mapping[str, str] | None = None, network: bool = False, user: int = 0) -> str:
         """What a shell's script says; fails the test where the script fails, or a Python prints a traceback."""
-        done = self.run("bash", "-euc", script, network=network, user=user, **environment)
+        done = self.run(["bash", "-euc", script], environment or {}, network, user)
         assert done.returncode == 0, done.stdout[-8000:]
         assert "Traceback" not in done.stdout, done.stdout
         return done.stdout
@@ -74,7 +76,9 @@ def make(directory: Path, packages: Sequence[str], package: Path) -> Chroot:
     debian.retried(["sh", "-c", script, "-", str(directory), SUITE, debian.archive()])
     (directory / "etc/dpkg/dpkg.cfg.d").mkdir(exist_ok=True)
     (directory / "etc/dpkg/dpkg.cfg.d/tests").write_text(_CONFIGURATION)
-    (directory / "etc/apt/apt.conf.d/tests").write_text('Acquire::Retries "5";\nAPT::Install-Recommends "false";\n')
+    # the archive may be a snapshot, whose lists are signed, but past their date
+    options = 'Acquire::Retries "5";\nAcquire::Check-Valid-Until "false";\nAPT::Install-Recommends "false";\n'
+    (directory / "etc/apt/apt.conf.d/tests").write_text(options)
     shutil.copytree(package / "debian", directory / "package/debian")
     chroot.sh(
         f"apt-get -qq update; apt-get -qq install -y build-essential {' '.join(packages)}; apt-get -qq build-dep -y /package;"

@@ -20,6 +20,7 @@ from tests import chroot as chroots
 from tests.chroot import USER, Chroot
 from tests.conftest import TOP
 
+pytestmark = pytest.mark.xdist_group("debian")  # one chroot is enough
 EXAMPLE = TOP / "examples/debian"
 ROMS = {"ipxe-qemu": 16, "ipxe-qemu-aarch64": 8, "ipxe-qemu-riscv64": 8}
 # of each autopkgtest one ROM; all of them take minutes
@@ -48,7 +49,7 @@ class Package:
 
     def sh(self, script: str, **environment: str) -> str:
         """Runs a script in the package's directory, without network."""
-        return self.chroot.sh(f"cd /build/{self.place.name}/ipxe-qemu; {script}", user=self.user, **environment)
+        return self.chroot.sh(f"cd /build/{self.place.name}/ipxe-qemu; {script}", environment, user=self.user)
 
     def build(self, *options: str, **environment: str) -> str:
         """Builds packages; returns the log."""
