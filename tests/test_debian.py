@@ -20,7 +20,6 @@ from tests import chroot as chroots
 from tests.chroot import USER, Chroot
 from tests.conftest import TOP
 
-pytestmark = pytest.mark.xdist_group("debian")  # one chroot is enough
 EXAMPLE = TOP / "examples/debian"
 ROMS = {"ipxe-qemu": 16, "ipxe-qemu-aarch64": 8, "ipxe-qemu-riscv64": 8}
 # of each autopkgtest one ROM; all of them take minutes
