@@ -30,6 +30,7 @@ LAYERS = [
         "prebuilt",
         "efirom",
         "worktree",
+        "launcher",
         "toolchain",
         "gnumake",
         "linking",

@@ -55,6 +55,7 @@ embed = ["boot/qemu.ipxe", "/srv/logo.png"]
 trust = ["certs/ca.crt"]
 cert = ["certs/ca.crt", "~/client.crt"]
 debug = ["e1000", "http:2", "efi-driver"]
+launcher = "nice -n 5 'my launcher'"
 [platform.signed]
 bin = "bin-arm64-efi-sb"
 [nic.e1000]
@@ -84,6 +85,9 @@ dir = "."
 file = "{{target}}/{{vendor}}{{device}}-{{nic}}"
 images = ["pcbios"]
 nics = "*"
+[toolchain]
+launcher = ["env", "CCACHE_DIR=/srv/ccache", "ccache"]
+jobs = 16
 """
 
 GOOD = {
@@ -97,6 +101,7 @@ GOOD = {
         f'[nic.n{number}]\nid = "1af4:1000"\ngoal = "{goal}"\n'
         for number, goal in enumerate(["rtl8139", "1af41000", "1af41000--1af41041", "virtio-net", "ne2k_pci", "3c509"])
     ),
+    "no launcher": 'spec = 1\n[toolchain]\nlauncher = ""\njobs = "distcc"\n[platform.pcbios]\nlauncher = " ccache"\n',
     "a configuration of the tree's own": 'spec = 1\n[source.ipxe]\ntree = "ipxe"\nconfig = "qemu"\n[config.qemu]\n',
 }
 
@@ -179,6 +184,15 @@ BAD = {
     "a level of debugging that is no number": ('"http:2"', '"http:all"'),
     "a level of debugging that is missing": ('"http:2"', '"http:"'),
     "an object to debug with its suffix": ('"http:2"', '"http.o"'),
+    "a launcher that is no text": ('["env", "CCACHE_DIR=/srv/ccache", "ccache"]', "true"),
+    "a launcher with an empty word": ('"CCACHE_DIR=/srv/ccache"', '""'),
+    "a launcher that begins with a variable": ("nice -n 5", "A=1 nice"),
+    "a launcher that begins with an option": ("nice -n 5", "-n nice"),
+    "no jobs": ("jobs = 16", "jobs = 0"),
+    "too many jobs": ("jobs = 16", "jobs = 1025"),
+    "jobs that are true": ("jobs = 16", "jobs = true"),
+    "jobs of another launcher": ("jobs = 16", 'jobs = "icecc"'),
+    "an unknown key of the toolchain": ("jobs = 16", "job = 16"),
     "a name with a space": ("[nic.ne2k_pci]", '[nic."ne2k pci"]'),
     "a header's name with a path": ("[config.qemu.console]", '[config.qemu."../console"]'),
     "a table that is none": ("[config.qemu.console]", "[config]\nother = 1"),

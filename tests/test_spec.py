@@ -105,6 +105,8 @@ def test_a_good_spec_is_read_into_types(tmp_path):
     assert [bucket.size for bucket in spec.bucket.values()] == [256 << 10, 1 << 20, 128 << 10]
     assert list(spec.target) == ["qemu", "all"]
     assert spec.target["qemu"].nics == ("e1000",)
+    assert platform.launcher == ("nice", "-n", "5", "my launcher")
+    assert (spec.toolchain.launcher, spec.toolchain.jobs) == (("env", "CCACHE_DIR=/srv/ccache", "ccache"), 16)
 
 
 def test_defaults(tmp_path):
@@ -114,6 +116,7 @@ def test_defaults(tmp_path):
     assert (source.files, source.sha256, source.fallback, source.config, source.make) == (None, None, None, None, ())
     assert (platform.bin, platform.media, platform.cross, platform.strip) == (None, None, None, None)
     assert (platform.require, platform.embed, platform.trust, platform.cert, platform.debug) == ((), (), (), (), ())
+    assert (platform.launcher, spec.toolchain.launcher, spec.toolchain.jobs) == (None, (), None)
     assert (target.nics, target.source, target.fix_ids, target.default) == (None, None, False, True)
     assert (spec.nic["e1000"].goal, spec.nic["e1000"].accept_ids, spec.bucket["efi"].pad) == (None, (), True)
 
@@ -123,6 +126,12 @@ def test_a_star_means_what_leaving_nics_out_means(tmp_path):
     star, none = BASE.replace('file = "efi', 'nics = "*"\nfile = "efi'), BASE.replace('file = "efi', 'nics = []\nfile = "efi')
     assert load(tmp_path, star).target["efi"].nics is None
     assert load(tmp_path, none).target["efi"].nics == ()
+
+
+def test_an_empty_launcher_is_none_and_not_that_of_the_toolchain(tmp_path):
+    """A platform that goes without says so."""
+    spec = load(tmp_path, f'{BASE}[toolchain]\nlauncher = "ccache"\n'.replace("[platform.pcbios]", '[platform.pcbios]\nlauncher = ""'))
+    assert (spec.toolchain.launcher, spec.platform["pcbios"].launcher, spec.platform["x86_64-efi"].launcher) == (("ccache",), (), None)
 
 
 def test_a_spec_cannot_be_changed(tmp_path):

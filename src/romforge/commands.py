@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from romforge import plan as planning
 from romforge.errors import UsageError, human, listing, near
 from romforge.romtools import Arguments, print_json
 from romforge.table import BOLD, RED, Column, colours, paint, render
+from romforge.tool import MissingTool
 
 
 def build(given: Arguments) -> int:
@@ -197,13 +199,26 @@ def _steps(plan: planning.Plan, out: Path) -> Iterator[dict[str, Any]]:
         yield _step(fetch.task, tool, [str(where)], [str(out / fetch.directory)])
     for make in plan.makes:
         outputs = [str(out / make.directory / "src" / make.bin / f"{goal}.{make.media}") for goal in make.goals]
-        yield _step(make.task, "make", [f"tree {' or '.join(make.trees)}"], outputs)
+        yield _step(make.task, _make_tool(make), [f"tree {' or '.join(make.trees)}"], outputs)
     built = {path: entry for name in plan.targets for path, entry in install.read_manifest(out, name)[1].items()}
     for rom in plan.roms():
         inputs = [f"{pick.platform} of {pick.make or 'ROMs'} {out / pick.root}" for pick in rom.picks]
         ids = f"{pcirom.show_ids(rom.ids)} {'written' if rom.fix_ids else 'checked'}"
         bucket = f"{human(rom.bucket)}{', padded' if rom.pad else ''}" if rom.bucket else "any"
         yield _step(rom.task, "romforge", inputs, [str(out / rom.path)], ids, bucket, _sum(built.get(rom.path)))
+
+
+def _make_tool(make: planning.Make) -> str:
+    """The tool of a platform's step, and what launches its compiler."""
+    from romforge import launcher
+
+    if not make.launcher:
+        return "make"
+    try:
+        launcher.require(make.launcher)
+    except MissingTool as error:
+        return f"make with {error}"
+    return f"make with {shlex.join(make.launcher)}"
 
 
 def _step(task: str, tool: str, inputs: list[str], outputs: list[str], ids: str = "", bucket: str = "", sizes: str = "") -> dict[str, Any]:

@@ -63,7 +63,7 @@ def interrupt() -> None:
         time.sleep(0.01)
 
 
-def run(words: Sequence[str], directory: Path, log: Path) -> int:
+def run(words: Sequence[str], directory: Path, log: Path, launcher: tuple[str, ...] = ()) -> int:
     """Runs make with its output in ``log``; returns its exit status. Raises Killed.
 
     After an interrupt, which make is told of and given the time to clean up, the status is that of make.
@@ -72,7 +72,8 @@ def run(words: Sequence[str], directory: Path, log: Path) -> int:
     with pool.job(), log.open("ab") as output:
         if interrupted():
             return 2
-        environment = toolchain.environment(os.environ) | {"MAKEFLAGS": f"{pool.flags()} -Oline"}  # lines of several recipes may not mix
+        environment = toolchain.environment(os.environ, launcher)
+        environment["MAKEFLAGS"] = f"{pool.flags()} -Oline"  # lines of several recipes may not mix
         process = subprocess.Popen(
             [*tool.guarded(), "make", *words],
             cwd=directory,
@@ -115,7 +116,7 @@ def _signal(process: subprocess.Popen[bytes], number: int) -> None:
 
 def to_paste(words: Sequence[str], directory: Path) -> str:
     """The command as a person would run it again."""
-    return f'cd {shlex.quote(str(directory))} && env -i PATH="$PATH" LC_ALL=C make -j{os.cpu_count()} {shlex.join(words)}'
+    return f'cd {shlex.quote(str(directory))} && env -i PATH="$PATH" HOME="$HOME" LC_ALL=C make -j{os.cpu_count()} {shlex.join(words)}'
 
 
 def failed_target(text: str) -> str:

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from romforge import efirom, faults, gnumake, ipxe, linking, pcirom, prebuilt, record, toolchain
+from romforge import efirom, faults, gnumake, ipxe, launcher, linking, pcirom, prebuilt, record, toolchain
 from romforge.arch import machine_name
 from romforge.combine import Part
 from romforge.errors import FormatError, RomforgeError
@@ -52,7 +52,7 @@ def _make(step: Make, out: Path, tree: Tree, found: dict[str, Any], goals: list[
     while left := [goal for goal in goals if goal not in errors]:
         words = _words(step, drop, left)
         before = log.stat().st_size
-        status = gnumake.run(words, src, log)
+        status = run(step, words, src, log)
         output = log.read_bytes()[before:].decode(errors="replace")
         if status and (_NO_SPACE in output or "***" not in output or _free(src) < _LITTLE):  # make says of each failure with stars
             raise Killed(f"{out / step.directory}: {_NO_SPACE.lower()}; make room, and the next build of this platform begins anew")
@@ -69,6 +69,12 @@ def _make(step: Make, out: Path, tree: Tree, found: dict[str, Any], goals: list[
     return errors
 
 
+def run(step: Make, words: list[str], src: Path, log: Path) -> int:
+    """Runs make with the platform's launcher; returns its exit status. Raises Killed."""
+    launcher.write(step.launcher, src)
+    return gnumake.run(words, src, log, step.launcher)
+
+
 def _words(step: Make, drop: tuple[str, ...], goals: list[str]) -> list[str]:
     """The words for make: variables, and each goal with its list of files used."""
     words = variables(step) + linking.flags(step, drop)
@@ -81,6 +87,8 @@ def variables(step: Make) -> list[str]:
     words = [f"{name}={value}" for name, value in step.variables]
     words += [f"CONFIG={step.config}"] if step.config else []
     words += [f"CROSS_COMPILE={cross}"] if (cross := toolchain.prefix(step)) else []
+    if step.launcher:  # make's last word on a variable counts
+        words += [f"CC={launcher.compiler(dict(step.variables).get('CC', '$(CROSS_COMPILE)gcc'))}"]
     words += [f"{variable}={','.join(ipxe.embedded_places(variable, files))}" for variable, files in step.files]
     return words + ([f"DEBUG={','.join(step.debug)}"] if step.debug else [])
 

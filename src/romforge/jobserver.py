@@ -40,6 +40,7 @@ class Pool:
     """Jobs to share. ``jobs`` is their number, 0 where a make above decides; close it when done."""
 
     def __init__(self, reading: int, writing: int, auth: str, jobs: int) -> None:
+        self.local = threading.BoundedSemaphore(MOST_JOBS)  # for jobs of this process, which no other machine can take
         self.reading, self.writing, self.auth, self.jobs = reading, writing, auth, jobs
         self._own = os.pipe2(os.O_CLOEXEC)  # holds the one job that needs no byte of the pool, so that both are waited for
         os.write(self._own[1], b"+")
@@ -56,6 +57,12 @@ class Pool:
             yield
         finally:
             self._give_back(held)
+
+    @contextmanager
+    def local_job(self) -> Iterator[None]:
+        """Holds one job for work of this process, of which there may be less at once than jobs in the pool."""
+        with self.local, self.job():
+            yield
 
     def flags(self) -> str:
         """What MAKEFLAGS must hold for a make that is to share the pool."""
@@ -103,11 +110,15 @@ class _Job:
         self.home, self.byte = home, byte
 
 
-def begin(jobs: int | None) -> Pool:
-    """The pool of this process, for all who ask by ``shared``: of so many jobs, else that of the make above, else a new one."""
+def begin(jobs: int | None, usual: int | None = None, local: int = MOST_JOBS) -> Pool:
+    """The pool of this process, for all who ask by ``shared``: of so many jobs, else that of the make above, else a new one.
+
+    ``usual`` is the number where neither caller nor environment says; ``local`` the most jobs of this process at once.
+    """
     global _shared  # noqa: PLW0603
     end()
-    _shared = (None if jobs else join(os.environ)) or make(jobs or wanted(os.environ))
+    _shared = (None if jobs else join(os.environ)) or make(jobs or wanted(os.environ, usual))
+    _shared.local = threading.BoundedSemaphore(local)
     return _shared
 
 
@@ -124,12 +135,17 @@ def end() -> None:
     _shared = None
 
 
-def wanted(environment: Mapping[str, str]) -> int:
-    """How many jobs to run where nobody says: ``parallel=N`` of DEB_BUILD_OPTIONS, else as many as there are processors."""
+def wanted(environment: Mapping[str, str], usual: int | None = None) -> int:
+    """How many jobs to run where nobody says: ``parallel=N`` of DEB_BUILD_OPTIONS, else ``usual``, else one for each processor."""
     for word in environment.get("DEB_BUILD_OPTIONS", "").split():
         name, _, number = word.partition("=")
         if name == "parallel" and number.isdecimal() and int(number):
             return min(int(number), MOST_JOBS)
+    return min(usual or processors(), MOST_JOBS)
+
+
+def processors() -> int:
+    """How many processors this process may use."""
     return len(os.sched_getaffinity(0))
 
 

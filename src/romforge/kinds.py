@@ -9,6 +9,7 @@ from typing import Any
 
 from romforge.arch import BY_NAME
 from romforge.errors import human, listing
+from romforge.jobserver import MOST_JOBS
 from romforge.keys import HUGE, ElementsError, Kind, show
 
 
@@ -65,6 +66,32 @@ def _some_of(words: tuple[str, ...]) -> Kind:
 
 def _seconds(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 0 < value <= 3600:
+        raise ValueError(f"{show(value)} is no such number")
+    return value
+
+
+def _launcher(value: object) -> tuple[str, ...]:
+    """The words of a command, given as such or as one text; none for an empty one."""
+    if not isinstance(value, (str, list)):
+        raise ValueError(f"{show(value)} is no command")
+    if isinstance(value, list):
+        words = list(_each(TEXT)(value))
+    else:
+        import shlex
+
+        try:
+            words = shlex.split(value)
+        except ValueError:
+            raise ValueError(f"{show(value)} lacks a closing quote, or ends in a backslash") from None
+    if any(not word.isprintable() for word in words):
+        raise ValueError("the command holds a control character")
+    if words and ("=" in words[0] or words[0].startswith("-")):
+        raise ValueError(f"{show(words[0])} is no program, which the first word should be")
+    return tuple(words)
+
+
+def _jobs(value: object) -> int | str:
+    if value != "distcc" and (not isinstance(value, int) or isinstance(value, bool) or not 0 < value <= MOST_JOBS):
         raise ValueError(f"{show(value)} is no such number")
     return value
 
@@ -234,6 +261,18 @@ MARK = Kind(
     _matching(r"(?:[ -z|~]|\{(?:nic|vendor|device)\})+", "mark"),
 )
 SECONDS = Kind("write a number of seconds from 1 to 3600", {"type": "integer", "minimum": 1, "maximum": 3600}, _seconds)
+LAUNCHER = Kind(
+    'write a command, such as "ccache" or ["env", "CCACHE_DIR=/srv/ccache", "ccache"]; "" for none',
+    {"anyOf": [{"type": "string", "pattern": r"^\s*(?:[^-=\s][^=\s]*(?:\s.*)?)?$"}, {"type": "array", "items": _ENTRY}]},
+    _launcher,
+    blank=(),
+)
+JOBS = Kind(
+    f'write a number of jobs from 1 to {MOST_JOBS}, or "distcc"',
+    {"anyOf": [{"type": "integer", "minimum": 1, "maximum": MOST_JOBS}, {"enum": ["distcc"]}]},
+    _jobs,
+    blank=None,
+)
 FIRMWARES_ALL = "bios", "x86_64", "arm64", "riscv64", "loong64"  # that QEMU has machines for
 MODES_ALL = "default", "romfile"
 FIRMWARES, MODES, STARTS = (_some_of(words) for words in (FIRMWARES_ALL, MODES_ALL, FIRMWARES_ALL[1:]))

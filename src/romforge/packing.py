@@ -51,7 +51,7 @@ def cached(driver: bytes, level: str, out: Path) -> bytes:
     with _busy.setdefault(path, threading.Lock()):
         found = _kept(out / path)
         if found is None:
-            with jobserver.shared().job():
+            with jobserver.shared().local_job():
                 found = _in_process(driver, level, out, name)
             install.write(out, path, record.sha256(found).encode() + b"\n" + found)
     return found

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from romforge.spec import STUB, Header, Ids, Pairs, Source, Spec, Strip, Target, bin_directory, firmware, rom_path
+from romforge.spec import STUB, Header, Ids, Pairs, Platform, Source, Spec, Strip, Target, bin_directory, firmware, rom_path
 
 STATE = ".romforge"  # below the output root: what is kept between runs
 
@@ -55,6 +55,7 @@ class Make(NamedTuple):
     drop: tuple[str, ...]
     keep: tuple[str, ...]
     require: tuple[str, ...]
+    launcher: tuple[str, ...]  # which runs the compiler, and changes nothing of what it makes
     goals: tuple[str, ...]  # the names of all images that any target wants
 
     @property
@@ -115,6 +116,7 @@ class Plan(NamedTuple):
     makes: tuple[Make, ...]
     targets: dict[str, tuple[Rom, ...]]
     default: tuple[str, ...]
+    jobs: int | str | None = None  # of all makes together, or "distcc", which knows
 
     def roms(self) -> Iterator[Rom]:
         for roms in self.targets.values():
@@ -152,6 +154,10 @@ class Plan(NamedTuple):
         """Whether there is work for several processors."""
         return bool(self.makes) or any(pick.compress for roms in self.targets.values() for rom in roms[:1] for pick in rom.picks)
 
+    def may_distribute(self) -> bool:
+        """Whether more jobs may be run than this machine has processors, since others compile too, or nobody does."""
+        return self.jobs is not None or any(make.launcher for make in self.makes)
+
     def needs_of(self, rom: Rom) -> list[str]:
         """The tasks that must be done before the ROM can be built."""
         needed = {pick.make or f"source:{pick.source}" for pick in rom.picks if not pick.stub}
@@ -164,7 +170,7 @@ def make(spec: Spec, tree: str | None = None) -> Plan:
     used = {pick.source for roms in targets.values() for rom in roms[:1] for pick in rom.picks}
     fetches = [found for name, source in spec.source.items() if name in used and (found := fetch(spec, name, source))]
     default = tuple(name for name, target in spec.target.items() if target.default)
-    return Plan(os.path.abspath(spec.path), tuple(fetches), tuple(_makes(spec, targets, tree)), targets, default)
+    return Plan(os.path.abspath(spec.path), tuple(fetches), tuple(_makes(spec, targets, tree)), targets, default, spec.toolchain.jobs)
 
 
 def fetch(spec: Spec, name: str, source: Source) -> Fetch | None:
@@ -257,8 +263,15 @@ def _make(spec: Spec, source_name: str, name: str, goals: tuple[str, ...], tree:
         drop=strip.drop,
         keep=strip.keep,
         require=platform.require,
+        launcher=_launcher(spec, platform),
         goals=goals,
     )
+
+
+def _launcher(spec: Spec, platform: Platform) -> tuple[str, ...]:
+    """The command of the launcher, which is relative to the spec's directory if it is a path."""
+    words = spec.toolchain.launcher if platform.launcher is None else platform.launcher
+    return (_beside(spec, words[0]), *words[1:]) if words and "/" in words[0] else words
 
 
 def _working_tree(spec: Spec, source: str, platform: str) -> str:

@@ -8,6 +8,7 @@ manifest is written, which must say what was tried even then.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any, ClassVar, TextIO
@@ -55,7 +56,23 @@ class Reporter:
             for text in Reporter.demand.told():
                 self.say(text)
         if self._takes_long():
-            jobserver.begin(self.jobs)
+            local = jobserver.processors() if self.plan.may_distribute() else jobserver.MOST_JOBS
+            jobserver.begin(self.jobs, self._usual_jobs(), local)
+
+    def _usual_jobs(self) -> int | None:
+        """How many jobs the spec asks for; distcc is asked where there is something to make, and the user did not say."""
+        jobs = self.plan.jobs
+        if isinstance(jobs, int) or jobs is None:
+            return jobs
+        if self.jobs or not (self.demand and any(self.demand.wanted.values())):
+            return None
+        from romforge import launcher, toolchain
+
+        try:
+            return launcher.distcc_jobs(toolchain.environment(os.environ, ("distcc",)))
+        except RomforgeError as error:
+            self.say(f"{error}; so there is one for each processor", "")
+            return None
 
     def _takes_long(self) -> bool:
         """Whether there is work for several processors."""

@@ -14,7 +14,7 @@ from dataclasses import MISSING, Field, fields
 from typing import Any
 
 from romforge.keys import Kind
-from romforge.spec import ORIGINS, SECTIONS, Header, Source, Spec, Verify
+from romforge.spec import ORIGINS, SECTIONS, Header, Source, Spec, Toolchain, Verify
 from romforge.specfile import NAME
 
 Schema = dict[str, Any]
@@ -25,6 +25,7 @@ def make() -> Schema:
     sections = {name: _named(_table(cls), inspect.getdoc(cls)) for name, cls in SECTIONS.items()}
     sections["config"] = _named(_named(_table(Header), "The headers of a configuration."), inspect.getdoc(Header))
     sections["verify"] = {"description": inspect.getdoc(Verify)} | _table(Verify)
+    sections["toolchain"] = {"description": inspect.getdoc(Toolchain)} | _table(Toolchain)
     about = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "romspec.toml",
@@ -65,7 +66,7 @@ def _key(one: Field[Any]) -> Schema:
 def _written(default: object, schema: Schema) -> object:
     """A default as the spec would write it; None where nothing written means the same."""
     if default == ():
-        return {} if schema["type"] == "object" else []
+        return {} if schema.get("type") == "object" else []
     if default is None:  # which is all where a key takes "*"
         return next((choice["const"] for choice in schema.get("anyOf", ()) if "const" in choice), None)
     if isinstance(default, tuple):

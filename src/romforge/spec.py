@@ -69,6 +69,7 @@ class Platform:
     embed: tuple[str, ...] = key(kinds.PATHS, "files to embed, such as a script: make's EMBED", ())
     trust: tuple[str, ...] = key(kinds.PATHS, "certificates to trust: make's TRUST", ())
     cert: tuple[str, ...] = key(kinds.PATHS, "certificates to embed: make's CERT", ())
+    launcher: tuple[str, ...] | None = key(kinds.LAUNCHER, 'instead of that of [toolchain]; "" for none', None)
     debug: tuple[str, ...] = key(kinds.OBJECTS, 'objects to debug, such as "e1000" or "http:2": make\'s DEBUG', ())
 
 
@@ -127,6 +128,14 @@ class Verify:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
+class Toolchain:
+    """What compiles a tree, on this machine or on several."""
+
+    launcher: tuple[str, ...] = key(kinds.LAUNCHER, "what runs the compiler: ccache, distcc, icecc, sccache, or another command", ())
+    jobs: int | str | None = key(kinds.JOBS, 'jobs of all makes together, or "distcc" to ask `distcc -j`; default: all processors', None)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Spec:
     """A whole romspec.toml without fault; ``path`` is the file it was read from."""
 
@@ -139,6 +148,7 @@ class Spec:
     target: Mapping[str, Target]
     qemu: Mapping[str, Qemu]
     verify: Verify
+    toolchain: Toolchain
 
 
 # The sections of a spec whose tables have a name and keys; [config] is a level deeper.

@@ -13,7 +13,7 @@ from typing import Any
 from romforge import references
 from romforge.errors import SpecError, human, listing
 from romforge.keys import Path, Problem, read_table, show
-from romforge.spec import SECTIONS, Header, Spec, Verify
+from romforge.spec import SECTIONS, Header, Spec, Toolchain, Verify
 
 LARGEST_FILE = 256 << 10  # bytes; 1,000 NICs are 40 KiB
 _SHOWN, _QUOTED = 100, 120  # problems, and characters of a line
@@ -47,9 +47,10 @@ def load(path: FilePath, out: FilePath | None = None) -> Spec:
     tables = {section: _section(section, cls, raw.get(section, {}), problems) for section, cls in SECTIONS.items()}
     configs = _configs(raw.get("config", {}), problems)
     verify = read_table(Verify, raw.get("verify", {}), ("verify",), problems) or Verify()
+    toolchain = read_table(Toolchain, raw.get("toolchain", {}), ("toolchain",), problems) or Toolchain()
     _top(raw, problems)
     sections = {name: MappingProxyType(table) for name, table in tables.items()}
-    spec = Spec(path=path, config=MappingProxyType(configs), verify=verify, **sections)
+    spec = Spec(path=path, config=MappingProxyType(configs), verify=verify, toolchain=toolchain, **sections)
     given = {section: raw.get(section, {}) for section in (*SECTIONS, "config")}
     names = {section: frozenset(value) if isinstance(value, dict) else None for section, value in given.items()}
     wrong = {problem.path for problem in problems if len(problem.path) > 2}  # keys and elements that hold a blank now
@@ -152,7 +153,7 @@ def _no_toml(path: FilePath, text: str, error: str) -> str:
 
 
 def _top(raw: dict[str, Any], problems: list[Problem]) -> None:
-    known = ["spec", "config", *SECTIONS, "verify"]
+    known = ["spec", "config", *SECTIONS, "verify", "toolchain"]
     for name in [one for one in raw if one not in known]:
         problems.append(Problem((name,), "unknown key", f"known are {listing(known)}", name, known))
     version = raw.get("spec")

@@ -56,7 +56,7 @@ def _linked_whole(step: Make, out: Path, tree: Tree, goals: list[str]) -> dict[s
         for path in stages:
             path.rename(aside / path.name)
         words = images.variables(step) + [f"{step.bin}/{goal}.{images.linked(step)}.tmp" for goal in goals]
-        status = gnumake.run(words, work / "src", work / "stripped.log")
+        status = images.run(step, words, work / "src", work / "stripped.log")
         sizes = {goal: _sizes(step, out, goal) for goal in goals} if status == 0 else {}
         for goal in goals:
             for path in images.stages(step, directory, goal):

@@ -84,9 +84,15 @@ class Dodo:
             "continue": True,
             "reporter": reporter,
             "verbosity": 2,
-            # threads, since what takes long is make; a doit that makes nothing is quicker without
-            **({"num_process": jobserver.wanted(os.environ), "par_type": "thread"} if self.plan.takes_long() or self.proofs else {}),
+            **({"num_process": self._threads(), "par_type": "thread"} if self.plan.takes_long() or self.proofs else {}),
         }
+
+    def _threads(self) -> int:
+        """How many tasks to run at once, by threads, since what takes long is make; a doit that makes nothing is quicker without.
+
+        A make that other machines work for may leave this one idle.
+        """
+        return jobserver.wanted(os.environ) + (len(self.plan.makes) if self.plan.may_distribute() else 0)
 
     def sources(self) -> Iterator[Task]:
         yield _group("source", "gets the ROM files of a package")

@@ -13,7 +13,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 
-from romforge import tool
+from romforge import launcher, tool
 from romforge.arch import BY_NAME, Arch
 from romforge.errors import RomforgeError, listing
 from romforge.plan import Make
@@ -29,16 +29,19 @@ NATIVE = {
 }
 # Of dpkg-buildflags, and of the make above, nothing may get in; these are what tools look for their own files by.
 _PASSED = ("PATH", "HOME", "TMPDIR", "SOURCE_DATE_EPOCH")
-_LAUNCHERS = "env", "nice", "ccache", "distcc", "icecc", "sccache"  # which take a command
+_LAUNCHERS = "env", "nice", *launcher.KNOWN  # which take a command
 _PASSED_FAMILIES = ("CCACHE_", "DISTCC_", "ICECC_", "SCCACHE_")
 
 
-def environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment for a tree's make: what the spec sets is on its command line, and nothing else gets in."""
+def environment(environ: Mapping[str, str], words: tuple[str, ...] = ()) -> dict[str, str]:
+    """The environment for a tree's make: what the spec sets is on its command line, and nothing else gets in.
+
+    A launcher, of which these are the words, finds its own things by more variables.
+    """
     kept = {name: value for name, value in environ.items() if name in _PASSED or name.startswith(_PASSED_FAMILIES)}
     # the version comes from the user's own checkout, which git must not write to, nor mistrust for its owner
     git = {"GIT_OPTIONAL_LOCKS": "0", "GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "safe.directory", "GIT_CONFIG_VALUE_0": "*"}
-    return kept | {"LC_ALL": "C"} | git
+    return kept | launcher.environment(words, environ) | {"LC_ALL": "C"} | git
 
 
 def prefix(step: Make) -> str:
@@ -53,10 +56,19 @@ def identity(step: Make) -> list[list[str | int]]:
     """Names the platform's tools as they are installed now: path, size in bytes and mtime in ns of each; no program is run."""
     found: list[list[str | int]] = []
     for name in _programs(step):
-        if path := shutil.which(name):
+        if path := _installed(name):
             status = os.stat(path)
             found.append([os.path.realpath(path), status.st_size, status.st_mtime_ns])
     return found
+
+
+def _installed(name: str) -> str | None:
+    """Where a program is; past a launcher that bears a compiler's name, as those in /usr/lib/ccache do."""
+    for directory in os.get_exec_path():
+        path = shutil.which(name, path=directory)
+        if path and os.path.basename(os.path.realpath(path)) not in launcher.KNOWN:
+            return path
+    return shutil.which(name)
 
 
 def versions(step: Make) -> dict[str, str]:
@@ -66,7 +78,8 @@ def versions(step: Make) -> dict[str, str]:
 
 
 def require(step: Make) -> None:
-    """Raises MissingTool, which tells all that the platform needs and this machine lacks."""
+    """Raises MissingTool, which tells all that the platform needs and this machine lacks; of a launcher that alone."""
+    launcher.require(step.launcher)
     problems = [
         f"{name}: not found; install the Debian package {package}" for name, package in _programs(step).items() if not shutil.which(name)
     ]

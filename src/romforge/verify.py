@@ -30,7 +30,7 @@ def run(proof: Proof, out: Path) -> dict[str, Any]:
     """
     directory = (out / proofs.directory(proof)).absolute()
     inputs: dict[str, State | None] = {}
-    with jobserver.shared().job():
+    with jobserver.shared().local_job():
         began = time.monotonic()
         lock.hold(out)
         boots.fresh(directory)
