@@ -69,8 +69,6 @@ unset MAKEFLAGS MFLAGS
 for word; do
 	case "$word" in {patterns or "''"}) exec "$@" ;; esac
 done
-: "${{CCACHE_BASEDIR=$PWD}}"
-export CCACHE_BASEDIR
 exec {shlex.join(words)} "$@"
 """
 
