@@ -10,20 +10,20 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from romforge import jobserver, launcher, toolchain
 from romforge.tool import MissingTool
+from tests import distccd
 from tests.conftest import TOP, users
+from tests.distccd import Servers
 from tests.test_tree import NOTE, Forge
 from tests.test_tree_parts import step
 
@@ -329,51 +329,10 @@ def test_an_embedded_file_is_never_that_of_an_earlier_build(forge: Forge):
 # distcc
 
 
-class Servers:
-    """Two distccd on ports of their own, and what they say."""
-
-    def __init__(self, top: Path) -> None:
-        self.ports, self.logs = [free_port(), free_port()], [top / "distccd-0.log", top / "distccd-1.log"]
-        self.processes = [self._start(port, log) for port, log in zip(self.ports, self.logs)]
-
-    def _start(self, port: int, log: Path) -> subprocess.Popen[bytes]:
-        command = ["distccd", "--no-detach", "--daemon", "--allow", "127.0.0.1", "--listen", "127.0.0.1", "--port", str(port)]
-        clean = {"PATH": "/usr/local/bin:/usr/bin:/bin", "TMPDIR": "/tmp"}
-        with log.open("wb") as output:
-            return subprocess.Popen(
-                [*command, "--jobs", "2", "--log-stderr", "--log-level", "info"], env=clean, stderr=output, start_new_session=True
-            )
-
-    @property
-    def hosts(self) -> str:
-        return " ".join(f"127.0.0.1:{port}/2" for port in self.ports)
-
-    def compiled(self, number: int) -> list[str]:
-        """The sources that a server has compiled."""
-        return re.findall(r"COMPILE_OK .* (\S+)$", self.logs[number].read_text(), re.MULTILINE)
-
-    def kill(self, number: int) -> None:
-        with suppress(ProcessLookupError):
-            os.killpg(self.processes[number].pid, signal.SIGKILL)  # its children listen, too
-        self.processes[number].wait()
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
-
-
 @pytest.fixture
 def servers(tmp_path: Path) -> Iterator[Servers]:
-    made = Servers(tmp_path)
-    end = time.monotonic() + 10
-    while not all("listening" in log.read_text() for log in made.logs):
-        assert time.monotonic() < end, [log.read_text() for log in made.logs]
-        time.sleep(0.01)
-    yield made
-    made.kill(0)
-    made.kill(1)
+    with distccd.running(tmp_path, jobs=2) as made:
+        yield made
 
 
 def test_distcc_compiles_on_other_machines(forge: Forge, silent: Forge, servers: Servers):
