@@ -350,6 +350,18 @@ def test_distcc_compiles_on_other_machines(forge: Forge, silent: Forge, servers:
     assert {line.split()[0] for line in (forge.top / "flags").read_text().splitlines()} == {"-j4"}
 
 
+def test_the_compilers_error_is_told_and_not_what_distcc_says_of_it(forge: Forge, servers: Servers):
+    """Which comes first, in many lines; where there is nothing else to tell, it is told."""
+    spec(forge, 'launcher = "distcc"', {"pcbios": ""})
+    said = forge.failed(DISTCC_HOSTS=f"127.0.0.1:{distccd.free_port()}", DISTCC_FALLBACK="0")
+    assert "failed to distribute and fallbacks are disabled" in said
+    forge.edit("core/printf.c", "#include", "#error told by the compiler\n#include")
+    said = forge.failed(DISTCC_HOSTS=servers.hosts)
+    assert "ended with status 2:\n  core/printf.c:" in said
+    assert "error: #error told by the compiler" in said
+    assert "distcc[" not in said
+
+
 def test_a_server_that_dies_in_the_midst_of_a_build_changes_nothing(forge: Forge, plain: Forge, servers: Servers):
     """Nor the other one, a while later: distcc then compiles here."""
     spec(forge, 'launcher = "distcc"')

@@ -27,6 +27,8 @@ _ERROR = re.compile(
     r"(?i)(?:^|[ :])(?:fatal )?error: |undefined reference|multiple definition"
     r"|: not found|no such file|not defined|isn't defined|\bcan(?:'t|not) "
 )
+_STARS = re.compile(r"\*\*\* ")
+_LAUNCHER = re.compile(r"(?:distcc|ICECC)\[\d+\]")  # what such a one says of a server, before it compiles here
 _FAILED = re.compile(r"^make(?:\[\d+\])?: \*\*\* (?:\[[^\]]*?([^\s:\]]+)\] |No rule to make target ['`]([^']+)')", re.MULTILINE)
 
 _running: dict[subprocess.Popen[bytes], Path] = {}  # makes, and their logs
@@ -133,8 +135,9 @@ def is_told(text: str) -> bool:
 def first_error(text: str) -> list[str]:
     """The lines in which a make's output first tells of an error, and what stands behind it."""
     lines = [line.rstrip() for line in text.splitlines() if line.strip() and not line.startswith(("  [", "["))]
-    for sign in (_ERROR, re.compile(r"\*\*\* ")):  # what make says of an error comes behind what the tool said
-        for number, line in enumerate(lines):
+    compilers = [line for line in lines if not _LAUNCHER.match(line)]
+    for sign, said in ((_ERROR, compilers), (_ERROR, lines), (_STARS, lines)):  # make speaks of an error behind the tool
+        for number, line in enumerate(said):
             if sign.search(line):
-                return lines[number : number + 1 + _CONTEXT]
+                return said[number : number + 1 + _CONTEXT]
     return lines[-_CONTEXT:]
