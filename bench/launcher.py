@@ -11,7 +11,6 @@ that other machines bring; objects that a driver's device list is made into come
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
 import subprocess
@@ -19,15 +18,17 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from bigtree import generate
+from measure import Measure, option, tell
 
 TOP = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(TOP), str(TOP / "src")]
 
 from tests import distccd  # noqa: E402
 
+NAMES = {"ccache cold": "ccache, cold", "ccache warm": "ccache, warm", "distcc": "two distccd on this machine"}
 SPEC = """spec = 1
 [toolchain]
 launcher = "{launcher}"
@@ -50,31 +51,13 @@ def main() -> int:
     parser.add_argument("--sources", type=int, default=300, help="generated sources")
     parser.add_argument("--jobs", type=int, default=4, help="of builds through distcc, half of them for each of two servers")
     parser.add_argument("--rounds", type=int, default=3, help="builds of each kind, in turn")
-    parser.add_argument("--json", action="store_true", help="print one object")
+    option(parser)
     given = parser.parse_args()
     os.environ["SOURCE_DATE_EPOCH"] = "1700000000"
     with tempfile.TemporaryDirectory() as directory:
         generate(Path(directory, "tree"), sources=given.sources)
         rounds = [measure(Path(directory), given.jobs) for _ in range(given.rounds)]
-    rows = summed_up(rounds)
-    if given.json:
-        print(
-            json.dumps(
-                {
-                    "bench": "launcher",
-                    "sources": given.sources,
-                    "rounds": given.rounds,
-                    "processors": len(os.sched_getaffinity(0)),
-                    "builds": rows,
-                }
-            )
-        )
-    else:
-        print(f"{'build':<14} {'seconds':>8} {'ratio':>7}  objects from the cache, or of a server")
-        for row in rows:
-            share = f"{row['share']:>7.1%}" if row["share"] is not None else ""
-            print(f"{row['build']:<14} {row['seconds']:>8.2f} {row['ratio']:>7.2f}  {share}")
-    return int(not all(row["same_bytes"] for row in rows))
+    return int(not tell(summed_up(rounds), given.json))
 
 
 class Build(NamedTuple):
@@ -103,17 +86,19 @@ def rom(top: Path) -> bytes:
     return (top / "out/roms/e1000.rom").read_bytes()
 
 
-def summed_up(rounds: list[dict[str, Build]]) -> list[dict[str, Any]]:
-    """A row for each kind of build."""
-    rows = []
+def summed_up(rounds: list[dict[str, Build]]) -> list[Measure]:
+    """The ratio of each kind of build to that without a launcher; ends all where the bytes are not the same."""
     usual = min(one["without"].seconds for one in rounds)
+    found = []
     for name, last in rounds[-1].items():
+        if any(one[name].rom != rounds[0]["without"].rom for one in rounds):
+            raise SystemExit(f"{name}: the ROM has other bytes than without a launcher")
         seconds = min(one[name].seconds for one in rounds)
-        same = all(one[name].rom == rounds[0]["without"].rom for one in rounds)
-        rows.append(
-            {"build": name, "seconds": round(seconds, 2), "ratio": round(seconds / usual, 3), "share": last.share, "same_bytes": same}
-        )
-    return rows
+        if last.share is not None:
+            whence = "made by the servers" if name == "distcc" else "from the cache"
+            detail = f"{last.share:.1%} of the objects {whence}; {seconds:.1f} s and {usual:.1f} s, least of {len(rounds)}"
+            found.append(Measure("launcher", f"fresh build: {NAMES[name]} / without a launcher", seconds / usual, detail=detail))
+    return found
 
 
 def build(top: Path, launcher: str, environment: dict[str, str], jobs: int | None = None) -> float:

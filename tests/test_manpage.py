@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from romforge import cli, manpage, specfile
-from romforge.spec import SECTIONS, Header, Strip, Verify
+from romforge.spec import SECTIONS, Header, Strip, Toolchain, Verify
 from tests.conftest import Run
 
 PAGES = "romforge", "romspec"
@@ -64,7 +64,7 @@ def test_each_command_and_option_is_told_of():
 def test_each_key_is_told_of():
     text = rendered(manpage.spec(), 200)
     tables = {f"[{name}.NAME]": cls for name, cls in SECTIONS.items() if name != "qemu"}
-    tables |= {"[qemu.ARCH]": SECTIONS["qemu"], "[config.NAME.HEADER]": Header, "[verify]": Verify}
+    tables |= {"[qemu.ARCH]": SECTIONS["qemu"], "[config.NAME.HEADER]": Header, "[verify]": Verify, "[toolchain]": Toolchain}
     for heading, cls in tables.items():
         match = re.search(rf"^{re.escape(heading)}$(.*?)(?=^\S)", text, re.MULTILINE | re.DOTALL)
         assert match, heading

@@ -16,7 +16,7 @@ from typing import Any
 from romforge import RELEASED, __version__
 from romforge.errors import listing
 from romforge.keys import Kind, show
-from romforge.spec import ORIGINS, SECTIONS, Header, Spec, Verify
+from romforge.spec import ORIGINS, SECTIONS, Header, Spec, Toolchain, Verify
 
 _STATUSES = {
     "0": "All is fine.",
@@ -90,7 +90,7 @@ def spec() -> str:
             "Nothing unknown is ignored: romforge check tells all that is wrong, each with its line.",
         )
     )
-    tables: dict[str, type] = {"source": SECTIONS["source"], "config": Header, **SECTIONS, "verify": Verify}
+    tables: dict[str, type] = {"source": SECTIONS["source"], "config": Header, **SECTIONS, "verify": Verify, "toolchain": Toolchain}
     for one in fields(Spec):
         if cls := tables.get(one.name):
             lines += [f".SH {_text(_heading(one.name))}", *_table(cls)]
@@ -99,7 +99,7 @@ def spec() -> str:
 
 
 def _heading(section: str) -> str:
-    special = {"config": "[config.NAME.HEADER]", "qemu": "[qemu.ARCH]", "verify": "[verify]"}
+    special = {"config": "[config.NAME.HEADER]", "qemu": "[qemu.ARCH]", "verify": "[verify]", "toolchain": "[toolchain]"}
     return special.get(section, f"[{section}.NAME]")
 
 
