@@ -113,6 +113,13 @@ def test_what_can_be_selected_comes_from_the_spec_at_hand(ask: Ask, project: Pat
     assert [one.removeprefix("nic:") for one in ask("romforge build --spec other.toml nic:c")] == ["card"]
 
 
+def test_variables_before_the_command_count(project: Path):
+    """In bash, which hands on the whole line."""
+    (project / "other.toml").write_text((project / "romspec.toml").read_text().replace("e1000", "card"))
+    assert bash(project, "LC_ALL=C ROMSPEC=other.toml romforge build nic:c") == ["card"]
+    assert bash(project, "LC_ALL=C romforge buil") == ["build"]
+
+
 def test_files_are_left_to_the_shell(ask: Ask):
     assert any("a file.rom" in one.replace("\\", "") for one in ask("romforge inspect "))
     found = [one.rstrip("/") for one in ask("romforge build --out ") if one.rstrip("/") in ("folder", "romspec.toml")]

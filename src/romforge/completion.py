@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import shlex
 from collections.abc import Iterator
 from itertools import pairwise
@@ -76,6 +77,9 @@ def complete(arguments: list[str], parser: argparse.ArgumentParser, spec: Path) 
     ``spec`` is the spec at hand, where the line names no other. Raises RomforgeError where it is wrong.
     """
     words = split(arguments[1]) if arguments[:1] == ["--line"] else arguments[1:]
+    while words and (match := re.fullmatch(r"(\w+)=(.*)", words[0], re.DOTALL)):  # variables that are set for the command
+        spec = Path(match[2]) if match[1] == "ROMSPEC" else spec
+        words = words[1:]
     if len(words) < 2:
         return []
     answer = _answer(words[1:-1], words[-1], parser, spec)
