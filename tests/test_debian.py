@@ -68,7 +68,7 @@ class Package:
 
 @pytest.fixture(scope="module")
 def chroot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chroot]:
-    wanted = ["faketime", "lintian", "locales"]
+    wanted = ["faketime", "lintian", "locales", "python3-pyelftools"]
     for test in fields("tests/control"):
         wanted += [word for word in re.split(r"[,\s]+", test["Depends"]) if not word.startswith("ipxe-qemu")]
     made = Chroot(tmp_path_factory.mktemp("debian") / chroots.SUITE)
@@ -126,6 +126,36 @@ def test_it_builds_by_a_user_without_home_or_network(chroot: Chroot, package: Pa
     assert [(rom["bytes"], rom["faults"]) for rom in json.loads(listed) if rom["faults"]] == []
     where = package.sh("python3 -c 'import doit, rich; print(doit.__file__, rich.__file__)'; ! python3 -m pip --version 2>/dev/null")
     assert all(path.startswith("/usr/lib/python3/dist-packages/") for path in where.split())
+
+
+COMMANDS = """
+check
+plan
+plan --why
+lock --check
+why usr/share/qemu/efi-e1000.rom
+why crc32 --in pcbios/8086100e
+stripped nic:e1000
+report -o ../page.html
+compat out/usr/share/qemu out/usr/share/qemu-aarch64/../qemu
+inspect out/usr/share/qemu/efi-e1000.rom
+split out/usr/share/qemu/efi-e1000.rom -d ../parts
+combine ../parts/0-legacy.rom -o ../one.rom --bucket 64KiB
+compress --level best ../parts/1-x86_64.efi ../stream
+decompress ../stream ../plain
+efirom --id 8086:100e ../parts/1-x86_64.efi ../image.rom
+man romforge
+man romspec
+completion bash
+complete -- romforge build nic:e
+"""
+
+
+def test_each_command_runs_on_debians_python(package: Package):
+    """And on its libraries, which doit and rich are, and pyelftools for `why`."""
+    lines = [f"python3 -m romforge {line} >../said || {{ cat ../said; echo {line}; false; }}" for line in COMMANDS.split("\n") if line]
+    package.sh("\n".join(["export PYTHONPATH=romforge/src SOURCE_DATE_EPOCH=$(dpkg-parsechangelog -STimestamp)", *lines]))
+    package.sh("cmp ../plain ../parts/1-x86_64.efi; grep -q nic:e1000 ../said; test -s ../page.html")
 
 
 def test_another_place_time_locale_umask_and_user_give_the_same_bytes(chroot: Chroot, package: Package, tmp_path: Path):

@@ -285,10 +285,18 @@ def test_what_is_not_there_is_told(small: Built, words: list[str], told: str):
     assert told in small.why(*words, status=2 if told.startswith("there is no") else 1)
 
 
-def test_an_image_that_is_not_built_as_it_would_be_now_is_told(tmp_path: Path):
-    built = project(tmp_path, minipxe)
-    (tmp_path / "tree/src/crypto/crc32.c").write_text("")
-    assert "8086100e.rom must be built first: crypto/crc32.c changed" in built.why(ROM, status=1)
+def test_an_image_that_is_not_built_as_it_would_be_now_is_told_of(tmp_path: Path):
+    """With a word; where its objects are others by now, nothing true can be told."""
+    built = project(tmp_path, minipxe, more='[nic.virtio]\nid = "1af4:1000"\n')
+    before = built.why("pcbios/8086100e")
+    driver = tmp_path / "tree/src/crypto/crc32.c"
+    driver.write_text(driver.read_text() + "\nint more ( void );\nint more ( void ) { return 1; }\n")
+    done = run([sys.executable, "-m", "romforge", "why", "pcbios/8086100e", "--json"], tmp_path)
+    assert (done.returncode, json.loads(done.stdout)) == (0, before)
+    assert "8086100e.rom is told of as it was built: since then crypto/crc32.c changed" in done.stderr
+    assert run([sys.executable, "-m", "romforge", "build", "nic:virtio"], tmp_path).returncode == 0
+    assert "8086100e.rom must be built first: crypto/crc32.c changed" in built.why("pcbios/8086100e", status=1)
+    assert built.why("pcbios/1af41000")
 
 
 def test_existing_roms_have_no_objects(tmp_path: Path, releases: dict[str, Path]):

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -65,11 +66,15 @@ def _asked(found: Plan, what: str) -> list[tuple[Make, str]]:
 
 
 def _require_built(goals: list[tuple[Make, str]], out: Path) -> None:
-    """Raises RomforgeError where an image is not built as it would be now."""
+    """Raises RomforgeError where what an image was linked of is not there any more; says where it would be built anew now."""
     trees = ipxe.Trees(out)
     for make, goal in goals:
-        if stale := ipxe.stale(make, out, [goal], trees):
-            raise RomforgeError(f"{make.task}: {goal}.{make.media} must be built first: {stale[goal]}")
+        entry = (ipxe.load(make, out) or ipxe.blank())["goals"].get(goal)
+        stale = ipxe.stale(make, out, [goal], trees).get(goal)
+        if entry is None or entry["why"]:
+            raise RomforgeError(f"{make.task}: {goal}.{make.media} must be built first: {stale}")
+        if stale:
+            print(f"romforge: {make.task}: {goal}.{make.media} is told of as it was built: since then {stale}", file=sys.stderr)
 
 
 def _explained(found: Plan, make: Make, goal: str, out: Path) -> Image:
