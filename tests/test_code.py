@@ -117,6 +117,7 @@ def test_every_file_names_its_licence():
             "*/run",
             "tests/packages",
             "src/romforge/boot/**",
+            "src/romforge/shells/*",
             "vendor/minipxe/**",
             "examples/debian/make-source",
             "examples/debian/debian/rules",

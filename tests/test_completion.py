@@ -1,181 +1,294 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Completion of command lines, in the shells themselves."""
+"""Completion in real shells: lines are typed into each, with Tab, and what the command then gets is looked at."""
 
 from __future__ import annotations
 
 import argparse
 import os
+import pty
+import re
+import select
+import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from romforge import cli, completion
-from tests.conftest import TOP, run, spec_text, users
+from romforge.cli import make_parser
+from tests.conftest import TOP, Run, run, users
 
-NICS = 'e1000 = "8086:100e"\nne2k_pci = "10ec:8029"'
-Ask = Callable[[str], list[str]]
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Path:
-    """A directory with a spec, whose ROMs have a space in their names, and romforge on the PATH."""
-    text = spec_text("roms", nics=NICS).replace('file = "efi-{nic}.rom"', 'file = "my {nic}.rom"')
-    (tmp_path / "romspec.toml").write_text(text)
-    (tmp_path / "a file.rom").touch()
-    (tmp_path / "folder").mkdir()
-    (tmp_path / "bin").mkdir()
-    script = tmp_path / "bin/romforge"
-    script.write_text(f'#!/bin/sh\nexec {sys.executable} -m romforge "$@"\n')
-    script.chmod(0o755)
-    for shell in completion.SCRIPTS:
-        done = run([sys.executable, "-m", "romforge", "completion", shell], tmp_path)
-        assert (done.returncode, done.stderr) == (0, "")
-        (tmp_path / f"completion.{shell}").write_text(done.stdout)
-    return tmp_path
-
-
-def said(project: Path, command: list[str]) -> list[str]:
-    environment = users({"PATH": f"{project}/bin:{os.environ['PATH']}", "HOME": str(project), "TERM": "dumb", "LC_ALL": "C.UTF-8"})
-    done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False, timeout=60)
-    assert done.stderr == ""
-    return sorted(done.stdout.splitlines())
-
-
-def bash(project: Path, line: str) -> list[str]:
-    """What bash's readline gets, which replaces the last of what it takes for words."""
-    program = r"""
-source ./completion.bash
-COMP_LINE=$1 COMP_POINT=${#1}
-compopt() { :; }
-# readline breaks at blanks, and at each colon and equals sign, which are words of their own
-mapfile -t COMP_WORDS < <(sed -E 's/([:=])/\n\1\n/g; s/ +/\n/g' <<< "$1" | sed '/^$/d')
-[[ $1 == *[' :='] ]] && COMP_WORDS+=("")
-COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
-_romforge
-printf '%s\n' "${COMPREPLY[@]}"
+SPEC = r"""spec = 1
+[source.roms]
+roms = "roms"
+[source.deb]
+package = "ipxe-qemu"
+[source.tree]
+tree = "ipxe"
+[platform.pcbios]
+[platform.arm64-efi]
+source = "tree"
+[nic.e1000]
+id = "8086:100e"
+[nic.e1000e]
+id = "8086:10d3"
+[nic.rtl8139]
+id = "10ec:8139"
+[target.space]
+dir = "usr/a b"
+file = "x:{nic}.rom"
+images = ["pcbios"]
+source = "roms"
+nics = ["e1000"]
+[target.dollar]
+dir = "usr"
+file = "$q'z.rom"
+images = ["pcbios"]
+source = "deb"
+nics = ["e1000"]
+[target.backslash]
+dir = 'b\s'
+file = '(x)&;"{nic}"#[y]~.ü'
+images = ["pcbios"]
+source = "roms"
+nics = ["rtl8139"]
+[target.arm]
+dir = "arm"
+file = "{nic}.rom"
+images = ["arm64-efi"]
 """
-    return [one for one in said(project, ["bash", "--norc", "-c", program, "bash", line]) if one]
+SPACE, DOLLAR, BACKSLASH = "usr/a b/x:e1000.rom", "usr/$q'z.rom", 'b\\s/(x)&;"rtl8139"#[y]~.ü'
+
+# What is typed, where <> is Tab, and the arguments that come of it.
+TYPED = {
+    "romforge bu<>all": ["build", "all"],
+    "romforge build al<>": ["build", "all"],
+    "romforge build ni<>r<>": ["build", "nic:rtl8139"],
+    "romforge build nic:r<>": ["build", "nic:rtl8139"],
+    "romforge build nic:e1000e tar<>arm": ["build", "nic:e1000e", "target:arm"],
+    "romforge build ma<>": ["build", "make:tree/arm64-efi"],
+    "romforge build so<>": ["build", "source:deb"],
+    "romforge build rom:usr/a<>": ["build", f"rom:{SPACE}"],
+    "romforge build rom:usr/a\\ b/x:<>": ["build", f"rom:{SPACE}"],
+    'romforge build "rom:usr/a<>': ["build", f"rom:{SPACE}"],
+    "romforge build 'rom:usr/a<>": ["build", f"rom:{SPACE}"],
+    "romforge build usr/a<>": ["build", SPACE],
+    "romforge build rom:usr/\\$<>": ["build", f"rom:{DOLLAR}"],
+    "romforge build 'rom:usr/$<>": ["build", f"rom:{DOLLAR}"],
+    'romforge build "rom:usr/\\$<>': ["build", f"rom:{DOLLAR}"],
+    "romforge build rom:b<>": ["build", f"rom:{BACKSLASH}"],
+    'romforge build "rom:b<>': ["build", f"rom:{BACKSLASH}"],
+    "romforge build 'rom:b<>": ["build", f"rom:{BACKSLASH}"],
+    "romforge stripped ma<>": ["stripped", "make:tree/arm64-efi"],
+    "romforge lock ma<>": ["lock", "ma"],
+    "romforge verify ver<>usr/a<>s<>": ["verify", f"verify:{SPACE}:structure"],
+    "romforge verify verify:usr/a<>s<>": ["verify", f"verify:{SPACE}:structure"],
+    "romforge verify --controls verify:usr/a\\ b/x:e1000.rom:str<>em<>": ["verify", "--controls", f"verify:{SPACE}:structure:empty file"],
+    "romforge build --spec other.toml nic:<>": ["build", "--spec", "other.toml", "nic:pcnet"],
+    "romforge build --spec=other.toml nic:<>": ["build", "--spec=other.toml", "nic:pcnet"],
+    "romforge build --spec absent.toml al<>": ["build", "--spec", "absent.toml", "al"],
+    "romforge build --spec broken.toml al<>": ["build", "--spec", "broken.toml", "al"],
+    "romforge build --spec oth<>nic:<>": ["build", "--spec", "other.toml", "nic:pcnet"],
+    "romforge build --spec=oth<>": ["build", "--spec=other.toml"],
+    "romforge build --spec ~/oth<>": ["build", "--spec", "{home}/other.toml"],
+    "romforge build --out dir<>": ["build", "--out", "directory"],
+    "romforge build --out=dir<>": ["build", "--out=directory"],
+    "romforge check --js<>": ["check", "--json"],
+    "romforge compress --le<>f<>in": ["compress", "--level", "fast", "in"],
+    "romforge compress --level=f<>in": ["compress", "--level=fast", "in"],
+    "romforge efirom --stored --lev<>": ["efirom", "--stored", "--lev"],
+    "romforge inspect a\\ r<>": ["inspect", "a rom:1.rom"],
+    "romforge report --against new=direc<>": ["report", "--against", "new=directory"],
+    "romforge completion f<>": ["completion", "fish"],
+    "FOO=1 romforge build nic:r<>": ["build", "nic:rtl8139"],
+    "true; romforge build nic:r<>": ["build", "nic:rtl8139"],
+    "tools/romforge build oth<>": ["build", "other"],
+    "~/tools/romforge build oth<>": ["build", "other"],
+    "romforge why usr/a<>": ["why", SPACE],
+    "romforge why config --in arm64-efi/8086100e<>": ["why", "config", "--in", "arm64-efi/8086100e"],
+    "romforge why config --in=arm64-efi/10<>": ["why", "config", "--in=arm64-efi/10ec8139"],
+    "romforge frobnicate al<>": ["frobnicate", "al"],
+}
+SOURCED = {
+    "bash": (["bash", "--norc", "--noprofile", "-i"], ["source romforge.bash"]),
+    "zsh": (["zsh", "-f", "-i"], ["autoload -Uz compinit", "compinit -D -u", "source romforge.zsh"]),
+    "fish": (["fish", "--no-config", "-i"], ["source romforge.fish"]),
+}
+INSTALLED = {  # where each shell finds it by itself, below the home directory
+    "bash": (["bash", "--norc", "--noprofile", "-i"], ["source /usr/share/bash-completion/bash_completion"]),
+    "zsh": (["zsh", "-f", "-i"], ["fpath=(~/functions $fpath)", "autoload -Uz compinit", "compinit -D -u"]),
+    "fish": (["fish", "-i"], []),
+}
+PLACES = {
+    "bash": ".local/share/bash-completion/completions/romforge",
+    "zsh": "functions/_romforge",
+    "fish": ".config/fish/completions/romforge.fish",
+}
 
 
-def zsh(project: Path, line: str) -> list[str]:
-    """What the completion system gets: compadd and _files print what they are given."""
-    program = r"""
-autoload -Uz compinit && compinit -u -d ./zcompdump
-source ./completion.zsh
-compadd() { shift; print -l -- "$@" }
-_files() { [[ $1 == -/ ]] && print -l -- *(N/) || print -l -- *(N) }
-words=("${(@z)1}"); [[ $1 == *' ' ]] && words+=("")
-CURRENT=${#words}
-_romforge
-"""
-    return [one for one in said(project, ["zsh", "-f", "-c", program, "zsh", line]) if one]
+class Terminal:
+    """An interactive shell in a directory with a spec, whose romforge writes down its arguments."""
+
+    def __init__(self, home: Path, command: list[str], begin: list[str]) -> None:
+        self.told = home / "arguments"
+        system = {"HOME": str(home), "PATH": f"{home}:{os.environ['PATH']}", "TERM": "xterm", "LC_ALL": "C.UTF-8"}
+        self.process, self.file = pty.fork()
+        if self.process == 0:
+            os.chdir(home)
+            os.execvpe(command[0], command, users(system))
+        for line in [*begin, "romforge ready"]:
+            os.write(self.file, f"{line}\n".encode())
+        self.shown = b""
+        assert self.arguments() == ["ready"], self.shown
+
+    def type(self, line: str) -> None:
+        os.write(self.file, line.encode())
+
+    def arguments(self) -> list[str]:
+        """What romforge was given last; waits until it was run."""
+        end = time.monotonic() + 30
+        while not self.told.exists():
+            assert time.monotonic() < end, self.shown.decode(errors="replace")
+            if select.select([self.file], [], [], 0.02)[0]:
+                self.shown += os.read(self.file, 1 << 16)
+        found = self.told.read_text().split("\0")[:-1]
+        self.told.unlink()
+        return found
+
+    def close(self) -> None:
+        os.kill(self.process, signal.SIGKILL)
+        os.waitpid(self.process, 0)
+        os.close(self.file)
 
 
-def fish(project: Path, line: str) -> list[str]:
-    """What fish shows itself: words, without their descriptions."""
-    found = said(project, ["fish", "--no-config", "-c", 'source ./completion.fish; complete -C "$argv[1]"', line])
-    return [one.split("\t")[0] for one in found]
+def furnish(home: Path) -> None:
+    """Puts what the lines work on into a directory: specs, files, the scripts, and a romforge."""
+    (home / "romspec.toml").write_text(SPEC)
+    (home / "other.toml").write_text('spec = 1\n[source.r]\nroms = "r"\n[platform.pcbios]\n[nic.pcnet]\nid = "1022:2000"\n' + TARGET)
+    (home / "broken.toml").write_text(SPEC + "[nic.e1001]\n")
+    (home / "a rom:1.rom").touch()
+    (home / "directory").mkdir()
+    (home / "dire.file").touch()
+    for shell in SOURCED:
+        (home / f"romforge.{shell}").write_text(printed(shell))
+    (home / "tools").mkdir()
+    for place, answer in ((home, f'exec {sys.executable} -m romforge "$@"'), (home / "tools", "exec printf 'words\\nother\\n'")):
+        command = place / "romforge"
+        write = f"printf '%s\\0' \"$@\" > {home}/new && mv {home}/new {home}/arguments"
+        command.write_text(f'#!/bin/sh\n[ "$1" = __complete ] && {answer}\n{write}\n')
+        command.chmod(0o755)
 
 
-SHELLS = {"bash": bash, "zsh": zsh, "fish": fish}
+TARGET = '[target.t]\ndir = "t"\nfile = "{nic}.rom"\nimages = ["pcbios"]\n'
 
 
-@pytest.fixture(params=list(SHELLS))
-def ask(request: pytest.FixtureRequest, project: Path) -> Ask:
-    return lambda line: SHELLS[request.param](project, line)
+def printed(shell: str) -> str:
+    return run([sys.executable, "-m", "romforge", "completion", shell], TOP).stdout
 
 
-def test_commands_are_completed(ask: Ask):
-    assert ask("romforge co") == ["combine", "compat", "completion", "compress"]
-    assert ask("romforge inspe") == ["inspect"]
-    assert ask("romforge nonsense ") == []
+@pytest.fixture(scope="module", params=SOURCED)
+def terminal(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
+    home = tmp_path_factory.mktemp(request.param)
+    furnish(home)
+    found = Terminal(home, *SOURCED[request.param])
+    yield found
+    found.close()
 
 
-def test_options_and_their_choices_are_completed(ask: Ask):
-    assert ask("romforge verify --j") == ["--jobs", "--json", "--junit"]
-    assert ask("romforge efirom --level ") == ["best", "default", "fast"]
-    assert ask("romforge completion ") == ["bash", "fish", "zsh"]
-    assert "--against" in ask("romforge report --against old -")  # which may be repeated
-    assert "--check" not in ask("romforge lock --check -")
-    assert ask("romforge build --jobs ") == []
+@pytest.mark.parametrize("line", TYPED)
+def test_tab_completes_a_line(terminal: Terminal, line: str):
+    terminal.type("\x15" + line.replace("<>", "\t") + "\r")
+    home = str(terminal.told.parent)
+    told = [word.replace("~", home) if word.startswith("~/") else word.rstrip("/") for word in terminal.arguments()]
+    assert told == [word.format(home=home) if "{home}" in word else word for word in TYPED[line]]
 
 
-def test_what_can_be_selected_comes_from_the_spec_at_hand(ask: Ask, project: Path):
-    found = [one.removeprefix("nic:") for one in ask("romforge build nic:")]
-    assert found == ["e1000", "ne2k_pci"]
-    assert "all" in ask("romforge verify ")
-    assert [one.removeprefix("target:") for one in ask("romforge build --jobs 2 nic:e1000 target:e")] == ["efi"]
-    other = project / "other.toml"
-    other.write_text((project / "romspec.toml").read_text().replace("e1000", "card"))
-    assert [one.removeprefix("nic:") for one in ask("romforge build --spec other.toml nic:c")] == ["card"]
+@pytest.mark.parametrize("shell", INSTALLED)
+def test_a_shell_finds_the_script_where_it_is_installed(tmp_path: Path, shell: str):
+    furnish(tmp_path)
+    place = tmp_path / PLACES[shell]
+    place.parent.mkdir(parents=True)
+    shutil.move(tmp_path / f"romforge.{shell}", place)
+    terminal = Terminal(tmp_path, *INSTALLED[shell])
+    for _ in range(2):  # it is loaded at the first
+        terminal.type("romforge build nic:r\t\r")
+        assert terminal.arguments() == ["build", "nic:rtl8139"]
+    terminal.close()
 
 
-def test_variables_before_the_command_count(project: Path):
-    """In bash, which hands on the whole line."""
-    (project / "other.toml").write_text((project / "romspec.toml").read_text().replace("e1000", "card"))
-    assert bash(project, "LC_ALL=C ROMSPEC=other.toml romforge build nic:c") == ["card"]
-    assert bash(project, "LC_ALL=C romforge buil") == ["build"]
+def asked(directory: Path, shell: str, *words: str, **environment: str) -> list[str]:
+    """What the scripts of a shell are told for a line."""
+    done = run([sys.executable, "-m", "romforge", "__complete", shell, *words], directory, **environment)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.splitlines()
 
 
-def test_files_are_left_to_the_shell(ask: Ask):
-    assert any("a file.rom" in one.replace("\\", "") for one in ask("romforge inspect "))
-    found = [one.rstrip("/") for one in ask("romforge build --out ") if one.rstrip("/") in ("folder", "romspec.toml")]
-    assert found == ["folder"] or "fish" in os.environ.get("PYTEST_CURRENT_TEST", "")  # fish shows files after directories
+def test_bash_offers_what_the_spec_has_without_a_terminal(tmp_path: Path):
+    furnish(tmp_path)
+    code = 'source romforge.bash; COMP_WORDS=(romforge build nic :) COMP_CWORD=3; _romforge romforge; printf "%s\\n" "${COMPREPLY[@]}"'
+    done = run(["bash", "-c", code], tmp_path, PATH=f"{tmp_path}:{os.environ['PATH']}")
+    assert sorted(done.stdout.split()) == ["e1000", "e1000e", "rtl8139"]
 
 
-def test_a_rom_with_a_space_in_its_name_is_one_word(ask: Ask):
-    found = ask("romforge why usr/share/qemu/my")
-    assert [one.replace("\\ ", " ") for one in found] == ["usr/share/qemu/my e1000.rom", "usr/share/qemu/my ne2k_pci.rom"]
+def test_fish_offers_what_the_spec_has_with_what_it_is(tmp_path: Path):
+    furnish(tmp_path)
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "HOME": str(tmp_path), "LC_ALL": "C.UTF-8"}
+    code = 'source romforge.fish; complete -C "romforge build "; complete -C "romforge bu"'
+    done = run(["fish", "--no-config", "-c", code], tmp_path, **environment)
+    told = dict(line.partition("\t")[::2] for line in done.stdout.splitlines())
+    names = {"all", "nic:e1000", "nic:e1000e", "nic:rtl8139", "target:space", "target:dollar", "target:backslash", "target:arm"}
+    roms = {f"rom:{path}" for path in (SPACE, DOLLAR, BACKSLASH, "arm/e1000.rom", "arm/e1000e.rom", "arm/rtl8139.rom")}
+    assert told.keys() == names | roms | {"make:tree/arm64-efi", "source:deb", "build"}
+    assert told["nic:e1000"] == "ROMs of 8086:100e"
+    assert told["build"] == "builds ROMs, as doit does"
 
 
-@pytest.mark.parametrize("spec", ["spec = 2\n", "words", None, "\0"], ids=["wrong", "no TOML", "missing", "a NUL"])
-def test_a_broken_spec_is_met_with_silence(ask: Ask, project: Path, spec: str | None):
-    (project / "romspec.toml").unlink()
-    if spec is not None:
-        (project / "romspec.toml").write_text(spec)
-    assert ask("romforge build ") == []
-    assert ask("romforge buil") == ["build"]
+@pytest.mark.parametrize("spec", ["absent.toml", "broken.toml", "directory"])
+@pytest.mark.parametrize("shell", SOURCED)
+def test_a_broken_or_missing_spec_gives_no_output_at_all(tmp_path: Path, shell: str, spec: str):
+    furnish(tmp_path)
+    assert asked(tmp_path, shell, "build", "--spec", spec, "") == []
+    assert asked(tmp_path, shell, "build", "", ROMSPEC=spec) == []
+    assert asked(tmp_path, shell, "build", "--spec", "romspec.toml", "", ROMSPEC=spec) != []
 
 
-@pytest.mark.parametrize(
-    ("line", "words"),
-    [
-        ("romforge build 'my e", ["romforge", "build", "my e"]),
-        ('romforge build "my ', ["romforge", "build", "my "]),
-        ("romforge build my\\ e", ["romforge", "build", "my e"]),
-        ("romforge build ", ["romforge", "build", ""]),
-        ("romforge", ["romforge"]),
-        ("", [""]),
-    ],
-)
-def test_a_line_is_split_as_a_shell_does(line: str, words: list[str]):
-    assert completion.split(line) == words
+def test_options_that_are_given_or_excluded_are_not_offered_again(tmp_path: Path):
+    def options(*words: str) -> set[str]:
+        return {line.split("\t")[0] for line in asked(tmp_path, "fish", *words, "-")[1:]}
+
+    assert options("compat", "old", "new") == {"-h", "--help", "--json", "--out"}
+    assert options("compat", "old", "--json") == {"-h", "--help", "--out"}
+    assert options("efirom", "--level", "fast") == {"-h", "--help", "--id"}
+    assert "--against" in options("report", "--against", "old")
+    assert asked(tmp_path, "fish", "compat", "old", "new", "-x", "--", "-") == []
 
 
-def test_every_command_and_option_is_offered():
-    """Those of the parser itself, so that none is forgotten."""
-    parser = cli._parser()
-    (commands,) = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
-    for name, command in commands.choices.items():
-        assert name in completion.complete(["--", "romforge", name], parser, Path("none"))
-        offered = completion.complete(["--", "romforge", name, "-"], parser, Path("none"))
-        for action in command._actions:
-            assert not action.option_strings or set(action.option_strings) & set(offered), (name, action)
+def test_each_argument_is_completed_or_known_to_be_anything(tmp_path: Path):
+    """A new kind of argument must be decided upon: what is no file, no choice and no selection is listed here."""
+    furnish(tmp_path)
+    commands = next(action for action in make_parser()._actions if isinstance(action, argparse._SubParsersAction)).choices
+    assert len(commands) > 15
+    for name, command in commands.items():
+        free = [action for action in command._actions if action.nargs != 0 and not completed(tmp_path, name, action)]
+        assert {str(action.metavar) for action in free} <= {"N", "SIZE", "VVVV:DDDD"}, name
 
 
-def test_zsh_finds_the_script_by_itself(project: Path):
-    """In a directory of its fpath, under the name _romforge."""
-    (project / "completion.zsh").rename(project / "_romforge")
-    program = "fpath=($PWD $fpath); autoload -Uz compinit && compinit -u -d ./zcompdump; print $_comps[romforge]"
-    assert said(project, ["zsh", "-f", "-c", program]) == ["_romforge"]
+def completed(directory: Path, command: str, action: argparse.Action) -> bool:
+    before = [action.option_strings[0]] if action.option_strings else ["x"] * (action.dest in ("output", "new"))
+    return bool(asked(directory, "fish", command, *before, ""))
 
 
-def test_an_answer_is_quick():
-    """A person waits for it: no rich, no doit, no argument of a command but the parser."""
-    code = "import sys; from romforge import cli; cli.main(['complete', '--', 'romforge', 'build', 'n']); print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], cwd=TOP, env=users({}), capture_output=True, text=True, check=True)
-    assert "nic:e1000" in done.stdout
-    assert not {"rich", "doit", "elftools"} & set(done.stdout.split())
+@pytest.mark.parametrize("shell", SOURCED)
+def test_the_script_is_one_that_its_shell_can_read(shell: str, tmp_path: Path):
+    (tmp_path / "script").write_text(printed(shell))
+    done = subprocess.run([shell, "-n", "script"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_what_the_scripts_ask_is_hidden(romforge: Run):
+    assert "__complete" not in romforge("--help").stdout
+    assert re.search("invalid choice.*check", romforge("__complete").stderr)
+    assert romforge("completion", "csh").returncode == 2

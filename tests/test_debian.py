@@ -147,7 +147,7 @@ efirom --id 8086:100e ../parts/1-x86_64.efi ../image.rom
 man romforge
 man romspec
 completion bash
-complete -- romforge build nic:e
+__complete bash build nic:e
 """
 
 
@@ -155,7 +155,7 @@ def test_each_command_runs_on_debians_python(package: Package):
     """And on its libraries, which doit and rich are, and pyelftools for `why`."""
     lines = [f"python3 -m romforge {line} >../said || {{ cat ../said; echo {line}; false; }}" for line in COMMANDS.split("\n") if line]
     package.sh("\n".join(["export PYTHONPATH=romforge/src SOURCE_DATE_EPOCH=$(dpkg-parsechangelog -STimestamp)", *lines]))
-    package.sh("cmp ../plain ../parts/1-x86_64.efi; grep -q nic:e1000 ../said; test -s ../page.html")
+    package.sh("cmp ../plain ../parts/1-x86_64.efi; grep -q e1000 ../said; test -s ../page.html")
 
 
 def test_another_place_time_locale_umask_and_user_give_the_same_bytes(chroot: Chroot, package: Package, tmp_path: Path):

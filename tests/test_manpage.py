@@ -1,94 +1,169 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""romforge(1) and romspec(5): what is in the parser and the declarations is in the pages, and formatters find no fault."""
+"""The manual pages say all that the parser and the spec's declarations say, and two formatters find no fault in them."""
 
 from __future__ import annotations
 
 import argparse
 import re
 import subprocess
+import sys
+from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
-from romforge import cli, manpage, specfile
+from romforge import specfile
+from romforge.cli import make_parser
+from romforge.errors import EXIT_STATUSES
+from romforge.manpage import EXAMPLE, PAGES
 from romforge.spec import SECTIONS, Header, Strip, Toolchain, Verify
-from tests.conftest import Run
+from tests.conftest import TOP, Run
 
-PAGES = "romforge", "romspec"
+COMMANDS = next(action.choices for action in make_parser()._actions if isinstance(action, argparse._SubParsersAction))
+TABLES = {f"[{name}.NAME]": cls for name, cls in SECTIONS.items() if name != "qemu"} | {
+    "[config.NAME.HEADER]": Header,
+    "[qemu.ARCH]": SECTIONS["qemu"],
+    "[verify]": Verify,
+    "[toolchain]": Toolchain,
+}
 
 
-def rendered(text: str, width: int = 80) -> str:
-    """A page as a terminal shows it, without bold and underlined characters."""
-    done = subprocess.run(["mandoc", "-T", "utf8", "-O", f"width={width}"], input=text, capture_output=True, text=True, check=True)
+def formatted(page: str, *command: str) -> str:
+    done = subprocess.run(command, input=PAGES[page](), capture_output=True, text=True, check=True, env=ENVIRONMENT)
+    assert done.stderr == ""
     return re.sub(".\b", "", done.stdout)
 
 
-@pytest.fixture(params=PAGES)
-def page(request: pytest.FixtureRequest, romforge: Run) -> str:
-    done = romforge("man", request.param)
-    assert (done.returncode, done.stderr) == (0, "")
-    return done.stdout
+ENVIRONMENT = {"LC_ALL": "C.UTF-8", "MANWIDTH": "80", "PATH": "/usr/bin:/bin", "MANROFFSEQ": "", "MAN_KEEP_FORMATTING": ""}
+FORMATTERS = {"man": ("man", "--warnings", "-E", "UTF-8", "-l", "-"), "mandoc": ("mandoc", "-T", "utf8", "-O", "width=80")}
 
 
-def test_formatters_find_no_fault(page: str, tmp_path: Path):
-    """mandoc's lint, down to style but for spelling; and the page is the same every time."""
-    path = tmp_path / "page"
-    path.write_text(page)
-    done = subprocess.run(["mandoc", "-T", "lint", "-W", "warning", path], capture_output=True, text=True, check=False)
+def parts(text: str, indent: int) -> dict[str, str]:
+    """The parts of a page under their headings."""
+    found = re.split(rf"^ {{{indent}}}(\S.*)$", text, flags=re.MULTILINE)
+    return dict(zip(found[1::2], found[2::2]))
+
+
+def flat(text: str) -> str:
+    return " ".join(text.split())
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_mandoc_finds_nothing_to_warn_of(page: str, tmp_path: Path):
+    (tmp_path / page).write_text(PAGES[page]())
+    done = subprocess.run(["mandoc", "-T", "lint", "-W", "warning", page], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "")
-    path.write_text(page.replace(".TP", ".TQ9"))  # that it would find one
-    assert subprocess.run(["mandoc", "-T", "lint", "-W", "warning", path], capture_output=True, check=False).returncode != 0
-    assert page in (manpage.spec(), manpage.commands(cli._parser()))
 
 
-def test_no_line_is_too_wide(page: str):
-    assert max(map(len, rendered(page).splitlines())) <= 80
+@pytest.mark.parametrize("formatter", FORMATTERS)
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_is_80_columns_wide_with_all_its_characters(page: str, formatter: str):
+    text = formatted(page, *FORMATTERS[formatter])
+    widths = [len(line) for line in text.splitlines()]
+    assert len(widths) > 100
+    assert max(widths) <= 80
+    assert "\\" not in text
 
 
-def test_each_command_and_option_is_told_of():
-    """In the section of its command, with words of its own."""
-    text = rendered(manpage.commands(cli._parser()), 200)
-    (commands,) = (action for action in cli._parser()._actions if isinstance(action, argparse._SubParsersAction))
-    for name, command in commands.choices.items():
-        match = re.search(rf"^   {name}$(.*?)(?=^   \S|^\S)", text, re.MULTILINE | re.DOTALL)
-        assert match, name
-        assert f"romforge {name} " in match[1]
+def test_every_command_and_option_is_told():
+    text = formatted("romforge", *FORMATTERS["man"])
+    sections = parts(text, 0)
+    commands = parts(sections["COMMANDS"], 3)
+    assert commands.keys() == COMMANDS.keys()
+    for name, command in COMMANDS.items():
+        told = flat(commands[name])
+        assert told.startswith(f"romforge {name} ")
+        assert flat(command.description or "") in told
         for action in command._actions:
-            if action.dest != "help":
-                assert action.help, f"{name}: {action.dest} has no help"
-                word = ", ".join(action.option_strings) or "|".join(action.choices or ()) or str(action.metavar)
-                assert re.search(rf"^ +{re.escape(word)}\b", match[1], re.MULTILINE), (name, word)
+            if action.dest == "help":
+                continue
+            assert words(action) <= set(re.split(r"[][ |]|\.\.\.", told)), f"{name}: {action.dest}"
+            where = told + flat(sections["OPTIONS"])
+            assert (action.help or "").lower() in where.lower(), f"{name}: {action.dest}"
 
 
-def test_each_key_is_told_of():
-    text = rendered(manpage.spec(), 200)
-    tables = {f"[{name}.NAME]": cls for name, cls in SECTIONS.items() if name != "qemu"}
-    tables |= {"[qemu.ARCH]": SECTIONS["qemu"], "[config.NAME.HEADER]": Header, "[verify]": Verify, "[toolchain]": Toolchain}
-    for heading, cls in tables.items():
-        match = re.search(rf"^{re.escape(heading)}$(.*?)(?=^\S)", text, re.MULTILINE | re.DOTALL)
-        assert match, heading
-        names = [one.name for one in fields(cls)] + ([f"strip.{one.name}" for one in fields(Strip)] if heading == "[platform.NAME]" else [])
-        for name in names:
-            assert re.search(rf"^ +{name}( |$)", match[1], re.MULTILINE), (heading, name)
+def words(action: argparse.Action) -> set[str]:
+    """What stands for an argument in a synopsis."""
+    names = set(action.option_strings[-1:])
+    if action.nargs == 0:
+        return names
+    return names | ({str(one) for one in action.choices} if action.choices else set(re.split(r"[][]", str(action.metavar))) - {""})
+
+
+def test_the_options_of_all_and_the_exit_statuses_are_told():
+    sections = parts(formatted("romforge", *FORMATTERS["man"]), 0)
+    for option in ("--help", "--version", "--spec FILE", "--out DIR", "--json"):
+        assert re.search(rf"^ +(-h, )?{option}\b", sections["OPTIONS"], re.MULTILINE), option
+    for status, about in EXIT_STATUSES.items():
+        assert re.search(rf"^ +{status} +{about}", sections["EXIT STATUS"], re.MULTILINE | re.IGNORECASE)
+
+
+def test_every_key_of_the_spec_is_told_in_its_table():
+    tables = parts(parts(formatted("romspec", *FORMATTERS["man"]), 0)["TABLES"], 3)
+    assert tables.keys() == TABLES.keys()
+    for name, cls in TABLES.items():
+        told = [*keys(cls), *(keys(Strip, "strip.") if name == "[platform.NAME]" else [])]
+        assert re.findall(r"^ {7}([\w.]+) \(", tables[name], re.MULTILINE) == sorted(
+            (key for key, _ in told), key=lambda key: tables[name].index(f" {key} (")
+        )
+        for key, doc in told:
+            assert doc.lower().replace("`", "") in flat(tables[name].partition(f" {key} (")[2]).lower(), f"{name} {key}"
+
+
+def keys(cls: type, above: str = "") -> Iterator[tuple[str, str]]:
+    yield from ((above + one.name, one.metadata["doc"]) for one in fields(cls))
+
+
+def test_types_and_defaults_are_told_as_a_spec_writes_them():
+    text = flat(formatted("romspec", *FORMATTERS["man"]))
+    for told in (
+        "tree (text) An iPXE source tree",
+        "id (text, required) Vendor and device",
+        'nics ("*" or list of texts, default "*")',
+        "size (text or number, required)",
+        "pad (true or false, default true)",
+        "timeout (number, default 120)",
+        'level ("stored", "fast", "default" or "best", default "default")',
+        "strip.drop (list of texts, default [])",
+        "make (table, default {})",
+        'roms (list of "default" or "romfile", default ["default", "romfile"])',
+    ):
+        assert told in text
 
 
 def test_the_example_is_a_spec(tmp_path: Path):
-    """And is shown as it is."""
-    text = rendered(manpage.spec(), 200)
-    example = text.partition("\nEXAMPLE\n")[2].partition("\nSEE ALSO")[0]
-    path = tmp_path / "romspec.toml"
-    path.write_text(example.replace("\n     ", "\n"))
-    assert list(specfile.load(path).target) == ["efi"]
+    (tmp_path / "romspec.toml").write_text(EXAMPLE)
+    assert specfile.load(tmp_path / "romspec.toml").target["qemu"].bucket == "efi"
+    shown = parts(formatted("romspec", *FORMATTERS["man"]), 0)["EXAMPLE"]
+    assert [line.strip() for line in shown.strip().splitlines()] == EXAMPLE.splitlines()
 
 
-def test_what_is_no_page_is_told(romforge: Run):
-    done = romforge("man", "doit")
-    assert (done.returncode, "invalid choice: 'doit'" in done.stderr) == (2, True)
+def test_what_roff_would_read_is_shown_as_it_is(monkeypatch: pytest.MonkeyPatch):
+    odd = """.sp 'a' \\fB \\n `c` ^~ --x … "q\""""
+    monkeypatch.setitem(EXIT_STATUSES, 99, odd)
+    for formatter in FORMATTERS.values():
+        assert f" 99 {odd.replace('`', '')}." in flat(formatted("romforge", *formatter))
 
 
-def test_the_pages_can_be_read_by_man(page: str, tmp_path: Path):
-    """By groff, which man-db uses, without a warning."""
-    (tmp_path / "page.1").write_text(page)
-    done = subprocess.run(["groff", "-man", "-ww", "-Tutf8", "-z", tmp_path / "page.1"], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_is_the_same_everywhere_and_always(romforge: Run, page: str):
+    """No time, no width of a terminal and no variable of the user's gets in."""
+    other = {"SOURCE_DATE_EPOCH": "1", "TZ": "Pacific/Apia", "COLUMNS": "30", "ROMSPEC": "x", "ROMFORGE_OUT": "y", "LC_ALL": "C"}
+    assert romforge("man", page).stdout == romforge("man", page, **other).stdout == PAGES[page]()
+    assert romforge("man", "nothing").returncode == 2
+
+
+def test_the_readme_installs_pages_that_man_finds(tmp_path: Path):
+    line = next(line for line in (TOP / "README.md").read_text().splitlines() if "romforge man" in line and "for page" in line)
+    (tmp_path / "romforge").write_text(f'#!/bin/sh\nPYTHONPATH={TOP}/src exec {sys.executable} -m romforge "$@"\n')
+    (tmp_path / "romforge").chmod(0o755)
+    for section in "15":
+        (tmp_path / f"man/man{section}").mkdir(parents=True)
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+    subprocess.run(["bash", "-ec", line.strip().replace("/usr/share/man", str(tmp_path / "man"))], env=environment, check=True)
+    for page in PAGES:
+        done = subprocess.run(
+            ["man", "-M", str(tmp_path / "man"), "-w", page], env=environment, capture_output=True, text=True, check=False
+        )
+        assert Path(done.stdout.strip()).read_text() == PAGES[page]()

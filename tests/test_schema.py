@@ -265,11 +265,32 @@ def test_defaults_are_written_as_a_spec_would():
                     jsonschema.validate(one["default"], one)
 
 
-def test_each_spec_names_the_schema_for_editors():
-    """In a comment that TOML editors heed, with a path that is right from where the spec lies."""
-    schema_file = TOP / "romspec.schema.json"
-    specs = [TOP / "romspec.toml", *sorted((TOP / "examples").rglob("romspec.toml")), *sorted((TOP / "examples").glob("*.toml"))]
-    assert len(specs) >= 6
-    for path in specs:
-        (named,) = (line.removeprefix("#:schema ") for line in path.read_text().splitlines()[:3] if line.startswith("#:schema "))
-        assert (path.parent / named).resolve() == schema_file, path
+SPECS = [path.relative_to(TOP) for path in (TOP / "romspec.toml", *sorted((TOP / "examples").glob("*.toml")))]
+TAPLO = Path(sys.executable).with_name("taplo")
+
+
+def taplo(path: Path) -> subprocess.CompletedProcess[str]:
+    """Checks a spec as an editor does, by the schema that the spec names."""
+    return subprocess.run([TAPLO, "check", path.name], cwd=path.parent, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=str)
+def test_a_spec_names_the_schema_for_editors(spec: Path):
+    """Where taplo looks: among the comments before the first key."""
+    comments = (TOP / spec).read_text().split("\nspec = 1\n")[0].splitlines()
+    assert all(line.startswith("#") for line in comments)
+    (named,) = [line.removeprefix("#:schema ") for line in comments if line.startswith("#:schema ")]
+    assert ((TOP / spec).parent / named).resolve() == TOP / "romspec.schema.json"
+    assert taplo(TOP / spec).returncode == 0
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=str)
+def test_taplo_finds_what_is_wrong_with_a_spec(spec: Path, tmp_path: Path):
+    """So that it reads the schema which is named at all."""
+    copy = tmp_path / spec
+    copy.parent.mkdir(exist_ok=True)
+    (tmp_path / "romspec.schema.json").write_bytes((TOP / "romspec.schema.json").read_bytes())
+    copy.write_text((TOP / spec).read_text() + '[nic.bad]\nid = "8086"\n')
+    done = taplo(copy)
+    assert done.returncode == 1
+    assert '"8086" does not match' in done.stderr

@@ -2,4 +2,3 @@
 """romforge: builds QEMU's network-boot option ROMs from one TOML file, as doit tasks."""
 
 __version__ = "0.1.0"
-RELEASED = "2026-11-23"  # the date of this version

@@ -13,7 +13,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from romforge.errors import RomforgeError, SpecError, UsageError
+from romforge.errors import EXIT_STATUSES, RomforgeError, SpecError, UsageError
 from romforge.jobserver import MOST_JOBS
 
 if TYPE_CHECKING:
@@ -25,15 +25,14 @@ SPEC, OUT = "romspec.toml", "out"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command of the command line; returns its exit status."""
-    import argparse
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words[:1] == ["__complete"] and len(words) > 2:  # asked by the scripts of `romforge completion`
+        from romforge import completion
 
+        return _guarded(lambda: completion.answer(make_parser(), *words[1:]))
     from romforge import commands, romtools
 
-    words = sys.argv[1:] if arguments is None else list(arguments)
-    if words[:1] == ["complete"]:
-        return _complete(words[1:])
-    parser = _parser()
-    given = parser.parse_args(words, argparse.Namespace(parser=parser))
+    given = make_parser().parse_args(words)
     action = getattr(commands, given.command, None) or getattr(romtools, given.command)
     return _guarded(lambda: int(action(given)))
 
@@ -100,7 +99,8 @@ def _excepthook(kind: type[BaseException], error: BaseException, trace: Tracebac
     os._exit(130)
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+    """The command line's parser, which completion and the manual page are made from, too."""
     import argparse
 
     from romforge import __version__
@@ -109,7 +109,9 @@ def _parser() -> argparse.ArgumentParser:
         def error(self, message: str) -> NoReturn:
             self.exit(2, f"romforge: {message}\nsee `{self.prog} --help`\n")
 
-    parser = Parser(prog="romforge", description="Builds QEMU's network-boot option ROMs from one TOML file.")
+    ends = "; ".join(f"{status} {about}" for status, about in EXIT_STATUSES.items())
+    about = "Builds QEMU's network-boot option ROMs from one TOML file."
+    parser = Parser(prog="romforge", description=about, epilog=f"Exit status: {ends}.")
     parser.add_argument("--version", action="version", version=f"romforge {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
@@ -117,14 +119,18 @@ def _parser() -> argparse.ArgumentParser:
         one = commands.add_parser(name, help=about, description=about[0].upper() + about[1:] + ".")
         if spec:
             one.add_argument(
-                "--spec", metavar="FILE", type=Path, default=Path(os.environ.get("ROMSPEC") or SPEC), help=f"default: {SPEC}, or ROMSPEC"
+                "--spec",
+                metavar="FILE",
+                type=Path,
+                default=Path(os.environ.get("ROMSPEC") or SPEC),
+                help=f"the spec; default: {SPEC}, or ROMSPEC",
             )
             one.add_argument(
                 "--out",
                 metavar="DIR",
                 type=Path,
                 default=Path(os.environ.get("ROMFORGE_OUT") or OUT),
-                help=f"default: {OUT}, or ROMFORGE_OUT",
+                help=f"the output root; default: {OUT}, or ROMFORGE_OUT",
             )
         if data:
             one.add_argument("--json", action="store_true", help="print the data as JSON")
@@ -132,17 +138,6 @@ def _parser() -> argparse.ArgumentParser:
 
     _add_commands(command)
     return parser
-
-
-def _complete(words: list[str]) -> int:
-    """Tells a shell what may come next; where that cannot be told, it is silent, since a person is in the midst of a line."""
-    from contextlib import suppress
-
-    from romforge import completion
-
-    with suppress(Exception):
-        print("\n".join(completion.complete(words, _parser(), Path(os.environ.get("ROMSPEC") or SPEC))))
-    return 0
 
 
 def _jobs(text: str) -> int:
@@ -199,32 +194,32 @@ def _add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
         "--against", metavar="BUILD", type=Path, help="tell what changed since another build: its output root, or what --json printed"
     )
     _add_tools(command)
+    one = command("completion", "prints a script that makes a shell complete romforge's command line", data=False)
+    one.add_argument("shell", choices=("bash", "zsh", "fish"), help="which; source what it prints")
+    one = command("man", "prints a manual page, for man -l", data=False)
+    one.add_argument("page", choices=("romforge", "romspec"), help="of the command line, or of the spec")
 
 
 def _add_tools(command: Callable[..., argparse.ArgumentParser]) -> None:
     """The commands that work on files, without a spec."""
-    one = command("completion", "prints a shell's script that completes command lines of romforge", data=False)
-    one.add_argument("shell", choices=("bash", "zsh", "fish"), help="the shell; bash and fish source the script, zsh has it in its fpath")
-    one = command("man", "prints a man page", data=False)
-    one.add_argument("page", choices=("romforge", "romspec"), help="romforge(1), the commands, or romspec(5), the spec")
     one = command("inspect", "shows images, IDs, sizes, bucket, slack and every structural fault")
-    one.add_argument("roms", nargs="+", metavar="ROM", type=Path, help="a ROM, or an image of one")
+    one.add_argument("roms", nargs="+", metavar="ROM", type=Path, help="the files to look at")
     one = command("split", "writes one file per image, and the driver inside each EFI image")
-    one.add_argument("rom", metavar="ROM", type=Path, help="the ROM to take apart")
+    one.add_argument("rom", metavar="ROM", type=Path, help="the file to take apart")
     one.add_argument("-d", dest="directory", metavar="DIR", type=Path, required=True, help="where to write them")
     one = command("combine", "chains images into one ROM", data=False)
-    one.add_argument("images", nargs="+", metavar="IMAGE", type=Path, help="an image, or a ROM whose images all are meant")
+    one.add_argument("images", nargs="+", metavar="IMAGE", type=Path, help="images, or ROMs with several, in this order")
     one.add_argument("-o", dest="output", metavar="OUT", type=Path, required=True, help="the ROM to write")
     one.add_argument("--bucket", metavar="SIZE", help="pad to this size, such as 256KiB, and fail where it does not fit")
     one.add_argument("--id", metavar="VVVV:DDDD", help="write this vendor and device into every image")
     one = command("efirom", "wraps an EFI driver as an image of a ROM", data=False)
-    one.add_argument("driver", metavar="IN.efi", type=Path, help="the driver, a PE file of subsystem 11 or 12")
+    one.add_argument("driver", metavar="IN.efi", type=Path, help="the driver")
     one.add_argument("output", metavar="OUT.rom", type=Path, help="the image to write")
     one.add_argument("--id", metavar="VVVV:DDDD", required=True, help="the vendor and device that the image carries")
     _add_level(one).add_argument("--stored", action="store_true", help="do not compress the driver")
     one = command("compress", "compresses a file as UEFI does, header included", data=False)
     _add_level(one)
-    two = command("decompress", "decompresses such a stream", data=False)
+    two = command("decompress", "decompresses a stream of UEFI, header included", data=False)
     for each in (one, two):
         each.add_argument("input", metavar="IN", type=Path, help="the file to read")
         each.add_argument("output", metavar="OUT", type=Path, help="the file to write")

@@ -175,6 +175,20 @@ def _goals(found: planning.Plan, make: planning.Make, selected: list[str]) -> li
     return list(dict.fromkeys(rom.goal for rom in roms for pick in rom.picks if pick.make == make.task))
 
 
+def completion(given: Arguments) -> int:
+    from romforge import completion as completing
+
+    print(completing.script(given.shell), end="")
+    return 0
+
+
+def man(given: Arguments) -> int:
+    from romforge import manpage
+
+    print(manpage.PAGES[given.page](), end="")
+    return 0
+
+
 def _tree() -> str | None:
     """The source tree that the environment names."""
     return os.path.abspath(tree) if (tree := os.environ.get("IPXE_SRC")) else None

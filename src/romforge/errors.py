@@ -5,6 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+EXIT_STATUSES = {
+    0: "fine",
+    1: "what was checked is wrong, or the build failed",
+    2: "the command line or the spec is wrong",
+    130: "interrupted",
+}
+
 
 class RomforgeError(Exception):
     """Anything wrong that a person can mend: its text says what, where and what would be right."""

@@ -180,6 +180,7 @@ FILES = Kind(
 PLATFORMS = TEXTS._replace(right='write a list of platforms, such as ["pcbios", "x86_64-efi"]; or ["stub"] for a ROM with no code')
 NAMES = TEXTS._replace(right='write a list of objects, such as ["snpnet"]')
 PATHS = TEXTS._replace(right='write a list of files, such as ["boot.ipxe"]')
+CERTIFICATES = TEXTS._replace(right='write a list of files, such as ["ca.crt"]')
 DIRECTORIES = TEXTS._replace(right='write a list of directories, such as ["usr/share/qemu"]')
 FLAG = Kind("write true or false, without quotes", {"type": "boolean"}, _flag)
 ID = Kind(

@@ -1,47 +1,64 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""romforge(1) and romspec(5), made from the parser of the command line and the declarations that specs are read by.
-
-The macros are those of man(7). A page bears no date: the same source gives the same page.
-"""
+"""The manual pages romforge(1) and romspec(5), in man(7), from the parser and the spec's declarations."""
 
 from __future__ import annotations
 
 import argparse
 import inspect
+import json
 import re
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, Field, fields
 from typing import Any
 
-from romforge import RELEASED, __version__
-from romforge.errors import listing
-from romforge.keys import Kind, show
-from romforge.spec import ORIGINS, SECTIONS, Header, Spec, Toolchain, Verify
+from romforge import __version__, kinds, schema
+from romforge.cli import make_parser
+from romforge.errors import EXIT_STATUSES, listing
+from romforge.keys import Kind
+from romforge.spec import ORIGINS, SECTIONS, Header, Source, Spec, Toolchain, Verify
 
-_STATUSES = {
-    "0": "All is fine.",
-    "1": "What was checked is wrong, or the build failed.",
-    "2": "The command line or the spec is wrong.",
-    "130": "Interrupted.",
+_DAY = "2026-11-23"  # when the text changed last; no build date, so that a page is reproducible
+_COMMON = 3  # commands that an option is of, to be told once for all
+_MARKS = str.maketrans({"\\": "\\e", "'": "\\(aq", "`": "\\(ga", "^": "\\(ha", "~": "\\(ti", "-": "\\-"})
+
+_ABOUT = """\
+makes boot ROMs of network cards for QEMU from one file, the spec: which cards, which code, which IDs, which size. It takes images
+out of an iPXE source tree, out of a Debian package or out of other ROMs, chains them, and redoes only what changed. The spec is
+explained in romspec(5). In a directory with a dodo.py, doit(1) does what romforge build does.
+"""
+_SELECTIONS = {
+    "all": "the ROMs of all targets",
+    "target:NAME": "those of a target",
+    "nic:NAME": "those of a network card, in the targets that are built by default",
+    "rom:PATH": "one ROM, by its path below the output root; rom: may be left out",
+    "make:SOURCE/PLATFORM": "all images of a platform of a source tree (build, stripped)",
+    "source:NAME": "the ROM files of a package (build)",
+    "verify:PATH:PROOF": "one proof of a ROM (verify)",
 }
 _ENVIRONMENT = {
-    "ROMSPEC": "The spec, where --spec names none; default romspec.toml.",
-    "ROMFORGE_OUT": "The output root, where --out names none; default out.",
-    "IPXE_SRC": "The iPXE source tree to build, in the place of the first that the spec names.",
-    "SOURCE_DATE_EPOCH": "The time that images are stamped with, in seconds since 1970; with it a build is reproducible.",
-    "DEB_BUILD_OPTIONS": "Its parallel=N is the number of jobs, where --jobs names none.",
-    "NO_COLOR": "Where it is set, nothing is coloured.",
+    "ROMSPEC": "the spec, where --spec does not name it",
+    "ROMFORGE_OUT": "the output root, where --out does not name it",
+    "IPXE_SRC": "the iPXE tree to build, instead of the first that the spec names",
+    "SOURCE_DATE_EPOCH": "the time that a build writes into images",
+    "DEB_BUILD_OPTIONS": "parallel=N: how many jobs to run at once, where --jobs does not say",
+    "MAKEFLAGS": "the jobserver of a make above, whose jobs are then used",
+    "NO_COLOR": "if set, there are no colours",
 }
 _FILES = {
-    "romspec.toml": "The spec; see romspec(5).",
-    "romspec.lock": "What was built last, for review; romforge lock writes it.",
-    "out": "The output root. TARGET.manifest.json there tells what each ROM of a target holds, and .romforge is for romforge alone.",
+    "romspec.toml": "the spec",
+    "romspec.lock": "beside the spec: what romforge lock wrote down",
+    "out/TARGET.manifest.json": "of each ROM of a target its size, its images and where they came from",
+    "out/.romforge": "what is kept between runs; it may be removed",
 }
-_INTRODUCTION = (
-    "romforge builds the network-boot option ROMs of QEMU's NICs, from an iPXE source tree or from existing ROMs, as romspec.toml says.",
-    "In a directory with a dodo.py, doit does the same as romforge build, and doit verify as romforge verify.",
-)
-_EXAMPLE = """\
+_EXAMPLES = {
+    "romforge build nic:e1000": "builds the ROMs of one card.",
+    "romforge plan --why": "tells what a build would do, and why.",
+    "romforge inspect efi-e1000.rom": "shows what is in a ROM, and what is wrong with it.",
+    "romforge compat old.deb out/usr/share/qemu": "tells whether guests migrate from a package's ROMs to those that were built.",
+    "romforge man romspec | man -l -": "shows the manual of the spec.",
+}
+EXAMPLE = """\
 spec = 1
 
 [source.ipxe]
@@ -52,12 +69,13 @@ tree = "vendor/ipxe"
 
 [nic.e1000]
 id = "8086:100e"
+[nic.virtio]
+id = "1af4:1000"
 
 [bucket.efi]
 size = "256KiB"
 
-[target.efi]
-source = "ipxe"
+[target.qemu]
 dir = "usr/share/qemu"
 file = "efi-{nic}.rom"
 images = ["pcbios", "x86_64-efi"]
@@ -65,132 +83,160 @@ bucket = "efi"
 """
 
 
-def commands(parser: argparse.ArgumentParser) -> str:
+def romforge() -> str:
     """romforge(1)."""
-    (found,) = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
-    lines = [*_head("romforge", 1, "builds QEMU's network-boot option ROMs"), ".SH SYNOPSIS"]
-    lines += [".B romforge", r".I COMMAND", r"[\fIARGUMENT\fR \&...]", ".SH DESCRIPTION"]
-    lines += _paragraphs(_INTRODUCTION)
-    lines.append(".SH COMMANDS")
-    for name, command in found.choices.items():
-        lines += [f".SS {_text(name)}", *_command(command)]
-    lines += [".SH OPTIONS", *_arguments(action for action in parser._actions if action is not found)]
-    for title, entries in (("EXIT STATUS", _STATUSES), ("ENVIRONMENT", _ENVIRONMENT), ("FILES", _FILES)):
-        lines += [f".SH {title}", *(line for name, text in entries.items() for line in _entry(rf"\fB{_text(name)}\fR", text))]
-    return _page(lines, "romspec(5), doit(1)")
+    parser = make_parser()
+    commands = _commands(parser)
+    count = Counter(_identity(action) for one in commands.values() for action in _optionals(one))
+    common = {key for key, number in count.items() if number >= _COMMON}
+    shown = {_identity(action): action for one in commands.values() for action in _optionals(one) if _identity(action) in common}
+    parts = [_head("romforge", 1, (parser.description or "").rstrip("."))]
+    parts += [".SH SYNOPSIS", r".B romforge", r"\fICOMMAND\fR [\fIARGUMENT\fR...]", ".br", ".B romforge", r"\-\-help | \-\-version"]
+    parts += [".SH DESCRIPTION", ".B romforge", *_text(_ABOUT), ".SH COMMANDS"]
+    for name, one in commands.items():
+        parts += [f".SS {_escaped(name)}", *_synopsis(name, one), ".PP", *_text(one.description or "")]
+        parts += [line for action in one._actions if _identity(action) not in common for line in _argument(action)]
+    parts += [".SH OPTIONS", "Many commands take these:", *(line for action in shown.values() for line in _argument(action))]
+    parts += [line for action in _optionals(parser) if _identity(action) not in common for line in _argument(action)]
+    parts += [".SH SELECTIONS", *_table(_SELECTIONS), ".SH EXIT STATUS", *_table({str(key): one for key, one in EXIT_STATUSES.items()})]
+    parts += [".SH ENVIRONMENT", *_table(_ENVIRONMENT), ".SH FILES", *_table(_FILES), ".SH EXAMPLES", *_table(_EXAMPLES)]
+    return "\n".join([*parts, ".SH SEE ALSO", r".BR romspec (5),", r".BR doit (1),", r".BR qemu-system-x86_64 (1)", ""])
 
 
-def spec() -> str:
+def romspec() -> str:
     """romspec(5)."""
-    lines = [*_head("romspec", 5, "what romforge builds"), ".SH DESCRIPTION"]
-    lines += _paragraphs(
-        (
-            "romspec.toml is a file in TOML 1.0. Its first key is spec = 1, the version of the format. Its tables bear names of one's own, "
-            "by which others refer to them. Paths are relative to the directory of the spec, where nothing else is said.",
-            "Nothing unknown is ignored: romforge check tells all that is wrong, each with its line.",
-        )
-    )
-    tables: dict[str, type] = {"source": SECTIONS["source"], "config": Header, **SECTIONS, "verify": Verify, "toolchain": Toolchain}
-    for one in fields(Spec):
-        if cls := tables.get(one.name):
-            lines += [f".SH {_text(_heading(one.name))}", *_table(cls)]
-    lines += [".SH EXAMPLE", ".nf", *(_text(line) or r"\&" for line in _EXAMPLE.splitlines()), ".fi"]
-    return _page(lines, "romforge(1)")
+    tables: dict[str, type] = {f"{name}.{'ARCH' if name == 'qemu' else 'NAME'}": cls for name, cls in SECTIONS.items()}
+    tables |= {"config.NAME.HEADER": Header, "verify": Verify, "toolchain": Toolchain}
+    order = [one.name for one in fields(Spec)]
+    parts = [_head("romspec", 5, "the ROM files that romforge builds"), ".SH SYNOPSIS", ".I romspec.toml", ".SH DESCRIPTION"]
+    parts += _text("A spec is a TOML file. Paths in it are relative to its directory, if nothing else is said. All that is wrong with it")
+    parts += _text("is told by romforge check, each with its line. An editor that knows JSON Schema can use romspec.schema.json.")
+    parts += _text("A NAME begins with a letter or digit, and goes on with those and _ . + or -.")
+    parts += [".TP", r"\fBspec\fR (1, required)", "The version of this format."]
+    parts += [".SH TABLES"]
+    for name in sorted(tables, key=lambda name: order.index(name.split(".")[0])):
+        parts += [f'.SS "{_escaped(f"[{name}]")}"', *_text(inspect.getdoc(tables[name]) or "")]
+        parts += _text(_origins()) if tables[name] is Source else []
+        parts += _keys(tables[name])
+    parts += [".SH EXAMPLE", ".nf", *(_line(line) for line in EXAMPLE.splitlines()), ".fi"]
+    return "\n".join([*parts, ".SH SEE ALSO", r".BR romforge (1)", ""])
 
 
-def _heading(section: str) -> str:
-    special = {"config": "[config.NAME.HEADER]", "qemu": "[qemu.ARCH]", "verify": "[verify]", "toolchain": "[toolchain]"}
-    return special.get(section, f"[{section}.NAME]")
+PAGES = {"romforge": romforge, "romspec": romspec}
 
 
-def _table(cls: type, prefix: str = "") -> Iterator[str]:
-    """The keys of a table, those of tables in it included."""
-    if not prefix:
-        yield from _paragraphs([inspect.getdoc(cls) or ""])
-        if cls is SECTIONS["source"]:
-            yield from _lines(f"It must have exactly one of {listing(ORIGINS)}.")
+def _head(name: str, section: int, about: str) -> str:
+    about = about[0].lower() + about[1:]
+    return f'.TH {name.upper()} {section} {_DAY} "romforge {__version__}"\n.nh\n.ad l\n.SH NAME\n{name} \\- {_escaped(about)}'
+
+
+def _commands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    return next(dict(action.choices) for action in parser._actions if isinstance(action, argparse._SubParsersAction))
+
+
+def _optionals(parser: argparse.ArgumentParser) -> list[argparse.Action]:
+    return [action for action in parser._actions if action.option_strings]
+
+
+def _identity(action: argparse.Action) -> tuple[object, ...]:
+    return (*action.option_strings, action.help) if action.option_strings else (action.dest, id(action))
+
+
+def _synopsis(name: str, parser: argparse.ArgumentParser) -> Iterator[str]:
+    """How a command is written: its options, those that exclude each other together, then what it works on."""
+    yield rf"\fBromforge {_escaped(name)}\fR"
+    groups = [group._group_actions for group in parser._mutually_exclusive_groups]
+    seen: list[argparse.Action] = []
+    for action in sorted(parser._actions, key=lambda action: not action.option_strings):
+        if action in seen or action.dest == "help":
+            continue
+        together = next((group for group in groups if action in group), [action])
+        seen += together
+        text = " | ".join(_usage(one) for one in together)
+        yield text if action.required and action.nargs != "*" else f"[{text}]"
+
+
+def _usage(action: argparse.Action) -> str:
+    name = f"\\fB{_escaped(action.option_strings[-1])}\\fR" if action.option_strings else ""
+    return " ".join(part for part in (name, _value(action)) if part) + ("..." if action.nargs in ("*", "+") else "")
+
+
+def _value(action: argparse.Action) -> str:
+    """What an argument takes, in italics; its choices as they are written."""
+    if action.nargs == 0:
+        return ""
+    if action.choices and not action.metavar:
+        return "|".join(rf"\fB{_escaped(str(choice))}\fR" for choice in action.choices)
+    return rf"\fI{_escaped(str(action.metavar or action.dest.upper()))}\fR"
+
+
+def _argument(action: argparse.Action) -> list[str]:
+    names = ", ".join(rf"\fB{_escaped(name)}\fR" for name in action.option_strings)
+    return [".TP", " ".join(part for part in (names, _value(action)) if part), *_text(_sentence(action.help or ""))]
+
+
+def _keys(cls: type, above: str = "") -> Iterator[str]:
+    """The keys of a table, with those of the tables in it."""
     for one in fields(cls):
         kind: Kind = one.metadata["kind"]
-        yield from _entry(rf"\fB{_text(prefix + one.name)}\fR", *_about(one, kind))
+        kind_type = _type(kind.schema)
+        yield ".TP"
+        yield rf"\fB{_escaped(above + one.name)}\fR ({_escaped(kind_type)}{_default(one, kind)})"
+        yield from _text(_sentence(one.metadata["doc"]))
+        if kind.right and kind not in (kinds.TEXT, kinds.FLAG) and '"' not in kind_type:  # else it says the type again
+            yield from _text(_sentence(kind.right))
         if kind.table:
-            yield from _table(kind.table, f"{prefix}{one.name}.")
+            yield from _keys(kind.table, f"{above}{one.name}.")
 
 
-def _about(one: Field[Any], kind: Kind) -> Iterator[str]:
-    """What a key is, what is right there, and its default."""
-    doc = one.metadata["doc"]
-    yield _sentence(doc)
-    if kind.right:
-        yield _sentence(kind.right)
+def _type(rules: Mapping[str, Any]) -> str:
+    """What a JSON Schema asks for, in a word or two."""
+    if "anyOf" in rules:
+        return " or ".join(dict.fromkeys(_type(one) for one in rules["anyOf"]))
+    if "const" in rules or "enum" in rules:
+        values = [rules["const"]] if "const" in rules else rules["enum"]
+        return "number" if isinstance(values[0], int) else listing(map(json.dumps, values)).replace(" and ", " or ")
+    if rules.get("type") == "array":
+        items = _type(rules["items"])
+        return f"list of {items}s" if " " not in items and '"' not in items else f"list of {items}"
+    return {"string": "text", "integer": "number", "boolean": "true or false"}.get(rules.get("type", ""), "table")
+
+
+def _default(one: Field[Any], kind: Kind) -> str:
     if one.default is MISSING:
-        yield "Must be given."
-    elif one.default not in (None, ()):
-        default = one.default
-        written = f"[{', '.join(map(show, default))}]" if isinstance(default, tuple) else show(default)
-        yield f"Default: {written}."
+        return ", required"
+    written = schema.written(one.default, {"type": "object"} if kind.table else dict(kind.schema))
+    return "" if written is None or kind.table else f", default {_escaped(json.dumps(written))}"
 
 
-def _command(command: argparse.ArgumentParser) -> Iterator[str]:
-    """How a command is called, what it does, and its arguments."""
-    usage = " ".join(command.format_usage().removeprefix("usage: ").split())
-    yield from (rf"\fB{_text(usage)}\fR", ".PP", _text(command.description or ""))
-    yield from _arguments(command._actions)
+def _origins() -> str:
+    told = (f"{name}, without {listing(without)}" for name, without in ORIGINS.items())
+    return f"A source has exactly one of {'; '.join(told)}."
 
 
-def _arguments(actions: Iterable[argparse.Action]) -> Iterator[str]:
-    for action in actions:
-        if action.dest == "help" or action.help == argparse.SUPPRESS:
-            continue
-        value = action.metavar or (action.dest.upper() if action.nargs != 0 and action.option_strings and not action.choices else "")
-        choices = "|".join(map(str, action.choices)) if action.choices else ""
-        given = _text(str(choices or value))
-        names = ", ".join(rf"\fB{_text(one)}\fR" for one in action.option_strings)
-        title = " ".join(filter(None, [names, rf"\fI{given}\fR" if given else ""])) or rf"\fI{_text(action.dest)}\fR"
-        text = (action.help or "").replace("%(prog)s", "romforge")
-        yield from _entry(title, _sentence(text) if text else "")
+def _table(rows: Mapping[str, str]) -> Iterator[str]:
+    for name, about in rows.items():
+        yield from (".TP", rf"\fB{_escaped(name)}\fR", *_text(_sentence(about)))
 
 
 def _sentence(text: str) -> str:
-    """Text as a sentence; its first word stays as it is where it is more than a word."""
-    first = text.split(maxsplit=1)[0]
-    return (
-        f"{text[0].upper() if first.rstrip(',:;').isalpha() and first.islower() else text[0]}{text[1:]}{'' if text.endswith('.') else '.'}"
-    )
+    """A phrase as a sentence, unless it begins with what is typed as it is."""
+    begin = text[0] if re.match(r"[\w.]*[A-Z:=]", text) else text[0].upper()
+    return begin + text[1:].rstrip(".") + "."
 
 
-def _head(name: str, section: int, about: str) -> list[str]:
-    return [
-        r".\" SPDX-License-Identifier: GPL-2.0-or-later",
-        f'.TH {name.upper()} {section} {RELEASED} "romforge {__version__}"',
-        ".nh",
-        ".SH NAME",
-        rf"{name} \- {about}",
-    ]
+def _text(text: str) -> Iterator[str]:
+    """Running text, a sentence a line as man(7) asks for."""
+    for sentence in re.split(r"(?<=[.;]) +(?=[A-Z])", " ".join(text.split())):
+        yield _line(sentence)
 
 
-def _page(lines: Iterable[str], see: str) -> str:
-    pages = re.sub(r"([a-z]+)\((\d)\)", r"\\fB\1\\fR(\2)", see)
-    return "\n".join([*filter(None, lines), ".SH SEE ALSO", pages]) + "\n"
+def _line(text: str) -> str:
+    """A line of text that is no request."""
+    bold = re.sub(r"\\\(ga(.+?)\\\(ga", r"\\fB\1\\fR", _escaped(text))
+    return re.sub(r"^\.", r"\\&.", bold)
 
 
-def _paragraphs(texts: Iterable[str]) -> Iterator[str]:
-    for index, text in enumerate(texts):
-        yield from ([".PP"] if index else [])
-        yield from _lines(text)
-
-
-def _entry(title: str, *texts: str) -> Iterator[str]:
-    yield from (".TP", title)
-    yield from (line for text in texts for line in _lines(text))
-
-
-def _lines(text: str) -> Iterator[str]:
-    """Text with each sentence on a line of its own, as roff wants it."""
-    yield from (_text(one) for one in re.split(r"(?<=[.;:]) (?=[A-Z])", " ".join(text.replace("``", "").split())) if one)
-
-
-def _text(text: str) -> str:
-    r"""Text for roff: no escapes of its own, and no line that would be a request."""
-    marks = {"\\": r"\e", "-": r"\-", "'": r"\(aq", "`": r"\(ga", "^": r"\(ha", "~": r"\(ti", "…": r"\&...", "→": r"\(->", "–": r"\(en"}
-    found = "".join(marks.get(one, one) for one in text)
-    return rf"\&{found}" if found.startswith((".", "'")) else found
+def _escaped(text: str) -> str:
+    """Text without what roff would read; each hyphen as the one that is typed."""
+    return "".join(one if ord(one) < 128 else f"\\[u{ord(one):04X}]" for one in text.translate(_MARKS))

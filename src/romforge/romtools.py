@@ -20,20 +20,6 @@ from romforge.table import BOLD, GREEN, RED, YELLOW, Column, colours, paint, ren
 Arguments = Any  # argparse.Namespace, whose attributes no type checker knows
 
 
-def completion(given: Arguments) -> int:
-    from romforge.completion import SCRIPTS
-
-    print(SCRIPTS[given.shell], end="")
-    return 0
-
-
-def man(given: Arguments) -> int:
-    from romforge import manpage
-
-    print(manpage.spec() if given.page == "romspec" else manpage.commands(given.parser), end="")
-    return 0
-
-
 def inspect(given: Arguments) -> int:
     found, unread = [], []
     for path in given.roms:

@@ -59,11 +59,11 @@ def _origin(name: str) -> Schema:
 def _key(one: Field[Any]) -> Schema:
     kind: Kind = one.metadata["kind"]
     schema = _table(kind.table) if kind.table else dict(kind.schema)
-    written = _written(one.default, schema)
-    return {"description": one.metadata["doc"]} | schema | ({} if written is None else {"default": written})
+    default = written(one.default, schema)
+    return {"description": one.metadata["doc"]} | schema | ({} if default is None else {"default": default})
 
 
-def _written(default: object, schema: Schema) -> object:
+def written(default: object, schema: Schema) -> object:
     """A default as the spec would write it; None where nothing written means the same."""
     if default == ():
         return {} if schema.get("type") == "object" else []

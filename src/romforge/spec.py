@@ -28,7 +28,9 @@ class Source:
     fallback: str | None = key(kinds.TEXT, "the tree to build where there is no such directory", None)
     roms: str | None = key(kinds.TEXT, "a directory of ROM files, or a .deb that holds them", None)
     package: str | None = key(kinds.PACKAGE, "a Debian package of ROM files, got through apt", None)
-    files: tuple[str, ...] | None = key(kinds.FILES, "where the ROM of a NIC may lie in it, tried in this order", None)
+    files: tuple[str, ...] | None = key(
+        kinds.FILES, "where the ROM of a NIC may lie in it, tried in this order; default where distributions have it", None
+    )
     sha256: str | None = key(kinds.SHA256, "of the .deb, if it must be this one", None)
     config: str | None = key(kinds.TEXT, "the configuration to build with, a [config.NAME.HEADER]", None)
     make: Pairs = key(kinds.VARIABLES, "variables for make", ())
@@ -38,7 +40,7 @@ class Source:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Header:
-    """What one header of iPXE's configuration, such as general.h, defines, undefines and sets."""
+    """What one header of iPXE's configuration, such as general.h, defines, undefines and sets; [config.NAME] alone is the tree's own."""
 
     define: tuple[str, ...] = key(kinds.MACROS, "macros to define", ())
     undef: tuple[str, ...] = key(kinds.MACROS, "macros to undefine", ())
@@ -55,27 +57,29 @@ class Strip:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Platform:
-    """An architecture and its firmware, which is what iPXE calls a BIN."""
+    """An architecture and its firmware, which is what iPXE calls a BIN: pcbios, x86_64-efi, arm64-efi and so on."""
 
     bin: str | None = key(kinds.BIN, 'iPXE\'s BIN directory; default "bin-NAME", for pcbios "bin"', None)
     media: str | None = key(kinds.MEDIA, 'what make builds; default "rom" for pcbios, "efidrv" for EFI', None)
-    cross: str | None = key(kinds.TEXT, 'the toolchain\'s prefix, such as "aarch64-linux-gnu-"', None)
-    source: str | None = key(kinds.TEXT, "the source of this platform's images", None)
+    cross: str | None = key(
+        kinds.TEXT, "the toolchain's prefix, such as \"aarch64-linux-gnu-\"; default none, or that of Debian's cross compiler", None
+    )
+    source: str | None = key(kinds.TEXT, "the source of this platform's images; default the target's", None)
     config: str | None = key(kinds.TEXT, "the configuration to build with, instead of the source's", None)
     make: Pairs = key(kinds.VARIABLES, "variables for make, besides the source's", ())
-    strip: Strip | None = key(kinds.subtable(Strip), "link roots to leave out", None)
+    strip: Strip | None = key(kinds.subtable(Strip), "roots of the link to leave out, with all that only they need", None)
     require: tuple[str, ...] = key(kinds.NAMES, "objects that every image must hold, such as snpnet", ())
     recompress: bool = key(kinds.FLAG, "whether to compress EFI images of existing ROMs anew, where that makes them smaller", False)
     embed: tuple[str, ...] = key(kinds.PATHS, "files to embed, such as a script: make's EMBED", ())
-    trust: tuple[str, ...] = key(kinds.PATHS, "certificates to trust: make's TRUST", ())
-    cert: tuple[str, ...] = key(kinds.PATHS, "certificates to embed: make's CERT", ())
+    trust: tuple[str, ...] = key(kinds.CERTIFICATES, "certificates to trust: make's TRUST", ())
+    cert: tuple[str, ...] = key(kinds.CERTIFICATES, "certificates to embed: make's CERT", ())
     launcher: tuple[str, ...] | None = key(kinds.LAUNCHER, 'instead of that of [toolchain]; "" for none', None)
     debug: tuple[str, ...] = key(kinds.OBJECTS, 'objects to debug, such as "e1000" or "http:2": make\'s DEBUG', ())
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Nic:
-    """A QEMU network device."""
+    """A QEMU network device, under the name that stands for {nic} in file names."""
 
     id: Ids = key(kinds.ID, "vendor and device that its ROM must carry")
     goal: str | None = key(kinds.GOAL, "iPXE's name of its image: a ROM, a driver, or IDs; default those of id", None)
@@ -100,7 +104,7 @@ class Target:
     images: tuple[str, ...] = key(kinds.PLATFORMS, "the platforms whose images a ROM chains, in this order")
     nics: tuple[str, ...] | None = key(kinds.NICS, 'the NICs to make a ROM for; "*" for all', None)
     bucket: str | None = key(kinds.TEXT, "the bucket that each ROM must be in", None)
-    source: str | None = key(kinds.TEXT, "the source of the images, where the platform names none", None)
+    source: str | None = key(kinds.TEXT, "the source of the images, where the platform names none; default the first", None)
     fix_ids: bool = key(kinds.FLAG, "whether to write the NIC's IDs into every image", False)
     level: str = key(kinds.LEVEL, "how hard to compress EFI images that a tree built, or that are compressed anew", "default")
     recompress: bool = key(kinds.FLAG, "whether to compress EFI images of existing ROMs anew, where that makes them smaller", False)
