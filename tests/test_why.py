@@ -299,6 +299,16 @@ def test_an_image_that_is_not_built_as_it_would_be_now_is_told_of(tmp_path: Path
     assert built.why("pcbios/1af41000")
 
 
+def test_without_pyelftools_the_package_is_named(small: Built, tmp_path: Path):
+    """As in a checkout whose Python has the libraries of a build alone."""
+    (tmp_path / "elftools.py").write_text("raise ImportError\n")
+    done = run([sys.executable, "-m", "romforge", "why", ROM], small.top, PYTHONPATH=f"{tmp_path}:{TOP}/src")
+    assert (done.returncode, done.stderr) == (
+        1,
+        "romforge: the Python module elftools: not found; install the Debian package python3-pyelftools\n",
+    )
+
+
 def test_existing_roms_have_no_objects(tmp_path: Path, releases: dict[str, Path]):
     text = (
         SPEC.format("")

@@ -13,10 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from elftools.elf.constants import SH_FLAGS
-from elftools.elf.elffile import ELFFile
-
 from romforge.errors import RomforgeError
+from romforge.tool import MissingTool
+
+try:
+    from elftools.elf.constants import SH_FLAGS
+    from elftools.elf.elffile import ELFFile
+except ImportError:  # a checkout runs without it, as long as nobody asks why
+    raise MissingTool("the Python module elftools: not found; install the Debian package python3-pyelftools") from None
 
 _GLOBAL, _WEAK, _UNIQUE = 1, 2, 10  # bindings of a symbol
 _UNDEFINED, _RESERVED = 0, 0xFF00  # indices of sections
