@@ -30,7 +30,7 @@ TABLES = {f"[{name}.NAME]": cls for name, cls in SECTIONS.items() if name != "qe
 
 
 def formatted(page: str, *command: str) -> str:
-    done = subprocess.run(command, input=PAGES[page](), capture_output=True, text=True, check=True, env=ENVIRONMENT)
+    done = subprocess.run(command, input=PAGES[page](make_parser()), capture_output=True, text=True, check=True, env=ENVIRONMENT)
     assert done.stderr == ""
     return re.sub(".\b", "", done.stdout)
 
@@ -51,7 +51,7 @@ def flat(text: str) -> str:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_mandoc_finds_nothing_to_warn_of(page: str, tmp_path: Path):
-    (tmp_path / page).write_text(PAGES[page]())
+    (tmp_path / page).write_text(PAGES[page](make_parser()))
     done = subprocess.run(["mandoc", "-T", "lint", "-W", "warning", page], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "")
 
@@ -150,7 +150,7 @@ def test_what_roff_would_read_is_shown_as_it_is(monkeypatch: pytest.MonkeyPatch)
 def test_a_page_is_the_same_everywhere_and_always(romforge: Run, page: str):
     """No time, no width of a terminal and no variable of the user's gets in."""
     other = {"SOURCE_DATE_EPOCH": "1", "TZ": "Pacific/Apia", "COLUMNS": "30", "ROMSPEC": "x", "ROMFORGE_OUT": "y", "LC_ALL": "C"}
-    assert romforge("man", page).stdout == romforge("man", page, **other).stdout == PAGES[page]()
+    assert romforge("man", page).stdout == romforge("man", page, **other).stdout == PAGES[page](make_parser())
     assert romforge("man", "nothing").returncode == 2
 
 
@@ -166,4 +166,4 @@ def test_the_readme_installs_pages_that_man_finds(tmp_path: Path):
         done = subprocess.run(
             ["man", "-M", str(tmp_path / "man"), "-w", page], env=environment, capture_output=True, text=True, check=False
         )
-        assert Path(done.stdout.strip()).read_text() == PAGES[page]()
+        assert Path(done.stdout.strip()).read_text() == PAGES[page](make_parser())

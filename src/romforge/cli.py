@@ -32,7 +32,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _guarded(lambda: completion.answer(make_parser(), *words[1:]))
     from romforge import commands, romtools
 
-    given = make_parser().parse_args(words)
+    parser = make_parser()
+    given = parser.parse_args(words)
+    given.parser = parser  # which the man page tells of
     action = getattr(commands, given.command, None) or getattr(romtools, given.command)
     return _guarded(lambda: int(action(given)))
 

@@ -185,7 +185,7 @@ def completion(given: Arguments) -> int:
 def man(given: Arguments) -> int:
     from romforge import manpage
 
-    print(manpage.PAGES[given.page](), end="")
+    print(manpage.PAGES[given.page](given.parser), end="")
     return 0
 
 

@@ -13,7 +13,6 @@ from dataclasses import MISSING, Field, fields
 from typing import Any
 
 from romforge import __version__, kinds, schema
-from romforge.cli import make_parser
 from romforge.errors import EXIT_STATUSES, listing
 from romforge.keys import Kind
 from romforge.spec import ORIGINS, SECTIONS, Header, Source, Spec, Toolchain, Verify
@@ -83,9 +82,8 @@ bucket = "efi"
 """
 
 
-def romforge() -> str:
-    """romforge(1)."""
-    parser = make_parser()
+def romforge(parser: argparse.ArgumentParser) -> str:
+    """romforge(1), of the command line's parser."""
     commands = _commands(parser)
     count = Counter(_identity(action) for one in commands.values() for action in _optionals(one))
     common = {key for key, number in count.items() if number >= _COMMON}
@@ -103,7 +101,7 @@ def romforge() -> str:
     return "\n".join([*parts, ".SH SEE ALSO", r".BR romspec (5),", r".BR doit (1),", r".BR qemu-system-x86_64 (1)", ""])
 
 
-def romspec() -> str:
+def romspec(_: argparse.ArgumentParser) -> str:
     """romspec(5)."""
     tables: dict[str, type] = {f"{name}.{'ARCH' if name == 'qemu' else 'NAME'}": cls for name, cls in SECTIONS.items()}
     tables |= {"config.NAME.HEADER": Header, "verify": Verify, "toolchain": Toolchain}
