@@ -2,6 +2,10 @@
 /* Drags in what the configuration asks for. No driver calls any of it. */
 #include <config/general.h>
 
+PROVIDE_REQUIRING_SYMBOL();
+
+REQUIRE_OBJECT ( config_ethernet );
+REQUIRE_OBJECT ( config_pci );
 REQUIRE_OBJECT ( embedded );
 REQUIRE_OBJECT ( certstore );
 #ifndef SECUREBOOT
@@ -24,4 +28,10 @@ REQUIRE_OBJECT ( digest_cmd );
 #endif
 #ifdef CRC_CMD
 REQUIRE_OBJECT ( crc_cmd );
+#endif
+#ifdef IMAGE_EFI
+REQUIRE_OBJECT ( efi_image );
+#endif
+#ifdef IMAGE_PXE
+REQUIRE_OBJECT ( pxe_image );
 #endif

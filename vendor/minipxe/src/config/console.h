@@ -10,14 +10,8 @@
 #define COMCONSOLE 0x3f8
 #define DEBUGCON_PORT 0x402
 
-#ifdef CONFIG
-#if __has_include( NAMED ( config/CONFIG/console.h ) )
-#include NAMED ( config/CONFIG/console.h )
-#endif
-#endif
+#include NAMED_CONFIG ( console.h )
 #include <config/local/console.h>
-#ifdef LOCAL_CONFIG
-#include NAMED ( config/local/LOCAL_CONFIG/console.h )
-#endif
+#include LOCAL_NAMED_CONFIG ( console.h )
 
 #endif

@@ -2,6 +2,7 @@
 #ifndef CONFIG_GENERAL_H
 #define CONFIG_GENERAL_H
 
+#include <config/defaults.h>
 #include <config/named.h>
 
 #define BANNER "minipxe, a miniature of a network boot ROM"
@@ -13,17 +14,20 @@
 #define DOWNLOAD_PROTO_TFTP
 #define NET_PROTO_DHCP
 #define NET_PROTO_DNS
+#define NET_PROTO_LLDP
+#define NET_PROTO_STP
+#define NET_PROTO_LACP
+#define NET_PROTO_EAPOL
+#define SANBOOT_PROTO_AOE
+#define PCI_SETTINGS
+#define PCI_CMD
 #define DIGEST_CMD
 #define CRC_CMD
+/* Offer LoadFile under a GUID that nobody looks for, so that the firmware's own network boot goes on being used: */
+//#define EFI_DOWNGRADE_UX
 
-#ifdef CONFIG
-#if __has_include( NAMED ( config/CONFIG/general.h ) )
-#include NAMED ( config/CONFIG/general.h )
-#endif
-#endif
+#include NAMED_CONFIG ( general.h )
 #include <config/local/general.h>
-#ifdef LOCAL_CONFIG
-#include NAMED ( config/local/LOCAL_CONFIG/general.h )
-#endif
+#include LOCAL_NAMED_CONFIG ( general.h )
 
 #endif

@@ -6,4 +6,18 @@
 #define NAMED_( path ) #path
 #define NAMED( path ) NAMED_ ( path )
 
+/* A header of config/NAME/, which must have all that any header here asks for. */
+#ifdef CONFIG
+#define NAMED_CONFIG( header ) NAMED ( config/CONFIG/header )
+#else
+#define NAMED_CONFIG( header ) NAMED ( config/header )
+#endif
+
+/* A header of config/local/NAME/ */
+#ifdef LOCAL_CONFIG
+#define LOCAL_NAMED_CONFIG( header ) NAMED ( config/local/LOCAL_CONFIG/header )
+#else
+#define LOCAL_NAMED_CONFIG( header ) NAMED ( config/header )
+#endif
+
 #endif

@@ -10,24 +10,53 @@
 #define STRING_( a ) #a
 #define STRING( a ) STRING_ ( a )
 
-/* Each object defines obj_NAME, by which the linker is asked for it. */
+/* Each object defines obj_NAME, by which the linker is asked for it. It lies in the section .provided and has no size. */
 #define OBJ_SYMBOL PASTE ( obj_, OBJECT )
 
 #ifdef __ASSEMBLER__
+	.section ".provided", "aw", %progbits
 	.globl	OBJ_SYMBOL
-	.set	OBJ_SYMBOL, 0
-	.section ".note.GNU-stack", "", @progbits
+	.hidden	OBJ_SYMBOL
+OBJ_SYMBOL:
+	.section ".note.GNU-stack", "", %progbits
 	.text
 #else
 
-__asm__ ( ".globl " STRING ( OBJ_SYMBOL ) "\n.set " STRING ( OBJ_SYMBOL ) ", 0" );
+__asm__ ( ".pushsection .provided, \"aw\", %progbits\n.globl " STRING ( OBJ_SYMBOL ) "\n.hidden " STRING ( OBJ_SYMBOL )
+	  "\n" STRING ( OBJ_SYMBOL ) ":\n.popsection" );
 
 /* Hidden symbols need no global offset table. */
 #pragma GCC visibility push( hidden )
 
-/* Drags in an object that nothing calls; the reference itself is thrown away. */
-#define REQUIRE_OBJECT( name )						\
-	__asm__ ( ".pushsection .discard\n.long obj_" #name " - .\n.popsection" )
+/* The relocation that changes nothing */
+#if defined ( __x86_64__ )
+#define RELOC_NONE "R_X86_64_NONE"
+#elif defined ( __i386__ )
+#define RELOC_NONE "R_386_NONE"
+#elif defined ( __aarch64__ )
+#define RELOC_NONE "R_AARCH64_NONE"
+#elif defined ( __riscv )
+#define RELOC_NONE "R_RISCV_NONE"
+#else
+#define RELOC_NONE "R_LARCH_NONE"
+#endif
+
+/*
+ * Drags in an object that nothing calls, by a relocation of no effect at a symbol of this file. Which symbol is said
+ * before, by one of the two macros below: where that stays in the link, so does what is required. In a source that says
+ * none, the reference itself is thrown away, and only has the linker load the object.
+ */
+#define REQUIRE_OBJECT( name )								\
+	__asm__ ( ".ifdef __requiring_symbol__\n"					\
+		  ".reloc __requiring_symbol__, " RELOC_NONE ", obj_" #name "\n"	\
+		  ".else\n.pushsection .discard\n.long obj_" #name " - .\n.popsection\n.endif" )
+/* The symbol is one of the source's own. */
+#define REQUIRING_SYMBOL( symbol ) __asm__ ( ".equ __requiring_symbol__, " #symbol )
+/* The symbol is a byte that every link keeps. */
+#define PROVIDE_REQUIRING_SYMBOL()							\
+	__asm__ ( ".pushsection .tbl.requiring_symbols, \"a\", %progbits\n"		\
+		  "__requiring_symbol__: .byte 0\n"					\
+		  ".size __requiring_symbol__, . - __requiring_symbol__\n.popsection" )
 
 /* An entry of a linker table: a pointer, so that entries lie without gaps. The linker script keeps tables whole. */
 #define TABLE_ENTRY( table, type, entry )				\

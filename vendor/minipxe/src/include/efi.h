@@ -14,7 +14,11 @@
 typedef size_t efi_status;
 typedef void *efi_handle;
 #define EFI_ERROR( code ) ( ( ( efi_status ) 1 << ( 8 * sizeof ( efi_status ) - 1 ) ) | ( code ) )
+#define EFI_INVALID_PARAMETER EFI_ERROR ( 2 )
 #define EFI_UNSUPPORTED EFI_ERROR ( 3 )
+#define EFI_OUT_OF_RESOURCES EFI_ERROR ( 9 )
+#define EFI_NOT_STARTED EFI_ERROR ( 19 )
+#define EFI_ABORTED EFI_ERROR ( 21 )
 
 struct efi_guid {
 	uint32_t a;
@@ -50,7 +54,7 @@ struct efi_boot_services {
 	efi_status ( EFIAPI * locate_protocol ) ( const struct efi_guid *protocol, void *registration, void **interface );
 };
 enum { BY_PROTOCOL = 2 };				/* a search of locate_handle */
-enum { OPEN_GET = 2, OPEN_BY_DRIVER = 0x10 };		/* attributes of open_protocol */
+enum { OPEN_GET = 2, OPEN_BY_CHILD = 8, OPEN_BY_DRIVER = 0x10 };	/* attributes of open_protocol */
 
 struct efi_runtime_services {
 	struct efi_header header;
@@ -111,12 +115,56 @@ struct efi_pci {
 	efi_status ( EFIAPI * attributes ) ( struct efi_pci *this, int operation, uint64_t attributes, uint64_t *result );
 };
 
-extern const struct efi_guid efi_loaded_image_guid, efi_driver_binding_guid, efi_pci_guid, efi_serial_guid;
-extern struct efi_system_table *efi_system;
+/* A node of a device path; the last one has the type 0x7f and the length 4. */
+struct efi_path {
+	uint8_t type, subtype, length[2];
+};
 
-efi_status efi_start ( efi_handle image, struct efi_system_table *system );
-efi_status efi_install_driver ( efi_handle image, struct efi_loaded_image *loaded );
-efi_status snpnet_open ( efi_handle controller, efi_handle agent );
-void snpnet_close ( efi_handle controller, efi_handle agent );
+struct efi_mac {
+	uint8_t bytes[32];
+};
+struct efi_simple_network_mode {
+	uint32_t state, mac_size, header_size, packet_size, nvram_size, nvram_access, filter_mask, filters, most_multicasts, multicasts;
+	struct efi_mac multicast[16], current, broadcast, permanent;
+	uint8_t type, mac_changeable, many_transmits, knows_media, has_media;
+};
+struct efi_simple_network;
+typedef efi_status ( EFIAPI * efi_network_call ) ( struct efi_simple_network *this );
+struct efi_simple_network {
+	uint64_t revision;
+	efi_network_call start, stop, initialize, reset, shutdown, filter, address, statistics;
+	efi_status ( EFIAPI * multicast ) ( struct efi_simple_network *this, uint8_t ipv6, const void *ip, struct efi_mac *mac );
+	efi_network_call nvram, status, transmit, receive;
+	void *event;
+	struct efi_simple_network_mode *mode;
+};
+
+struct efi_network_identifier {
+	uint64_t revision, id, image;
+	uint32_t image_size;
+	char string[4];
+	uint8_t type, major, minor, ipv6;
+	uint16_t number;
+};
+
+struct efi_load_file {
+	efi_status ( EFIAPI * load ) ( struct efi_load_file *this, void *path, uint8_t boot, size_t *size, void *buffer );
+};
+
+extern const struct efi_guid efi_loaded_image_guid, efi_driver_binding_guid, efi_pci_guid, efi_serial_guid, efi_device_path_guid,
+	efi_simple_network_guid, efi_nii31_guid, efi_load_file_guid;
+extern struct efi_system_table *efi_system;
+extern struct efi_loaded_image *efi_loaded_image;
+extern efi_handle efi_image_handle;
+extern const uint16_t *efi_cmdline;
+extern size_t efi_cmdline_len;
+
+efi_status efi_init ( efi_handle image, struct efi_system_table *system );
+efi_status efi_install_driver ( void );
+
+struct efi_snp_device;
+struct efi_snp_device *last_opened_snpdev ( void );
+int efi_snp_hii_install ( struct efi_snp_device *snpdev, struct net_device *netdev );
+void efi_snp_hii_uninstall ( struct efi_snp_device *snpdev );
 
 #endif

@@ -10,6 +10,18 @@ typedef __UINTPTR_TYPE__ uintptr_t;
 typedef __SIZE_TYPE__ size_t;
 #define NULL ( ( void * ) 0 )
 
+/* Memory; what malloc gives is all zeros */
+void *malloc ( size_t len );
+void free ( void *data );
+
+/* Functions that are called at the start */
+struct startup_fn {
+	const char *name;
+	void ( * startup ) ( void );
+};
+TABLE ( startup_fns, struct startup_fn );
+void startup ( void );
+
 /* Strings and output */
 void *memcpy ( void *to, const void *from, size_t len );
 void *memset ( void *to, int byte, size_t len );
@@ -31,7 +43,40 @@ struct command {
 	int ( * run ) ( int argc, char **argv );
 };
 TABLE ( commands, struct command );
-int shell ( char *line );
+int system ( char *line );	/* runs one */
+void shell ( void );
+
+/* Options of a command: a letter, and whether a value follows */
+struct option {
+	char letter;
+	int has_value;
+	int ( * parse ) ( const char *text, int *value );
+	int value;
+};
+struct words {
+	int argc, at;
+	char **argv;
+};
+int getopt ( struct words *words, const struct option *options, int count, char **value );
+int parse_options ( int argc, char **argv, struct option *options, int count );
+int parse_integer ( const char *text, int *value );
+int parse_flag ( const char *text, int *value );
+
+/* What can be looked up by name */
+struct net_device;
+struct setting {
+	const char *name;
+	const char *help;
+	int ( * fetch ) ( struct net_device *netdev, char *out, size_t size );
+};
+TABLE ( settings, struct setting );
+int fetch_setting ( struct net_device *netdev, const char *name, char *out, size_t size );
+
+/* An address of something, cut into its parts where it lies */
+struct uri {
+	char *scheme, *host, *path;
+};
+int parse_uri ( struct uri *uri, char *text );
 
 /* Network protocols: each writes a request and reads the reply */
 struct protocol {
@@ -40,6 +85,7 @@ struct protocol {
 	int ( * reply ) ( const uint8_t *in, int len, char *out, int size );
 };
 TABLE ( protocols, struct protocol );
+extern const struct protocol dhcp, tftp;
 
 /* Files that are part of the image */
 struct file {

@@ -2,7 +2,7 @@
 #ifndef PCI_H
 #define PCI_H
 
-#include <minipxe.h>
+#include <netdevice.h>
 
 struct pci_device;	/* whatever the platform reaches a device by */
 
@@ -12,7 +12,7 @@ struct pci_id {
 	uint32_t data;
 };
 
-/* A device and the ROM made for it. util/parserom.pl reads these lines too: each stays on one line. */
+/* A device and the ROM made for it. util/parserom.pl reads these lines too, and the line before them, NIC_ids[]. */
 #define PCI_ROM( vendor, device, name, description, data ) { vendor, device, name, description, data }
 
 struct pci_driver {
@@ -21,6 +21,7 @@ struct pci_driver {
 	unsigned count;
 	/* The card's MAC address, its first byte in the lowest bits; 0 where the card does not answer */
 	uint64_t ( * probe ) ( struct pci_device *pci, const struct pci_id *id );
+	struct net_device * ( * alloc ) ( uint64_t mac );
 };
 TABLE ( pci_drivers, struct pci_driver );
 
@@ -29,6 +30,7 @@ TABLE ( pci_drivers, struct pci_driver );
 		.name = #driver, .ids = list,				\
 		.count = sizeof ( list ) / sizeof ( list[0] ),		\
 		.probe = function,					\
+		.alloc = alloc_etherdev,				\
 	};								\
 	TABLE_ENTRY ( pci_drivers, struct pci_driver, driver ## _driver )
 
@@ -38,7 +40,7 @@ uint32_t pci_read ( struct pci_device *pci, unsigned bar, unsigned offset, unsig
 void pci_write ( struct pci_device *pci, unsigned bar, unsigned offset, unsigned width, uint32_t value );
 
 const struct pci_driver *pci_find ( uint32_t ids, const struct pci_id **id );
-void pci_probe ( struct pci_device *pci, const char *stage );
+struct net_device *pci_probe ( struct pci_device *pci, const char *stage, void *parent );
 uint64_t mac_bytes ( struct pci_device *pci, unsigned bar, unsigned offset );
 
 #endif

@@ -59,5 +59,5 @@ static int dhcp_reply ( const uint8_t *in, int len, char *out, int size ) {
 			  server[2], server[3], router ? ", routed" : "", file );
 }
 
-static const struct protocol dhcp = { "dhcp", dhcp_request, dhcp_reply };
+const struct protocol dhcp = { "dhcp", dhcp_request, dhcp_reply };
 TABLE_ENTRY ( protocols, struct protocol, dhcp );

@@ -33,5 +33,5 @@ static int tftp_reply ( const uint8_t *in, int len, char *out, int size ) {
 	return -1;
 }
 
-static const struct protocol tftp = { "tftp", tftp_request, tftp_reply };
+const struct protocol tftp = { "tftp", tftp_request, tftp_reply };
 TABLE_ENTRY ( protocols, struct protocol, tftp );

@@ -3,6 +3,8 @@
 #include <lzma.h>
 #include "host.h"
 
+#define SEGMENT 0xf000	/* of which the stack gets the rest */
+
 /* Makes a range sum to 0 by one of its bytes. */
 static void balance ( uint8_t *data, size_t size, uint8_t *slot ) {
 	uint8_t sum = 0;
@@ -20,8 +22,13 @@ int main ( int argc, char **argv ) {
 		fail ( "usage", "zbin IN OUT" );
 	rom = slurp ( argv[1], &size, 512 );
 	padded = ( size + 511 ) / 512 * 512;
-	if ( size < 0x20 || rom[0] != 0x55 || padded / 512 > 255 )
-		fail ( argv[1], "no ROM, or longer than 255 blocks" );
+	if ( size < 0x20 || rom[0] != 0x55 )
+		fail ( argv[1], "no ROM" );
+	/* What the length is added to has one byte, so 255 blocks are the most. */
+	if ( padded / 512 > 255 ) {
+		fprintf ( stderr, "Add 0x0+%#zx at 0x2 overflows 1-byte field\n", padded / 512 );
+		return 1;
+	}
 	memset ( rom + size, 0xff, padded - size );
 	ipxe = rom + get16 ( rom + 0x10 );
 	pcir = rom + get16 ( rom + 0x18 );
@@ -33,11 +40,13 @@ int main ( int argc, char **argv ) {
 	set16 ( pcir + 0x10, padded / 512 );
 	set16 ( pcir + 0x16, padded / 512 );
 	ipxe[6] = padded / 512;
-	payload = get16 ( ipxe + 12 );
-	payload_end = get16 ( ipxe + 14 );
+	payload = get32 ( ipxe + 12 );
+	payload_end = get32 ( ipxe + 16 );
 	if ( payload > payload_end || payload_end > size )
 		fail ( argv[1], "the payload leaves the image" );
-	set32 ( ipxe + 16, lzma_crc32 ( rom + payload, payload_end - payload, 0 ) );
+	if ( get32 ( ipxe + 20 ) > SEGMENT )
+		fail ( argv[1], "the image does not fit its segment" );
+	set32 ( ipxe + 24, lzma_crc32 ( rom + payload, payload_end - payload, 0 ) );
 	balance ( ipxe, ipxe[4], ipxe + 5 );
 	balance ( pnp, pnp[5] * 16, pnp + 9 );
 	balance ( rom, padded, rom + 6 );

@@ -17,11 +17,24 @@ static efi_status EFIAPI supported ( struct efi_driver_binding *this, efi_handle
 }
 
 static efi_status EFIAPI start ( struct efi_driver_binding *this, efi_handle controller, void *path ) {
-	return snpnet_open ( controller, this->handle );
+	void *pci;
+	efi_status status = efi_system->boot->open_protocol ( controller, &efi_pci_guid, &pci, this->handle, controller, OPEN_BY_DRIVER );
+
+	if ( status )
+		return status;
+	( ( struct efi_pci * ) pci )->attributes ( pci, 2, 0x300, NULL );	/* enable I/O and memory */
+	pci_probe ( pci, "started", controller );
+	return 0;
 }
 
 static efi_status EFIAPI stop ( struct efi_driver_binding *this, efi_handle controller, size_t count, efi_handle *children ) {
-	snpnet_close ( controller, this->handle );
+	struct net_device *netdev = find_netdev ( controller );
+
+	if ( netdev )
+		unregister_netdev ( netdev );
+	/* First the children are to be stopped, which are gone by now, then the controller. */
+	if ( ! count )
+		efi_system->boot->close_protocol ( controller, &efi_pci_guid, this->handle, controller );
 	return 0;
 }
 
@@ -31,8 +44,8 @@ static efi_status EFIAPI unload ( efi_handle image ) {
 	return efi_system->boot->uninstall ( image, &efi_driver_binding_guid, &binding );
 }
 
-efi_status efi_install_driver ( efi_handle image, struct efi_loaded_image *loaded ) {
-	binding.image = binding.handle = image;
-	loaded->unload = unload;
+efi_status efi_install_driver ( void ) {
+	binding.image = binding.handle = efi_image_handle;
+	efi_loaded_image->unload = unload;
 	return efi_system->boot->install ( &binding.handle, &efi_driver_binding_guid, 0, &binding );
 }

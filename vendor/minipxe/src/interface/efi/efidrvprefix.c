@@ -3,11 +3,7 @@
 #include <efi.h>
 
 efi_status EFIAPI _efidrv_start ( efi_handle image, struct efi_system_table *system ) {
-	struct efi_loaded_image *loaded;
-	efi_status status = system->boot->handle_protocol ( image, &efi_loaded_image_guid, ( void ** ) &loaded );
+	efi_status status = efi_init ( image, system );
 
-	if ( status )
-		return status;
-	efi_start ( image, system );
-	return efi_install_driver ( image, loaded );
+	return status ? status : efi_install_driver();
 }

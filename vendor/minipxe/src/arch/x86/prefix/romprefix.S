@@ -62,9 +62,9 @@ ipxe_header:
 	.byte	0, 0
 build_id:
 	.long	_build_id
-	/* Ours, for zbin: where the payload is, and room for its CRC */
+	/* Ours, for zbin: where the payload is, how much memory it takes, and room for its CRC */
 	.globl	payload_crc
-	.word	_payload, _payload_end
+	.long	_payload, _payload_end, _image_end
 payload_crc:
 	.long	0
 
@@ -176,12 +176,12 @@ boot:
 	movw	%ax, %es
 	xorw	%si, %si
 	xorw	%di, %di
-	movw	$_payload_end, %cx
+	movl	$_image_end, %ecx
 	rep movsb
 	xorw	%ax, %ax
-	movw	$_bss, %di
-	movw	$_bss_end, %cx
-	subw	%di, %cx
+	movl	$_bss, %edi
+	movl	$_bss_end, %ecx
+	subl	%edi, %ecx
 	rep stosb
 	ljmp	$RAM_SEGMENT, $1f
 1:	movw	%cs, %ax

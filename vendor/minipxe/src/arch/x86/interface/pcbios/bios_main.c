@@ -93,7 +93,7 @@ void bios_main ( void ) {
 	banner();
 	/* The first buses are enough for any machine that boots this. */
 	for ( uint32_t device = 0 ; device < 0x400 ; device++ )
-		pci_probe ( ( struct pci_device * ) ( uintptr_t ) device, "found" );
+		pci_probe ( ( struct pci_device * ) ( uintptr_t ) device, "found", NULL );
 #ifdef EXIT_PORT
 	outb ( EXIT_VALUE, EXIT_PORT );
 #endif

@@ -16,21 +16,29 @@ const struct pci_driver *pci_find ( uint32_t ids, const struct pci_id **id ) {
 	return NULL;
 }
 
-/* Has the driver look at its card, and says what it found. */
-void pci_probe ( struct pci_device *pci, const char *stage ) {
+/* Has the driver look at its card, says what it found, and makes a network device of it. */
+struct net_device *pci_probe ( struct pci_device *pci, const char *stage, void *parent ) {
 	const struct pci_id *id;
 	const struct pci_driver *driver = pci_find ( pci_config ( pci, 0 ), &id );
+	struct net_device *netdev;
 	char text[19];
 	uint64_t mac;
 
 	if ( ! driver )
-		return;
+		return NULL;
 	assert ( id->name );
 	mac = driver->probe ( pci, id );
 	for ( int i = 0 ; i < 6 ; i++ )
 		snprintf ( text + 3 * i, 4, "%c%02x", i ? ':' : ' ', ( unsigned ) ( mac >> ( 8 * i ) ) & 0xff );
+	netdev = driver->alloc ( mac );
+	if ( ! netdev )
+		return NULL;
+	netdev->parent = parent;
+	if ( register_netdev ( netdev ) )
+		printf ( "minipxe %s has no network interface\n", driver->name );
 	/* In one go: consoles may lead to the same screen, and each gets what it is given as a whole. */
 	printf ( "minipxe %s %s, %s:%s\n", driver->name, stage, id->description, text );
+	return netdev;
 }
 
 /* Six bytes that lie in a row in a region of the card. */
@@ -41,3 +49,6 @@ uint64_t mac_bytes ( struct pci_device *pci, unsigned bar, unsigned offset ) {
 		mac = mac << 8 | pci_read ( pci, bar, offset + i, 1 );
 	return mac;
 }
+
+REQUIRING_SYMBOL ( pci_probe );
+REQUIRE_OBJECT ( config_pci );

@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <minipxe.h>
+
+/* Runs what sources have asked to have run at the start. */
+void startup ( void ) {
+	const struct startup_fn *const *startup_fn;
+
+	FOR_TABLE ( startup_fn, startup_fns )
+		( *startup_fn )->startup();
+}

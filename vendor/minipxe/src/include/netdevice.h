@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef NETDEVICE_H
+#define NETDEVICE_H
+
+#include <minipxe.h>
+
+struct ll_protocol {
+	const char *name;
+	uint16_t type;		/* as ARP numbers them */
+	uint8_t addr_len, header_len;
+};
+extern const struct ll_protocol ethernet_protocol;
+
+struct net_device {
+	struct net_device *next;
+	const struct ll_protocol *link;
+	void *parent;		/* what the platform reaches the card by */
+	void *snpdev;		/* what the UEFI network interface keeps of it */
+	uint8_t mac[6];
+};
+
+/* What is told of each card that comes and goes. No driver calls these: they are found by their table. */
+struct net_driver {
+	const char *name;
+	int ( * probe ) ( struct net_device *netdev );
+	void ( * remove ) ( struct net_device *netdev );
+};
+TABLE ( net_drivers, struct net_driver );
+
+/* Who receives what */
+struct net_protocol {
+	const char *name;
+	uint16_t type;
+	int ( * receive ) ( struct net_device *netdev, const uint8_t *data, size_t len );
+};
+TABLE ( net_protocols, struct net_protocol );
+
+struct net_device *alloc_netdev ( const struct ll_protocol *link, uint64_t mac );
+struct net_device *alloc_etherdev ( uint64_t mac );
+int register_netdev ( struct net_device *netdev );
+void unregister_netdev ( struct net_device *netdev );
+struct net_device *find_netdev ( void *parent );
+int net_receive ( struct net_device *netdev, const uint8_t *frame, size_t len );
+
+struct in_addr {
+	uint8_t bytes[4];
+};
+const char *inet_ntoa ( struct in_addr address );
+
+/* Addresses that are known, and those that are asked for */
+const uint8_t *neighbour_find ( struct in_addr address );
+void neighbour_learn ( struct in_addr address, const uint8_t *mac );
+size_t arp_request ( struct net_device *netdev, struct in_addr target, uint8_t *out );
+
+uint16_t tcpip_sum ( const uint8_t *data, size_t len );
+int tcpip_receive ( uint8_t protocol, const uint8_t *data, size_t len );
+const uint8_t *fragment_add ( uint16_t id, unsigned offset, const uint8_t *data, size_t *len, int more );
+
+int ipxe ( struct net_device *netdev );
+
+#endif

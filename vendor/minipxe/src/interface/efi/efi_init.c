@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What an application and a driver begin with. */
+#include <efi.h>
+
+struct efi_system_table *efi_system;
+struct efi_loaded_image *efi_loaded_image;
+efi_handle efi_image_handle;
+
+efi_status efi_init ( efi_handle image, struct efi_system_table *system ) {
+	efi_status status;
+
+	efi_system = system;
+	efi_image_handle = image;
+	status = system->boot->handle_protocol ( image, &efi_loaded_image_guid, ( void ** ) &efi_loaded_image );
+	if ( status )
+		return status;
+	/* Who loads a driver from a ROM gives it none, but that is not known here. */
+	efi_cmdline = efi_loaded_image->options;
+	efi_cmdline_len = efi_loaded_image->options_size;
+	print_mark ( "efi" );
+	startup();
+	return 0;
+}
