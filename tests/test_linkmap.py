@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from romforge import linkmap
+from romforge import elf, linkmap
 from romforge.errors import RomforgeError
 
 SOURCES = {
     "start": "int driver(int); int _start(void) { return driver(3); } int left_out_with_a_name_too_long_for_a_column(void) { return 7; }",
-    "driver": "char obj_driver; int table[100] = {1}; int driver(int x) { return table[x]; } int unused[9] = {2};",
+    "driver": "char obj_driver, heap[1 << 20]; int table[100] = {1}; int unused[9] = {2};"
+    "int driver(int x) { heap[x] = 1; return table[x]; }",
     "config": "extern char obj_http; char *obj_config = &obj_http;",
     "http": "char obj_http; const char text[4000] = {5}; const char *fetch(void) { return text; }",
     "never": "char obj_never; int never(void) { return 1; }",
@@ -28,11 +29,33 @@ def link(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("link")
     for name, text in SOURCES.items():
         (directory / f"{name}.c").write_text(text)
-    options = ["-O1", "-ffreestanding", "-fno-pic", "-ffunction-sections", "-fdata-sections", "-fno-asynchronous-unwind-tables"]
+    options = [
+        "-O1",
+        "-ffreestanding",
+        "-fno-pic",
+        "-ffunction-sections",
+        "-fdata-sections",
+        "-fno-asynchronous-unwind-tables",
+    ]
     run(["gcc", *options, "-c", *(f"{name}.c" for name in SOURCES)], directory)
     run(["ar", "rcsD", "blib.a", *(f"{name}.o" for name in SOURCES if name != "start")], directory)
     roots = ["-u", "obj_config", "-u", "fetch"]
-    run(["ld", "--gc-sections", *roots, "-e", "_start", "-Map", "x.map", "-o", "x", "start.o", "blib.a"], directory)
+    run(
+        [
+            "ld",
+            "--gc-sections",
+            *roots,
+            "-e",
+            "_start",
+            "-Map",
+            "x.map",
+            "-o",
+            "x",
+            "start.o",
+            "blib.a",
+        ],
+        directory,
+    )
     return directory
 
 
@@ -43,7 +66,11 @@ def run(command: list[str], directory: Path) -> str:
 def test_the_objects_of_a_link_and_who_asked_for_each(link: Path):
     found = linkmap.parse((link / "x.map").read_text())
     asked = {(linkmap.object_name(one.member), linkmap.object_name(one.by) if one.by else "", one.symbol) for one in found.included}
-    assert asked == {("driver", "start", "driver"), ("config", "", "obj_config"), ("http", "", "fetch")}
+    assert asked == {
+        ("driver", "start", "driver"),
+        ("config", "", "obj_config"),
+        ("http", "", "fetch"),
+    }
     assert sorted(found.roots()) == ["fetch", "obj_config"]
     assert sorted(found.objects()) == ["config", "driver", "http", "start"]
 
@@ -60,7 +87,11 @@ def test_sizes_add_up_to_the_sections_of_the_linked_file(link: Path):
             assert len(covered) == sum(one.size for one in inputs)  # none overlaps another
             assert covered <= set(range(size))
             assert size - len(covered) < 32  # alignment
-    assert found.sizes()["http"] >= 4000
+    sizes = found.sizes(elf.sections_in_file(link / "x"))
+    assert sizes["http"].file >= 4000
+    assert sizes["http"].memory <= 1
+    assert sizes["driver"].memory >= 1 << 20  # the heap, which the file does not hold
+    assert 400 <= sizes["driver"].file < 1000
 
 
 def test_discarded_sections_are_named_with_their_objects(link: Path):
@@ -75,12 +106,22 @@ def test_discarded_sections_are_named_with_their_objects(link: Path):
 def test_the_symbols_of_the_linked_file_lie_in_the_sections_that_the_map_names(link: Path):
     found = {one.name: one for one in linkmap.parse((link / "x.map").read_text()).kept}
     symbols = {words[2]: int(words[0], 16) for words in map(str.split, run(["nm", "x"], link).splitlines())}
-    for symbol, section in (("driver", ".text.driver"), ("table", ".data.table"), ("text", ".rodata.text"), ("fetch", ".text.fetch")):
+    for symbol, section in (
+        ("driver", ".text.driver"),
+        ("table", ".data.table"),
+        ("text", ".rodata.text"),
+        ("fetch", ".text.fetch"),
+    ):
         assert found[section].address <= symbols[symbol] < found[section].address + found[section].size
 
 
 @pytest.mark.parametrize(
-    ("member", "name"), [("bin/blib.a(e1000.o)", "e1000"), ("bin-x86_64-efi/version.a.rom.o", "version.a.rom"), ("crt", "crt")]
+    ("member", "name"),
+    [
+        ("bin/blib.a(e1000.o)", "e1000"),
+        ("bin-x86_64-efi/version.a.rom.o", "version.a.rom"),
+        ("crt", "crt"),
+    ],
 )
 def test_objects_go_by_their_own_name(member: str, name: str):
     assert linkmap.object_name(member) == name
