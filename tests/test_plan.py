@@ -17,7 +17,7 @@ import pytest
 from romforge import plan as planning
 from romforge import specfile
 from romforge.errors import SpecError
-from romforge.plan import DEFAULT_FILES, STATE, Fetch, Make, Plan
+from romforge.plan import DEFAULT_FILES, STATE, Fetch, Make, Plan, StripOptions
 from romforge.spec import Spec, expand
 from tests.conftest import TOP, spec_text
 from tests.test_schema import WHOLE
@@ -370,7 +370,7 @@ def test_what_make_builds_for_a_platform(tmp_path, name, lines, wanted):
 def test_what_a_platform_leaves_out_is_left_to_the_build(tmp_path):
     """No toolchain but one that is asked for, no roots, no configuration."""
     step = the_make(tmp_path)
-    assert (step.cross, step.config, step.headers, step.debug, step.drop, step.keep, step.require) == (None, None, (), (), (), (), ())
+    assert (step.cross, step.config, step.headers, step.debug, step.strip, step.require) == (None, None, (), (), StripOptions(), ())
     assert the_make(tmp_path, platform='cross = "x86_64-linux-gnu-"').cross == "x86_64-linux-gnu-"
 
 

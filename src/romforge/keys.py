@@ -84,7 +84,7 @@ def read_table(cls: type[T], raw: object, path: Path, problems: list[Problem]) -
 
 
 def _value(kind: Kind, raw: object, path: Path, problems: list[Problem]) -> Any:
-    if kind.table:
+    if kind.table and (isinstance(raw, dict) or not kind.schema):
         return read_table(kind.table, raw, path, problems)
     try:
         return kind.read(raw)

@@ -178,7 +178,7 @@ FILES = Kind(
     blank=(),
 )
 PLATFORMS = TEXTS._replace(right='write a list of platforms, such as ["pcbios", "x86_64-efi"]; or ["stub"] for a ROM with no code')
-NAMES = TEXTS._replace(right='write a list of objects, such as ["snpnet"]')
+NAMES = TEXTS._replace(right='write a list of objects, such as ["efi_snp"]')
 PATHS = TEXTS._replace(right='write a list of files, such as ["boot.ipxe"]')
 CERTIFICATES = TEXTS._replace(right='write a list of files, such as ["ca.crt"]')
 DIRECTORIES = TEXTS._replace(right='write a list of directories, such as ["usr/share/qemu"]')
@@ -250,6 +250,9 @@ LEVEL = Kind(
     {"enum": ["stored", "fast", "default", "best"]},
     _matching("stored|fast|default|best", "level of compression"),
 )
+_STRENGTHS = "none", "safe", "minimal"
+STRENGTH = Kind('write "none", "safe" or "minimal"', {"enum": list(_STRENGTHS)}, _matching("|".join(_STRENGTHS), "strength"))
+STRENGTH_OR_TABLE = STRENGTH._replace(right=f"{STRENGTH.right}, or a table")
 _WORD = "[A-Za-z0-9_.-]+"
 DEVICE = Kind(
     'write it as for -device, such as "virtio-net-pci,disable-legacy=on"',
@@ -276,6 +279,8 @@ JOBS = Kind(
 )
 FIRMWARES_ALL = "bios", "x86_64", "arm64", "riscv64", "loong64"  # that QEMU has machines for
 MODES_ALL = "default", "romfile"
+NETWORKS_ALL = "ipv4", "ipv6"
+NETWORKS = _some_of(NETWORKS_ALL)
 FIRMWARES, MODES, STARTS = (_some_of(words) for words in (FIRMWARES_ALL, MODES_ALL, FIRMWARES_ALL[1:]))
 SOURCES = TEXTS._replace(right='write a list of sources, such as ["bookworm"]')
 NICS = Kind(

@@ -32,6 +32,19 @@ class Fetch(NamedTuple):
         return f"source:{self.source}"
 
 
+class StripOptions(NamedTuple):
+    """What the spec says of leaving things out of a platform's links.
+
+    ``strength`` is "none", "safe" or "minimal"; ``drop`` and ``keep`` are roots of the link,
+    ``leave_out`` objects by the names of their sources.
+    """
+
+    strength: str = "safe"
+    drop: tuple[str, ...] = ()
+    keep: tuple[str, ...] = ()
+    leave_out: tuple[str, ...] = ()
+
+
 class Make(NamedTuple):
     """Builds the images of a platform with a tree's own makefiles, in a working tree of its own.
 
@@ -52,8 +65,7 @@ class Make(NamedTuple):
     variables: Pairs
     files: tuple[tuple[str, tuple[str, ...]], ...]  # EMBED, TRUST, CERT
     debug: tuple[str, ...]
-    drop: tuple[str, ...]
-    keep: tuple[str, ...]
+    strip: StripOptions
     require: tuple[str, ...]
     launcher: tuple[str, ...]  # which runs the compiler, and changes nothing of what it makes
     goals: tuple[str, ...]  # the names of all images that any target wants
@@ -252,7 +264,7 @@ def _make(spec: Spec, source_name: str, name: str, goals: tuple[str, ...], tree:
         arch=kind[0].ipxe_name,
         cross=platform.cross,
         config=config,
-        headers=tuple((header, _header(table)) for header, table in spec.config[config].items()) if config else (),
+        headers=_headers(spec, config),
         variables=tuple(sorted({**dict(source.make), **dict(platform.make)}.items())),
         files=tuple(
             (variable, tuple(_beside(spec, file) for file in files))
@@ -260,12 +272,17 @@ def _make(spec: Spec, source_name: str, name: str, goals: tuple[str, ...], tree:
             if files
         ),
         debug=platform.debug,
-        drop=strip.drop,
-        keep=strip.keep,
+        strip=StripOptions(strip.strength, strip.drop, strip.keep, platform.leave_out),
         require=platform.require,
         launcher=_launcher(spec, platform),
         goals=goals,
     )
+
+
+def _headers(spec: Spec, config: str | None) -> Pairs:
+    """The text of each header that the spec adds to a configuration; the tree may have more of its own."""
+    tables = spec.config.get(config, {}) if config else {}
+    return tuple((header, _header(table)) for header, table in tables.items())
 
 
 def _launcher(spec: Spec, platform: Platform) -> tuple[str, ...]:

@@ -81,8 +81,6 @@ def _source(names: Names, name: str, source: Source) -> Iterator[Problem]:
         yield from _home(getattr(source, place) or "", (*path, place))
     if source.sha256 and source.roms and not source.roms.endswith(".deb"):
         yield Problem((*path, "sha256"), "is that of a .deb, and roms names none", "leave it out, or name a .deb")
-    if source.config is not None:
-        yield from _known(names, "config", source.config, (*path, "config"))
     for index, pattern in enumerate(source.files or ()):
         yield from _pattern(pattern, (*path, "files", index))
         yield from _leaving(pattern, (*path, "files", index), "the source")
@@ -101,10 +99,10 @@ def _platform(names: Names, name: str, platform: Platform) -> Iterator[Problem]:
     elif platform.media and platform.media.startswith("efi") != (kind[1] == "efi"):
         right = 'write "efidrv" or "efirom"' if kind[1] == "efi" else 'write "rom" or "mrom"'
         yield Problem((*path, "media"), f"{show(platform.media)} is not what iPXE builds for {kind[1]}", right)
-    for section in ("source", "config"):
-        if (value := getattr(platform, section)) is not None:
-            yield from _known(names, section, value, (*path, section))
+    if platform.source is not None:
+        yield from _known(names, "source", platform.source, (*path, "source"))
     yield from _make(platform.make, path)
+    yield from _leave_out(platform, path)
     for kind_of_file in ("embed", "trust", "cert"):
         for index, file in enumerate(getattr(platform, kind_of_file)):
             yield from _embedded(file, (*path, kind_of_file, index))
@@ -113,6 +111,13 @@ def _platform(names: Names, name: str, platform: Platform) -> Iterator[Problem]:
             yield Problem(
                 (*path, "strip", "drop", index), f"{show(root)} is to be dropped and to be kept", "leave it out of one of the lists"
             )
+
+
+def _leave_out(platform: Platform, path: Path) -> Iterator[Problem]:
+    """Objects that are both to be left out and required."""
+    for index, name in enumerate(platform.leave_out):
+        if name in platform.require:
+            yield Problem((*path, "leave_out", index), f"{show(name)} is required as well", "leave it out of one of the lists")
 
 
 def _embedded(file: str, path: Path) -> Iterator[Problem]:

@@ -58,7 +58,9 @@ def _origin(name: str) -> Schema:
 
 def _key(one: Field[Any]) -> Schema:
     kind: Kind = one.metadata["kind"]
-    schema = _table(kind.table) if kind.table else dict(kind.schema)
+    schema = dict(kind.schema)
+    if kind.table:
+        schema = {"anyOf": [schema, _table(kind.table)]} if schema else _table(kind.table)
     default = written(one.default, schema)
     return {"description": one.metadata["doc"]} | schema | ({} if default is None else {"default": default})
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The tables of romspec.toml, typed and frozen; README.md explains them by example."""
+"""The tables of romspec.toml, typed and frozen; docs/spec-reference.md is made from them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,9 @@ class Source:
         kinds.FILES, "where the ROM of a NIC may lie in it, tried in this order; default where distributions have it", None
     )
     sha256: str | None = key(kinds.SHA256, "of the .deb, if it must be this one", None)
-    config: str | None = key(kinds.TEXT, "the configuration to build with, a [config.NAME.HEADER]", None)
+    config: str | None = key(
+        kinds.TEXT, "the configuration to build with: one of the tree's, such as qemu, or a [config.NAME.HEADER] of the spec", None
+    )
     make: Pairs = key(kinds.VARIABLES, "variables for make", ())
     mark: str | None = key(kinds.MARK, "what shows on a console that its images run, if they boot nothing", None)
     fallback_mark: str | None = key(kinds.MARK, "the same for images of the fallback tree", None)
@@ -49,8 +51,9 @@ class Header:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Strip:
-    """Which roots of the link to leave out of a platform's images, and with them what only they need."""
+    """What to leave out of a platform's links: a strength alone, or a table with roots of the link too."""
 
+    strength: str = key(kinds.STRENGTH, 'how much to leave out of EFI drivers: "none", "safe" or "minimal"', "safe")
     drop: tuple[str, ...] = key(kinds.SYMBOLS, "roots to leave out, besides those that a default drops", ())
     keep: tuple[str, ...] = key(kinds.SYMBOLS, "roots to link although a default drops them, or the tree names none such", ())
 
@@ -67,8 +70,13 @@ class Platform:
     source: str | None = key(kinds.TEXT, "the source of this platform's images; default the target's", None)
     config: str | None = key(kinds.TEXT, "the configuration to build with, instead of the source's", None)
     make: Pairs = key(kinds.VARIABLES, "variables for make, besides the source's", ())
-    strip: Strip | None = key(kinds.subtable(Strip), "roots of the link to leave out, with all that only they need", None)
-    require: tuple[str, ...] = key(kinds.NAMES, "objects that every image must hold, such as snpnet", ())
+    strip: Strip | None = key(
+        kinds.STRENGTH_OR_TABLE._replace(table=Strip, read=lambda value: Strip(kinds.STRENGTH.read(value))),
+        'what to leave out of EFI drivers: "none", "safe" (the default), "minimal", or a table',
+        None,
+    )
+    leave_out: tuple[str, ...] = key(kinds.NAMES, "objects that no image may hold, by the names of their sources, such as aoe", ())
+    require: tuple[str, ...] = key(kinds.NAMES, "objects that every image must hold, such as efi_snp", ())
     recompress: bool = key(kinds.FLAG, "whether to compress EFI images of existing ROMs anew, where that makes them smaller", False)
     embed: tuple[str, ...] = key(kinds.PATHS, "files to embed, such as a script: make's EMBED", ())
     trust: tuple[str, ...] = key(kinds.CERTIFICATES, "certificates to trust: make's TRUST", ())
@@ -126,8 +134,18 @@ class Verify:
 
     boot: tuple[str, ...] = key(kinds.FIRMWARES, "the firmwares to boot under, where the ROM has an image for it", kinds.FIRMWARES_ALL)
     roms: tuple[str, ...] = key(kinds.MODES, "how QEMU gets the ROM: as its default ROM, or by romfile=", kinds.MODES_ALL)
+    network: tuple[str, ...] = key(
+        kinds.NETWORKS,
+        "the networks to boot UEFI firmware from; a PC BIOS boots from IPv4 alone",
+        kinds.NETWORKS_ALL[:1],
+    )
     start: tuple[str, ...] = key(kinds.STARTS, "architectures for which QEMU must start with a ROM that has no image for them", ())
     migrate_from: tuple[str, ...] = key(kinds.SOURCES, 'sources of older ROMs, or "lock"; guests that run with those must migrate', ())
+    snp: bool | None = key(
+        kinds.FLAG,
+        "whether to call the Simple Network Protocol of each EFI driver; default: of those built from a tree without a mark",
+        None,
+    )
     timeout: int = key(kinds.SECONDS, "seconds that a boot may take", 120)
 
 

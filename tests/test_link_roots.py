@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a driver is linked from: strengths, lists of the spec, stubs, and the makefile that says so to make."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from romforge import elf, link_check, link_roots, linkmap, make_rules
+from romforge.errors import RomforgeError
+from romforge.link_roots import LeftOut, LinkPlan, make_link_plan
+from romforge.plan import StripOptions
+
+SOURCES = {"efi_snp", "config", "intel"}
+
+
+def downgraded_plan(strip: StripOptions) -> LinkPlan:
+    """The plan for EFI drivers of a tree whose configuration defines EFI_DOWNGRADE_UX."""
+    return make_link_plan(strip, legacy=False, downgraded=True, sources=SOURCES)
+
+
+def left_out(plan: LinkPlan) -> set[str]:
+    return {name for group in plan.left_out for name in group.objects}
+
+
+def test_safe_drops_the_configuration_and_asks_for_the_network_interface():
+    """Only the configuration asks for efi_snp; without it the driver would be dead."""
+    plan = downgraded_plan(StripOptions())
+    assert plan.drop == ("obj_config", "obj_config_efi")
+    assert plan.add == ("obj_efi_snp",)
+    assert {"autoboot", "ipv4", "config_ethernet"} <= left_out(plan)
+    assert "efi_snp_hii" not in left_out(plan)
+
+
+def test_minimal_leaves_out_more_and_none_nothing():
+    """All that safe leaves out, and forms, settings and VLANs besides."""
+    minimal = downgraded_plan(StripOptions("minimal"))
+    safe = downgraded_plan(StripOptions("safe"))
+    assert left_out(minimal) > left_out(safe)
+    assert {"efi_snp_hii", "settings", "vlan"} <= left_out(minimal)
+    assert downgraded_plan(StripOptions("none")) == LinkPlan()
+
+
+@pytest.mark.parametrize("downgraded", [False, None])
+@pytest.mark.parametrize("strength", ["safe", "minimal"])
+def test_without_downgrade_nothing_is_left_out_and_the_plan_says_why(strength: str, downgraded: bool | None):
+    """Then the firmware calls iPXE's own boot stack."""
+    plan = make_link_plan(StripOptions(strength), legacy=False, downgraded=downgraded, sources=SOURCES)
+    assert plan._replace(reason=None) == LinkPlan()
+    assert plan.reason
+    assert "EFI_DOWNGRADE_UX" in plan.reason
+    assert 'config = "qemu"' in plan.reason
+
+
+def test_a_tree_without_efi_snp_keeps_all():
+    """Nobody knows what such a driver needs."""
+    plan = make_link_plan(StripOptions(), legacy=False, downgraded=True, sources={"config"})
+    assert plan.drop == ()
+    assert "efi_snp" in str(plan.reason)
+
+
+def test_legacy_images_keep_all_but_what_the_spec_names():
+    plan = make_link_plan(StripOptions(leave_out=("aoe",)), legacy=True, downgraded=True, sources=SOURCES)
+    assert plan == LinkPlan(left_out=(LeftOut(("aoe",), True),))
+
+
+def test_lists_of_the_spec_win_over_a_strength():
+    """A root that is kept is not dropped; an object that is kept is not left out, and a named one must be gone."""
+    strip = StripOptions("safe", drop=("obj_x",), keep=("obj_config", "obj_ipv4"), leave_out=("aoe", "config_pci"))
+    plan = downgraded_plan(strip)
+    assert plan.drop == ("obj_config_efi", "obj_x")
+    assert plan.add == ("obj_efi_snp", "obj_config", "obj_ipv4")
+    assert "ipv4" not in left_out(plan)
+    assert LeftOut(("aoe",), True) in plan.left_out
+    assert LeftOut(("config_pci",), True) in plan.left_out
+    assert LeftOut(("config_pci",)) not in plan.left_out
+
+
+def test_the_source_of_stubs_has_what_was_asked_for_and_no_more():
+    text = link_roots.stub_source([LeftOut(("autoboot",)), LeftOut(("config_pci",))])
+    assert "ipxe (" in text
+    assert ".set obj_autoboot, 0" in text
+    assert ".set obj_config_pci, 0" in text
+    assert "inet_ntoa" not in text
+
+
+MAKEFILE = """\
+BIN = bin
+MAKEDEPS := Makefile
+TGT_LD_ENTRY = _efidrv_start
+TGT_LD_DRIVERS = obj_intel
+TGT_LD_FLAGS = $(foreach SYM,$(TGT_LD_ENTRY) $(TGT_LD_DRIVERS) pci_devlist_8086100e obj_config obj_config_efi,\\
+  -u $(SYM) --defsym check_$(SYM)=$(SYM)) --defsym pci_vendor_id=0x8086 -e $(TGT_LD_ENTRY)
+COMPILE_c = gcc
+bin/version.%.o : ; @touch $@
+bin/blib.a : ; @touch $@
+bin/%.tmp : bin/version.%.o bin/blib.a
+\t@echo "flags: $(TGT_LD_FLAGS) $< bin/blib.a" | tr -s ' '; touch $@
+"""
+
+
+def flags_of(top: Path, plan: LinkPlan, stage: str = "8086100e.efidrv.tmp") -> list[str]:
+    """The words of the link's command that a make prints with our rules."""
+    (top / "Makefile").write_text(MAKEFILE)
+    (top / "bin").mkdir(exist_ok=True)
+    make_rules.write(top, plan, {stage: plan.left_out}, "bin")
+    command = ["make", "-s", *make_rules.words(), f"bin/{stage}"]
+    done = subprocess.run(command, cwd=top, capture_output=True, text=True, check=True)
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("flags: ")]
+    return line.split()[1:]
+
+
+def test_make_links_from_the_trees_roots_less_those_dropped_and_with_those_added(tmp_path: Path):
+    """The tree's IDs and entry stay; a root that nothing defines still stops the linker."""
+    plan = LinkPlan(("obj_config", "obj_config_efi"), ("obj_efi_snp",), (LeftOut(("autoboot",)),))
+    words = flags_of(tmp_path, plan)
+    roots = ["_efidrv_start", "obj_intel", "pci_devlist_8086100e", "obj_efi_snp"]
+    assert [words[index + 1] for index, word in enumerate(words) if word == "-u"] == roots
+    assert [word for word in words if word.startswith("check_")] == [f"check_{root}={root}" for root in roots]
+    assert "--defsym=pci_vendor_id=0x8086" in words
+    assert words[words.index("-e") + 1] == "_efidrv_start"
+    stubs, version, library = words[-3:]
+    assert re.fullmatch(r"bin/romforge_stubs\.[0-9a-f]{12}\.o", stubs)
+    assert (version, library) == ("bin/version.8086100e.efidrv.o", "bin/blib.a")
+
+
+def test_make_notes_the_trees_own_roots_and_drivers(tmp_path: Path):
+    """As they were before anything was dropped."""
+    flags_of(tmp_path, LinkPlan(drop=("obj_config",)))
+    noted = make_rules.read_roots(tmp_path / "bin/8086100e.efidrv.tmp")
+    tree_roots = ["_efidrv_start", "obj_intel", "pci_devlist_8086100e", "obj_config", "obj_config_efi"]
+    assert noted == (tree_roots, ["obj_intel"])
+    assert make_rules.read_roots(tmp_path / "bin/other.tmp") is None
+
+
+def test_rules_that_say_the_same_keep_their_time(tmp_path: Path):
+    """make would redo what depends on them."""
+    make_rules.write(tmp_path, LinkPlan(), {}, "bin")
+    before = (tmp_path / make_rules.RULES).stat().st_mtime_ns
+    make_rules.write(tmp_path, LinkPlan(), {}, "bin")
+    assert (tmp_path / make_rules.RULES).stat().st_mtime_ns == before
+
+
+def linked(top: Path, *sources: str, flags: tuple[str, ...] = ()) -> tuple[linkmap.LinkMap, Path]:
+    """Compiles each source into an object of a library, and links it from main, stubs first."""
+    objects = []
+    for name, text in enumerate(sources):
+        name_of = re.search(r"// (\w+)", text)
+        assert name_of, name
+        path = top / f"{name_of[1]}.c"
+        path.write_text(text)
+        options = ["-c", "-g0", "-Os", "-ffreestanding", "-fno-pic", "-mcmodel=large", "-ffunction-sections"]
+        subprocess.run(["gcc", *options, path, "-o", path.with_suffix(".o")], check=True)
+        objects.append(path.with_suffix(".o").name)
+    subprocess.run(["ar", "rcD", "blib.a", *objects], cwd=top, check=True)
+    command = ["ld", "-q", "--gc-sections", "-e", "main", "-u", "main", *flags, "blib.a", "-o", "out", "-Map", "out.map"]
+    subprocess.run(command, cwd=top, check=True)
+    return link_check.read_map(top / "out.map"), top / "out"
+
+
+def stubs(top: Path, groups: list[LeftOut]) -> str:
+    """The object that stands in for these."""
+    (top / "romforge_stubs.x.c").write_text(link_roots.stub_source(groups))
+    subprocess.run(["gcc", "-c", "-Os", "romforge_stubs.x.c"], cwd=top, check=True)
+    return "romforge_stubs.x.o"
+
+
+MAIN = '// main\nint ipxe(void *); int main(void) { __asm__ ( ".reloc ., R_X86_64_NONE, obj_aoe" ); return ipxe(0); }'
+AUTOBOOT = "// autoboot\nint obj_autoboot; int ipxe(void *netdev) { return netdev != 0; }"
+AOE = "// aoe\nchar obj_aoe; int aoe_open(void) { return 1; }"
+
+
+def test_a_stub_takes_the_place_of_an_object_that_is_called(tmp_path: Path):
+    groups = [LeftOut(("autoboot",)), LeftOut(("aoe",), True)]
+    link, file = linked(tmp_path, MAIN, AUTOBOOT, AOE, flags=(stubs(tmp_path, groups),))
+    assert link_check.object_stems(link.objects()) == {"main"}
+    assert link_check.linked_all_the_same(link, groups, file, []) == []
+
+
+def test_an_object_that_is_called_and_has_no_stub_names_its_caller(tmp_path: Path):
+    """Where the spec names it, that is an error; a strength gives way."""
+    caller = "// main\nint aoe_open(void); int main(void) { return aoe_open(); }"
+    link, file = linked(tmp_path, caller, AOE, flags=(stubs(tmp_path, [LeftOut(("aoe",))]),))
+    with pytest.raises(RomforgeError, match="leave_out names aoe, which is needed: main refers to its symbol aoe_open"):
+        link_check.linked_all_the_same(link, [LeftOut(("aoe",), True)], file, [])
+    (finding,) = link_check.linked_all_the_same(link, [LeftOut(("aoe",))], file, [])
+    assert finding.group.objects == ("aoe",)
+
+
+def test_code_that_uses_the_address_of_a_symbol_that_is_merely_a_number_is_found(tmp_path: Path):
+    """The linked file's relocations tell; a reference of REQUIRE_OBJECT, which puts nothing anywhere, is none."""
+    user = "// main\nextern char obj_aoe; char * main(void) { return &obj_aoe; }"
+    groups = [LeftOut(("aoe",), True)]
+    link, file = linked(tmp_path, user, AOE, flags=(stubs(tmp_path, groups),))
+    with pytest.raises(RomforgeError, match=r"leave_out names aoe, but out, section \.text\S*, uses the address of obj_aoe"):
+        link_check.linked_all_the_same(link, groups, file, [])
+
+
+def test_relocations_that_do_nothing_do_not_count(tmp_path: Path):
+    groups = [LeftOut(("autoboot",)), LeftOut(("aoe",))]
+    _, file = linked(tmp_path, MAIN, AUTOBOOT, AOE, flags=(stubs(tmp_path, groups),))
+    assert elf.has_relocations(file)
+    assert elf.relocations_to(file, ["obj_aoe"]) == []
+    assert [one.symbol for one in elf.relocations_to(file, ["ipxe"])] == ["ipxe"]
