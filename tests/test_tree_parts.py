@@ -16,70 +16,82 @@ from typing import Any, ClassVar
 
 import pytest
 
-from romforge import faults, gnumake, linking, pcirom, toolchain, worktree
+from romforge import faults, gnumake, pcirom, toolchain, worktree
 from romforge.errors import RomforgeError
 from romforge.plan import Make
 from romforge.reporter import Reporter
 from romforge.tool import MissingTool
 from tests import test_tree
-from tests.conftest import run
-from tests.test_tree import EFI, GOALS, LEGACY, MARKED, TWO, Forge, asks, both, stamp
+from tests.conftest import PATIENCE, run
+from tests.test_tree import BINS, EFI, GOALS, LEGACY, MARKED, TWO, Forge, asks, both, stamp
 
 empty, ready, forge, built, own = test_tree.empty, test_tree.ready, test_tree.forge, test_tree.built, test_tree.own
 
-# Counts the compilers that run at once; each lasts a while, so that those that may run together do.
+# Counts the compilers that run at once; the first wait until there are as many as there are to be.
 COUNTED = r"""#!/bin/bash
 count() { exec 9>> "$HOME/lock"; flock 9; n=$(($(cat "$HOME/running" 2>/dev/null || echo 0) + $1))
-echo $n > "$HOME/running"; echo $n >> "$HOME/counts"; exec 9>&-; }
+echo $n > "$HOME/running"; echo $n >> "$HOME/counts"; exec 9>&-; [ $n -lt $(cat "$HOME/jobs") ] || touch "$HOME/met"; }
 case "$*" in *" -c "*) ;; *) exec /usr/bin/gcc "$@";; esac
-count 1; /usr/bin/gcc "$@"; status=$?; sleep 0.03; count -1; exit $status
-"""
+count 1; [ -e "$HOME/met" ] || timeout PATIENCE sh -c 'until [ -e "$HOME/met" ]; do sleep 0.02; done'
+/usr/bin/gcc "$@"; status=$?; sleep 0.03; count -1; exit $status
+""".replace("PATIENCE", str(PATIENCE))
 TOOLS = """sh make perl gcc ld ar nm objcopy size as sed tr sort cut cksum cat touch mkdir rm date echo printf env git sha256sum grep
-setpriv"""
+setpriv tail"""
+QEMU = 'config = "qemu"'  # defines EFI_DOWNGRADE_UX
 BAD = '[nic.bad]\nid = "1234:5678"'
 
 
 # What a link holds
 
 
-def test_drivers_of_trees_before_2_0_are_linked_without_the_configuration(ready: Forge, own: Path):
+def test_drivers_of_a_downgraded_configuration_are_linked_without_it(built: Forge):
     """Its objects are gone from the map and the image is smaller than that of the tree's own make; legacy images keep it."""
-    linked = ready.objects(EFI, "e1000")
-    assert {"e1000", "snpnet"} <= linked
+    built.spec({LEGACY: QEMU, EFI: QEMU}, ("e1000",))
+    built.build()
+    linked = built.objects(EFI, "e1000", "with-qemu")
+    assert {"intel", "efi_snp"} <= linked
     assert not linked & {"config", "config_efi", "shell", "http", "crc32"}
-    whole = (own / "bin-x86_64-efi/8086100e.efidrv").stat().st_size
-    assert ready.stage(EFI, "e1000").stat().st_size < whole - 8000
-    assert ready.objects(LEGACY, "e1000") >= {"config", "config_pcbios", "shell"}
+    whole = own_driver(built)
+    assert built.stage(EFI, "e1000", "", "with-qemu").stat().st_size < len(whole) - 8000
+    assert built.objects(LEGACY, "e1000", "with-qemu") >= {"config", "config_pcbios", "shell"}
 
 
-def test_what_is_kept_is_in_the_image_again(built: Forge, own: Path):
-    """With both roots kept the image is that of the tree's own make, byte for byte."""
-    built.spec({EFI: 'strip = { keep = ["obj_config"] }'}, ("e1000",))
+def own_driver(forge: Forge) -> bytes:
+    """What the tree's own make gives with its configuration for QEMU."""
+    goal = BINS[EFI].format(GOALS["e1000"])
+    forge.make(forge.src, "CONFIG=qemu", goal)
+    return (forge.src / goal).read_bytes()
+
+
+def test_what_is_kept_is_in_the_image_again(built: Forge):
+    """One root, then both; and with all of it the image is that of the tree's own make, byte for byte."""
+    built.spec({EFI: QEMU}, ("e1000",))
     built.build()
-    assert built.objects(EFI, "e1000") & {"config", "config_efi", "shell"} == {"config", "shell"}
-    built.spec({EFI: 'strip = { keep = ["obj_config", "obj_config_efi"] }'}, ("e1000",))
-    assert "strip changed" in built.why()["make:ipxe/x86_64-efi"]
+    for kept in (["obj_config"], ["obj_config", "obj_config_efi"]):
+        built.spec({EFI: f"{QEMU}\nstrip = {{ keep = {json.dumps(kept)} }}"}, ("e1000",))
+        assert "strip or leave_out changed" in built.why()["make:ipxe/x86_64-efi"]
+        built.build()
+        held = built.objects(EFI, "e1000", "with-qemu") & {"config", "config_efi", "shell"}
+        assert held == {"shell", *(root.removeprefix("obj_") for root in kept)}
+    built.spec({EFI: f'{QEMU}\nstrip = "none"'}, ("e1000",))
     built.build()
-    assert built.stage(EFI, "e1000").read_bytes() == (own / "bin-x86_64-efi/8086100e.efidrv").read_bytes()
+    assert built.stage(EFI, "e1000", "", "with-qemu").read_bytes() == own_driver(built)
 
 
-def test_newer_trees_are_linked_as_they_are(built: Forge):
-    """From 2.0 on config_main.c takes the configuration; what is to be dropped still is."""
-    (built.src / "config/config_main.c").write_text("\n")
-    built.spec({EFI: ""}, ("e1000",))
-    built.build()
+def test_what_is_to_be_dropped_is_whatever_the_configuration(built: Forge):
+    """Also where nothing is left out by itself, since there is no EFI_DOWNGRADE_UX."""
     assert built.objects(EFI, "e1000") & {"config", "config_efi"} == {"config", "config_efi"}
-    built.spec({EFI: 'strip = { drop = ["obj_config"] }'}, ("e1000",))
+    built.spec({EFI: 'strip = { drop = ["obj_config_efi"] }'}, ("e1000",))
     built.build()
-    assert built.objects(EFI, "e1000") & {"config", "config_efi"} == {"config_efi"}
+    assert built.objects(EFI, "e1000") & {"config", "config_efi"} == {"config"}
 
 
 @pytest.mark.parametrize(
     ("keys", "words"),
     [
-        ('strip = { drop = ["obj_e1000"] }', "the driver's own object e1000 is not in the image; take obj_e1000 out of drop"),
+        ('strip = { drop = ["obj_intel"] }', "the driver's own object intel is not in the image; take obj_intel out of drop"),
         ('strip = { drop = ["obj_confi"] }', 'obj_confi is to be dropped, and is no root of this link (did you mean "obj_config"?)'),
-        ('require = ["snpnet", "nosuch"]', "[platform.x86_64-efi] requires the object nosuch, which is not in the image"),
+        ('require = ["efi_snp", "nosuch"]', "[platform.x86_64-efi] requires the object nosuch, which is not in the image"),
         ('strip = { keep = ["obj_nosuch"] }', "obj_nosuch"),
     ],
     ids=["driver dropped", "no such root dropped", "object required", "no such root kept"],
@@ -90,14 +102,14 @@ def test_an_image_that_is_not_what_the_spec_says_is_an_error(built: Forge, keys:
     built.spec({EFI: keys}, ("e1000",))
     assert words in built.failed()
     assert built.roms() == before
-    built.spec({EFI: 'require = ["snpnet", "e1000"]'}, ("e1000",))
+    built.spec({EFI: 'require = ["efi_snp", "intel"]'}, ("e1000",))
     built.build()
 
 
 def test_a_driver_is_missed_though_another_image_does_not_link(built: Forge):
     """make is run a second time without the other one, and then does not link this one again."""
-    built.spec({EFI: 'strip = { drop = ["obj_e1000"] }'}, ("e1000",), extra=BAD)
-    assert "the driver's own object e1000 is not in the image" in built.failed("-n", "1")
+    built.spec({EFI: 'strip = { drop = ["obj_intel"] }'}, ("e1000",), extra=BAD)
+    assert "the driver's own object intel is not in the image" in built.failed("-n", "1")
 
 
 def test_an_image_that_lacks_what_it_must_hold_fails_alone(built: Forge):
@@ -201,11 +213,11 @@ def test_another_compiler_builds_anew(forge: Forge):
 def test_a_compile_error_is_told_so_that_it_can_be_seen_again(built: Forge):
     """File, line, a command that gives the same error, and the log; the other platform goes on; mended, all is built."""
     built.edit("core/mark.c")
-    right = (built.src / "interface/efi/snpnet.c").read_text()
-    (built.src / "interface/efi/snpnet.c").write_text(right + "\nint broken ( void ) { return nosuch; }\n")
+    right = (built.src / "interface/efi/efi_snp.c").read_text()
+    (built.src / "interface/efi/efi_snp.c").write_text(right + "\nint broken ( void ) { return nosuch; }\n")
     line = right.count("\n") + 2
     told = built.failed()
-    error = re.search(rf"interface/efi/snpnet\.c:{line}:\d+: error: .*nosuch.*", told)
+    error = re.search(rf"interface/efi/efi_snp\.c:{line}:\d+: error: .*nosuch.*", told)
     assert error, told
     assert all(MARKED.encode() in built.code(f"{LEGACY}/{nic}.rom") for nic in TWO)
     log = re.search(r"the whole log: (.*)", told)
@@ -216,7 +228,7 @@ def test_a_compile_error_is_told_so_that_it_can_be_seen_again(built: Forge):
     again = subprocess.run(["bash", "-c", paste[1]], cwd=built.top, capture_output=True, text=True, check=False)
     assert again.returncode
     assert error[0] in again.stderr
-    (built.src / "interface/efi/snpnet.c").write_text(right)
+    (built.src / "interface/efi/efi_snp.c").write_text(right)
     built.build()
     assert all(MARKED.encode() in built.code(f"{EFI}/{nic}.rom") for nic in TWO)
 
@@ -372,6 +384,7 @@ def test_a_platform_may_be_built_cleaned_and_forgotten_alone(built: Forge):
 def test_so_many_compilers_run_at_once_as_there_may(forge: Forge, words: str, environment: dict[str, str], jobs: int):
     """No more than that over both makes, and as many when only one of them is left to run."""
     path = forge.wrap("gcc", COUNTED)
+    (forge.top / "jobs").write_text(str(jobs))
     forge.spec(None if "-n 1" in words or "--jobs" in words else {EFI: ""}, ("e1000",))
     done = run([sys.executable, "-m", *words.split()], forge.top, **(forge.environment | environment | {"PATH": path}))
     assert done.returncode == 0, done.stderr
@@ -381,7 +394,8 @@ def test_so_many_compilers_run_at_once_as_there_may(forge: Forge, words: str, en
 def test_a_make_above_shares_its_jobs(forge: Forge):
     """Under make -j3 with another recipe at work two compilers run at once; a pool of our own would have as many as -n says."""
     path = forge.wrap("gcc", COUNTED)
-    (forge.top / "busy").write_text("sleep 60 & echo $! > busy.pid; wait\n")
+    (forge.top / "jobs").write_text("2")
+    (forge.top / "busy").write_text(f"sleep {2 * PATIENCE} & echo $! > busy.pid; wait\n")
     build = f"+{shlex.quote(sys.executable)} -m doit; status=$$?; kill $$(cat busy.pid); exit $$status"
     (forge.top / "Makefile").write_text(f"all: busy doit\nbusy:\n\t-sh busy\ndoit:\n\t{build}\n.PHONY: all busy doit\n")
     forge.spec(nics=("e1000",))
@@ -453,25 +467,6 @@ def test_a_copy_is_newer_than_what_was_made_before_it(tmp_path: Path):
     future = 2**61
     sync(tmp_path / "src", {}, tmp_path / "into", since=future)
     assert (tmp_path / "into/a.c").stat().st_mtime_ns > future
-
-
-@pytest.mark.parametrize(
-    ("changed", "added", "uses", "words"),
-    [
-        ("core/a.c", "", ["core/a.c"], ["core/a.c changed"]),
-        ("core/a.c", "", ["core/b.c"], []),
-        ("core/a.c", "", None, ["core/a.c changed"]),
-        ("util/zbin.c", "", [], ["util/zbin.c changed"]),
-        ("scripts/efi.lds", "", [], ["scripts/efi.lds changed"]),
-        ("", "core/a.c", [], ["core/a.c was added"]),
-        ("", "core/a.c~", None, []),
-        ("", "core/.a.c.swp", None, []),
-        ("", "core/#a.c#", None, []),
-    ],
-)
-def test_a_link_is_redone_for_what_it_used_and_for_what_no_list_names(changed: str, added: str, uses: list[str] | None, words: list[str]):
-    """Sources and headers count where they were used; host tools, scripts and what came for all; an editor's files for none."""
-    assert list(worktree.used(worktree.Changes({changed} - {""}, {added} - {""}, set(), touched=False), uses)) == words
 
 
 # Tools
@@ -556,110 +551,7 @@ def test_tools_are_known_by_path_size_and_time_without_running_them(tmp_path: Pa
     assert not (tmp_path / "ran").exists()
 
 
-# What a link holds
-
-MAKEFILE = """TGT_LD_ENTRY = _efidrv_start
-TGT_LD_DRIVERS = obj_e1000
-TGT_LD_DEVLIST = pci_devlist_8086100e
-TGT_LD_IDS = pci_vendor_id=0x8086 pci_device_id=0x100e
-bin/%.tmp:
-\t@echo flags: $(TGT_LD_FLAGS)
-"""
-
-
-def linked(top: Path, **strip: tuple[str, ...]) -> str:
-    """What a make says that is told which roots to leave out."""
-    (top / "Makefile").write_text(MAKEFILE)
-    one = step(**strip)
-    words = linking.flags(one, linking.dropped(one, top))
-    return subprocess.run(["make", *words, "bin/a.efidrv.tmp"], cwd=top, capture_output=True, text=True, check=True).stdout
-
-
-def test_roots_are_left_out_and_told_by_make_itself(tmp_path: Path):
-    """What is kept and what the default drops; and make prints all roots and the drivers for each link."""
-    output = linked(tmp_path, keep=("obj_config", "obj_more"), drop=("pci_devlist_8086100e",))
-    (line,) = [line for line in output.splitlines() if line.startswith("flags: ")]
-    assert re.findall(r"-u (\S+)", line) == ["_efidrv_start", "obj_e1000", "obj_config", "obj_more"]
-    assert line.endswith("--defsym pci_vendor_id=0x8086 --defsym pci_device_id=0x100e -e _efidrv_start")
-    roots = ["_efidrv_start", "obj_e1000", "pci_devlist_8086100e", "obj_config", "obj_config_efi"]
-    assert linking.told_roots(output) == {"bin/a.efidrv.tmp": (roots, ["obj_e1000"])}
-
-
-def test_legacy_images_and_trees_from_2_0_on_keep_their_roots(tmp_path: Path):
-    """Then make is told nothing, unless the spec says so."""
-    legacy = step(media="rom", platform=LEGACY)
-    assert (linking.dropped(legacy, tmp_path), linking.flags(legacy, ())) == ((), [])
-    write(tmp_path, config__config_main_dot_c="")
-    assert linking.dropped(step(), tmp_path) == ()
-    assert linking.dropped(step(drop=("obj_x",)), tmp_path) == ("obj_x",)
-
-
-def test_an_object_that_is_debugged_is_held_all_the_same():
-    """It is linked under another name, http.dbg2 for http; a driver's, and one that the spec requires."""
-    roots = ["obj_e1000", "obj_config"], ["obj_e1000"]
-    linking.check(step(require=("e1000", "efi-pci")), (), roots, linking.object_stems(["e1000.dbg1", "efi_pci.dbg2", "e1000.ids"]))
-    with pytest.raises(RomforgeError, match="the driver's own object e1000 is not in the image"):
-        linking.check(step(), (), roots, ["e1000.ids", "efi_pci"])
-
-
-def test_the_files_of_a_link_are_those_on_the_line_with_its_sources():
-    """Lines have no names on them; where none fits, it cannot be told."""
-    files = ["core/a.c", "core/b.c", "net/c-d.c", "include/a.h", "include/b.h"]
-    output = "  [LD] bin/x\ncore/a.c include/a.h gen.h \ncore/a.c net/c-d.c include/b.h \n"
-    assert linking.uses(output, {"a", "version.x"}, files) == ["core/a.c", "include/a.h"]
-    assert linking.uses(output, linking.object_stems(["a.dbg1", "c-d"]), files) == ["core/a.c", "include/b.h", "net/c-d.c"]
-    assert linking.uses(output, {"a", "b"}, files) is None
-
-
-def test_a_version_is_made_of_its_source_and_the_headers_it_names(tmp_path: Path):
-    """And of the configuration's, which headers include by macros."""
-    write(tmp_path, core__version_dot_c='#include <product.h>\n# include "naming.h"\n')
-    files = ["core/version.c", "core/other.c", "include/product.h", "core/naming.h", "include/other.h", "config/branding.h"]
-    assert linking.version_files(tmp_path, files) == {"core/version.c", "include/product.h", "core/naming.h", "config/branding.h"}
-
-
 # What make says
-
-CULPRIT = "net/a.c:7:3: error: 'x' undeclared"
-
-
-@pytest.mark.parametrize(
-    ("text", "first"),
-    [
-        (f"  [BUILD] bin/error.o\nnet/a.c: In function 'f':\n{CULPRIT}\n  7 | x\nmake: *** [Makefile:1: bin/a.o] Error 1\n", CULPRIT),
-        ("net/a.c:1:10: fatal error: b.h: No such file or directory\n", "net/a.c:1:10: fatal error: b.h: No such file or directory"),
-        (
-            "  [LD] bin/x\nld: bin/a.o: undefined reference to `f'\nmake: *** [M:1: bin/x] Error 1\n",
-            "ld: bin/a.o: undefined reference to `f'",
-        ),
-        ("ld: required symbol `obj_x' not defined\nmake: *** [M:1: bin/x.tmp] Error 1\n", "ld: required symbol `obj_x' not defined"),
-        ("ld: bin/x: hidden symbol `f' isn't defined\nmake: *** [M:1: bin/x] Error 1\n", "ld: bin/x: hidden symbol `f' isn't defined"),
-        ("/bin/sh: 1: nogcc: not found\nmake: *** [M:1: bin/a.o] Error 127\n", "/bin/sh: 1: nogcc: not found"),
-        ("make: *** No rule to make target 'bin/x.rom'.  Stop.\n", "make: *** No rule to make target 'bin/x.rom'.  Stop."),
-        ("Can't locate X.pm in @INC\nmake: *** [M:1: bin/.rom.defs] Error 2\n", "Can't locate X.pm in @INC"),
-        ("strange words\n", "strange words"),
-    ],
-)
-def test_the_first_error_is_the_cause(text: str, first: str):
-    """What the tool said, not what make says of it, nor what others that run beside it say before and after."""
-    others = "  [BUILD] bin/other.o\n" * 5
-    assert gnumake.first_error(others + text + (others if "***" in text else ""))[0] == first
-
-
-@pytest.mark.parametrize(
-    ("line", "target"),
-    [
-        ("make: *** [Makefile.housekeeping:196: bin/12345678.rom.tmp] Error 1", "bin/12345678.rom.tmp"),
-        ("make[1]: *** [Makefile:3: bin-x86_64-efi/a.o] Error 1", "bin-x86_64-efi/a.o"),
-        ("make: *** [bin/a.o] Error 1", "bin/a.o"),
-        ("make: *** No rule to make target 'bin/x.rom'.  Stop.", "bin/x.rom"),
-        ("make: *** Waiting for unfinished jobs....", ""),
-        ("make: *** [Makefile:3: bin/a.o] Terminated", "bin/a.o"),
-    ],
-)
-def test_the_target_at_which_make_stopped_is_read_from_what_it_said(line: str, target: str):
-    """As GNU make 4 and its elders write it."""
-    assert gnumake.failed_target(f"  [LD] bin/other\n{line}\nmake: *** [Makefile:9: later] Error 2\n") == (target or "later")
 
 
 def test_the_command_to_paste_runs_the_same_make_in_the_same_place(tmp_path: Path):

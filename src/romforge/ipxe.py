@@ -13,26 +13,36 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
-import subprocess
 import time
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from romforge import install, lock, record, toolchain, worktree
-from romforge.errors import RomforgeError, near
+from romforge import dependencies, install, link_roots, lock, record, toolchain, tree_version, worktree
+from romforge.dependencies import DependencyFiles, Link
+from romforge.errors import RomforgeError, listing, near
+from romforge.link_roots import LinkPlan
 from romforge.plan import Make, Pick
+from romforge.tree_version import TreeVersion
 from romforge.worktree import Changes, Status
 
-_FORMAT = 1  # of the record; to count up when it changes
+_FORMAT = 2  # of the record; to count up when it changes
 _RECORD, _UNFINISHED, LOG = "record.json", "unfinished", "make.log"
 _AFFECTS_OBJECTS = ("tools", "cross", "make")  # settings that iPXE does not track
+# Debugging information holds the build directory, and iPXE's build ID sums up objects with all they
+# hold. So the directory is taken out: other output roots and checkouts then give the same bytes.
+# Columns are, too: what distcc compiles was preprocessed before, and has others within macros.
+_SAME_ANYWHERE = "-ffile-prefix-map=$(CURDIR)=. -gno-column-info"
+_CONFIG_HEADER = re.compile(r"config/([^/]+)\.h")
+_CONFIG_DIRECTORY = re.compile(r"config/(?!local/|defaults/)([^/]+)/")
 _WORDS = {
     "tools": "the compiler or binutils",
     "cross": "cross",
     "make": "make's variables",
-    "strip": "strip",
+    "strip": "strip or leave_out",
     "require": "require",
     "files": "embed, trust or cert",
     "debug": "debug",
@@ -42,11 +52,16 @@ _WORDS = {
 
 
 class Tree(NamedTuple):
-    """A source tree as it is now: its src directory, its files, and the revision that git gives it, or nothing."""
+    """A source tree as it is now: its src directory, its files, and its version."""
 
     src: Path
     files: dict[str, Status]
-    revision: str
+    version: TreeVersion
+
+    @property
+    def revision(self) -> str:
+        """What `git describe` says of the checkout; empty where the tree is none."""
+        return self.version.described
 
 
 class Trees:
@@ -60,7 +75,7 @@ class Trees:
         """Raises RomforgeError where there is no tree, or it cannot be read."""
         if step.trees not in self.found:
             src = locate(step)
-            self.found[step.trees] = Tree(src, worktree.scan(src, self.out), _revision(src.parent))
+            self.found[step.trees] = Tree(src, worktree.scan(src, self.out), tree_version.read_version(src))
         return self.found[step.trees]
 
 
@@ -81,27 +96,31 @@ HOW_TO_GET = (
 )
 
 
-def _revision(checkout: Path) -> str:
-    """The commit of a checkout and the tag it is described by; empty where git knows none."""
-    if not (checkout / ".git").exists():
-        return ""
-    words = "describe", "--always", "--long", "--abbrev=40"  # makefiles may heed annotated tags alone, or all
-    found = dict.fromkeys(said for more in ((), ("--tags",)) if (said := _git(checkout, *words, *more)))
-    return " ".join(found) or "unknown"
+def compile_variables(step: Make) -> list[tuple[str, str]]:
+    """The variables that make gets for what is compiled: those of the spec, and ours."""
+    given = dict(step.variables)
+    given["EXTRA_CFLAGS"] = f"{given.get('EXTRA_CFLAGS', '')} {_SAME_ANYWHERE}".strip()
+    return list(given.items())
 
 
-def _git(checkout: Path, *words: str) -> str:
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(checkout), *words],
-            env=toolchain.environment(os.environ),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            check=False,
-        )
-    except OSError:
-        return ""  # no git, and so none for the tree's makefiles
-    return done.stdout.decode(errors="replace").strip() if done.returncode == 0 else ""
+def version_variables(step: Make, tree: Tree) -> list[tuple[str, str]]:
+    """The variables that make gets for the version, unless the spec sets it."""
+    given = {name for name, _ in step.variables}
+    if "VERSION" in given:
+        return []
+    return [(name, value) for name, value in tree.version.variables if name not in given]
+
+
+def link_plan(step: Make, files: Collection[str], downgraded: bool | None) -> LinkPlan:
+    """How a platform's images are linked; ``files`` are the tree's, by their paths below src."""
+    names = {link_roots.object_symbol(Path(path).stem) for path in files if path.endswith(".c")}
+    return link_roots.make_link_plan(step.strip, legacy=step.legacy, downgraded=downgraded, sources=names)
+
+
+def recorded_link_plan(step: Make, out: Path) -> LinkPlan:
+    """How the images of a platform were linked when they were built."""
+    found = load(step, out) or blank()
+    return link_plan(step, found["files"], found["downgraded"])
 
 
 def settings(step: Make, tree: Tree) -> dict[str, Any]:
@@ -109,13 +128,13 @@ def settings(step: Make, tree: Tree) -> dict[str, Any]:
     found = {
         "tools": toolchain.identity(step),
         "cross": toolchain.prefix(step),
-        "make": [list(pair) for pair in step.variables],
-        "strip": [list(step.drop), list(step.keep)],
+        "make": [list(pair) for pair in compile_variables(step)],
+        "strip": [*step.strip, link_roots.stubs_digest()],
         "require": list(step.require),
         "files": [[variable, list(files)] for variable, files in step.files],
         "debug": list(step.debug),
         "epoch": os.environ.get("SOURCE_DATE_EPOCH", ""),
-        "revision": tree.revision,
+        "revision": [tree.version.commit, *(list(pair) for pair in version_variables(step, tree))],
     }
     return json.loads(json.dumps(found))  # type: ignore[no-any-return]  # as it comes back from the record
 
@@ -132,7 +151,22 @@ def load(step: Make, out: Path) -> dict[str, Any] | None:
 
 def blank() -> dict[str, Any]:
     """The record of a working tree in which nothing was built."""
-    return {"format": _FORMAT, "settings": None, "files": {}, "headers": {}, "embedded": {}, "goals": {}, "errors": {}, "ended": 0}
+    return {
+        "format": _FORMAT,
+        "settings": None,
+        "files": {},
+        "headers": {},
+        "embedded": {},
+        "goals": {},
+        "errors": {},
+        "downgraded": None,
+        "ended": 0,
+    }
+
+
+def mark_unfinished(step: Make, out: Path) -> None:
+    """Marks a working tree as one that something is at work in, until ``save``."""
+    (out / step.directory / _UNFINISHED).touch()
 
 
 def save(step: Make, out: Path, found: dict[str, Any]) -> None:
@@ -154,29 +188,44 @@ def stale(step: Make, out: Path, goals: list[str], trees: Trees) -> dict[str, st
         begun = (out / step.directory / _UNFINISHED).exists()
         return dict.fromkeys(goals, "an earlier build did not end in good order" if begun else "it was not built yet")
     files, changes = worktree.compare(tree.src, tree.files, found["files"])
-    why = reasons(step, out, found, settings(step, tree), changes, goals)
-    if not why and changes.touched and lock.held(out):
+    why = reasons(step, out, found, tree, changes, goals)
+    if changes.touched and not changes and lock.held(out):
         with suppress(RomforgeError):  # it only saves each later look from reading them again
             install.save(out, f"{step.directory}/{_RECORD}", found | {"files": files})
     return why
 
 
-def reasons(step: Make, out: Path, found: dict[str, Any], now: dict[str, Any], changes: Changes, goals: list[str]) -> dict[str, str]:
+def reasons(step: Make, out: Path, found: dict[str, Any], tree: Tree, changes: Changes, goals: Collection[str]) -> dict[str, str]:
     """Which of ``goals`` are not as they would be built now, and why; ``found`` is the record of what they were built of."""
+    now = settings(step, tree)
     general = [f"{_WORDS[name]} changed" for name in now if now[name] != (found["settings"] or {}).get(name)]
     headers = {header_path(step, name): text for name, text in step.headers}
     changes.changed.update(path for path in headers.keys() | found["headers"].keys() if headers.get(path) != found["headers"].get(path))
     general += [f"{path} changed" for path, place in embedded(step) if not record.holds(path, found["embedded"].get(place))]
+    work = out / step.directory / "src"
+    records = DependencyFiles(work / step.bin)
     why = {}
     for goal in goals:
         entry = found["goals"].get(goal)
         if entry is None:
             why[goal] = "it was not built yet"
-        elif reason := entry["why"] or next(iter(general), None) or next(worktree.used(changes, entry["uses"]), None):
+            continue
+        reason = entry["why"] or next(iter(general), None)
+        if reason is None and changes:
+            uses = None if entry["uses"] is None else frozenset(entry["uses"])
+            link = Link(goal, tuple(entry["objects"]), uses)
+            linked = work / step.bin / f"{goal}.{linked_medium(step)}.tmp"
+            reason = next(dependencies.reasons(changes, link, records, tree.src, work, linked), None)
+        if reason is not None:
             why[goal] = reason
         elif not record.holds(str(product(step, out, goal)), entry["state"], link=False):
             why[goal] = "its image was changed or removed"
     return why
+
+
+def linked_medium(step: Make) -> str:
+    """The medium that is linked for the platform's: an ``efirom`` is an ``efidrv`` that was wrapped."""
+    return "efidrv" if step.media == "efirom" else step.media
 
 
 def product(step: Make, out: Path, goal: str) -> Path:
@@ -203,16 +252,23 @@ def prepare(step: Make, out: Path, tree: Tree) -> dict[str, Any]:
     try:
         (work / "src").mkdir(parents=True, exist_ok=True)
         (work / _UNFINISHED).touch()
-        _link_git(tree.src.parent, work)
+        _write_commit(tree.version.commit, work)
     except OSError as error:
         raise RomforgeError(f"{error.filename}: cannot be written: {error.strerror}") from None
     now, before = settings(step, tree), found["settings"]
+    since = found["ended"]
+    # looked at first, since the copies tell how files were before they changed
+    _, changes = worktree.compare(tree.src, tree.files, found["files"])
+    why_stale = reasons(step, out, found, tree, changes, list(found["goals"]))
+    if _may_change_macros(changes, before != now):
+        found["downgraded"] = None
+    files, copied = worktree.compare(tree.src, tree.files, found["files"], work / "src", since)
+    damaged = Changes(copied.changed - changes.changed, copied.added - changes.added, set(), False)
+    why_stale |= reasons(step, out, found, tree, damaged, found["goals"].keys() - why_stale.keys())
+    for goal, why in why_stale.items():
+        found["goals"][goal]["why"] = why
     if before and any(before[name] != now[name] for name in _AFFECTS_OBJECTS):
         shutil.rmtree(work / "src" / step.bin, ignore_errors=True)
-    since = found["ended"]
-    files, changes = worktree.compare(tree.src, tree.files, found["files"], work / "src", since)
-    for goal, why in reasons(step, out, found, now, changes, list(found["goals"])).items():
-        found["goals"][goal]["why"] = why
     headers = _write_headers(step, work / "src", found["headers"].keys() - files.keys(), found["headers"], since)
     for place, (data, state) in contents.items():
         if not (work / "src" / place).exists() or found["embedded"].get(place, [""])[-1] != state[-1]:
@@ -223,24 +279,46 @@ def prepare(step: Make, out: Path, tree: Tree) -> dict[str, Any]:
 
 def _require_config(step: Make, tree: Tree) -> None:
     """Raises RomforgeError where the tree does not know the configuration or a header, or has such a header of its own."""
-    known = {path.split("/")[1][:-2] for path in tree.files if path.count("/") == 1 and path.startswith("config/") and path.endswith(".h")}
+    known = config_headers(tree.files)
     for header, _ in step.headers:
         if header not in known:
             raise RomforgeError(f"[config.{step.config}.{header}]: the tree has no header config/{header}.h{near(header, known)}")
         if tree.files.get(path := header_path(step, header), [0, 0])[1]:
             raise RomforgeError(f"{tree.src / path} and [config.{step.config}.{header}] of the spec are for the same; leave one out")
-    own = f"config/{step.config}/", f"config/local/{step.config}/"
-    if step.config and not step.headers and not any(path.startswith(own) for path in tree.files):
-        raise RomforgeError(f"the tree has no configuration config/{step.config}, and the spec no [config.{step.config}.HEADER]")
+    if step.config and not step.headers:
+        _require_own_config(step.config, tree)
 
 
-def _link_git(checkout: Path, work: Path) -> None:
-    """Gives the working tree the checkout's repository, which the tree's makefiles take the version from."""
-    link, where = work / ".git", _git(checkout, "rev-parse", "--absolute-git-dir") if (checkout / ".git").exists() else ""
-    if os.path.lexists(link) and (not where or os.readlink(link) != where):
-        link.unlink()
-    if where and not os.path.lexists(link):
-        link.symlink_to(where)
+def config_headers(files: Collection[str]) -> set[str]:
+    """The names of the tree's configuration headers, such as ``general``."""
+    return {match[1] for path in files if (match := _CONFIG_HEADER.fullmatch(path))}
+
+
+def _require_own_config(config: str, tree: Tree) -> None:
+    """Raises RomforgeError where neither the tree nor the spec has the configuration."""
+    if any(path.startswith((f"config/{config}/", f"config/local/{config}/")) for path in tree.files):
+        return
+    known = sorted({match[1] for path in tree.files if (match := _CONFIG_DIRECTORY.match(path))})
+    has = f"it has {listing(known)}" if known else "it has none"
+    raise RomforgeError(f'the tree has no configuration "{config}"{near(config, known)}; {has}, and the spec no [config.{config}.HEADER]')
+
+
+def _may_change_macros(changes: Changes, other_settings: bool) -> bool:
+    """Whether the configuration may define other macros than before."""
+    paths = changes.changed | changes.added | changes.removed
+    return other_settings or any(path.startswith("config/") or path.endswith("compiler.h") for path in paths)
+
+
+def _write_commit(commit: str, work: Path) -> None:
+    """Gives the working tree a ``.git/HEAD`` with the commit, which iPXE 2.0 takes its version from.
+
+    The checkout's own repository is not needed, and its index and branches have no say.
+    """
+    head = work / ".git" / "HEAD"
+    if not commit:
+        shutil.rmtree(work / ".git", ignore_errors=True)
+    elif not head.is_file() or head.read_text() != f"{commit}\n":
+        worktree.write(head, f"{commit}\n".encode())
 
 
 def _write_headers(step: Make, src: Path, ours: set[str], before: dict[str, str], since: int) -> dict[str, str]:

@@ -30,6 +30,9 @@ KNOWN = {
     "sccache": ("SCCACHE_", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "AWS_"),
 }
 _SCRIPT = ".romforge/launch"  # below src, where make runs
+# Options by which a compiler only preprocesses. A launcher has nothing to gain there, and iPXE's makefiles do so for every
+# source's dependencies.
+_PREPROCESSES = "-E", "-M", "-MM"
 _READS_UNSEEN = re.compile(rb"\.inc(?:bin|lude)\b")
 
 
@@ -61,13 +64,14 @@ def write(words: tuple[str, ...], src: Path) -> None:
 
 def script(words: tuple[str, ...], apart: list[str]) -> str:
     """The text of the script, which runs its arguments: through the launcher, but for sources that are to be left apart."""
-    patterns = "|".join(f"{shlex.quote(path)}|*/{shlex.quote(path)}" for path in apart)
+    local = [f"{shlex.quote(path)}|*/{shlex.quote(path)}" for path in apart]
+    patterns = "|".join([*_PREPROCESSES, *local])
     return f"""#!/bin/sh
 # Written by romforge: runs a compiler through the launcher, where what it makes depends on preprocessed text alone.
 unset MAKEFLAGS MFLAGS
 [ -z "$CCACHE_DISABLE" ] || exec "$@"
 for word; do
-	case "$word" in {patterns or "''"}) exec "$@" ;; esac
+	case "$word" in {patterns}) exec "$@" ;; esac
 done
 exec {shlex.join(words)} "$@"
 """

@@ -62,14 +62,24 @@ def holds(path: str, recorded: State | None, *, link: bool = True) -> bool:
 def difference(values: dict[str, Any], step: str, out: Path) -> str:
     """Why a step is to be done again, in words; empty where it was done as it is now, and what it read and wrote is as it was.
 
-    ``values`` is the step's record: its digest, which now is ``step``, its inputs and its outputs, below ``out``.
+    ``values`` is the step's record: its digest, which now is ``step``, its inputs and its outputs. Paths are absolute,
+    or relative to ``out``.
     """
     if values.get("step") != step:
         return "the spec or romforge itself changed" if values else "it was not built yet"
     for path, was in values["outputs"].items():
         if not holds(f"{out}/{path}", was, link=False):
             return f"{path} was changed or removed"
-    return next((f"{path} changed" for path, was in values["inputs"].items() if not holds(path, was)), "")
+    for path, was in values["inputs"].items():
+        if not holds(os.path.join(out, path), was):
+            return f"{path} changed"
+    return ""
+
+
+def below(out: Path, inputs: dict[str, State | None]) -> dict[str, State | None]:
+    """Inputs with the paths of those below ``out`` relative to it: an output root may move, or be copied."""
+    top = f"{os.path.abspath(out)}/"
+    return {os.path.abspath(path).removeprefix(top): state for path, state in inputs.items()}
 
 
 def settled(path: Path, data: bytes) -> State:

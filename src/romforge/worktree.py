@@ -15,7 +15,6 @@ import re
 import shutil
 import stat
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -163,23 +162,3 @@ def clear(directory: Path, aside: Path) -> None:
         place.parent.mkdir(parents=True, exist_ok=True)
         directory.rename(place)
         shutil.rmtree(place, ignore_errors=True)
-
-
-def used(changes: Changes, uses: list[str] | None) -> Iterator[str]:
-    """Why a link that used these files must be done again, in words; None stands for all files of the tree.
-
-    All links use what is not C, assembly or a header, and the configuration, whose headers are found by macros.
-    """
-    for path in sorted(changes.changed):
-        if uses is None or path in uses or not path.endswith((".c", ".h", ".S")) or path.startswith(("util/", "config/")):
-            yield f"{path} changed"
-    for verb, paths in (("added", changes.added), ("removed", changes.removed)):
-        yield from (f"{path} was {verb}" for path in sorted(paths) if is_source(path))
-
-
-def directories(src: Path) -> dict[str, str]:
-    """Of each source its directory below ``src``, by the name of its object."""
-    found: dict[str, str] = {}
-    for path in sorted([*src.rglob("*.c"), *src.rglob("*.S")]):
-        found.setdefault(path.stem.replace("-", "_"), str(path.parent.relative_to(src)))
-    return found
