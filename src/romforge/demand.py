@@ -31,6 +31,7 @@ class Demand(NamedTuple):
     alone: set[str]
     about: dict[str, dict[str, str]]
     notes: tuple[str, ...]
+    spec: Path | None = None
 
     def told(self) -> list[str]:
         """What is to be said before the run: notes, and refusals that are the same told once."""
@@ -43,7 +44,8 @@ class Demand(NamedTuple):
 def of(plan: Plan, out: Path, selected: set[str]) -> Demand:
     """The demand of a run of these tasks, and all that they depend on."""
     goals = _goals(plan, selected)
-    demand = Demand({}, {}, goals, set(), {}, _notes(plan.makes, selected))
+    spec = Path(plan.spec) if plan.spec else None
+    demand = Demand({}, {}, goals, set(), {}, _notes(plan.makes, selected), spec)
     trees = ipxe.Trees(out)
     for make in plan.makes:
         if make.task not in selected:
@@ -56,7 +58,11 @@ def of(plan: Plan, out: Path, selected: set[str]) -> Demand:
             tree = trees.of(make)
             demand.about[make.source] = {"tree": str(tree.src.parent), "revision": tree.revision}
             if why:
+                from romforge import build_failure  # a run with nothing to build goes without
+
                 toolchain.require(make)
+                toolchain.require_git(make, tree.src)
+                build_failure.require_embedded(make, spec)
         except RomforgeError as error:
             demand.refused[make.task] = str(error)
     return demand

@@ -7,7 +7,6 @@ Its output goes to a file and not through a pipe, which a daemon that a compiler
 from __future__ import annotations
 
 import os
-import re
 import shlex
 import signal
 import subprocess
@@ -22,14 +21,6 @@ from romforge.errors import RomforgeError
 
 _PATIENCE = 10  # seconds for interrupted makes to clean up after themselves
 _LONGEST = 200  # bytes of a line that is shown as progress
-_CONTEXT = 3  # lines of the log behind the first error
-_ERROR = re.compile(
-    r"(?i)(?:^|[ :])(?:fatal )?error: |undefined reference|multiple definition"
-    r"|: not found|no such file|not defined|isn't defined|\bcan(?:'t|not) "
-)
-_STARS = re.compile(r"\*\*\* ")
-_LAUNCHER = re.compile(r"(?:distcc|ICECC)\[\d+\]")  # what such a one says of a server, before it compiles here
-_FAILED = re.compile(r"^make(?:\[\d+\])?: \*\*\* (?:\[[^\]]*?([^\s:\]]+)\] |No rule to make target ['`]([^']+)')", re.MULTILINE)
 
 _running: dict[subprocess.Popen[bytes], Path] = {}  # makes, and their logs
 _builds = threading.Semaphore(0)  # counts builds that are at work, makes and what comes before and after them
@@ -119,25 +110,3 @@ def _signal(process: subprocess.Popen[bytes], number: int) -> None:
 def to_paste(words: Sequence[str], directory: Path) -> str:
     """The command as a person would run it again."""
     return f'cd {shlex.quote(str(directory))} && env -i PATH="$PATH" HOME="$HOME" LC_ALL=C make -j{os.cpu_count()} {shlex.join(words)}'
-
-
-def failed_target(text: str) -> str:
-    """The target at which a make of this output stopped first; empty where it does not say."""
-    match = _FAILED.search(text)
-    return (match[1] or match[2]) if match else ""
-
-
-def is_told(text: str) -> bool:
-    """Whether a tool said why a make of this output failed, and not make alone."""
-    return any(_ERROR.search(line) for line in text.splitlines() if not line.startswith("  ["))
-
-
-def first_error(text: str) -> list[str]:
-    """The lines in which a make's output first tells of an error, and what stands behind it."""
-    lines = [line.rstrip() for line in text.splitlines() if line.strip() and not line.startswith(("  [", "["))]
-    compilers = [line for line in lines if not _LAUNCHER.match(line)]
-    for sign, said in ((_ERROR, compilers), (_ERROR, lines), (_STARS, lines)):  # make speaks of an error behind the tool
-        for number, line in enumerate(said):
-            if sign.search(line):
-                return said[number : number + 1 + _CONTEXT]
-    return lines[-_CONTEXT:]

@@ -95,6 +95,8 @@ class Reporter:
 
     def add_success(self, task: Any) -> None:
         self.built += task.name.startswith("rom:")
+        if note := task.values.get("note"):
+            self.say(f"{task.name}: {note}", "")
         self.done.append(task)
 
     def skip_uptodate(self, task: Any) -> None:

@@ -79,6 +79,40 @@ def render(path: FilePath, text: str, problems: list[Problem]) -> str:
     return "\n".join(shown)
 
 
+def line_of(path: FilePath, key: Path) -> int | None:
+    """The line of a key, or of the nearest table above it; None where there is none.
+
+    It is for messages about a spec that was read before, and may have changed since.
+    """
+    from romforge import tomllines
+
+    try:
+        text = _read(path)
+        _parse(path, text)
+    except SpecError:
+        return None
+    lines = tomllines.locate(text)
+    while key and key not in lines:
+        key = key[:-1]
+    return lines.get(key)
+
+
+def point_to(path: FilePath | None, key: Path, text: str) -> str:
+    """A problem that shows only when a build begins, in the form of ``render``.
+
+    ``romspec.toml:44: platform.pcbios.embed[0]: /top/script: cannot be read: …``
+    """
+    problem = Problem(key, text)
+    try:
+        if path is not None:
+            content = _read(path)
+            _parse(path, content)
+            return render(path, content, [problem])
+    except SpecError:
+        pass  # the spec changed meanwhile; the next run reports that
+    return f"{_dotted(key)}: {text}"
+
+
 def _quote(source: list[str], line: int) -> str:
     """The source line to put under a problem, with nothing in it that a terminal would obey."""
     quoted = "".join(one if one.isprintable() else " " for one in source[line - 1][:_QUOTED]).strip()

@@ -35,7 +35,7 @@ from romforge.spec import manifest
 
 Task = dict[str, Any]
 Step = Built | Proof
-_RECORDS = 3  # to count up where a step of the same version would record something else
+_RECORDS = 4  # to count up where a step of the same version would record something else
 
 
 class Dodo:
@@ -161,6 +161,8 @@ def act(step: Step, out: Path) -> dict[str, Any] | TaskFailed:
             layout = error.layout if isinstance(error, combine.BucketError) else None
             failed.entry = build.failed_entry(step, str(error), layout)
         return failed
+    if "inputs" in done:
+        done["inputs"] = record.below(out, done["inputs"])
     return {"step": digest(step), **done}
 
 
@@ -171,10 +173,13 @@ def _make(step: Make, out: Path) -> dict[str, Any]:
     demand = _demand(step, out)
     if text := demand.refused.get(step.task):
         raise RomforgeError(text)
-    errors = images.build(step, out, list(demand.wanted[step.task]))
+    errors = images.build(step, out, list(demand.wanted[step.task]), demand.spec)
     if errors and (step.task in demand.alone or errors.keys() == demand.goals.get(step.task, {}).keys()):
         raise RomforgeError("\n".join(dict.fromkeys(errors.values())))
-    return {}
+    from romforge import ipxe
+
+    reason = ipxe.recorded_link_plan(step, out).reason
+    return {"note": reason} if reason else {}
 
 
 def _demand(step: Make, out: Path) -> Demand:

@@ -12,6 +12,7 @@ import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from romforge import launcher, tool
 from romforge.arch import BY_NAME, Arch
@@ -87,6 +88,32 @@ def require(step: Make) -> None:
         problems = list(_unfit(step))
     if problems:
         raise MissingTool("\n  ".join(problems))
+
+
+def require_git(step: Make, src: Path) -> None:
+    """Raises MissingTool where a tree's version comes from git, and git is missing or refuses it.
+
+    Without git the working tree would get no repository, and the tree's makefile would take another
+    version and say nothing: 1.21.1 then calls itself 1.0.0+. A VERSION of the spec needs no git.
+    """
+    checkout = src.parent
+    if "VERSION" in dict(step.variables) or not (checkout / ".git").exists():
+        return
+    instead = f'or set make = {{ VERSION = "…" }} in [source.{step.source}]'
+    if not shutil.which("git"):
+        problem = f"git: not found; the version of {checkout} comes from git"
+        raise MissingTool(f"{problem}: install the Debian package git, {instead}")
+    done = subprocess.run(
+        ["git", "-C", str(checkout), "rev-parse", "--absolute-git-dir"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+        env=environment(os.environ),
+    )
+    said = done.stderr.decode(errors="replace").strip().partition("\n")[0]
+    if done.returncode and ("dubious ownership" in said or "unsafe repository" in said):
+        remedy = f"git config --global --add safe.directory {checkout}"
+        raise MissingTool(f"git refuses the tree: {said}\n  run {remedy}, {instead}")
 
 
 def _programs(step: Make) -> dict[str, str]:
