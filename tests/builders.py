@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import groupby, islice
@@ -74,11 +75,15 @@ def legacy(ids: Ids = E1000, *, last: bool = True, blocks: int = 2, devices: Seq
     return mended(overlaid(blocks * BLOCK, parts, fill=0x90), 6)
 
 
-def driver(machine: int = X86_64, subsystem: int = 11, size: int = 1024) -> bytes:
-    """A PE file with nothing in it but the headers."""
+SIMPLE_NETWORK = uuid.UUID("a19832b9-ac25-11d3-9a2d-0090273fc14d").bytes_le
+
+
+def driver(machine: int = X86_64, subsystem: int = 11, size: int = 1024, interface: bytes = SIMPLE_NETWORK) -> bytes:
+    """A PE file with nothing in it but the headers, and the GUID of a network interface."""
     coff = CoffHeader(b"PE\0\0", machine, 0, 0, 0, 0, OptionalHeader.LAYOUT.size, 0x2022)
     optional = OptionalHeader(0x20B, bytes(54), size, 0x200, 0, subsystem)
-    return (DosHeader(b"MZ", bytes(58), 0x40).emit() + coff.emit() + optional.emit()).ljust(size, b"\0")
+    headers = DosHeader(b"MZ", bytes(58), 0x40).emit() + coff.emit() + optional.emit()
+    return (headers + interface).ljust(size, b"\0")
 
 
 def efi(

@@ -13,13 +13,14 @@ from hypothesis import strategies as some
 from romforge import efirom, faults, pcirom, pe
 from romforge.errors import FormatError
 from tests import debian
+from tests.builders import SIMPLE_NETWORK
 from tests.conftest import Run
 
 
 def driver(machine: int = 0x8664, subsystem: int = pe.EFI_BOOT_SERVICE_DRIVER, padding: int = 0) -> bytes:
-    """The headers of an EFI driver, and so many zeros behind."""
+    """The headers of an EFI network driver, the GUID of its interface, and so many zeros behind."""
     headers = pe.DosHeader(b"MZ", bytes(58), 64).emit() + pe.CoffHeader(b"PE\0\0", machine, 0, 0, 0, 0, 0, 0).emit()
-    return headers + pe.OptionalHeader(0x20B, bytes(54), 0, 0, 0, subsystem).emit() + bytes(padding)
+    return headers + pe.OptionalHeader(0x20B, bytes(54), 0, 0, 0, subsystem).emit() + SIMPLE_NETWORK + bytes(padding)
 
 
 @pytest.mark.parametrize("nic", debian.NICS)

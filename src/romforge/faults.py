@@ -6,6 +6,7 @@ Firmware looks at little of this (OVMF neither at IDs nor at the machine field),
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -17,6 +18,15 @@ from romforge.pcirom import EfiHeader, Image, LegacyHeader, show_ids
 
 EFFORT = 600_000  # symbols decoded per file: ten times what the largest driver of Debian's takes
 NOT_EXAMINED = "not examined"  # begins the note on a driver that would take too long to decode
+
+
+# A network driver offers its device by one of these (UEFI Specification, 24.1 and 24.2).
+_NETWORK_INTERFACES = {
+    "Simple Network": uuid.UUID("a19832b9-ac25-11d3-9a2d-0090273fc14d"),
+    "Network Interface Identifier 3.1": uuid.UUID("1aced566-76ed-4218-bc81-767f1f977a89"),
+    "Network Interface Identifier": uuid.UUID("e18541cd-f755-4f73-928d-643c8a79b229"),
+}
+_NETWORK_CLASS = 0x02  # the base class of network controllers (PCI Code and ID Assignment)
 
 
 class Severity(Enum):
@@ -160,25 +170,40 @@ def _efi(image: Image, effort: int) -> Iterator[_Finding]:
         name = pe.SUBSYSTEMS.get(header.subsystem, "no EFI subsystem")
         yield 8, f"subsystem {header.subsystem} ({name}) is not that of a driver (11 or 12)", _FAULT
     try:
-        driver = _headers(image, header, effort)
+        driver, whole = _driver(image, header, effort)
     except eficompress.TooLong as error:
         yield error.offset, f"{NOT_EXAMINED}: {error.what}", _NOTE
     except FormatError as error:
         yield error.offset, error.what, _FAULT
     else:
-        yield from _pe(header, driver)
+        findings = list(_pe(header, driver))
+        yield from findings
+        if whole and not findings and image.pcir.class_code[2] == _NETWORK_CLASS:
+            yield from _network_interface(header, driver)
 
 
-def _headers(image: Image, header: EfiHeader, effort: int) -> bytes:
-    """The PE file of an EFI image, or at least its headers where decoding it whole takes too long."""
+def _network_interface(header: EfiHeader, driver: bytes) -> Iterator[_Finding]:
+    """A network driver must offer an interface, and so holds the GUID of one."""
+    if any(guid.bytes_le in driver for guid in _NETWORK_INTERFACES.values()):
+        return
+    text = (
+        "the driver inside offers no network interface, and the firmware cannot boot with it: it holds the GUID of neither "
+        "the Simple Network nor the Network Interface Identifier Protocol; a driver of iPXE lacks them where its link left out "
+        'efi_snp: see strip and leave_out of its platform, where strip = "safe" keeps it'
+    )
+    yield header.efi_image_offset, text, _FAULT
+
+
+def _driver(image: Image, header: EfiHeader, effort: int) -> tuple[bytes, bool]:
+    """The PE file of an EFI image, and whether it is whole; only its headers where decoding it takes too long."""
     try:
-        return pcirom.driver_of(image, effort)
+        return pcirom.driver_of(image, effort), True
     except eficompress.TooLong as error:
         try:
             start = eficompress.decompress(image.data, header.efi_image_offset, first=pe.HEADERS_WITHIN, effort=effort // 8)
         except eficompress.TooLong:
             raise error from None
-        return start
+        return start, False
 
 
 def _pe(header: EfiHeader, start: bytes) -> Iterator[_Finding]:
