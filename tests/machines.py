@@ -9,14 +9,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.conftest import PATIENCE
+
 COMMON = ["-nodefaults", "-display", "none", "-accel", "tcg", "-no-reboot", "-monitor", "none"]
 PC = ["-vga", "none", "-device", "isa-debug-exit,iobase=0xf4,iosize=4", "-global", "isa-debugcon.iobase=0x402"]
 MARK = r"minipxe {} {}:{} build ([0-9a-f]{{8}}) {}\r?\n"
 
 
-def boot(
-    directory: Path, command: list[str], found: Callable[[str], bool], *, keys: str = "", timeout: float = 90
-) -> tuple[str, int | None]:
+def boot(directory: Path, command: list[str], found: Callable[[str], bool], *, keys: str = "") -> tuple[str, int | None]:
     """The serial port's text once ``found`` is content with it, or QEMU has ended; its status, None where it was killed."""
     serial = directory / "serial"
     serial.write_text("")
@@ -24,7 +24,7 @@ def boot(
     with serial.open("wb") as out:
         qemu = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=out, stderr=subprocess.STDOUT, cwd=directory)
     try:
-        end = time.monotonic() + timeout
+        end = time.monotonic() + PATIENCE
         while time.monotonic() < end and qemu.poll() is None and not found(serial.read_text(errors="replace")):
             if keys and "=> " in serial.read_text(errors="replace"):
                 assert qemu.stdin

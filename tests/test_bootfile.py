@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from romforge import bootfile, pcirom, pe
 from romforge.arch import Arch
-from romforge.bootfile import BIOS, COUNT, EXIT_STATUS, NAMES, Report
+from romforge.bootfile import APPLICATIONS, BIOS, COUNT, EXIT_STATUS, NAMES, Interfaces, Report
 from romforge.errors import RomforgeError
 from romforge.tool import MissingTool
 from tests.machines import COMMON, PC, boot, uefi
@@ -92,13 +92,25 @@ def test_what_a_flat_file_cannot_hold_stops_the_build(tmp_path: Path, monkeypatc
     assert not (tmp_path / "cache").exists()
 
 
+@pytest.mark.parametrize("application", APPLICATIONS)
 @pytest.mark.parametrize("arch", HERE, ids=title)
-def test_compilers_have_nothing_to_say(tmp_path: Path, arch: Arch):
-    (command, _), *_ = bootfile._efi_commands(arch)
+def test_compilers_have_nothing_to_say(tmp_path: Path, arch: Arch, application: str):
+    (command, _), *_ = bootfile._efi_commands(arch, f"{application}.c")
     command[-1] = str(tmp_path / "efi.o")
     strict = [*command, "-Wall", "-Wextra", "-Wvla", "-Wshadow", "-Werror"]
     done = subprocess.run(strict, cwd=SOURCES, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("application", [name for name in APPLICATIONS if name != bootfile.NETWORK])
+@pytest.mark.parametrize("arch", HERE, ids=title)
+def test_every_application_is_of_its_architecture(tmp_path: Path, arch: Arch, application: str, built: dict[bootfile.Kind, bytes]):
+    path = bootfile.compile(arch, tmp_path / "cache", application)
+    assert path.name.startswith(f"{arch.ipxe_name}-{application}-")
+    data = path.read_bytes()
+    assert pe.parse(data) == pe.Pe(arch.machine, pe.EFI_APPLICATION, len(data))
+    assert data != built[arch]
+    assert bootfile.patched(data, OTHER).count(OTHER.encode()) == 1
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=title)
@@ -200,6 +212,22 @@ def test_a_uefi_report_is_read(line: str):
     assert bootfile.read(UEFI_TEXT.format(line), NONCE) == Report("uefi", 0x3A200, 0x12345678, *DRIVERS[line])
 
 
+DISK_TEXT = UEFI_TEXT.replace("uefi", "disk").replace(
+    "romforge end",
+    "romforge interfaces images=01 snp=01 nii=01 mnp=02 pxe=03 loadfile=04 rng=99\r\nromforge end",
+)
+
+
+@pytest.mark.parametrize("line", DRIVERS)
+def test_a_report_from_a_disk_is_read(line: str):
+    text = DISK_TEXT.format(line)
+    interfaces = Interfaces(images=1, snp=1, nii=1, mnp=2, pxe=3, loadfile=4, rng=99)
+    expected = Report("disk", 0x3A200, 0x12345678, *DRIVERS[line], interfaces)
+    assert bootfile.read(text, NONCE) == expected
+    assert bootfile.read(text.replace("images=01 ", ""), NONCE) is None
+    assert bootfile.read(text.replace(" disk", " floppy"), NONCE) is None
+
+
 @pytest.mark.parametrize("line", DRIVERS)
 @pytest.mark.parametrize("noise", ["\x1b[0m", "\x1b[2J\x1b[01;01H", "\x1b[=3h", "\x1b[?7l", "\x1b(B", "\x1bc", "\r", "\0"])
 def test_noise_of_a_terminal_is_overlooked(line: str, noise: str):
@@ -285,7 +313,7 @@ def test_seabios_boots_it_from_a_disk(
     rom = releases["bookworm"] / name if name else None
     machine = ["qemu-system-x86_64", "-M", "pc,graphics=off", "-m", "64", *COMMON, *PC, *(word.format(rom) for word in card)]
     machine += ["-drive", f"format=raw,file={tmp_path / 'disk'}"]
-    text, status = boot(tmp_path, machine, lambda text: False, timeout=20)
+    text, status = boot(tmp_path, machine, lambda text: False)
     crc = zlib.crc32(rom.read_bytes().ljust(size, b"\0")) if rom else 0
     assert (bootfile.read(text, NONCE), status) == (Report("bios", size, crc), EXIT_STATUS), text
 
@@ -329,6 +357,6 @@ def test_u_boot_runs_it_on_riscv64(tmp_path: Path, built: dict[bootfile.Kind, by
 def test_a_counting_bios_counts(tmp_path: Path, built: dict[bootfile.Kind, bytes]):
     (tmp_path / "bios").write_bytes(bootfile.patched(built[COUNT], NONCE))
     machine = ["qemu-system-x86_64", "-M", "pc", "-m", "64", *COMMON, *PC, "-bios", str(tmp_path / "bios"), "-device", "e1000"]
-    text, status = boot(tmp_path, machine, lambda text: len(bootfile.counts(text, NONCE)) >= 50, timeout=20)
+    text, status = boot(tmp_path, machine, lambda text: len(bootfile.counts(text, NONCE)) >= 50)
     assert status is None
     assert bootfile.counts(text, NONCE)[:50] == list(range(1, 51)), text

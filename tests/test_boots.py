@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests import debian, matrix
-from tests.conftest import Run
+from tests.conftest import PATIENCE, Run
 
 BOOTS, MIGRATIONS = 12, 6  # at least
 # Two of the newest release, among them those that Debian's own IDs keep from booting by romfile=; one of each older.
@@ -39,7 +39,7 @@ def test_a_release_recombined_and_recompressed_boots_and_migrates(tmp_path: Path
     """Each NIC under SeaBIOS and OVMF, as default ROM and by romfile=; and from both other releases."""
     others = {name: path for name, path in releases.items() if name != suite}
     sources = "".join(f'[source.{name}]\nroms = "{path}"\n' for name, path in others.items())
-    verify = f"[verify]\nmigrate_from = {json.dumps(list(others))}\n"
+    verify = f"[verify]\ntimeout = {PATIENCE}\nmigrate_from = {json.dumps(list(others))}\n"
     (tmp_path / "romspec.toml").write_text(matrix.spec(releases[suite], SAMPLE[suite]) + sources + verify)
     done = romforge("verify", "--json")
     rows = json.loads(done.stdout)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,6 +20,10 @@ from romforge.errors import RomforgeError
 from romforge.toolchain import NATIVE
 
 BIOS, COUNT = "bios", "count"  # a network boot program for PC BIOS; a PC BIOS that counts
+# EFI applications: booted over the network; booted from a disk where the network was not;
+# booted from a disk to drive the network interface.
+NETWORK, DISK, SNP = "efi", "disk", "snp"
+APPLICATIONS = NETWORK, DISK, SNP
 EXIT_STATUS = 33  # of a QEMU with isa-debug-exit, at the end of a report
 Kind = Arch | str  # an architecture stands for its EFI application
 
@@ -51,14 +55,16 @@ class _Recipe(NamedTuple):
     commands: list[tuple[list[str], str]]
 
 
-def compile(kind: Kind, cache: Path) -> Path:
+def compile(kind: Kind, cache: Path, application: str = NETWORK) -> Path:
     """The boot file, without a nonce, in ``cache``: built there unless it is there; raises RomforgeError.
 
-    Its name carries a digest of all that it is made of, so an old one is never taken for it.
+    For an architecture it is one of its EFI applications. Its name carries a digest of all that it is made of, so an
+    old one is never taken for it.
     """
-    recipe = _recipe(kind)
+    recipe = _recipe(kind, application)
     name = Path(NAMES[kind])
-    place = cache / f"{name.stem}-{record.sha256(repr(recipe).encode())[:16]}{name.suffix}"
+    stem = name.stem if application == NETWORK else f"{name.stem}-{application}"
+    place = cache / f"{stem}-{record.sha256(repr(recipe).encode())[:16]}{name.suffix}"
     if not place.is_file():
         data = _built(recipe)
         try:
@@ -85,9 +91,11 @@ def _built(recipe: _Recipe) -> bytes:
         return Path(work, _OUTPUT).read_bytes()
 
 
-def _recipe(kind: Kind) -> _Recipe:
+def _recipe(kind: Kind, application: str) -> _Recipe:
     if isinstance(kind, Arch):
-        return _Recipe(_read("header.S", "uefi.h", "efi.c", "efi.lds"), list(_efi_commands(kind)))
+        source = f"{application}.c"
+        sources = _read("header.S", "uefi.h", "device.h", "efi.lds", source)
+        return _Recipe(sources, list(_efi_commands(kind, source)))
     return _Recipe(_read("com1.S", _LEGACY[kind][0]), list(_legacy_commands(*_LEGACY[kind])))
 
 
@@ -95,12 +103,12 @@ def _read(*names: str) -> dict[str, bytes]:
     return {name: (_SOURCES / name).read_bytes() for name in names}
 
 
-def _efi_commands(arch: Arch) -> Iterator[tuple[list[str], str]]:
+def _efi_commands(arch: Arch, source: str) -> Iterator[tuple[list[str], str]]:
     """It is efi.lds that makes the file a flat one, and stops the linker where that needs relocations."""
     cross = _cross(arch)
     flags, emulation = _EFI[arch]
     link = ["-m", emulation, "-pie", "--no-dynamic-linker", "--build-id=none", "-e", "efi_main", "-T", "efi.lds"]
-    yield [f"{cross}gcc", *_PLAIN, *flags, "efi.c", "-o", "efi.o"], _package("gcc", cross)
+    yield [f"{cross}gcc", *_PLAIN, *flags, source, "-o", "efi.o"], _package("gcc", cross)
     yield [f"{cross}gcc", *_PLAIN, *flags, "header.S", "-o", "header.o"], _package("gcc", cross)
     yield [f"{cross}ld", *link, "header.o", "efi.o", "-o", "efi.elf"], _package("binutils", cross)
     yield [f"{cross}objcopy", "-O", "binary", "efi.elf", _OUTPUT], _package("binutils", cross)
@@ -130,6 +138,31 @@ def _package(tools: str, cross: str) -> str:
 # What they print
 
 
+class Interfaces(NamedTuple):
+    """How far PCI device 00:03.0 came towards a network boot, in numbers of handles.
+
+    ``images`` are the drivers that the firmware loaded from its ROM. ``snp``, ``nii``, ``mnp``, ``pxe`` and ``loadfile``
+    are protocols on the device or below it: Simple Network, Network Interface Identifier (UNDI), Managed Network,
+    PXE Base Code, Load File. ``rng`` are sources of random numbers anywhere.
+    """
+
+    images: int
+    snp: int
+    nii: int
+    mnp: int
+    pxe: int
+    loadfile: int
+    rng: int
+
+
+class Call(NamedTuple):
+    """A call of the Simple Network Protocol: the EFI status with the error bit at the top of 32, and what came of it."""
+
+    name: str
+    status: int
+    detail: str
+
+
 @dataclass(frozen=True)
 class Report:
     """What a guest saw of PCI device 00:03.0.
@@ -138,7 +171,7 @@ class Report:
     ``driver`` is "rom", "built-in" or "none"; from ``start`` to ``end``, the last byte, it lies in the ROM.
     """
 
-    firmware: str  # "bios" or "uefi"
+    firmware: str  # "bios"; "uefi" by network, "disk" from a disk; "snp" from a disk, with calls
     rom_size: int
     rom_crc: int
     driver: str | None = None  # a BIOS has none
@@ -146,12 +179,19 @@ class Report:
     end: int | None = None
     driver_crc: int | None = None
     driver_name: str | None = None
+    interfaces: Interfaces | None = None  # of "disk"
+    calls: tuple[Call, ...] = ()  # of "snp"
 
 
 _HEX = "([0-9a-f]{8})"
-_HEAD = re.compile(r"romforge ([a-z0-9]{16}) (bios|uefi)\n")
+_HEAD = re.compile(r"romforge ([a-z0-9]{16}) (bios|uefi|disk|snp)\n")
 _ROM = re.compile(rf"^romforge rom {_HEX} {_HEX}$", re.MULTILINE)
 _DRIVER = re.compile(rf"^romforge driver (?:(none)|(built-in)(?: (.+))?|(rom) {_HEX} {_HEX} {_HEX}(?: (.+))?)$", re.MULTILINE)
+_INTERFACES = re.compile(
+    "^romforge interfaces " + " ".join(f"{name}=(?P<{name}>[0-9]{{2}})" for name in Interfaces._fields) + "$",
+    re.MULTILINE,
+)
+_CALL = re.compile(r"^romforge call (\S+) ([0-9a-f]{8})(?: (.*))?$", re.MULTILINE)
 _END = re.compile(r"^romforge end\n", re.MULTILINE)
 _NOISE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[ -/]*[0-~]|[\r\0\a\b]")  # what terminals are told
 _BLANKS = re.compile(r"[ \t]+$", re.MULTILINE)  # a console may fill its lines
@@ -159,7 +199,7 @@ _BLANKS = re.compile(r"[ \t]+$", re.MULTILINE)  # a console may fill its lines
 
 def read(console: str, nonce: str) -> Report | None:
     """The report of the boot with this nonce; None until it is complete."""
-    _, *parts = _HEAD.split(_plain(console))
+    _, *parts = _HEAD.split(plain(console))
     for found, firmware, lines in zip(parts[::3], parts[1::3], parts[2::3]):
         end = _END.search(lines)
         if found == nonce and end and (report := _report(firmware, lines[: end.start()])):
@@ -167,23 +207,66 @@ def read(console: str, nonce: str) -> Report | None:
     return None
 
 
-def _plain(console: str) -> str:
+def plain(console: str) -> str:
+    """A console's text without what terminals are told, and without blanks at the ends of lines."""
     return _BLANKS.sub("", _NOISE.sub("", console))
 
 
 def _report(firmware: str, lines: str) -> Report | None:
     """None where a line is missing."""
-    rom, driver = _ROM.search(lines), _DRIVER.search(lines)
-    if not rom or (firmware == "uefi" and not driver):
+    rom = _ROM.search(lines)
+    if not rom:
         return None
     size, crc = (int(digits, 16) for digits in rom.groups())
-    if not driver or firmware == "bios":
+    if firmware == "bios":
         return Report(firmware, size, crc)
+    driver = _DRIVER.search(lines)
+    counted = _INTERFACES.search(lines)
+    if not driver or (firmware == "disk" and not counted):
+        return None
+    interfaces = _interfaces(counted.groupdict()) if counted else None
     none, built_in, built_in_name, _, *place, rom_name = driver.groups()
     if none or built_in:
-        return Report(firmware, size, crc, none or built_in, driver_name=_name(built_in_name))
+        return Report(
+            firmware,
+            size,
+            crc,
+            none or built_in,
+            driver_name=_name(built_in_name),
+            interfaces=interfaces,
+            calls=_calls(lines),
+        )
     start, end, driver_crc = (int(digits, 16) for digits in place)
-    return Report(firmware, size, crc, "rom", start, end, driver_crc, _name(rom_name))
+    return Report(
+        firmware,
+        size,
+        crc,
+        "rom",
+        start,
+        end,
+        driver_crc,
+        _name(rom_name),
+        interfaces,
+        _calls(lines),
+    )
+
+
+def _calls(lines: str) -> tuple[Call, ...]:
+    found = _CALL.finditer(lines)
+    return tuple(Call(match[1], int(match[2], 16), match[3] or "") for match in found)
+
+
+def unfinished_calls(console: str, nonce: str) -> tuple[Call, ...]:
+    """The calls that the run with this nonce made so far, although it has not come to its end."""
+    _, *parts = _HEAD.split(plain(console))
+    for found, lines in zip(parts[::3], parts[2::3]):
+        if found == nonce:
+            return _calls(lines)
+    return ()
+
+
+def _interfaces(counted: Mapping[str, str]) -> Interfaces:
+    return Interfaces(**{name: int(digits) for name, digits in counted.items()})
 
 
 def _name(name: str | None) -> str | None:
@@ -192,5 +275,5 @@ def _name(name: str | None) -> str | None:
 
 def counts(console: str, nonce: str) -> list[int]:
     """What the counter with this nonce counted, as far as whole lines tell."""
-    lines = re.findall(rf"^romforge {re.escape(nonce)} {_HEX}\n", _plain(console), re.MULTILINE)
+    lines = re.findall(rf"^romforge {re.escape(nonce)} {_HEX}\n", plain(console), re.MULTILINE)
     return [int(digits, 16) for digits in lines]

@@ -13,7 +13,7 @@ from romforge import pcirom
 from romforge.combine import bucket_of
 from romforge.errors import RomforgeError
 from romforge.pcirom import Chain, EfiHeader, Image
-from romforge.proofs import BIOS, MIGRATE, START, STRUCTURE, UEFI, Proof
+from romforge.proofs import BIOS, MIGRATE, SNP, START, STRUCTURE, UEFI, Proof
 
 FLIPPED, BROKEN, OTHER_BYTES = "flipped bit", "broken driver", "other bytes"
 ALONE, ANOTHER, MACHINE = "legacy image alone", "ROM of another NIC", "wrong machine"
@@ -51,7 +51,7 @@ def add(proofs: Sequence[Proof]) -> list[Proof]:
             made = proof._replace(control=name, timeout=-(-proof.timeout // 3))
             if name == ANOTHER and other:
                 made = made._replace(needs=tuple(dict.fromkeys(proof.needs + other.needs)), other=other.rom)
-            found.setdefault((name, proof.kind, proof.arch, proof.default, virtio), made)
+            found.setdefault((name, proof.kind, proof.arch, proof.default, proof.network, virtio), made)
     return list(found.values())
 
 
@@ -116,9 +116,9 @@ def _too_large(chain: Chain, data: bytes, proof: Proof) -> Spoilt:
 _BOOTED = "boot", "driver"
 CONTROLS = {
     FLIPPED: Control((BIOS,), ("boot",), _flipped),
-    BROKEN: Control((STRUCTURE, UEFI), ("structure", *_BOOTED), _broken),
+    BROKEN: Control((STRUCTURE, UEFI, SNP), ("structure", *_BOOTED), _broken),
     ALONE: Control((UEFI,), _BOOTED, _legacy_alone),
-    ANOTHER: Control((STRUCTURE, BIOS, UEFI), ("structure", *_BOOTED), lambda chain, data, proof: Spoilt(data)),
+    ANOTHER: Control((STRUCTURE, BIOS, UEFI, SNP), ("structure", *_BOOTED), lambda chain, data, proof: Spoilt(data)),
     EMPTY: Control((STRUCTURE, BIOS, UEFI, START), ("structure", "boot", "start"), lambda chain, data, proof: Spoilt(b"")),
     TRUNCATED: Control((STRUCTURE, BIOS, UEFI), ("structure", *_BOOTED), _truncated),
     MACHINE: Control((STRUCTURE,), ("structure",), _wrong_machine),

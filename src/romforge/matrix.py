@@ -19,12 +19,13 @@ PASSED, FAILED, NOT_RUN, RUNNING = "passed", "failed", "not run", "running"
 
 
 class Outcome(NamedTuple):
-    """Of a proof: its state, what was seen or went wrong, seconds, and whether that was in an earlier run."""
+    """Of a proof: its state, what was seen or went wrong, seconds, whether that was in an earlier run, and its calls."""
 
     state: str
     text: str = ""
     seconds: float = 0
     before: bool = False
+    calls: Sequence[Sequence[Any]] = ()  # of a network interface: name, status, what came of it
 
     def cell(self) -> str:
         """A few characters for the matrix."""
@@ -97,7 +98,10 @@ class Matrix(Reporter):
         for proof in self.selected:
             outcome = self.outcomes.get(proof.task) or Outcome(NOT_RUN)
             row = {"rom": proof.rom, "nic": proof.nic, "column": proof.column, "kind": proof.kind, "control": proof.control}
-            found.append(row | outcome._asdict())
+            row |= outcome._asdict()
+            if not outcome.calls:
+                del row["calls"]
+            found.append(row)
         return found
 
     def _json(self) -> list[str]:
@@ -135,7 +139,7 @@ class Matrix(Reporter):
 
 def _outcome(task: Any, before: bool) -> Outcome:
     proof = json.loads(task.values["proof"])
-    return Outcome(PASSED, proof["seen"], proof["seconds"], before)
+    return Outcome(PASSED, proof["seen"], proof["seconds"], before, proof.get("calls", ()))
 
 
 def _junit(rows: list[dict[str, Any]]) -> bytes:

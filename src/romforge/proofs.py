@@ -8,10 +8,13 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
 from romforge.arch import BY_MACHINE, BY_NAME, Arch
-from romforge.plan import STATE, Fetch, Plan, Rom, fetch, root
-from romforge.spec import LOCK, Ids, Spec
+from romforge.plan import STATE, Fetch, Pick, Plan, Rom, fetch, root
+from romforge.spec import LOCK, Ids, Source, Spec
 
-STRUCTURE, BIOS, UEFI, START, MIGRATE = "structure", "bios", "uefi", "start", "migrate"  # kinds of proofs
+# kinds of proofs
+STRUCTURE, BIOS, UEFI, START, MIGRATE = "structure", "bios", "uefi", "start", "migrate"
+IPV4, IPV6 = "ipv4", "ipv6"  # networks
+SNP = "snp"  # our own calls of the driver's Simple Network Protocol
 # What QEMU calls the device of these IDs, where that is not the name of the NIC.
 _DEVICES = {
     (0x8086, 0x100E): "e1000",
@@ -48,6 +51,7 @@ class Proof(NamedTuple):
     old: str  # where the ROM to migrate from is searched, or the lock that tells its bucket
     needs: tuple[str, ...]  # tasks
     timeout: int  # seconds
+    network: str = IPV4
     control: str = ""  # what is done to the ROM, so that the proof must fail
     other: str = ""  # the ROM to run in its place, for a control
 
@@ -100,17 +104,8 @@ def _of(spec: Spec, rom: Rom, replaced: Collection[str]) -> Iterator[Proof]:
     )
     yield proof
     for pick in rom.picks:
-        if pick.stub:
-            continue
-        kind = BIOS if pick.legacy else UEFI
-        name = BIOS if pick.legacy else BY_MACHINE[pick.machine].ipxe_name
-        if name not in verify.boot:
-            continue
-        source = spec.source[pick.source]
-        mark = (source.fallback_mark if pick.source in replaced else source.mark) or ""
-        mark = mark.format(nic=rom.nic, vendor=f"{rom.ids[0]:04x}", device=f"{rom.ids[1]:04x}")
-        booted = proof._replace(kind=kind, arch=Arch.X86_64 if pick.legacy else BY_MACHINE[pick.machine], mark=mark)
-        yield from _each_mode(booted, name, verify.roms)
+        if not pick.stub:
+            yield from _boots(spec, proof, pick, replaced)
     there = {machine for legacy, machine in proof.images if not legacy}
     for name in verify.start:
         if BY_NAME[name].machine not in there:
@@ -123,6 +118,58 @@ def _of(spec: Spec, rom: Rom, replaced: Collection[str]) -> Iterator[Proof]:
         source = spec.source[name]
         needs = (rom.task, f"source:{name}") if fetch(spec, name, source) else (rom.task,)
         yield proof._replace(kind=MIGRATE, column=f"from-{name}", default=True, old=root(spec, name, source), needs=needs)
+
+
+def _boots(spec: Spec, proof: Proof, pick: Pick, replaced: Collection[str]) -> Iterator[Proof]:
+    """What is to be run of one image of a ROM; ``proof`` has what holds for the ROM."""
+    verify = spec.verify
+    name = BIOS if pick.legacy else BY_MACHINE[pick.machine].ipxe_name
+    if name not in verify.boot:
+        return
+    source = spec.source[pick.source]
+    mark = (source.fallback_mark if pick.source in replaced else source.mark) or ""
+    vendor, device = (f"{number:04x}" for number in proof.ids)
+    mark = mark.format(nic=proof.nic, vendor=vendor, device=device)
+    if pick.legacy or mark:
+        kind = BIOS if pick.legacy else UEFI
+        arch = Arch.X86_64 if pick.legacy else BY_MACHINE[pick.machine]
+        yield from _each_mode(proof._replace(kind=kind, arch=arch, mark=mark), name, verify.roms)
+        return
+    booted = proof._replace(kind=UEFI, arch=BY_MACHINE[pick.machine])
+    for network in verify.network:
+        for one in _each_mode(booted, name, verify.roms):
+            column = one.column if network == IPV4 else f"{one.column}-{network}"
+            yield one._replace(column=column, network=network)
+    if _drives_interface(spec, source):
+        yield booted._replace(kind=SNP, column=f"snp-{name}")
+
+
+def _drives_interface(spec: Spec, source: Source) -> bool:
+    """Whether the Simple Network Protocol of a source's drivers, which have no mark, is to be called."""
+    if spec.verify.snp is None:
+        return source.tree is not None
+    return spec.verify.snp
+
+
+def of_device(kind: str, arch: Arch, device: str, ids: Ids, timeout: int = 120) -> Proof:
+    """A proof of a ROM that no spec names, which QEMU gets by romfile= for a device."""
+    return Proof(
+        rom="",
+        column=kind,
+        kind=kind,
+        arch=arch,
+        default=False,
+        nic=device,
+        device=device,
+        ids=ids,
+        accept_ids=(),
+        images=(),
+        bucket=None,
+        mark="",
+        old="",
+        needs=(),
+        timeout=timeout,
+    )
 
 
 def _each_mode(proof: Proof, name: str, modes: Sequence[str]) -> Iterator[Proof]:

@@ -8,7 +8,9 @@ to paste to have it run again. Its monitor is a socket that is inherited, so tha
 from __future__ import annotations
 
 import functools
+import itertools
 import json
+import os
 import re
 import shlex
 import shutil
@@ -82,6 +84,14 @@ def binary(machine: Machine) -> str:
     return found
 
 
+def absent(machine: Machine) -> list[str]:
+    """Where QEMU was looked for before it was found, and would be found if it came there."""
+    found = Path(binary(machine))
+    directories = map(Path, os.get_exec_path())
+    earlier = itertools.takewhile(lambda directory: directory != found.parent, directories)
+    return [str(directory.absolute() / machine.binary) for directory in earlier]
+
+
 @functools.lru_cache
 def firmware(machine: Machine) -> Firmware:
     """The first UEFI firmware for a machine that no key locks, as its descriptors say; raises MissingTool."""
@@ -133,6 +143,13 @@ def default_rom(machine: Machine, pc: bool, device: str) -> str:
     if match := re.search(r'failed to find romfile "([^"]*)"', said):
         return match[1]  # which is not installed
     raise RomforgeError(f"{machine.binary} does not start with -device {device}: {_cause(said)}")
+
+
+@functools.lru_cache
+def has_device(machine: Machine, device: str) -> bool:
+    """Whether QEMU has a device of this name; raises RomforgeError."""
+    listed = tool.run([binary(machine), "-device", "help"], package=machine.package).decode(errors="replace")
+    return f'name "{device}"' in listed
 
 
 class Monitor:
@@ -208,18 +225,23 @@ class Guest:
 
 
 @contextmanager
-def start(machine: Machine, options: Sequence[str], directory: Path) -> Iterator[Guest]:
-    """Runs a guest in a directory, to which paths among the options may be relative; raises RomforgeError."""
+def start(machine: Machine, options: Sequence[str], directory: Path, inherited: Sequence[int] = ()) -> Iterator[Guest]:
+    """Runs a guest in a directory, to which paths among the options may be relative; raises RomforgeError.
+
+    Descriptors that are ``inherited`` are among its options; the command, pasted, then has nobody at their other end.
+    """
     command = [binary(machine), *_COMMON, *options, "-serial", f"file:{CONSOLE}"]
     for name in (CONSOLE, SAID):
         (directory / name).write_bytes(b"")
     (directory / COMMAND).write_text(f"cd {shlex.quote(str(directory))} && {shlex.join(command)}\n")
-    with (directory / SAID).open("wb") as said, _monitored(command, directory, said) as (process, monitor):
+    with (directory / SAID).open("wb") as said, _monitored(command, directory, said, inherited) as (process, monitor):
         yield Guest(process, monitor, directory)
 
 
 @contextmanager
-def _monitored(command: list[str], directory: Path, errors: Any) -> Iterator[tuple[subprocess.Popen[bytes], Monitor]]:
+def _monitored(
+    command: list[str], directory: Path, errors: Any, inherited: Sequence[int] = ()
+) -> Iterator[tuple[subprocess.Popen[bytes], Monitor]]:
     """A QEMU with a monitor; it is gone behind the block, however that ends, and when this process dies."""
     ours, theirs = socket.socketpair()
     with ours:
@@ -234,7 +256,7 @@ def _monitored(command: list[str], directory: Path, errors: Any) -> Iterator[tup
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     stderr=errors,
-                    pass_fds=(theirs.fileno(),),
+                    pass_fds=(theirs.fileno(), *inherited),
                     start_new_session=True,
                 )
                 _running.add(process)

@@ -5,20 +5,22 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import shutil
 import time
 from pathlib import Path
 from typing import Any
 
-from romforge import boots, controls, faults, jobserver, lock, lockfile, migration, pcirom, prebuilt, proofs, qemu, record, stub
+from romforge import boots, controls, faults, jobserver, lock, lockfile, migration, pcirom, prebuilt, proofs, qemu, record, snp, stub
 from romforge.boots import Refuted
 from romforge.combine import bucket_of
 from romforge.errors import RomforgeError, human
 from romforge.faults import Severity
 from romforge.pcirom import show_ids
 from romforge.plan import STATE
-from romforge.proofs import BIOS, MIGRATE, STRUCTURE, UEFI, Proof
+from romforge.proofs import BIOS, MIGRATE, SNP, STRUCTURE, UEFI, Proof
 from romforge.record import State
+from romforge.snp import Seen
 
 CACHE = f"{STATE}/boot"  # boot programs, below the output root
 
@@ -41,15 +43,18 @@ def run(proof: Proof, out: Path) -> dict[str, Any]:
             raise RomforgeError("\n  ".join([str(refuted), *left])) from None
         shutil.rmtree(directory, ignore_errors=True)
     seconds = round(time.monotonic() - began, 2)
-    return {"inputs": inputs, "outputs": {}, "proof": json.dumps({"seen": seen, "seconds": seconds})}
+    proven = {"seen": seen.text, "seconds": seconds}
+    if seen.calls:
+        proven["calls"] = seen.calls
+    return {"inputs": inputs, "outputs": {}, "proof": json.dumps(proven)}
 
 
-def _proven(proof: Proof, out: Path, directory: Path, inputs: dict[str, State | None]) -> str:
+def _proven(proof: Proof, out: Path, directory: Path, inputs: dict[str, State | None]) -> Seen:
     data = _rom(out / proof.rom, inputs)
     return _one(proof, data, out, directory, inputs)
 
 
-def _controlled(proof: Proof, out: Path, directory: Path, inputs: dict[str, State | None]) -> str:
+def _controlled(proof: Proof, out: Path, directory: Path, inputs: dict[str, State | None]) -> Seen:
     """That a proof fails with a ROM that is spoilt, and for one of the right reasons."""
     control = controls.CONTROLS[proof.control]
     data = _rom(out / (proof.other or proof.rom), inputs)
@@ -58,26 +63,29 @@ def _controlled(proof: Proof, out: Path, directory: Path, inputs: dict[str, Stat
         seen = _one(proof, spoilt.data, out, directory, inputs, spoilt.expected)
     except Refuted as refuted:
         if refuted.check in control.checks:
-            return f"turns red: {refuted}"
+            return Seen(f"turns red: {refuted}")
         raise Refuted("control", f"turns red, but for another reason than {' or '.join(control.checks)}: {refuted}") from None
-    raise Refuted("control", f"stays green: {seen}")
+    raise Refuted("control", f"stays green: {seen.text}")
 
 
-def _one(proof: Proof, data: bytes, out: Path, directory: Path, inputs: dict[str, State | None], expected: bytes | None = None) -> str:
+def _one(proof: Proof, data: bytes, out: Path, directory: Path, inputs: dict[str, State | None], expected: bytes | None = None) -> Seen:
     if proof.kind == STRUCTURE:
-        return structure(proof, data)
-    if proof.kind in (BIOS, UEFI) and not proof.control:  # whose ROM may be spoilt in this very respect
+        return Seen(structure(proof, data))
+    if proof.kind in (BIOS, UEFI, SNP) and not proof.control:  # whose ROM may be spoilt in this very respect
         structure(proof, data)
     machine = qemu.MACHINES[proof.arch]
     programs = [qemu.binary(machine)]
-    if proof.kind == UEFI:
+    if proof.kind in (UEFI, SNP):
         programs += qemu.firmware(machine)
     elif proof.kind == BIOS:
         programs.append(qemu.pc_bios())
     inputs.update((path, _state(path)) for path in programs)
+    inputs.update((path, None) for path in qemu.absent(machine) if not os.path.exists(path))
     if proof.kind == MIGRATE:
-        return migration.prove(proof, _old(proof, out, inputs), data, directory, out / CACHE)
-    return boots.prove(proof, data, directory, out / CACHE, expected)
+        return Seen(migration.prove(proof, _old(proof, out, inputs), data, directory, out / CACHE))
+    if proof.kind == SNP:
+        return snp.prove(proof, data, directory, out / CACHE, expected)
+    return Seen(boots.prove(proof, data, directory, out / CACHE, expected))
 
 
 def structure(proof: Proof, data: bytes) -> str:

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What efi.c needs of UEFI, under the names of the UEFI Specification. What is only passed by, in a table of
- * functions, is an array of pointers.
+ * What our EFI applications need of UEFI, under the names of the UEFI Specification. Functions of a table that are
+ * never called are an array of pointers.
  */
 #ifndef UEFI_H
 #define UEFI_H
@@ -16,6 +16,7 @@ typedef char CHAR8;
 typedef UINT16 CHAR16;
 typedef UINTN EFI_STATUS;
 typedef void *EFI_HANDLE;
+typedef void *EFI_EVENT;
 
 #ifdef __x86_64__
 #define EFIAPI __attribute__ (( ms_abi ))
@@ -24,7 +25,10 @@ typedef void *EFI_HANDLE;
 #endif
 
 #define EFI_SUCCESS 0
+#define EFI_ERROR_BIT ( ~ ( ( ( UINTN ) -1 ) >> 1 ) )
+#define EFI_NOT_READY ( EFI_ERROR_BIT | 6 )
 #define EFI_OPEN_PROTOCOL_BY_DRIVER 0x10
+#define EFI_OPEN_PROTOCOL_EXCLUSIVE 0x20
 
 typedef struct {
 	UINT32 Data1;
@@ -37,6 +41,22 @@ typedef struct {
 #define EFI_LOADED_IMAGE_PROTOCOL_GUID { 0x5b1b31a1, 0x9562, 0x11d2, { 0x8e, 0x3f, 0x00, 0xa0, 0xc9, 0x69, 0x72, 0x3b } }
 #define EFI_COMPONENT_NAME_PROTOCOL_GUID { 0x107a772c, 0xd5e1, 0x11d4, { 0x9a, 0x46, 0x00, 0x90, 0x27, 0x3f, 0xc1, 0x4d } }
 #define EFI_COMPONENT_NAME2_PROTOCOL_GUID { 0x6a7a5cff, 0xe8d9, 0x4f70, { 0xba, 0xda, 0x75, 0xab, 0x30, 0x25, 0xce, 0x14 } }
+#define EFI_DEVICE_PATH_PROTOCOL_GUID \
+	{ 0x09576e91, 0x6d3f, 0x11d2, { 0x8e, 0x39, 0x00, 0xa0, 0xc9, 0x69, 0x72, 0x3b } }
+#define EFI_LOADED_IMAGE_DEVICE_PATH_PROTOCOL_GUID \
+	{ 0xbc62157e, 0x3e33, 0x4fec, { 0x99, 0x20, 0x2d, 0x3b, 0x36, 0xd7, 0x50, 0xdf } }
+#define EFI_SIMPLE_NETWORK_PROTOCOL_GUID \
+	{ 0xa19832b9, 0xac25, 0x11d3, { 0x9a, 0x2d, 0x00, 0x90, 0x27, 0x3f, 0xc1, 0x4d } }
+#define EFI_NETWORK_INTERFACE_IDENTIFIER_PROTOCOL_GUID_31 \
+	{ 0x1aced566, 0x76ed, 0x4218, { 0xbc, 0x81, 0x76, 0x7f, 0x1f, 0x97, 0x7a, 0x89 } }
+#define EFI_MANAGED_NETWORK_SERVICE_BINDING_PROTOCOL_GUID \
+	{ 0xf36ff770, 0xa7e1, 0x42cf, { 0x9e, 0xd2, 0x56, 0xf0, 0xf2, 0x71, 0xf4, 0x4c } }
+#define EFI_PXE_BASE_CODE_PROTOCOL_GUID \
+	{ 0x03c4e603, 0xac28, 0x11d3, { 0x9a, 0x2d, 0x00, 0x90, 0x27, 0x3f, 0xc1, 0x4d } }
+#define EFI_LOAD_FILE_PROTOCOL_GUID \
+	{ 0x56ec3091, 0x954c, 0x11d2, { 0x8e, 0x3f, 0x00, 0xa0, 0xc9, 0x69, 0x72, 0x3b } }
+#define EFI_RNG_PROTOCOL_GUID \
+	{ 0x3152bca5, 0xeade, 0x433d, { 0x86, 0x2e, 0xc0, 0x1c, 0xdc, 0x29, 0x1f, 0x44 } }
 
 typedef struct {
 	UINT64 Signature;
@@ -68,8 +88,16 @@ typedef struct {
 	EFI_TABLE_HEADER Hdr;
 	void *RaiseTPLToUninstallProtocolInterface[16];
 	EFI_STATUS ( EFIAPI *HandleProtocol ) ( EFI_HANDLE Handle, const EFI_GUID *Protocol, void **Interface );
-	void *ReservedToDisconnectController[15];
-	void *OpenProtocol, *CloseProtocol;
+	void *ReservedToGetNextMonotonicCount[11];
+	EFI_STATUS ( EFIAPI *Stall ) ( UINTN Microseconds );
+	EFI_STATUS ( EFIAPI *SetWatchdogTimer ) ( UINTN Timeout, UINT64 WatchdogCode, UINTN DataSize,
+			const CHAR16 *WatchdogData );
+	EFI_STATUS ( EFIAPI *ConnectController ) ( EFI_HANDLE ControllerHandle, EFI_HANDLE *DriverImageHandle,
+			void *RemainingDevicePath, BOOLEAN Recursive );
+	void *DisconnectController;
+	EFI_STATUS ( EFIAPI *OpenProtocol ) ( EFI_HANDLE Handle, const EFI_GUID *Protocol, void **Interface,
+			EFI_HANDLE AgentHandle, EFI_HANDLE ControllerHandle, UINT32 Attributes );
+	void *CloseProtocol;
 	EFI_STATUS ( EFIAPI *OpenProtocolInformation ) ( EFI_HANDLE Handle, const EFI_GUID *Protocol,
 			EFI_OPEN_PROTOCOL_INFORMATION_ENTRY **EntryBuffer, UINTN *EntryCount );
 	void *ProtocolsPerHandle;
@@ -135,6 +163,60 @@ struct EFI_PCI_IO_PROTOCOL {
 	void *Attributes, *GetBarAttributes, *SetBarAttributes;
 	UINT64 RomSize;
 	void *RomImage;
+};
+
+/* A link-layer address, of which the first HwAddressSize bytes count. */
+typedef struct {
+	UINT8 Addr[32];
+} EFI_MAC_ADDRESS;
+
+#define MAX_MCAST_FILTER_CNT 16
+#define EFI_SIMPLE_NETWORK_RECEIVE_UNICAST 0x01
+#define EFI_SIMPLE_NETWORK_RECEIVE_MULTICAST 0x02
+#define EFI_SIMPLE_NETWORK_RECEIVE_BROADCAST 0x04
+
+typedef enum { EfiSimpleNetworkStopped, EfiSimpleNetworkStarted, EfiSimpleNetworkInitialized } EFI_SIMPLE_NETWORK_STATE;
+
+typedef struct {
+	UINT32 State, HwAddressSize, MediaHeaderSize, MaxPacketSize, NvRamSize, NvRamAccessSize;
+	UINT32 ReceiveFilterMask, ReceiveFilterSetting, MaxMCastFilterCount, MCastFilterCount;
+	EFI_MAC_ADDRESS MCastFilter[MAX_MCAST_FILTER_CNT];
+	EFI_MAC_ADDRESS CurrentAddress, BroadcastAddress, PermanentAddress;
+	UINT8 IfType;
+	BOOLEAN MacAddressChangeable, MultipleTxSupported, MediaPresentSupported, MediaPresent;
+} EFI_SIMPLE_NETWORK_MODE;
+
+typedef struct {
+	UINT64 RxTotalFrames, RxGoodFrames, RxOther[8];
+	UINT64 TxTotalFrames, TxGoodFrames, TxOther[8];
+	UINT64 More[16];
+} EFI_NETWORK_STATISTICS;
+
+typedef struct EFI_SIMPLE_NETWORK_PROTOCOL EFI_SIMPLE_NETWORK_PROTOCOL;
+struct EFI_SIMPLE_NETWORK_PROTOCOL {
+	UINT64 Revision;
+	EFI_STATUS ( EFIAPI *Start ) ( EFI_SIMPLE_NETWORK_PROTOCOL *This );
+	EFI_STATUS ( EFIAPI *Stop ) ( EFI_SIMPLE_NETWORK_PROTOCOL *This );
+	EFI_STATUS ( EFIAPI *Initialize ) ( EFI_SIMPLE_NETWORK_PROTOCOL *This, UINTN ExtraRxBufferSize,
+			UINTN ExtraTxBufferSize );
+	EFI_STATUS ( EFIAPI *Reset ) ( EFI_SIMPLE_NETWORK_PROTOCOL *This, BOOLEAN ExtendedVerification );
+	EFI_STATUS ( EFIAPI *Shutdown ) ( EFI_SIMPLE_NETWORK_PROTOCOL *This );
+	EFI_STATUS ( EFIAPI *ReceiveFilters ) ( EFI_SIMPLE_NETWORK_PROTOCOL *This, UINT32 Enable, UINT32 Disable,
+			BOOLEAN ResetMCastFilter, UINTN MCastFilterCnt, EFI_MAC_ADDRESS *MCastFilter );
+	EFI_STATUS ( EFIAPI *StationAddress ) ( EFI_SIMPLE_NETWORK_PROTOCOL *This, BOOLEAN Reset, EFI_MAC_ADDRESS *New );
+	EFI_STATUS ( EFIAPI *Statistics ) ( EFI_SIMPLE_NETWORK_PROTOCOL *This, BOOLEAN Reset, UINTN *StatisticsSize,
+			EFI_NETWORK_STATISTICS *StatisticsTable );
+	EFI_STATUS ( EFIAPI *MCastIpToMac ) ( EFI_SIMPLE_NETWORK_PROTOCOL *This, BOOLEAN IPv6, const void *IP,
+			EFI_MAC_ADDRESS *MAC );
+	EFI_STATUS ( EFIAPI *NvData ) ( EFI_SIMPLE_NETWORK_PROTOCOL *This, BOOLEAN ReadWrite, UINTN Offset,
+			UINTN BufferSize, void *Buffer );
+	EFI_STATUS ( EFIAPI *GetStatus ) ( EFI_SIMPLE_NETWORK_PROTOCOL *This, UINT32 *InterruptStatus, void **TxBuf );
+	EFI_STATUS ( EFIAPI *Transmit ) ( EFI_SIMPLE_NETWORK_PROTOCOL *This, UINTN HeaderSize, UINTN BufferSize,
+			void *Buffer, EFI_MAC_ADDRESS *SrcAddr, EFI_MAC_ADDRESS *DestAddr, UINT16 *Protocol );
+	EFI_STATUS ( EFIAPI *Receive ) ( EFI_SIMPLE_NETWORK_PROTOCOL *This, UINTN *HeaderSize, UINTN *BufferSize,
+			void *Buffer, EFI_MAC_ADDRESS *SrcAddr, EFI_MAC_ADDRESS *DestAddr, UINT16 *Protocol );
+	EFI_EVENT WaitForPacket;
+	EFI_SIMPLE_NETWORK_MODE *Mode;
 };
 
 #endif

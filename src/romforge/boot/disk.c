@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The EFI application that is booted from a disk where the network was not: reports how far PCI device 00:03.0 came
+ * towards a network boot. It connects the device's drivers first, which firmware may have left out.
+ */
+#include "device.h"
+
+static const EFI_GUID LoadedImageDevicePath = EFI_LOADED_IMAGE_DEVICE_PATH_PROTOCOL_GUID;
+static const EFI_GUID NetworkInterfaceIdentifier = EFI_NETWORK_INTERFACE_IDENTIFIER_PROTOCOL_GUID_31;
+static const EFI_GUID ManagedNetwork = EFI_MANAGED_NETWORK_SERVICE_BINDING_PROTOCOL_GUID;
+static const EFI_GUID PxeBaseCode = EFI_PXE_BASE_CODE_PROTOCOL_GUID;
+static const EFI_GUID LoadFile = EFI_LOAD_FILE_PROTOCOL_GUID;
+static const EFI_GUID Rng = EFI_RNG_PROTOCOL_GUID;
+
+/* How many handles have a protocol, of those whose path, in the protocol ``paths``, begins with that of the device. */
+static UINTN count_below ( struct line *line, EFI_HANDLE device, const EFI_GUID *guid, const EFI_GUID *paths ) {
+	const EFI_DEVICE_PATH_PROTOCOL *own = device ? protocol ( line, device, &DevicePath ) : 0;
+	EFI_HANDLE *handles;
+	UINTN count, found = 0;
+	if ( ! own || line->services->LocateHandleBuffer ( ByProtocol, guid, 0, &count, &handles ) != EFI_SUCCESS )
+		return 0;
+	for ( UINTN i = 0; i < count; i++ ) {
+		const EFI_DEVICE_PATH_PROTOCOL *path = protocol ( line, handles[i], paths );
+		if ( path && begins_with ( path, own ) )
+			found++;
+	}
+	return found;
+}
+
+static void add_count ( struct line *line, const char *name, UINTN count ) {
+	if ( count > 99 )
+		count = 99;
+	add ( line, ' ' );
+	add_text ( line, name );
+	add ( line, '=' );
+	add ( line, '0' + count / 10 );
+	add ( line, '0' + count % 10 );
+}
+
+static void tell_interfaces ( struct line *line, EFI_HANDLE device ) {
+	EFI_HANDLE *handles;
+	UINTN count;
+	if ( line->services->LocateHandleBuffer ( ByProtocol, &Rng, 0, &count, &handles ) != EFI_SUCCESS )
+		count = 0;
+	add_text ( line, "romforge interfaces" );
+	add_count ( line, "images", count_below ( line, device, &LoadedImage, &LoadedImageDevicePath ) );
+	add_count ( line, "snp", count_below ( line, device, &SimpleNetwork, &DevicePath ) );
+	add_count ( line, "nii", count_below ( line, device, &NetworkInterfaceIdentifier, &DevicePath ) );
+	add_count ( line, "mnp", count_below ( line, device, &ManagedNetwork, &DevicePath ) );
+	add_count ( line, "pxe", count_below ( line, device, &PxeBaseCode, &DevicePath ) );
+	add_count ( line, "loadfile", count_below ( line, device, &LoadFile, &DevicePath ) );
+	add_count ( line, "rng", count );
+	end ( line );
+}
+
+ENTRY EFI_STATUS EFIAPI efi_main ( EFI_HANDLE image, EFI_SYSTEM_TABLE *system ) {
+	struct line line;
+	( void ) image;
+
+	begin ( &line, system, " disk" );
+	EFI_HANDLE device = find_device ( &line );
+	if ( device )
+		line.services->ConnectController ( device, 0, 0, 1 );
+	tell_rom ( &line, device );
+	tell_driver ( &line, device );
+	tell_interfaces ( &line, device );
+	finish ( &line );
+	return EFI_SUCCESS;
+}
