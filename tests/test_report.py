@@ -18,7 +18,7 @@ import pytest
 from romforge import treemap
 from romforge.treemap import Box
 from tests import builders
-from tests.conftest import TOP, Run, spec_text
+from tests.conftest import PATIENCE, TOP, Run, spec_text
 
 NICS = 'e1000 = "8086:100e"\nvirtio = "1af4:1000"'
 BROWSER = "chromium-headless-shell"
@@ -132,20 +132,34 @@ def test_the_page_tells_whether_guests_migrate(built: Path, romforge: Run, relea
 
 
 def test_the_page_tells_of_objects(tmp_path: Path, romforge: Run, doit: Run):
-    """Of an image that a tree built: all of the map's, and their sum."""
+    """Of an image that a tree built: what each object has of the ROM, by the name of the NIC."""
     nics = '[nic.e1000]\nid = "8086:100e"\n'
     target = '[target.qemu]\ndir = "qemu"\nfile = "{nic}.rom"\nimages = ["pcbios", "x86_64-efi"]\n'
-    tables = f'[source.ipxe]\ntree = "{TOP}/vendor/minipxe"\n[platform.pcbios]\n[platform.x86_64-efi]\n'
-    (tmp_path / "romspec.toml").write_text(f"spec = 1\n{tables}{nics}{target}")
+    source = f'[source.ipxe]\ntree = "{TOP}/vendor/minipxe"\nconfig = "qemu"\n'
+    platforms = "[platform.pcbios]\n[platform.x86_64-efi]\n"
+    (tmp_path / "romspec.toml").write_text(f"spec = 1\n{source}{platforms}{nics}{target}")
     assert doit().returncode == 0
     page = report(tmp_path, romforge)
-    (told,) = json.loads(romforge("stripped", "--json", "make:ipxe/x86_64-efi").stdout)
-    stayed = {name: size for name, size in told["stayed"].items() if size}
-    assert f"x86_64-efi 8086100e: {len(stayed)} objects, {sum(stayed.values()):,} bytes" in Words(page).words
-    for name, size in stayed.items():
-        assert f"/{html.escape(name)}: {size:,} bytes</title>" in page
-    for name, directory in {"e1000": "drivers/net", "printf": "core", "snpnet": "interface/efi"}.items():
-        assert f"<title>{directory}/{name}: {stayed[name]:,} bytes</title>" in page
+    words = Words(page).words
+    images = json.loads(romforge("why", "--json", "qemu/e1000.rom").stdout)
+    for image in images:
+        platform = image["name"].split("/")[0]
+        assert f"e1000, {platform}: {image['size']:,} bytes in the ROM" in words
+        for part in image["parts"]:
+            if part["compressed"] <= 0:
+                continue  # too small to be drawn
+            path = html.escape(f"{part['directory']}/{part['name']}")
+            sizes = f"about {part['compressed']:,} bytes in the ROM, {part['size']:,} linked"
+            memory = f", {part['memory']:,} of memory" if part["memory"] else ""
+            assert f"<title>{path}: {sizes}{memory}</title>" in page
+    efi = {part["name"]: part for part in images[1]["parts"]}
+    assert (efi["intel"]["directory"], efi["efi_snp"]["directory"]) == (
+        "drivers/net",
+        "interface/efi",
+    )
+    # the heap takes memory, and no part of the picture
+    assert efi["malloc"]["memory"] > 100 * efi["malloc"]["compressed"]
+    assert max(part["compressed"] for part in efi.values()) < images[1]["size"]
 
 
 def test_what_cannot_be_told_is_said(built: Path, romforge: Run):
@@ -173,11 +187,23 @@ def test_names_cannot_break_the_page(tmp_path: Path, romforge: Run, doit: Run):
 @pytest.mark.parametrize("width", WIDTHS)
 def test_a_browser_shows_it(built: Path, romforge: Run, releases: dict[str, Path], width: int, scheme: str):
     """Nothing overflows, text has a contrast of 4.5 at least and shapes of 3, and the scheme is the reader's."""
-    page = report(built, romforge, *(word for name, path in releases.items() for word in ("--against", f"{name}={path}")))
+    page = report(
+        built,
+        romforge,
+        *(word for name, path in releases.items() for word in ("--against", f"{name}={path}")),
+    )
     (built / "probe.html").write_text(page.replace("</body>", f"{PROBE}</body>"))
     dark = ["--blink-settings=preferredColorScheme=0"] if scheme == "dark" else []
-    command = [BROWSER, "--no-sandbox", "--disable-gpu", f"--window-size={width},900", *dark, "--dump-dom", f"file://{built}/probe.html"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    command = [
+        BROWSER,
+        "--no-sandbox",
+        "--disable-gpu",
+        f"--window-size={width},900",
+        *dark,
+        "--dump-dom",
+        f"file://{built}/probe.html",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=PATIENCE)
     match = re.search(r'data-found="([^"]*)"', done.stdout)
     assert match, done.stdout[-500:]
     found = json.loads(html.unescape(match[1]))

@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import resource
 import shutil
 import subprocess
 import sys
@@ -17,13 +16,14 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from romforge import elf, images, linking, linkmap, specfile, toolchain
+from romforge import elf, images, ipxe, linkmap, make_rules, specfile, toolchain
 from romforge import plan as planning
 from romforge import why as whys
 from romforge.errors import RomforgeError
 from romforge.linkmap import LinkMap, object_name
 from romforge.plan import Make
 from romforge.refgraph import Place
+from tests import yardstick
 from tests.conftest import TOP, run
 
 SPEC = """spec = 1
@@ -31,7 +31,7 @@ SPEC = """spec = 1
 tree = "tree"
 [platform.pcbios]
 [platform.x86_64-efi]
-strip = {{ keep = ["obj_config", "obj_config_efi"] }}
+strip = "none"
 [nic.e1000]
 id = "8086:100e"
 [bucket.efi]
@@ -64,7 +64,11 @@ class Built(NamedTuple):
         return done.stdout
 
     def stage(self, make: Make) -> Path:
-        return self.top / "out" / make.directory / "src" / make.bin / f"{GOAL}.{images.linked(make)}.tmp"
+        return whys.linked_file(make, self.top / "out", GOAL)
+
+    def link(self, make: Make) -> whys.Link:
+        plan = ipxe.recorded_link_plan(make, self.top / "out")
+        return whys.read_image_link(make, self.top / "out", GOAL, plan)
 
 
 def project(top: Path, tree: Callable[[Path], object], more: str = "") -> Built:
@@ -110,16 +114,26 @@ class Relink:
         self.src, self.make, self.directory = built.stage(make).parent.parent, make, directory
         self.archive = f"{make.bin}/blib.a"
         self.stage = f"{make.bin}/{built.stage(make).name}"
-        words = images.variables(make) + linking.flags(make, linking.dropped(make, self.src))
-        said = subprocess.run(
-            ["make", "-n", "-W", self.archive, *words, self.stage],
+        tree = ipxe.Trees(built.top / "out").of(make)
+        self.words = [*make_rules.words(), *images.variables(make, tree)]
+        said = self.run_make("-n", "-W", self.archive, self.stage).replace("\\\n", " ")
+        command = next(line for line in said.splitlines() if f" -o {self.stage}" in line)
+        # make removes the version object after a link: one of our own takes its place
+        version = f"{make.bin}/version.{Path(self.stage).stem}.o"
+        self.run_make(version)
+        ours = directory / Path(version).name
+        (self.src / version).rename(ours)
+        self.command = command.replace(version, str(ours))
+
+    def run_make(self, *words: str) -> str:
+        return subprocess.run(
+            ["make", *self.words, *words],
             cwd=self.src,
             env=toolchain.environment(os.environ),
             capture_output=True,
             text=True,
             check=True,
-        ).stdout.replace("\\\n", " ")
-        self.command = next(line for line in said.splitlines() if f" -o {self.stage}" in line)
+        ).stdout
 
     def link(self, members: dict[str, Path], roots: tuple[str, ...] = (), defined: tuple[str, ...] = ()) -> LinkMap:
         """The map of a link from these objects of the archive, without some roots, and with symbols that nothing defines any more."""
@@ -129,7 +143,7 @@ class Relink:
         command = self.command.replace(f" {self.archive} -o {self.stage} ", f" {archive} -o {made} ")
         command = command.replace(f"-Map {self.stage}.map", f"-Map {made}.map") + "".join(f" --defsym {one}=0" for one in defined)
         for root in roots:
-            command = command.replace(f"-u {root} --require-defined={root} ", "")
+            command = re.sub(rf"-u {root} --defsym check_{root}={root}(?= )", "", command)
         assert str(made) in command
         assert all(f"-u {root} " not in command for root in roots)
         done = subprocess.run(["sh", "-c", command], cwd=self.src, capture_output=True, text=True, check=False)
@@ -164,7 +178,7 @@ def relink(request: pytest.FixtureRequest, built: Built, tmp_path: Path) -> tupl
     """The means to link again; the graph; and what of it is linked now, since some sections are thrown away in any case."""
     make = next(make for make in built.makes if make.platform == request.param)
     again = Relink(built, make, tmp_path)
-    link = whys.read(again.src, built.stage(make), whys.roots_of(make, GOAL, ()))
+    link = built.link(make)
     now = taken(again.link(again.members()))
     told = predicted(link.graph, link.graph.reached())
     assert told[0] == now[0]
@@ -176,7 +190,7 @@ def test_what_a_cut_reference_leaves_is_what_the_linker_leaves(relink: tuple[Rel
     """Of 20 objects, the last reference of the chain is cut: each leaves, or stays by another chain, as the graph says."""
     again, graph, thrown = relink
     rng = Random("chains")
-    chains, askers = graph.chains(), graph.askers()
+    chains, askers = graph.chains(), graph.referrers()
     names = sorted(name for name, chain in chains.items() if len(chain) > 1)
     gone = 0
     for name in rng.sample(names, min(OBJECTS, len(names))):
@@ -194,11 +208,13 @@ def test_what_a_cut_reference_leaves_is_what_the_linker_leaves(relink: tuple[Rel
     assert gone > 0
 
 
-def test_what_leaves_with_an_object_or_a_root_is_what_the_linker_leaves_out(relink: tuple[Relink, Any, Any]):
+def test_what_leaves_with_an_object_or_a_root_is_what_the_linker_leaves_out(
+    relink: tuple[Relink, Any, Any],
+):
     """The object is taken out of the archive, and what it defines is nowhere; a root is taken off the command line."""
     again, graph, thrown = relink
     rng = Random("objects")
-    required = {graph.definer[symbol] for symbol in graph.roots} | set(graph.own)
+    required = {graph.definer[symbol] for symbol in graph.roots} | set(graph.command_line_objects)
     names = sorted(set(graph.objects) - required)
     for name in rng.sample(names, min(OBJECTS // 2, len(names))):
         members = {other: path for other, path in again.members().items() if other != name}
@@ -217,8 +233,7 @@ def test_the_roots_are_those_of_make(built: Built):
     """All that make gives to -u, whether or not each brought an object in."""
     for make in built.makes:
         command = Relink(built, make, built.top).command
-        link = whys.read(built.stage(make).parent.parent, built.stage(make), whys.roots_of(make, GOAL, ()))
-        assert set(re.findall(r"-u (\S+)", command)) == set(link.graph.roots)
+        assert set(re.findall(r"-u (\S+)", command)) == set(built.link(make).graph.roots)
 
 
 # What is told
@@ -243,16 +258,9 @@ def inspected(built: Built) -> list[dict[str, Any]]:
     return [{"kind": one["kind"], "size": one["size"]} for one in found]
 
 
-def test_an_answer_takes_three_seconds_at_most(built: Built):
-    """Of processor time, for both images."""
-
-    def spent(work: Callable[[], object]) -> float:
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        work()
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-
-    assert spent(lambda: built.why(ROM)) <= 3
+def test_an_answer_takes_a_hundred_loops_at_most(built: Built):
+    """For both images, of the tree of 1,000 sources too; minipxe's take 8."""
+    assert yardstick.ratio(lambda: built.why(ROM), enough=100) <= 100
 
 
 def test_an_object_and_a_root_are_told_of(small: Built):
@@ -264,9 +272,14 @@ def test_an_object_and_a_root_are_told_of(small: Built):
     (command,) = [line for line in small.said("crc_cmd", "--in", "pcbios/8086100e").splitlines() if line.startswith("without it")]
     assert command.endswith("with crc32")  # which nobody else calls
     assert "config" in small.why("obj_config", "--in", "pcbios/8086100e")["with_it"]
-    assert "efi_driver asks for snpnet_close" in small.said("snpnet", "--in", ROM)  # the second of its images
+    text = small.said("efi_snp", "--in", ROM)  # in the second of its images
+    assert "efi_snp (interface/efi) in x86_64-efi/8086100e" in text
     text = small.said("pcbios/8086100e")
-    assert re.search(r"^ +crc32 +[0-9,]+ +[0-9,]+ +\d+ % +[0-9,]+ +crc_cmd ← config ← obj_config$", text, re.MULTILINE)
+    assert re.search(
+        r"^ +crc32 +[0-9,]+ +[0-9,]+ +\d+ % +[0-9,]+ +crc_cmd ← config ← obj_config$",
+        text,
+        re.MULTILINE,
+    )
     assert re.search(r"^ +crypto/ +[0-9,]+", text, re.MULTILINE)
 
 
@@ -274,8 +287,14 @@ def test_an_object_and_a_root_are_told_of(small: Built):
     ("words", "told"),
     [
         (["e100.rom"], 'there is no ROM or image "e100.rom" (did you mean "qemu/e1000.rom"?)'),
-        (["crc3", "--in", "pcbios/8086100e"], 'pcbios/8086100e: there is no object or root crc3 (did you mean "crc32"?)'),
-        (["crc32", "--in", "pcbios/8086100f"], 'there is no ROM or image "pcbios/8086100f" (did you mean "pcbios/8086100e"?)'),
+        (
+            ["crc3", "--in", "pcbios/8086100e"],
+            'pcbios/8086100e: there is no object or root crc3 (did you mean "crc32"?)',
+        ),
+        (
+            ["crc32", "--in", "pcbios/8086100f"],
+            'there is no ROM or image "pcbios/8086100f" (did you mean "pcbios/8086100e"?)',
+        ),
         ([ROM, "--against", "nowhere"], "nowhere: cannot be read: No such file or directory"),
         ([ROM, "--against", "romspec.toml"], "romspec.toml: is no output root, and nothing that"),
         ([ROM, "--against", "tree"], "cannot be read"),
@@ -293,7 +312,7 @@ def test_an_image_that_is_not_built_as_it_would_be_now_is_told_of(tmp_path: Path
     driver.write_text(driver.read_text() + "\nint more ( void );\nint more ( void ) { return 1; }\n")
     done = run([sys.executable, "-m", "romforge", "why", "pcbios/8086100e", "--json"], tmp_path)
     assert (done.returncode, json.loads(done.stdout)) == (0, before)
-    assert "8086100e.rom is told of as it was built: since then crypto/crc32.c changed" in done.stderr
+    assert "8086100e.rom is shown as it was built: since then crypto/crc32.c changed" in done.stderr
     assert run([sys.executable, "-m", "romforge", "build", "nic:virtio"], tmp_path).returncode == 0
     assert "8086100e.rom must be built first: crypto/crc32.c changed" in built.why("pcbios/8086100e", status=1)
     assert built.why("pcbios/1af41000")
@@ -302,7 +321,11 @@ def test_an_image_that_is_not_built_as_it_would_be_now_is_told_of(tmp_path: Path
 def test_without_pyelftools_the_package_is_named(small: Built, tmp_path: Path):
     """As in a checkout whose Python has the libraries of a build alone."""
     (tmp_path / "elftools.py").write_text("raise ImportError\n")
-    done = run([sys.executable, "-m", "romforge", "why", ROM], small.top, PYTHONPATH=f"{tmp_path}:{TOP}/src")
+    done = run(
+        [sys.executable, "-m", "romforge", "why", ROM],
+        small.top,
+        PYTHONPATH=f"{tmp_path}:{TOP}/src",
+    )
     assert (done.returncode, done.stderr) == (
         1,
         "romforge: the Python module elftools: not found; install the Debian package python3-pyelftools\n",
@@ -317,7 +340,10 @@ def test_existing_roms_have_no_objects(tmp_path: Path, releases: dict[str, Path]
     )
     (tmp_path / "romspec.toml").write_text(text)
     done = run([sys.executable, "-m", "romforge", "why", ROM], tmp_path)
-    assert (done.returncode, "is made of existing ROMs, which say nothing of their objects" in done.stderr) == (1, True), done.stderr
+    assert (
+        done.returncode,
+        "is made of existing ROMs, which say nothing of their objects" in done.stderr,
+    ) == (1, True), done.stderr
 
 
 def test_another_build_is_compared_with(tmp_path: Path, small: Built):
@@ -330,7 +356,12 @@ def test_another_build_is_compared_with(tmp_path: Path, small: Built):
     shell.write_text(shell.read_text() + "\nREQUIRE_OBJECT ( extra );\nREQUIRE_OBJECT ( dhcp );\n")
     config = src / "config/config.c"
     config.write_text(
-        re.sub(r"#ifdef DOWNLOAD_PROTO_TFTP\n.*?#endif\n|REQUIRE_OBJECT \( tftp \);\n", "", config.read_text(), flags=re.DOTALL)
+        re.sub(
+            r"#ifdef DOWNLOAD_PROTO_TFTP\n.*?#endif\n|REQUIRE_OBJECT \( tftp \);\n",
+            "",
+            config.read_text(),
+            flags=re.DOTALL,
+        )
     )
     crc = src / "crypto/crc32.c"
     crc.write_text(crc.read_text() + '\nconst char *const more[8] __attribute__ (( section ( ".tbl.files" ), used )) = { 0 };\n')

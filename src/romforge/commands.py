@@ -13,7 +13,7 @@ from romforge import install, pcirom, specfile
 from romforge import plan as planning
 from romforge.errors import UsageError, human, listing, near
 from romforge.romtools import Arguments, print_json
-from romforge.table import BOLD, RED, Column, colours, paint, render
+from romforge.table import BOLD, RED, colours, paint
 from romforge.tool import MissingTool
 
 
@@ -139,6 +139,7 @@ def _why(found: planning.Plan, given: Arguments) -> int:
 def stripped(given: Arguments) -> int:
     from romforge import jobserver, lock
     from romforge import stripped as stripping
+    from romforge.why import nics_of
 
     found = planning.make(specfile.load(given.spec, given.out), _tree())
     selected = [_selected(found, one) for one in given.selection]
@@ -149,22 +150,21 @@ def stripped(given: Arguments) -> int:
         if goals := _goals(found, make, selected):
             rows += [(make, one) for one in stripping.report(make, given.out, goals)]
     if given.json:
-        print_json([{"task": make.task, **one._asdict()} for make, one in rows])
+        print_json([stripping.as_json(make, one) for make, one in rows])
         return 0
     for make, one in rows:
-        print(paint(f"{make.platform} {one.goal}.{make.media}", BOLD, colours()) + f": {listing(one.dropped)} dropped")
-        cells = [[name, f"{size:,}", verb] for verb, sizes in (("stayed", one.stayed), ("left", one.left)) for name, size in sizes.items()]
-        cells += [
-            [f"{len(sizes)} objects", f"{sum(sizes.values()):,}", verb] for verb, sizes in (("stayed", one.stayed), ("left", one.left))
-        ]
-        print("\n".join(f"  {line}" for line in render([Column("object"), Column("bytes", right=True), Column("")], cells)))
+        nics = listing(nics_of(found, make, one.goal))
+        title = f"{make.platform} {one.goal}.{make.media}"
+        print(f"{paint(title, BOLD, colours())} ({nics})")
+        for line in stripping.lines(one):
+            print(f"  {line}")
     return 0
 
 
 def why(given: Arguments) -> int:
     from romforge import explain
 
-    return explain.why(given, _tree())
+    return explain.why_command(given, _tree())
 
 
 def _goals(found: planning.Plan, make: planning.Make, selected: list[str]) -> list[str]:

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Who refers to whom in a link, and so what would leave it with a root, an object or a reference.
 
-A link takes an object of an archive once something asks for a symbol of its (``-u``, or an object that was taken), and then
-of all objects the sections that a root, a section that is taken, or KEEP in the linker script asks for (``--gc-sections``).
-Both are reachability in one graph, so what leaves is what cannot be reached any more: no guess. A string that several
-sections have in common is a node too. Sources: the ld manual on ``-u``, ``--gc-sections`` and KEEP.
+A link takes an object of an archive once something asks for one of its symbols (``-u``, or an
+object that was taken). Of all objects it then keeps the sections that a root, a section that is
+kept, or KEEP in the linker script asks for (``--gc-sections``). Both are reachability in one graph,
+so what leaves is what cannot be reached any more: no guess. A string that several sections share is
+a node too. Sources: the ld manual on ``-u``, ``--gc-sections`` and KEEP.
 """
 
 from __future__ import annotations
@@ -15,11 +16,14 @@ from typing import NamedTuple
 
 from romforge.elf import Object
 
-_PLAIN = "text", "rodata", "data", "bss"  # families of sections that no linker script keeps as a whole
+_PLAIN = "text", "rodata", "data", "bss"  # families of sections that no script keeps as a whole
 
 
 class Place(NamedTuple):
-    """A section of an object, by its index; or, with -1, the object itself. A string that many have is of the object ""."""
+    """A section of an object, by its index; or, with -1, the object itself.
+
+    A string that several sections share is of the object "".
+    """
 
     object: str
     section: int
@@ -33,66 +37,120 @@ class Step(NamedTuple):
 
 
 class Graph:
-    """The references of a link. ``taken`` are the sections that are in it, and all its objects."""
+    """The references of a link."""
 
-    def __init__(self, objects: Mapping[str, Object], roots: Iterable[str], own: Iterable[str], taken: Collection[Place]) -> None:
-        """``own`` are objects that the command line names, which are linked whether or not anything asks for them."""
+    def __init__(
+        self,
+        objects: Mapping[str, Object],
+        roots: Iterable[str],
+        command_line_objects: Iterable[str],
+        linked_sections: Collection[Place],
+    ) -> None:
+        """Objects of the command line are linked whether or not anything asks for them."""
         self.objects = objects
         self.roots = tuple(roots)
-        self.own = tuple(own)
-        self.definer: dict[str, str] = {}
-        for name, one in objects.items():
-            for symbol in one.defines:
-                self.definer.setdefault(symbol, name)
+        self.command_line_objects = tuple(command_line_objects)
+        self.definer = self._definers()
         self.next: dict[Place, list[Place]] = defaultdict(list)
-        for name, one in objects.items():
-            self.next[Place(name, -1)] = [Place(self.definer[symbol], -1) for symbol in one.wants if symbol in self.definer]
-            for index, (near, far) in one.refers.items():
-                targets = [Place(name, other) for other in near if other in one.sections]
-                self.next[Place(name, index)] = targets + [place for symbol in far if (place := self._section(symbol))]
-        self._keep(taken)
+        for name, item in objects.items():
+            self.next[Place(name, -1)] = [Place(self.definer[symbol], -1) for symbol in item.wants if symbol in self.definer]
+            for index, references in item.refers.items():
+                targets = [Place(name, other) for other in references.sections if other in item.sections]
+                for symbol in references.symbols:
+                    if place := self._section(symbol):
+                        targets.append(place)
+                self.next[Place(name, index)] = targets
+        self._add_unexplained_objects()
+        self._add_kept_sections(linked_sections)
+
+    def _definers(self) -> dict[str, str]:
+        """The object whose definition of a symbol counts: one that is not weak, else the first."""
+        definers: dict[str, str] = {}
+        weak: dict[str, str] = {}
+        for name in dict.fromkeys([*self.command_line_objects, *self.objects]):
+            for symbol, definition in self.objects[name].defines.items():
+                (weak if definition.weak else definers).setdefault(symbol, name)
+        return weak | definers
 
     def _section(self, symbol: str) -> Place | None:
         """The section that a symbol lies in."""
         name = self.definer.get(symbol)
-        index = self.objects[name].defines[symbol] if name else None
-        return Place(name, index) if name and index is not None else None
+        if name is None:
+            return None
+        index = self.objects[name].defines[symbol].section
+        return None if index is None else Place(name, index)
 
-    def _keep(self, taken: Collection[Place]) -> None:
-        """Finds out which sections the linker script keeps: those that are in the link though nothing refers to them."""
-        families: set[str] = set()
-        everything = {Place(name, index) for name, one in self.objects.items() for index in one.sections}
-        left = {_family(self.objects[place.object].sections[place.section].name) for place in everything - set(taken)}
-        while missing := set(taken) - self.reached():
-            pointed = {target for place in missing for target in self.next[place] if target != place}
-            for place in (missing - pointed) or missing:
+    def _add_unexplained_objects(self) -> None:
+        """Takes objects as named on the command line that are linked, but nothing known asks for.
+
+        What asks for them may be an object whose file is gone.
+        """
+        reached = self.reached()
+        for name in self.objects:
+            if Place(name, -1) not in reached:
+                self.command_line_objects += (name,)
+                reached = self.reached()
+
+    def _add_kept_sections(self, linked_sections: Collection[Place]) -> None:
+        """Adds what the linker script keeps: sections that are in the link, but nothing asks for.
+
+        Where all sections of a family are in the link and some are kept, the script keeps the
+        family as a whole: a table of the linker's, such as ``.tbl.init_fns.*``.
+        """
+        linked = set(linked_sections)
+        kept_families: set[str] = set()
+        incomplete_families: set[str] = set()
+        for name, item in self.objects.items():
+            for index, section in item.sections.items():
+                if Place(name, index) not in linked:
+                    incomplete_families.add(_family(section.name))
+        while missing := linked - self.reached():
+            pointed_at: set[Place] = set()
+            for place in missing:
+                pointed_at.update(target for target in self.next[place] if target != place)
+            for place in (missing - pointed_at) or missing:
                 self.next[Place(place.object, -1)].append(place)
-                families.add(_family(self.objects[place.object].sections[place.section].name))
-        whole = families - left - set(_PLAIN)  # a table of the linker's: also those of its sections to which something refers
-        for place in taken:
-            if _family(self.objects[place.object].sections[place.section].name) in whole:
+                kept_families.add(self._family_of(place))
+        tables = kept_families - incomplete_families - set(_PLAIN)
+        for place in linked:
+            if self._family_of(place) in tables:
                 self.next[Place(place.object, -1)].append(place)
+
+    def _family_of(self, place: Place) -> str:
+        return _family(self.objects[place.object].sections[place.section].name)
 
     def _starts(self, roots: Iterable[str]) -> Iterator[Place]:
-        yield from (Place(name, -1) for name in self.own)
+        yield from (Place(name, -1) for name in self.command_line_objects)
         for symbol in roots:
             if symbol in self.definer:
                 yield Place(self.definer[symbol], -1)
             if section := self._section(symbol):
                 yield section
 
-    def reached(self, objects: Collection[str] = (), roots: Collection[str] = (), cut: tuple[str, str] | None = None) -> set[Place]:
-        """What is in the link without these objects and roots, and without all references from the one object to the other."""
+    def reached(
+        self,
+        objects: Collection[str] = (),
+        roots: Collection[str] = (),
+        cut: tuple[str, str] | None = None,
+    ) -> set[Place]:
+        """What is in the link without these objects and roots.
+
+        ``cut`` are two objects: the references from the first to the second do not count.
+        """
         barred = {place for name in objects for place in self._places(name)}
-        ahead = list({*self._starts(one for one in self.roots if one not in roots)} - barred)
+        starts = self._starts(root for root in self.roots if root not in roots)
+        ahead = list(set(starts) - barred)
         found = barred.union(ahead)
+        following = self.next
         while ahead:
             place = ahead.pop()
-            fresh = {one for one in self.next.get(place, ()) if one not in found}
-            if cut and place.object == cut[0]:
-                fresh = {one for one in fresh if one.object != cut[1]}
-            found |= fresh
-            ahead += fresh
+            for target in following.get(place, ()):
+                if target in found:
+                    continue
+                if cut and (place.object, target.object) == cut:
+                    continue
+                found.add(target)
+                ahead.append(target)
         return found - barred
 
     def _places(self, name: str) -> Iterator[Place]:
@@ -101,28 +159,30 @@ class Graph:
             yield Place(name, index)
 
     def chains(self) -> dict[str, tuple[Step, ...]]:
-        """Of each object the shortest way from a root to it; nothing for one that the command line names."""
-        found: dict[str, tuple[Step, ...]] = dict.fromkeys(self.own, ())
-        ahead = deque(self.own)
+        """Of each object the shortest way from a root; nothing for one of the command line."""
+        found: dict[str, tuple[Step, ...]] = dict.fromkeys(self.command_line_objects, ())
+        ahead = deque(self.command_line_objects)
         for symbol in self.roots:
-            if (asked := self.definer.get(symbol)) and asked not in found:
-                found[asked] = (Step(symbol, asked),)
-                ahead.append(asked)
+            name = self.definer.get(symbol)
+            if name and name not in found:
+                found[name] = (Step(symbol, name),)
+                ahead.append(name)
         while ahead:
-            one = ahead.popleft()
-            for symbol in self.objects[one].wants:
-                asked = self.definer.get(symbol)
-                if asked and asked not in found:
-                    found[asked] = (*found[one], Step(symbol, asked))
-                    ahead.append(asked)
+            asker = ahead.popleft()
+            for symbol in self.objects[asker].wants:
+                name = self.definer.get(symbol)
+                if name and name not in found:
+                    found[name] = (*found[asker], Step(symbol, name))
+                    ahead.append(name)
         return found
 
-    def askers(self) -> dict[str, dict[str, list[str]]]:
+    def referrers(self) -> dict[str, dict[str, list[str]]]:
         """Of each object those that ask for it, each with the symbols that it names."""
         found: dict[str, dict[str, list[str]]] = {name: {} for name in self.objects}
-        for asker, one in self.objects.items():
-            for symbol in one.wants:
-                if (name := self.definer.get(symbol)) and name != asker:
+        for asker, item in self.objects.items():
+            for symbol in item.wants:
+                name = self.definer.get(symbol)
+                if name and name != asker:
                     found[name].setdefault(asker, []).append(symbol)
         return found
 

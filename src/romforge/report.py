@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""All there is to know of a built set of ROMs, gathered for a page: sizes, faults, objects, changes, migrations, proofs."""
+"""What a page shows of a built set of ROMs: sizes, faults, objects, changes, migrations, proofs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from romforge import compat, faults, linking, lockfile, pcirom, worktree
+from romforge import compat, faults, ipxe, lockfile, pcirom, why
 from romforge.combine import bucket_of
 from romforge.compat import Verdict
+from romforge.dependencies import DependencyFiles
 from romforge.errors import RomforgeError
-from romforge.images import linked
 from romforge.lockfile import Change
 from romforge.plan import Plan, Rom
 from romforge.prebuilt import read_rom
@@ -44,7 +44,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Proven:
-    """What `verify` has to say of a ROM in a column: "proven", "out of date" or "not proven", and what was seen."""
+    """What `verify` has to say of a ROM in a column, and what was seen.
+
+    ``state`` is "proven", "out of date" or "not proven".
+    """
 
     rom: str
     column: str
@@ -52,23 +55,55 @@ class Proven:
     text: str
 
 
+class ObjectSize(NamedTuple):
+    """An object of an image: an estimate of its bytes in the ROM, those of the linked file, memory.
+
+    Padding is an object without a directory.
+    """
+
+    directory: str
+    name: str
+    in_rom: int
+    linked: int
+    memory: int
+
+
+@dataclass(frozen=True)
+class ImageObjects:
+    """An image that a tree built, and its objects; ``size`` is 0 where no ROM has the image."""
+
+    nics: tuple[str, ...]
+    platform: str
+    goal: str
+    size: int
+    objects: tuple[ObjectSize, ...]
+
+    @property
+    def linked(self) -> int:
+        return sum(item.linked for item in self.objects)
+
+    @property
+    def memory(self) -> int:
+        return sum(item.memory for item in self.objects)
+
+
 @dataclass(frozen=True)
 class Report:
-    """``objects`` are bytes of each object by the names of the image and the directory; ``sets`` verdicts by that of the older set.
+    """What a page shows; ``sets`` are verdicts by the name of the older set.
 
     ``changes`` is None where there is no lock.
     """
 
     spec: str
     rows: tuple[Row, ...]
-    objects: Mapping[str, Mapping[str, Mapping[str, int]]]
+    images: tuple[ImageObjects, ...]
     changes: tuple[Change, ...] | None
     sets: Mapping[str, tuple[Verdict, ...]]
     proofs: tuple[Proven, ...]
 
 
 def gather(spec: Spec, plan: Plan, out: Path, older: Mapping[str, Path], proofs: Sequence[Proven]) -> Report:
-    """Looks at what is built; raises RomforgeError where an older set cannot be read, or nothing is built."""
+    """Looks at what is built; raises RomforgeError where nothing is, or a set cannot be read."""
     rows = tuple(_row(rom, out) for rom in plan.roms() if rom.target in plan.default or (out / rom.path).is_file())
     there = [row for row in rows if row.images]
     if not there:
@@ -77,12 +112,15 @@ def gather(spec: Spec, plan: Plan, out: Path, older: Mapping[str, Path], proofs:
     says = lockfile.rules(spec, list(plan.roms()))
     now = {
         Path(row.path).name: compat.RomFile(
-            (out / row.path).stat().st_size, tuple(one.kind for one in row.images), says[row.path].bucket_changed_in
+            (out / row.path).stat().st_size,
+            tuple(one.kind for one in row.images),
+            says[row.path].bucket_changed_in,
         )
         for row in there
     }
     sets = {name: tuple(_among(compat.compare(compat.read_set(path, out), now), now)) for name, path in older.items()}
-    return Report(spec.path.name, rows, _objects(plan, out), changes, sets, tuple(proofs))
+    images = tuple(_images(plan, out))
+    return Report(spec.path.name, rows, images, changes, sets, tuple(proofs))
 
 
 def _row(rom: Rom, out: Path) -> Row:
@@ -94,7 +132,11 @@ def _row(rom: Rom, out: Path) -> Row:
     images = pcirom.parse_chain(data).images
     names = [pick.platform for pick in rom.picks] if len(rom.picks) == len(images) else [one.kind for one in images]
     return Row(
-        rom.path, rom.nic, bucket_of(len(data)), tuple(Segment(name, one.kind, len(one.data)) for name, one in zip(names, images)), wrong
+        rom.path,
+        rom.nic,
+        bucket_of(len(data)),
+        tuple(Segment(name, one.kind, len(one.data)) for name, one in zip(names, images)),
+        wrong,
     )
 
 
@@ -103,22 +145,34 @@ def _among(verdicts: Sequence[Verdict], now: Mapping[str, compat.RomFile]) -> li
     return [one for one in verdicts if one.file in now]
 
 
-def _objects(plan: Plan, out: Path) -> dict[str, dict[str, dict[str, int]]]:
-    """The bytes of each object of each image that a tree built and that is linked, by the map; the largest directories first."""
-    found = {}
+def _images(plan: Plan, out: Path) -> Iterator[ImageObjects]:
+    """The images that trees built, with the objects that their links took."""
     for make in plan.makes:
-        src = out / make.directory / "src"
-        directories = worktree.directories(src)
+        record = ipxe.load(make, out) or ipxe.blank()
+        link_plan = ipxe.recorded_link_plan(make, out)
+        directories = DependencyFiles(out / make.directory / "src" / make.bin)
+        files = why.ObjectFiles()
         for goal in make.goals:
-            place = src / make.bin / f"{goal}.{linked(make)}.tmp.map"
-            if place.is_file():
-                sizes = linking.read_map(place).sizes()
-                found[f"{make.platform} {goal}"] = _grouped({name: size for name, size in sizes.items() if size}, directories)
-    return found
+            entry = record["goals"].get(goal)
+            if entry is None or entry["why"]:
+                continue  # not built, or the objects are others by now
+            size = why.size_in_rom(plan, make, goal, out)
+            link = why.read_image_link(make, out, goal, link_plan, files)
+            objects = _object_sizes(link, size, directories)
+            nics = why.nics_of(plan, make, goal)
+            yield ImageObjects(nics, make.platform, goal, size, tuple(objects))
 
 
-def _grouped(sizes: Mapping[str, int], directories: Mapping[str, str]) -> dict[str, dict[str, int]]:
-    groups: dict[str, dict[str, int]] = {}
-    for name, size in sorted(sizes.items(), key=lambda both: (-both[1], both[0])):
-        groups.setdefault(directories.get(linking.stem(name), ""), {})[name] = size
-    return dict(sorted(groups.items(), key=lambda both: -sum(both[1].values())))
+def _object_sizes(link: why.Link, size: int, directories: DependencyFiles) -> Iterator[ObjectSize]:
+    shares = why.compressed_shares(link, size)
+    memory = link.memory_by_object()
+    for name in link.graph.objects:
+        yield ObjectSize(
+            directory=why.directory_of(name, directories),
+            name=name,
+            in_rom=shares.get(name, 0),
+            linked=sum(link.pieces.get(name, {}).values()),
+            memory=memory.get(name, 0),
+        )
+    padding = sum(span.size for span in link.spans if span.object == why.PADDING)
+    yield ObjectSize("", "(padding)", shares.get(why.PADDING, 0), padding, 0)

@@ -1,0 +1,266 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What `romforge why` knows of objects that could be left out: on links of a few objects."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from romforge import elf, specfile, suggestions
+from romforge import plan as planning
+from romforge import why as analysis
+from romforge.link_roots import LinkPlan
+from romforge.plan import Make
+from romforge.refgraph import Place
+from romforge.suggestions import Candidate
+from romforge.why import Link
+
+REQUIRE = '__asm__ ( ".section .tbl.requiring_symbols, \\"a\\", %progbits\\n.byte 0\\n'
+# A driver's objects, by what their sources would be. Each but the first few is a candidate.
+SOURCES = {
+    "efidrvprefix": """
+int probe ( int );
+char obj_efidrvprefix;
+int _efidrv_start ( int x ) { return probe ( x ); }
+""",
+    "version": """
+const char product[] = "a product of its own";
+const char *shared_version ( void ) { return "a string that two objects share"; }
+""",
+    "e1000": """
+char obj_e1000, heap[1 << 20];
+int probe ( int x ) { heap[x] = 1; return x; }
+""",
+    "efi_snp": """
+char obj_efi_snp;
+int ipxe ( void * ); int helper ( int ); extern int knob; extern char *efi_cmdline;
+int snp ( int x ) { efi_cmdline = 0; return ipxe ( 0 ) + helper ( x ) + knob; }
+const char *shared_snp ( void ) { return "a string that two objects share"; }
+"""
+    + REQUIRE
+    + '.reloc ., R_X86_64_NONE, obj_aoe\\n.previous" );',
+    "autoboot": "char obj_autoboot; int ipxe ( void *net ) { return net != 0; }",
+    "efi_cmdline": "char obj_efi_cmdline; char *efi_cmdline = (char *) 1;",
+    "aoe": """
+char obj_aoe; extern const char *deep ( void );
+static const char *entry __attribute__ (( section ( ".tbl.protocols.01" ), used )) = "aoe";
+const char *call ( void ) { return deep (); }
+""",
+    "deep": "char obj_deep; const char deep_text[900] = { 1 };const char *deep ( void ) { return deep_text; }",
+    "helper": "char obj_helper; int helper ( int x ) { return x * 3 + 7; }",
+    "knob": "char obj_knob; int knob = 5;",
+}
+SCRIPT = """
+SECTIONS {
+ .text 0x1000 : { *(.text .text.*) }
+ .rodata : { *(.rodata .rodata.*) }
+ .data : { *(.data .data.*) KEEP(*(SORT(.tbl.*))) KEEP(*(.text.call)) }
+ .bss : { *(.bss .bss.*) *(COMMON) }
+ /DISCARD/ : { *(.comment) *(.note.*) }
+}
+"""
+ROOTS = [
+    "_efidrv_start",
+    "obj_e1000",
+    "obj_efi_snp",
+    "snp",
+    "shared_snp",
+    "shared_version",
+    "product",
+]
+SPEC = """spec = 1
+[source.ipxe]
+tree = "tree"
+[platform.pcbios]
+[platform.x86_64-efi]
+leave_out = ["stp"]
+[nic.e1000]
+id = "8086:100e"
+[target.qemu]
+dir = "qemu"
+file = "{nic}.rom"
+images = ["pcbios", "x86_64-efi"]
+"""
+
+
+@pytest.fixture(scope="module")
+def linked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A link in a directory bin, of objects in an archive and of version.o, which is named."""
+    top = tmp_path_factory.mktemp("suggestions")
+    (top / "bin").mkdir()
+    for name, text in SOURCES.items():
+        (top / f"{name}.c").write_text(text + "\n")
+        options = ["-O1", "-ffreestanding", "-fno-pic", "-ffunction-sections", "-fdata-sections"]
+        options += ["-fno-asynchronous-unwind-tables", "-fno-stack-protector"]
+        run(["gcc", *options, "-c", f"{name}.c", "-o", f"bin/{name}.o"], top)
+    (top / "script.lds").write_text(SCRIPT)
+    members = [f"bin/{name}.o" for name in SOURCES if name != "version"]
+    run(["ar", "rcsD", "bin/blib.a", *members], top)
+    words = ["--gc-sections", "-q", "-T", "script.lds", "-Map", "bin/x.tmp.map", "-o", "bin/x.tmp"]
+    words += [word for root in ROOTS for word in ("-u", root)]
+    run(["ld", *words, "bin/version.o", "bin/blib.a"], top)
+    return top / "bin" / "x.tmp"
+
+
+def run(command: list[str], directory: Path) -> str:
+    return subprocess.run(command, cwd=directory, check=True, capture_output=True, text=True).stdout
+
+
+def read(linked: Path) -> Link:
+    return analysis.read_link(linked.parent.parent, linked, ROOTS, analysis.ObjectFiles())
+
+
+@pytest.fixture(scope="module")
+def makes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Make]:
+    spec = tmp_path_factory.mktemp("spec") / "romspec.toml"
+    spec.write_text(SPEC)
+    return {make.platform: make for make in planning.make(specfile.load(spec), None).makes}
+
+
+@pytest.fixture(scope="module")
+def candidates(linked: Path, makes: dict[str, Make]) -> dict[tuple[str, ...], Candidate]:
+    link = read(linked)
+    found = suggestions.suggest(makes["x86_64-efi"], LinkPlan(), link, link.size())
+    assert found.reason is None
+    return {candidate.objects: candidate for candidate in found.candidates}
+
+
+# What objects and links say
+
+
+def test_objects_tell_what_is_required_from_what_is_used(linked: Path):
+    """And functions from variables."""
+    snp = elf.read(linked.parent / "efi_snp.o")
+    assert {"obj_aoe", "ipxe", "helper", "knob"} <= set(snp.wants)
+    assert {"ipxe", "helper", "knob"} <= snp.uses()
+    assert "obj_aoe" not in snp.uses()
+    assert snp.defines["snp"].code
+    assert not snp.defines["obj_efi_snp"].code
+    assert not elf.read(linked.parent / "knob.o").defines["knob"].code
+
+
+def test_weak_symbols_are_told(tmp_path: Path):
+    source = tmp_path / "x.c"
+    source.write_text("int __attribute__ (( weak )) f ( void ) { return 0; } int g = 1;\n")
+    run(["gcc", "-c", source.name], tmp_path)
+    defines = elf.read(tmp_path / "x.o").defines
+    assert (defines["f"].weak, defines["f"].code) == (True, True)
+    assert (defines["g"].weak, defines["g"].code) == (False, False)
+
+
+def test_memory_counts_apart(linked: Path):
+    link = read(linked)
+    assert link.memory_by_object()["e1000"] >= 1 << 20
+    assert sum(link.pieces["e1000"].values()) < 1000
+    assert link.size() == sum(one.size for one in link.outputs.values() if one.filled)
+    assert link.size() < 1 << 16
+
+
+def test_an_object_that_is_gone_is_read_from_the_map(linked: Path):
+    """As make removes version objects: each byte is put somewhere, and its own are its own."""
+    present = read(linked)
+    version = linked.parent / "version.o"
+    aside = version.with_name("aside")
+    version.rename(aside)
+    try:
+        link = read(linked)
+    finally:
+        aside.rename(version)
+    assert link.size() == present.size()
+    assert sum(span.size for span in link.spans) == sum(link.sizes.values()) + sum(
+        span.size for span in link.spans if span.object == analysis.PADDING
+    )
+    assert "version" in link.graph.command_line_objects
+    of_version = sum(link.pieces["version"].values())
+    assert of_version >= len("a product of its own") + 1
+    # the string that both have may be attributed to either
+    shared = len("a string that two objects share") + 1
+    assert abs(of_version - sum(present.pieces["version"].values())) <= shared
+    for name in present.graph.objects:
+        if name != "version":
+            assert link.pieces.get(name) == present.pieces.get(name) or name == "efi_snp"
+    assert set(link.graph.objects) == set(present.graph.objects)
+
+
+# What is suggested
+
+
+def test_an_object_that_is_only_required_needs_nothing(
+    candidates: dict[tuple[str, ...], Candidate],
+):
+    """What leaves with it counts too, and the linker's tables that it is in are named."""
+    aoe = candidates["aoe",]
+    assert (aoe.stubs, aoe.storage, aoe.missing, aoe.possible) == ((), (), (), True)
+    assert aoe.asked_by == {"efi_snp": ["obj_aoe"]}
+    assert aoe.with_it == ("deep",)
+    assert aoe.tables == ("protocols",)
+    assert aoe.leaves >= 900
+    assert aoe.saves == aoe.leaves  # since nothing is compressed
+    assert aoe.line == 'leave_out = ["stp", "aoe"]'
+
+
+def test_what_code_calls_needs_stubs_and_variables_storage(
+    candidates: dict[tuple[str, ...], Candidate],
+):
+    """Which romforge has for objects that it knows, and not for others."""
+    autoboot = candidates["autoboot",]
+    assert (autoboot.stubs, autoboot.storage) == (("ipxe",), ())
+    assert autoboot.possible
+    cmdline = candidates["efi_cmdline",]
+    assert (cmdline.stubs, cmdline.storage) == ((), ("efi_cmdline",))
+    assert cmdline.possible
+    helper = candidates["helper",]
+    assert (helper.stubs, helper.missing, helper.possible) == (("helper",), ("helper",), False)
+    knob = candidates["knob",]
+    assert (knob.storage, knob.missing, knob.possible) == (("knob",), ("knob",), False)
+
+
+def test_the_driver_itself_is_no_candidate(candidates: dict[tuple[str, ...], Candidate], linked: Path):
+    named = {name for objects in candidates for name in objects}
+    assert not named & {"e1000", "efi_snp", "efidrvprefix", "version"}
+    # nor do objects that it needs count as gone
+    everything = read(linked).graph.reached()
+    leaving = read(linked).leaving(everything, ("helper",))
+    assert leaving.objects == ("helper",)
+
+
+def test_the_largest_saving_comes_first(linked: Path, makes: dict[str, Make]):
+    """Of those that need nothing but a line; then of the others."""
+    link = read(linked)
+    found = suggestions.suggest(makes["x86_64-efi"], LinkPlan(), link, link.size()).candidates
+    ranks = [(not candidate.possible, -candidate.saves) for candidate in found]
+    assert ranks == sorted(ranks)
+    assert {candidate.possible for candidate in found} == {True, False}
+
+
+def test_nothing_is_suggested_where_nothing_may_be_left_out(linked: Path, makes: dict[str, Make]):
+    """The reason is told; a legacy image has no such reason to tell, and no suggestions."""
+    link = read(linked)
+    plan = LinkPlan(reason="it boots with its own stack")
+    found = suggestions.suggest(makes["x86_64-efi"], plan, link, link.size())
+    assert (found.candidates, found.reason) == ((), "it boots with its own stack")
+    legacy = suggestions.suggest(makes["pcbios"], LinkPlan(), link, link.size())
+    assert (legacy.candidates, legacy.reason) == ((), None)
+
+
+def test_nothing_is_suggested_that_takes_the_network_interface_along(linked: Path, makes: dict[str, Make]):
+    """As of a link in which the configuration asks for it, and not a root."""
+    link = read(linked)
+    of_interface = "obj_efi_snp", "snp", "shared_snp"
+    link.graph.roots = tuple(root for root in link.graph.roots if root not in of_interface)
+    link.graph.next[Place("version", -1)].append(Place("helper", -1))
+    link.graph.next[Place("helper", -1)].append(Place("efi_snp", -1))
+    found = suggestions.suggest(makes["x86_64-efi"], LinkPlan(), link, link.size())
+    assert "efi_snp" in {place.object for place in link.graph.reached()}
+    assert ("helper",) not in {candidate.objects for candidate in found.candidates}
+
+
+def test_an_object_that_nothing_known_asks_for_stays(linked: Path):
+    """As one that an object asks for whose file is gone."""
+    roots = [root for root in ROOTS if root not in ("obj_efi_snp", "snp", "shared_snp")]
+    src = linked.parent.parent
+    link = analysis.read_link(src, linked, roots, analysis.ObjectFiles())
+    assert {"efi_snp", "aoe", "helper"} <= {place.object for place in link.graph.reached()}
+    assert link.size() == read(linked).size()
