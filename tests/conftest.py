@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import os
 import subprocess
 import sys
@@ -15,7 +16,40 @@ import pytest
 from tests import debian
 
 TOP = Path(__file__).resolve().parent.parent
+# An upstream tree, for test_real_tree.py alone: all other tests build vendor/minipxe. It goes by another name from here
+# on, under which workers of pytest find it, and no romforge does.
+REAL_TREE = os.environ.pop("IPXE_SRC", None) or os.environ.get("ROMFORGE_TEST_TREE")
+if REAL_TREE:
+    os.environ["ROMFORGE_TEST_TREE"] = REAL_TREE
+# Seconds that a test waits for anything: no machine is so slow, so only what hangs ends there.
+PATIENCE = 900
 Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+# What tools leave in a checkout, where no git says so.
+_OF_TOOLS = ["out", "build", "dist", "bin", "bin-*", ".git", ".venv"]
+_OF_TOOLS += ["__pycache__", ".*_cache", ".hypothesis", "*.egg-info"]
+
+
+def source_files(*patterns: str) -> list[str]:
+    """The files of the checkout, or of an unpacked sdist, that match a pattern; all without one.
+
+    Patterns are git's: a ``*`` also matches slashes, and a directory stands for all that is in it.
+    """
+    if (TOP / ".git").exists():
+        command = ["git", "ls-files", "-co", "--exclude-standard", "--", *patterns]
+        listed = subprocess.run(command, cwd=TOP, capture_output=True, text=True, check=True)
+        return listed.stdout.splitlines()
+    names = []
+    for directory, below, files in os.walk(TOP):
+        below[:] = [name for name in below if not _matches(name, _OF_TOOLS)]
+        names += [os.path.relpath(os.path.join(directory, file), TOP) for file in files]
+    wanted = [pattern for one in patterns for pattern in (one, f"{one}/*")] or ["*"]
+    return sorted(name for name in names if _matches(name, wanted))
+
+
+def _matches(name: str, patterns: list[str]) -> bool:
+    return any(fnmatch.fnmatch(name, pattern) for pattern in patterns)
 
 
 @pytest.fixture(scope="session")
@@ -46,7 +80,14 @@ def doit(tmp_path: Path) -> Run:
 def run(command: list[str], directory: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Runs a command as a user would, without a terminal; fails the test where it prints a traceback."""
     done = subprocess.run(
-        command, cwd=directory, env=users(environment), capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
+        command,
+        cwd=directory,
+        env=users(environment),
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+        timeout=PATIENCE,
     )
     assert "Traceback" not in done.stderr + done.stdout, done.stderr
     return done
@@ -113,27 +154,46 @@ class Started:
         (site / "sitecustomize.py").write_text(code)
         return {"PYTHONPATH": f"{site}:{TOP / 'src'}"}
 
-    def slow(self, seconds: float) -> dict[str, str]:
-        """The environment of a build that takes so long after each ROM that it installs."""
-        return self.patched(SLOW.format(seconds=seconds))
+    def held(self, roms: int = 1) -> dict[str, str]:
+        """The environment of a build that stops once it has installed so many ROMs, until let go."""
+        for name in ("installed", "go"):
+            (self.top / name).unlink(missing_ok=True)
+        return self.patched(HELD.format(top=str(self.top), roms=roms, patience=PATIENCE))
+
+    def let_go(self) -> None:
+        (self.top / "go").touch()
 
     def wait_for(self, what: Callable[[], object], process: subprocess.Popen[str]) -> None:
         """Waits for something that a running build does."""
-        end = time.monotonic() + 20
+        end = time.monotonic() + PATIENCE
         while not what():
             assert process.poll() is None, process.communicate()
-            assert time.monotonic() < end, "nothing came of it in 20 s"
+            assert time.monotonic() < end, "nothing came of it"
             time.sleep(0.005)
 
 
-SLOW = """
-import time
+HELD = """
+import os, time
 from romforge import install
-write = install.write
-def slowly(*arguments):
+write, top = install.write, {top!r}
+def held(*arguments):
     done = write(*arguments)
     if str(done).endswith(".rom"):
-        time.sleep({seconds})
+        with open(top + "/installed", "a") as file:
+            file.write("x")
+        end = time.monotonic() + {patience}
+        while os.path.getsize(top + "/installed") >= {roms} and time.monotonic() < end:
+            if os.path.exists(top + "/go"):
+                break
+            time.sleep(0.005)
     return done
-install.write = slowly
+install.write = held
 """
+
+
+def all_gone(found: Callable[[], dict[int, str]]) -> dict[int, str]:
+    """Waits until there are none of these processes; returns those that stay."""
+    end = time.monotonic() + PATIENCE
+    while (left := found()) and time.monotonic() < end:
+        time.sleep(0.02)
+    return left

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from tests.conftest import PATIENCE
+
 
 class Servers:
     """The servers, and what they say in their logs."""
@@ -48,7 +50,7 @@ def running(top: Path, jobs: int) -> Iterator[Servers]:
     """Starts the servers, which take so many jobs each at once, and kills them."""
     servers = Servers(top, jobs)
     try:
-        end = time.monotonic() + 10
+        end = time.monotonic() + PATIENCE
         while not all("listening" in log.read_text() for log in servers.logs):
             if time.monotonic() > end:
                 raise TimeoutError("\n".join(log.read_text() for log in servers.logs))

@@ -14,7 +14,7 @@ from romforge.arch import Arch
 from romforge.boots import Card, Refuted
 from romforge.proofs import Proof
 from tests import builders
-from tests.conftest import Run
+from tests.conftest import PATIENCE, Run
 
 PROOF = Proof(
     rom="e1000.rom",
@@ -31,7 +31,7 @@ PROOF = Proof(
     mark="",
     old="",
     needs=(),
-    timeout=30,
+    timeout=PATIENCE,
 )
 
 

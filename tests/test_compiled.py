@@ -29,7 +29,7 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory to import the compiled romforge from."""
     top = tmp_path_factory.mktemp("compiled")
     shutil.copytree(TOP / "src", top / "source/src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-    for name in ("pyproject.toml", "setup.py", "README.md"):
+    for name in ("pyproject.toml", "setup.py", "README.md", "COPYING"):
         shutil.copy(TOP / name, top / "source")
     pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--retries", "10"]
     subprocess.run([*pip, "--wheel-dir", str(top), str(top / "source")], check=True, env={**os.environ, "ROMFORGE_COMPILE": "1"})

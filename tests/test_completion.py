@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from romforge.cli import make_parser
-from tests.conftest import TOP, Run, run, users
+from tests.conftest import PATIENCE, TOP, Run, run, users
 
 SPEC = r"""spec = 1
 [source.roms]
@@ -149,7 +149,7 @@ class Terminal:
 
     def arguments(self) -> list[str]:
         """What romforge was given last; waits until it was run."""
-        end = time.monotonic() + 30
+        end = time.monotonic() + PATIENCE
         while not self.told.exists():
             assert time.monotonic() < end, self.shown.decode(errors="replace")
             if select.select([self.file], [], [], 0.02)[0]:

@@ -11,7 +11,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from typing import Any
 import pytest
 
 from romforge import record
-from tests.conftest import TOP, Run, Started, spec_text
+from tests.conftest import PATIENCE, TOP, Run, Started, all_gone, spec_text
 
 NICS = {"e1000": "8086:100e", "pcnet": "1022:2000", "vmxnet3": "15ad:07b0"}
 NAMES = {f"{kind}-{nic}.rom" for kind in ("efi", "pxe") for nic in NICS}
@@ -121,7 +120,7 @@ def test_a_target_replaced_by_an_older_file_of_the_same_size_is_redone(project: 
 
 def test_state_lost_by_a_kill_costs_work_alone(project: Project):
     """Killed when some files are there: doit has saved nothing of that."""
-    process = project.start("doit", **project.slow(0.25))
+    process = project.start("doit", **project.held(2))
     project.wait_for(lambda: len(project.bytes()) > 1, process)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
@@ -134,7 +133,7 @@ def test_state_older_than_the_files_is_not_believed(project: Project):
     """Built as A and saved; as B, and killed before doit saves; then as A again, of which doit's state says it is done."""
     project.build()
     project.write(size="512KiB")
-    process = project.start("doit", **project.slow(0.25))
+    process = project.start("doit", **project.held())
     project.wait_for(lambda: any(len(data) == 512 << 10 for data in project.bytes().values()), process)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
@@ -154,14 +153,15 @@ def test_lost_state_is_work_alone(project: Project):
 @pytest.mark.parametrize("second", ["doit", "romforge"])
 @pytest.mark.parametrize("first", [[], ["-n", "2", "-P", "process"], ["-n", "2", "-P", "thread"]], ids=" ".join)
 def test_a_second_build_is_told_who_holds_the_lock(project: Project, romforge: Run, first: list[str], second: str):
-    process = project.start("doit", *first, **project.slow(0.25))
+    process = project.start("doit", *first, **project.held())
     project.wait_for(project.bytes, process)
     done = project.doit() if second == "doit" else romforge("build")
     assert done.returncode == 1
     assert re.search(rf"out: another build is at work there: process {process.pid}, since \d\d:\d\d:\d\d; wait for it", done.stderr)
-    assert process.poll() is None, "the first had ended before"
+    assert process.poll() is None
     assert project.build(ROMFORGE_OUT="other").endswith("other")
-    output = process.communicate()
+    project.let_go()
+    output = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, output
     assert project.bytes() == project.right()
     assert project.build().startswith("0 built, 6 up to date")
@@ -169,23 +169,25 @@ def test_a_second_build_is_told_who_holds_the_lock(project: Project, romforge: R
 
 def test_a_second_build_with_a_reporter_of_doits_own_is_refused_too(project: Project):
     """It takes no lock at its start, but no step runs without."""
-    process = project.start("doit", **project.slow(0.25))
+    process = project.start("doit", **project.held())
     project.wait_for(project.bytes, process)
     before = project.bytes()
     done = project.doit("-r", "console", "rom:usr/share/qemu/pxe-vmxnet3.rom")
     assert done.returncode in (1, 2)
     assert f"another build is at work there: process {process.pid}" in done.stdout + done.stderr
-    assert process.poll() is None, "the first had ended before"
+    assert process.poll() is None
     assert "pxe-vmxnet3.rom" not in before
-    assert process.wait() == 0
+    project.let_go()
+    assert process.wait(timeout=PATIENCE) == 0
 
 
 def test_listing_tasks_does_not_wait_for_a_build(project: Project):
-    process = project.start("doit", **project.slow(0.25))
+    process = project.start("doit", **project.held())
     project.wait_for(project.bytes, process)
     assert "rom:usr/share/qemu/efi-e1000.rom" in project.doit("list", "--all").stdout
     assert process.poll() is None
-    assert process.wait() == 0
+    project.let_go()
+    assert process.wait(timeout=PATIENCE) == 0
 
 
 @pytest.mark.parametrize("reporter", [[], ["-r", "console"]], ids=["", "console"])
@@ -443,16 +445,21 @@ def test_doit_from_another_directory_builds_in_that_of_the_spec(project: Project
 
 
 def orphaned(project: Project) -> int:
-    """Kills doit, and not its two workers, while they are at work on ROMs of 256 KiB; returns the session's number."""
-    code = """
-import time
+    """Kills doit, and not its two workers, while they are at work on ROMs of 256 KiB.
+
+    They go on when they are let go. Returns the session's number.
+    """
+    code = f"""
+import os, time
 from romforge import combine
 fit = combine.fit
-def slowly(*arguments, **options):
+def held(*arguments, **options):
     open("out/at-work", "w").close()
-    time.sleep(1.5)
+    end = time.monotonic() + {2 * PATIENCE}
+    while not os.path.exists("go") and time.monotonic() < end:
+        time.sleep(0.005)
     return fit(*arguments, **options)
-combine.fit = slowly
+combine.fit = held
 """
     process = project.start("doit", "-n", "2", "-P", "process", **project.patched(code))
     project.wait_for((project.top / "out/at-work").exists, process)
@@ -468,8 +475,8 @@ def test_a_worker_that_outlives_its_killed_build_installs_nothing_more(project: 
     project.write(size="512KiB")
     project.build()
     before = {name: (len(data), (project.out / name).stat().st_ino) for name, data in project.bytes().items()}
-    time.sleep(2.2)
-    for one in processes(session):
+    project.let_go()
+    for one in all_gone(lambda: processes(session)):
         os.kill(one, signal.SIGKILL)
     assert {name: (len(data), (project.out / name).stat().st_ino) for name, data in project.bytes().items()} == before
 
@@ -477,21 +484,22 @@ def test_a_worker_that_outlives_its_killed_build_installs_nothing_more(project: 
 def test_no_worker_outlives_its_killed_build_for_long(project: Project):
     """They would wait for ever for the next task."""
     session = orphaned(project)
-    time.sleep(2.2)
-    left = processes(session)
+    project.let_go()
+    left = all_gone(lambda: processes(session))
     for one in left:
         os.kill(one, signal.SIGKILL)
     assert not left
 
 
-def processes(session: int) -> list[int]:
-    """The processes of a session."""
-    found = []
+def processes(session: int) -> dict[int, str]:
+    """The processes of a session, by their number: each with its name."""
+    found = {}
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
-            fields = path.read_text().rsplit(")", 1)[1].split()
+            name, _, rest = path.read_text().rpartition(")")
         except OSError:
             continue
+        fields = rest.split()
         if int(fields[3]) == session and fields[0] != "Z":
-            found.append(int(path.parent.name))
+            found[int(path.parent.name)] = name
     return found

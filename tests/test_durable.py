@@ -23,7 +23,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import TOP, Run, Started, spec_text
+from tests.conftest import PATIENCE, TOP, Run, Started, spec_text
 
 NICS = {
     "e1000": "8086:100e",
@@ -66,7 +66,7 @@ class Project(Started):
 
     def end(self, process: subprocess.Popen[str]) -> tuple[int, str]:
         """Exit status and all that was printed; a traceback fails the test."""
-        output, errors = process.communicate(timeout=60)
+        output, errors = process.communicate(timeout=PATIENCE)
         assert "Traceback" not in output + errors, errors
         return process.returncode, output + errors
 
@@ -152,9 +152,12 @@ def test_a_kill_at_any_moment_leaves_whole_files_and_the_next_build_right(projec
         if turn in (3, 7):
             shutil.rmtree(project.out)
         project.write(suites[0])
-        process = project.start(*COMMANDS[command])
-        time.sleep((turn + dice.random()) / 10 * duration)
-        caught += process.poll() is None
+        process, begin = project.start(*COMMANDS[command]), time.monotonic()
+        try:
+            process.wait((turn + dice.random()) / 10 * duration)
+            duration = time.monotonic() - begin  # the machine has become quicker
+        except subprocess.TimeoutExpired:
+            caught += 1
         with suppress(ProcessLookupError):  # it may have ended
             os.killpg(process.pid, signal.SIGKILL)
         project.end(process)
@@ -381,10 +384,11 @@ def test_two_builds_at_once_end_right(project: Project):
 
 @pytest.mark.parametrize("command", ["doit", "doit, processes", "romforge build"])
 def test_a_spec_that_changes_while_it_is_built_is_built_by_the_next_run(project: Project, command: str):
-    process = project.start(*COMMANDS[command], **project.slow(0.15))
+    process = project.start(*COMMANDS[command], **project.held())
     project.wait_for(project.files, process)
     project.write("trixie")
     assert process.poll() is None
+    project.let_go()
     status, said = project.end(process)
     assert status == 0, said
     project.check_right("sid")
@@ -394,7 +398,7 @@ def test_a_spec_that_changes_while_it_is_built_is_built_by_the_next_run(project:
 @pytest.mark.parametrize("group", [True, False], ids=["to all, as by ^C", "to the build alone"])
 @pytest.mark.parametrize("command", list(COMMANDS))
 def test_an_interrupt_ends_with_130_and_no_traceback(project: Project, command: str, group: bool):
-    process = project.start(*COMMANDS[command], **project.slow(0.15))
+    process = project.start(*COMMANDS[command], **project.held(2))
     project.wait_for(lambda: len(project.files()) > 1, process)
     os.killpg(process.pid, signal.SIGINT) if group else os.kill(process.pid, signal.SIGINT)
     status, said = project.end(process)
@@ -425,7 +429,7 @@ sys.addaudithook(hook)
     for moment in (1, 2, 3, 4, 5, 6, 8, 13, 22, 27, 29, 31, 33):
         shutil.rmtree(project.out, ignore_errors=True)
         process = project.start(*COMMANDS[command], **environment, INTERRUPT_AT=str(moment))
-        output, errors = process.communicate(timeout=60)
+        output, errors = process.communicate(timeout=PATIENCE)
         project.check_whole()
         if "Traceback" in output + errors or process.returncode not in (0, 130):
             wrong.append((moment, process.returncode, errors))
@@ -452,11 +456,12 @@ def test_an_output_root_that_is_a_dangling_link_is_told_or_made(project: Project
 
 def test_two_names_of_one_output_root_share_its_lock(project: Project):
     (project.top / "link").symlink_to("out")
-    process = project.start("doit", **project.slow(0.15))
+    process = project.start("doit", **project.held())
     project.wait_for(project.files, process)
     status, said = project.run(["doit"], ROMFORGE_OUT="link")
     assert status == 1
     assert f"another build is at work there: process {process.pid}" in said
+    project.let_go()
     assert project.end(process)[0] == 0
 
 

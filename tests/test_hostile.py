@@ -2,7 +2,8 @@
 """Hostile input: whatever the bytes, there is a result or a RomforgeError, soon, and in little memory.
 
 The cases come from fixed seeds. Those in one process are counted: more than 20,000. Those of whole commands are
-held to bounds of time and memory: 1 s of CPU and 200 MB for files up to the largest a ROM can be.
+held to bounds of time and memory, for files up to the largest a ROM can be: 200 MB, and the processor
+time of 32 runs of ``yardstick.loop``, which were a second where that was set.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import json
 import os
 import random
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -25,9 +27,9 @@ from hypothesis import strategies as st
 from romforge import cli, combine, eficompress, faults, pcirom, specfile
 from romforge.errors import RomforgeError
 from romforge.pcirom import LegacyHeader, PciDataStructure
-from tests import builders, debian
+from tests import builders, debian, yardstick
 from tests.builders import PCIR, compressed_efi, efi, encode, flat, greedy, legacy, mended, stored
-from tests.conftest import TOP, spec_text
+from tests.conftest import PATIENCE, TOP, spec_text
 
 # cases of each test
 OF_REAL_ROM, OF_BUILT_ROM, OF_COMMANDS, OF_STREAM, OF_REAL_STREAM, OF_SPEC, OF_NOISE = 50, 1500, 300, 1000, 30, 2000, 800
@@ -287,7 +289,8 @@ pid = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ)
 _, status, usage = os.wait4(pid, 0)
 print(json.dumps([os.waitstatus_to_exitcode(status), usage.ru_utime + usage.ru_stime, usage.ru_maxrss << 10]), file=sys.stderr)
 """
-MOST_CPU, MOST_MEMORY = 1.0, 200_000_000  # seconds, bytes
+MOST_LOOPS, MOST_MEMORY = 32, 200_000_000  # of the yardstick; bytes
+ROUNDS = 5  # runs of a command that takes too much: what else the machine does may be the cause
 LARGEST = 16 << 20
 
 
@@ -306,7 +309,14 @@ def measured(directory: Path, *arguments: object, prefix: tuple[str, ...] = ()) 
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("ROM", "PYTEST", "PYTHONDONT"))}
     environment |= {"PYTHONPATH": str(TOP / "src")}
     done = subprocess.run(
-        command, cwd=directory, env=environment, capture_output=True, check=True, stdin=subprocess.DEVNULL, timeout=60, errors="replace"
+        command,
+        cwd=directory,
+        env=environment,
+        capture_output=True,
+        check=True,
+        stdin=subprocess.DEVNULL,
+        timeout=PATIENCE,
+        errors="replace",
     )
     *said, last = done.stderr.splitlines()
     output = done.stdout + "\n".join(said)
@@ -385,20 +395,31 @@ def warm(tmp_path_factory: pytest.TempPathFactory) -> None:
         measured(tmp_path_factory.mktemp("warm"), *(argument.format("absent") for argument in arguments))
 
 
-def within_bounds(used: Used) -> bool:
-    return used.cpu < MOST_CPU and used.memory < MOST_MEMORY
+def within_bounds(directory: Path, *arguments: object, prefix: tuple[str, ...] = ()) -> Used:
+    """Runs romforge, again where that takes too much; fails the test where it always does."""
+    loop = yardstick.spent(yardstick.loop)
+    for _ in range(ROUNDS):
+        for left in ("parts", "new"):
+            shutil.rmtree(directory / left, ignore_errors=True)
+            (directory / left).unlink(missing_ok=True)
+        used = measured(directory, *arguments, prefix=prefix)
+        loop = min(loop, yardstick.spent(yardstick.loop))
+        if used.cpu < MOST_LOOPS * loop:
+            break
+    assert used.cpu < MOST_LOOPS * loop, (arguments, f"{used.cpu / loop:.0f} loops", used)
+    assert used.memory < MOST_MEMORY, (arguments, used)
+    return used
 
 
 @pytest.mark.parametrize("name", LARGE)
-def test_16_mib_of_anything_take_less_than_a_second_and_200_mb(tmp_path: Path, name: str):
+def test_16_mib_of_anything_take_little_time_and_200_mb(tmp_path: Path, name: str):
     data = LARGE[name]()
     assert LARGEST - pcirom.BLOCK < len(data) <= LARGEST
     (tmp_path / "large.rom").write_bytes(data)
     for command, arguments in COMMANDS.items():
-        used = measured(tmp_path, *(argument.format("large.rom") for argument in arguments))
+        used = within_bounds(tmp_path, *(argument.format("large.rom") for argument in arguments))
         print(f"{name}: {command}: status {used.status}, {used.cpu:.2f} s, {used.memory / 1e6:.0f} MB, {used.output[:150]!r}")
         assert used.status in (0, 1), used
-        assert within_bounds(used), (command, used)
 
 
 def sparse(size: int) -> Callable[[Path], object]:
@@ -447,13 +468,12 @@ def test_a_file_that_cannot_be_read_is_told_in_words_by_every_command(tmp_path: 
     (tmp_path / "in").mkdir()
     make(tmp_path / "in" / "odd.rom")
     for command, arguments in COMMANDS.items():
-        used = measured(tmp_path, *(argument.format("in/odd.rom") for argument in arguments), prefix=without_privileges())
+        used = within_bounds(tmp_path, *(argument.format("in/odd.rom") for argument in arguments), prefix=without_privileges())
         assert used.status == 1, (command, used)
         told = "holds no *.rom file" if (command, name) == ("compat", "directory") else words
         assert used.output.startswith("romforge: in/odd.rom: "), (command, used)
         assert told in used.output, (command, used)
         assert not (tmp_path / "new").exists()
-        assert within_bounds(used), (command, used)
 
 
 FEW = [b"", b"\x55", b"\x55\xaa", b"\x55\xaa\x01", b"MZ", b"\n" * 100]
@@ -463,10 +483,9 @@ FEW = [b"", b"\x55", b"\x55\xaa", b"\x55\xaa\x01", b"MZ", b"\n" * 100]
 def test_a_few_bytes_are_no_rom(tmp_path: Path, data: bytes):
     (tmp_path / "few.rom").write_bytes(data)
     for command in ("inspect", "split", "combine"):
-        used = measured(tmp_path, *(argument.format("few.rom") for argument in COMMANDS[command]))
+        used = within_bounds(tmp_path, *(argument.format("few.rom") for argument in COMMANDS[command]))
         assert used.status == 1, (command, used)
         assert used.output.strip(), (command, used)
-        assert within_bounds(used), (command, used)
 
 
 SPEC_FILES: dict[str, Callable[[Path], object]] = {
@@ -495,8 +514,7 @@ SPEC_FILES: dict[str, Callable[[Path], object]] = {
 @pytest.mark.parametrize("name", SPEC_FILES)
 def test_a_file_that_is_no_spec_is_told_in_words(tmp_path: Path, name: str):
     SPEC_FILES[name](tmp_path / "romspec.toml")
-    used = measured(tmp_path, "check", prefix=without_privileges())
+    used = within_bounds(tmp_path, "check", prefix=without_privileges())
     print(f"{name}: check: status {used.status}, {used.cpu:.2f} s, {used.memory / 1e6:.0f} MB, {used.output[:150]!r}")
     assert used.status == 2, used
     assert used.output.startswith(("romforge: ", "romspec.toml")), used
-    assert within_bounds(used), used

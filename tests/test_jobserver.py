@@ -13,10 +13,13 @@ from pathlib import Path
 import pytest
 
 from romforge import jobserver
-from tests.conftest import TOP
+from tests.conftest import PATIENCE, TOP
 
-# Each job notes how many run at once: it adds a file, counts, waits, and removes it.
-JOB = "@touch running/$@; ls running | wc -l >> seen; sleep 0.1; rm running/$@"
+# Each job notes how many run at once: it adds a file, counts, and removes it. The first of them wait
+# until there are $(MEET).
+MET = f"[ -e met ] || timeout {PATIENCE} sh -c 'until [ -e met ]; do sleep 0.02; done'"
+JOB = "@touch running/$@; n=$$(ls running | wc -l); echo $$n >> seen; [ $$n -lt $(MEET) ] || touch met; "
+JOB += f"{MET}; sleep 0.1; rm running/$@"
 MAKEFILE = f"all: $(foreach n,1 2 3 4 5 6 7 8,$(NAME)$(n))\n$(NAME)%:\n\t{JOB}\n"
 
 
@@ -27,10 +30,10 @@ def work(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def start_make(pool: jobserver.Pool, work: Path, name: str) -> None:
+def start_make(pool: jobserver.Pool, work: Path, name: str, meet: int) -> None:
     with pool.job():
         subprocess.run(
-            ["make", f"NAME={name}"],
+            ["make", f"NAME={name}", f"MEET={meet}"],
             cwd=work,
             env={"PATH": os.environ["PATH"], "MAKEFLAGS": pool.flags()},
             pass_fds=pool.inherited(),
@@ -47,13 +50,12 @@ def most_at_once(work: Path) -> int:
 def test_makes_that_share_a_pool_run_no_more_jobs_than_it_has(work: Path, jobs: int):
     """Three makes of eight jobs each; and the pool is as full afterwards as it was."""
     pool = jobserver.make(jobs)
-    threads = [threading.Thread(target=start_make, args=(pool, work, name)) for name in "xyz"]
+    threads = [threading.Thread(target=start_make, args=(pool, work, name, jobs)) for name in "xyz"]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert most_at_once(work) <= jobs
-    assert jobs == 1 or most_at_once(work) > 1
+    assert most_at_once(work) == jobs
     assert len((work / "seen").read_text().split()) == 24
     os.set_blocking(pool.reading, False)
     assert jobs == 1 or os.read(pool.reading, 99) == b"+" * (jobs - 1)
@@ -62,7 +64,7 @@ def test_makes_that_share_a_pool_run_no_more_jobs_than_it_has(work: Path, jobs: 
 
 def test_a_pool_without_the_descriptors_would_not_be_shared(work: Path):
     """The control: makes that do not know of each other do run more jobs at once."""
-    makes = [subprocess.Popen(["make", "-j3", f"NAME={name}"], cwd=work, stdout=subprocess.DEVNULL) for name in "xyz"]
+    makes = [subprocess.Popen(["make", "-j3", f"NAME={name}", "MEET=4"], cwd=work, stdout=subprocess.DEVNULL) for name in "xyz"]
     assert [process.wait() for process in makes] == [0, 0, 0]
     assert most_at_once(work) > 3
 
@@ -71,12 +73,19 @@ JOINED = """
 import os, sys, threading, time
 from romforge import jobserver
 pool = jobserver.join(os.environ)
+patience = float(sys.argv[2])
 print("joined" if pool else "alone", flush=True)
 def work(number):
     with pool.job():
         open(f"running/{sys.argv[1]}{number}", "w").close()
+        now = len(os.listdir("running"))
         with open("seen", "a") as seen:
-            seen.write(f"{len(os.listdir('running'))}\\n")
+            seen.write(f"{now}\\n")
+        if now > 1:
+            open("met", "w").close()
+        end = time.monotonic() + patience
+        while not os.path.exists("met") and time.monotonic() < end:
+            time.sleep(0.02)
         time.sleep(0.1)
         os.remove(f"running/{sys.argv[1]}{number}")
 threads = [threading.Thread(target=work, args=(number,)) for number in range(8 if pool else 0)]
@@ -89,7 +98,7 @@ for thread in threads: thread.join()
 def test_a_make_that_starts_us_shares_its_pool_if_its_recipe_says_so(tmp_path: Path, recursive: str, said: str):
     (tmp_path / "running").mkdir()
     (tmp_path / "joined.py").write_text(JOINED)
-    recipe = f"\t{recursive}@{sys.executable} joined.py $@\n"
+    recipe = f"\t{recursive}@{sys.executable} joined.py $@ {PATIENCE}\n"
     (tmp_path / "Makefile").write_text(f"all: a b c\na b c:\n{recipe}")
     clean = {"PATH": os.environ["PATH"], "PYTHONPATH": str(TOP / "src")}
     done = subprocess.run(["make", "-j3"], cwd=tmp_path, env=clean, check=True, capture_output=True, text=True)

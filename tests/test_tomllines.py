@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import random
 import sys
-import time
 from typing import Any
 
 import pytest
@@ -15,6 +14,7 @@ from hypothesis import strategies as st
 from romforge.tomllines import locate
 from tests.conftest import TOP, spec_text
 from tests.test_schema import WHOLE
+from tests.yardstick import ratio
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -283,7 +283,9 @@ def test_whatever_the_parser_takes_is_located(text, mutations):
     ids=["deep", "wide", "long"],
 )
 def test_a_large_document_is_located_in_no_time(text):
-    """Neither time nor memory grow with depth times width."""
-    start = time.monotonic()
+    """Neither time nor memory grow with depth times width.
+
+    It takes about as long as the parser, and six times that at most.
+    """
     assert locate(text)[("a",)] == 1
-    assert time.monotonic() - start < 2
+    assert ratio(lambda: locate(text), lambda: tomllib.loads(text), enough=6) <= 6
