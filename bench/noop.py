@@ -15,6 +15,7 @@ import resource
 import subprocess
 import sys
 import tempfile
+import uuid
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parent.parent
@@ -24,6 +25,8 @@ from measure import Measure, option, tell  # noqa: E402
 
 from romforge import pcirom, pe  # noqa: E402
 
+# A network driver offers an interface, and so holds its GUID.
+SIMPLE_NETWORK = uuid.UUID("a19832b9-ac25-11d3-9a2d-0090273fc14d")
 TRIVIAL = """
 def nothing():
     pass
@@ -109,6 +112,7 @@ def rom(ids: pcirom.Ids) -> bytes:
     coff = pe.CoffHeader(b"PE\0\0", 0x8664, 0, 0, 0, 0, 0, 0).emit()
     driver = pe.DosHeader(b"MZ", bytes(58), 64).emit() + coff
     driver += pe.OptionalHeader(0x20B, bytes(54), 0, 0, 0, pe.EFI_BOOT_SERVICE_DRIVER).emit()
+    driver += SIMPLE_NETWORK.bytes_le
     images = []
     for header, code_type, contents in ((legacy, pcirom.LEGACY, b""), (efi, pcirom.EFI, driver)):
         last = pcirom.LAST_IMAGE if code_type == pcirom.EFI else 0

@@ -35,7 +35,7 @@ CROSS = {"arm64": "aarch64-linux-gnu-", "riscv64": "riscv64-linux-gnu-"}
 PLATFORMS = {"bin": "rom", "bin-x86_64-efi": "efidrv", "bin-arm64-efi": "efidrv", "bin-riscv64-efi": "efidrv"}
 NICS = {"e1000": "8086100e", "e1000e": "808610d3", "eepro100": "80861229", "ne2k_pci": "10ec8029"}
 NICS |= {"pcnet": "10222000", "rtl8139": "10ec8139", "virtio": "1af41000", "vmxnet3": "15ad07b0"}
-DRIVER = "src/drivers/net/e1000.c"
+DRIVER = "src/drivers/net/intel.c"
 CORES = len(os.sched_getaffinity(0))
 FRESH, NO_OP, TOUCHED = 1.15, 8.0, 0.5  # limits: a ratio at most, a ratio at least, seconds at most
 
