@@ -26,7 +26,7 @@ makes boot ROMs of network cards for QEMU from one file, the spec: which cards, 
 out of an iPXE source tree, out of a Debian package or out of other ROMs, chains them, and redoes only what changed. The spec is
 explained in romspec(5). In a directory with a dodo.py, doit(1) does what romforge build does.
 """
-_SELECTIONS = {
+SELECTIONS = {
     "all": "the ROMs of all targets",
     "target:NAME": "those of a target",
     "nic:NAME": "those of a network card, in the targets that are built by default",
@@ -35,7 +35,7 @@ _SELECTIONS = {
     "source:NAME": "the ROM files of a package (build)",
     "verify:PATH:PROOF": "one proof of a ROM (verify)",
 }
-_ENVIRONMENT = {
+ENVIRONMENT = {
     "ROMSPEC": "the spec, where --spec does not name it",
     "ROMFORGE_OUT": "the output root, where --out does not name it",
     "IPXE_SRC": "the iPXE tree to build, instead of the first that the spec names",
@@ -44,7 +44,7 @@ _ENVIRONMENT = {
     "MAKEFLAGS": "the jobserver of a make above, whose jobs are then used",
     "NO_COLOR": "if set, there are no colours",
 }
-_FILES = {
+FILES = {
     "romspec.toml": "the spec",
     "romspec.lock": "beside the spec: what romforge lock wrote down",
     "out/TARGET.manifest.json": "of each ROM of a target its size, its images and where they came from",
@@ -96,8 +96,8 @@ def romforge(parser: argparse.ArgumentParser) -> str:
         parts += [line for action in one._actions if _identity(action) not in common for line in _argument(action)]
     parts += [".SH OPTIONS", "Many commands take these:", *(line for action in shown.values() for line in _argument(action))]
     parts += [line for action in _optionals(parser) if _identity(action) not in common for line in _argument(action)]
-    parts += [".SH SELECTIONS", *_table(_SELECTIONS), ".SH EXIT STATUS", *_table({str(key): one for key, one in EXIT_STATUSES.items()})]
-    parts += [".SH ENVIRONMENT", *_table(_ENVIRONMENT), ".SH FILES", *_table(_FILES), ".SH EXAMPLES", *_table(_EXAMPLES)]
+    parts += [".SH SELECTIONS", *_table(SELECTIONS), ".SH EXIT STATUS", *_table({str(key): one for key, one in EXIT_STATUSES.items()})]
+    parts += [".SH ENVIRONMENT", *_table(ENVIRONMENT), ".SH FILES", *_table(FILES), ".SH EXAMPLES", *_table(_EXAMPLES)]
     return "\n".join([*parts, ".SH SEE ALSO", r".BR romspec (5),", r".BR doit (1),", r".BR qemu-system-x86_64 (1)", ""])
 
 
@@ -114,7 +114,7 @@ def romspec(_: argparse.ArgumentParser) -> str:
     parts += [".SH TABLES"]
     for name in sorted(tables, key=lambda name: order.index(name.split(".")[0])):
         parts += [f'.SS "{_escaped(f"[{name}]")}"', *_text(inspect.getdoc(tables[name]) or "")]
-        parts += _text(_origins()) if tables[name] is Source else []
+        parts += _text(describe_origins()) if tables[name] is Source else []
         parts += _keys(tables[name])
     parts += [".SH EXAMPLE", ".nf", *(_line(line) for line in EXAMPLE.splitlines()), ".fi"]
     return "\n".join([*parts, ".SH SEE ALSO", r".BR romforge (1)", ""])
@@ -170,32 +170,32 @@ def _value(action: argparse.Action) -> str:
 
 def _argument(action: argparse.Action) -> list[str]:
     names = ", ".join(rf"\fB{_escaped(name)}\fR" for name in action.option_strings)
-    return [".TP", " ".join(part for part in (names, _value(action)) if part), *_text(_sentence(action.help or ""))]
+    return [".TP", " ".join(part for part in (names, _value(action)) if part), *_text(as_sentence(action.help or ""))]
 
 
 def _keys(cls: type, above: str = "") -> Iterator[str]:
     """The keys of a table, with those of the tables in it."""
     for one in fields(cls):
         kind: Kind = one.metadata["kind"]
-        kind_type = _type(kind.schema)
+        kind_type = describe_type(kind.schema)
         yield ".TP"
         yield rf"\fB{_escaped(above + one.name)}\fR ({_escaped(kind_type)}{_default(one, kind)})"
-        yield from _text(_sentence(one.metadata["doc"]))
+        yield from _text(as_sentence(one.metadata["doc"]))
         if kind.right and kind not in (kinds.TEXT, kinds.FLAG) and '"' not in kind_type:  # else it says the type again
-            yield from _text(_sentence(kind.right))
+            yield from _text(as_sentence(kind.right))
         if kind.table:
             yield from _keys(kind.table, f"{above}{one.name}.")
 
 
-def _type(rules: Mapping[str, Any]) -> str:
+def describe_type(rules: Mapping[str, Any]) -> str:
     """What a JSON Schema asks for, in a word or two."""
     if "anyOf" in rules:
-        return " or ".join(dict.fromkeys(_type(one) for one in rules["anyOf"]))
+        return " or ".join(dict.fromkeys(describe_type(one) for one in rules["anyOf"]))
     if "const" in rules or "enum" in rules:
         values = [rules["const"]] if "const" in rules else rules["enum"]
         return "number" if isinstance(values[0], int) else listing(map(json.dumps, values)).replace(" and ", " or ")
     if rules.get("type") == "array":
-        items = _type(rules["items"])
+        items = describe_type(rules["items"])
         return f"list of {items}s" if " " not in items and '"' not in items else f"list of {items}"
     return {"string": "text", "integer": "number", "boolean": "true or false"}.get(rules.get("type", ""), "table")
 
@@ -207,17 +207,17 @@ def _default(one: Field[Any], kind: Kind) -> str:
     return "" if written is None or kind.table else f", default {_escaped(json.dumps(written))}"
 
 
-def _origins() -> str:
+def describe_origins() -> str:
     told = (f"{name}, without {listing(without)}" for name, without in ORIGINS.items())
     return f"A source has exactly one of {'; '.join(told)}."
 
 
 def _table(rows: Mapping[str, str]) -> Iterator[str]:
     for name, about in rows.items():
-        yield from (".TP", rf"\fB{_escaped(name)}\fR", *_text(_sentence(about)))
+        yield from (".TP", rf"\fB{_escaped(name)}\fR", *_text(as_sentence(about)))
 
 
-def _sentence(text: str) -> str:
+def as_sentence(text: str) -> str:
     """A phrase as a sentence, unless it begins with what is typed as it is."""
     begin = text[0] if re.match(r"[\w.]*[A-Z:=]", text) else text[0].upper()
     return begin + text[1:].rstrip(".") + "."
