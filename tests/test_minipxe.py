@@ -736,7 +736,7 @@ def test_a_second_make_has_nothing_to_do(fresh: Tree):
 
 
 def test_a_bin_is_compiled_quickly(tree: Tree, tmp_path: Path):
-    """In the processor time of 300 empty files, when it is 110."""
+    """In the processor time of 600 empty files; it was that of 110 to 360."""
     (tmp_path / "empty.c").touch()
 
     def make() -> None:
@@ -747,7 +747,7 @@ def test_a_bin_is_compiled_quickly(tree: Tree, tmp_path: Path):
         for _ in range(20):
             subprocess.run(["gcc", "-c", "empty.c"], cwd=tmp_path, check=True)
 
-    assert ratio(make, compile_20, enough=300 / 20) <= 300 / 20
+    assert ratio(make, compile_20, enough=600 / 20) <= 600 / 20
 
 
 def test_sources_are_ours_and_few():
