@@ -37,7 +37,6 @@ from romforge.plan import Make, Pick, Rom
 from romforge.record import State
 
 _DOWNGRADE = "EFI_DOWNGRADE_UX"
-_SECOND = 1_000_000_000  # ns
 
 
 def build(step: Make, out: Path, goals: list[str], spec: Path | None = None) -> dict[str, str]:
@@ -262,14 +261,15 @@ def _settle_times(src: Path, bin_directory: Path) -> None:
     headers. Where one of the first two is newer than the next, make finds every dependency file out
     of date right after it wrote it.
     """
-    now = time.time_ns()
+    makefiles, headers = [], []
     for path in src.rglob("*"):
-        if path.suffix == ".h" and path.stat().st_mtime_ns < now:
-            os.utime(path, ns=(now, now))
+        if path.suffix == ".h":
+            headers.append(path)
         elif path.name.startswith("Makefile") or path.name in (".echocheck", ".toolcheck"):
-            os.utime(path, ns=(now - 2 * _SECOND, now - 2 * _SECOND))
-    for path in bin_directory.glob(".*.list"):
-        os.utime(path, ns=(now - _SECOND, now - _SECOND))
+            makefiles.append(path)
+    # each gets the kernel's own time, in this order: a clock that is faked for us may be another
+    for path in (*makefiles, *bin_directory.glob(".*.list"), *headers):
+        os.utime(path)
 
 
 def run(step: Make, words: list[str], src: Path, log: Path) -> int:
