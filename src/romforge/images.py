@@ -261,13 +261,18 @@ def _settle_times(src: Path, bin_directory: Path) -> None:
     headers. Where one of the first two is newer than the next, make finds every dependency file out
     of date right after it wrote it.
     """
+    probe = bin_directory / ".romforge.clock"
+    probe.write_bytes(b"")
+    written = probe.stat().st_mtime
+    os.utime(probe)
+    if probe.stat().st_mtime - written > 60:
+        return  # a clock that is faked for us alone: times that we set would lie in the future
     makefiles, headers = [], []
     for path in src.rglob("*"):
         if path.suffix == ".h":
             headers.append(path)
         elif path.name.startswith("Makefile") or path.name in (".echocheck", ".toolcheck"):
             makefiles.append(path)
-    # each gets the kernel's own time, in this order: a clock that is faked for us may be another
     for path in (*makefiles, *bin_directory.glob(".*.list"), *headers):
         os.utime(path)
 
