@@ -409,6 +409,32 @@ def test_an_interrupt_ends_with_130_and_no_traceback(project: Project, command: 
     project.check_built()
 
 
+@pytest.mark.parametrize("command", ["doit, threads", "romforge build, jobs"])
+def test_an_interrupt_is_seen_though_the_main_thread_waits(project: Project, command: str):
+    """The signal reaches another thread, which does not end the main thread's wait for a result."""
+    environment = project.held(2)
+    with (project.top / "site/sitecustomize.py").open("a") as file:
+        file.write(ELSEWHERE)
+    process = project.start(*COMMANDS[command], **environment)
+    project.wait_for(lambda: len(project.files()) > 1, process)
+    os.kill(process.pid, signal.SIGINT)
+    status, said = project.end(process)
+    assert status == 130, said
+    project.check_whole()
+
+
+ELSEWHERE = """
+import signal, sys
+from romforge import build
+install_one = build.build_rom
+def unblocked(*arguments):
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    return install_one(*arguments)
+build.build_rom = unblocked
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+"""
+
+
 @pytest.mark.parametrize("command", ["doit", "doit, processes", "romforge build, jobs"])
 def test_an_interrupt_at_any_moment_gives_no_traceback(project: Project, command: str):
     """Once doit or romforge is loaded; what Python says before that is its own."""

@@ -280,7 +280,7 @@ def test_a_driver_that_does_not_compress_stays_as_it_is(project: Project):
         "pcnet",
         builders.legacy((0x1022, 0x2000), last=False) + builders.compressed_efi(efiencode.compress(driver(), "best"), (0x1022, 0x2000)),
     )
-    barely = builders.driver(size=160) + random.Random(1).randbytes(280)
+    barely = builders.driver(size=160) + random.Random(1).randbytes(380)
     project.put("rtl8139", rom(barely, RTL8139))
     project.spec(("e1000", "pcnet", "rtl8139"))
     project.build()

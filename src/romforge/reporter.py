@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import queue
 import sys
 from pathlib import Path
 from typing import Any, ClassVar, TextIO
@@ -19,6 +20,23 @@ from romforge.errors import RomforgeError
 from romforge.plan import Plan, Rom
 from romforge.spec import manifest
 from romforge.table import RED, colours, encodable, paint
+
+
+class WakingQueue(queue.Queue[Any]):
+    """A queue whose ``get`` returns to the interpreter twice a second, so that ^C is always seen.
+
+    Python handles a signal in the main thread alone, between two steps of the interpreter. A signal that arrives while
+    that thread is about to wait for a lock does not end the wait: the build would go on until its next task is done.
+    """
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        if not block or timeout is not None:
+            return super().get(block, timeout)
+        while True:
+            try:
+                return super().get(timeout=0.5)
+            except queue.Empty:
+                continue
 
 
 class Reporter:
@@ -44,6 +62,9 @@ class Reporter:
         self.progress: Any = None
 
     def initialize(self, tasks: dict[str, Any], selected: list[str]) -> None:
+        from doit.runner import MThreadRunner  # which has been imported by now where doit runs
+
+        MThreadRunner.Queue = staticmethod(WakingQueue)
         self.total = sum(name.startswith("rom:") for name in tasks)
         try:
             lock.hold(self.out)
