@@ -6,6 +6,6 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "src"))
 
-from romforge.cli import dodo
+from romforge.cli.command_line import dodo
 
 globals().update(dodo())

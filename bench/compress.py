@@ -30,12 +30,13 @@ sys.path[:0] = [str(TOP), str(TOP / "src")]
 
 from measure import Measure, option, tell  # noqa: E402
 
-from romforge import eficompress, efiencode, pcirom  # noqa: E402
+from romforge.formats import option_rom  # noqa: E402
+from romforge.formats.uefi_compression import decoder, encoder  # noqa: E402
 from tests import debian  # noqa: E402
 
 SUITES = "trixie", "sid", "ipxe"
 LIMITS = {("sid", "fast"): 294_500, ("sid", "default"): 291_500, ("sid", "best"): 290_600, ("trixie", "best"): 375_600}
-HEADER = eficompress.HEADER.size
+HEADER = decoder.HEADER.size
 
 
 class Driver(NamedTuple):
@@ -56,7 +57,7 @@ class Result(NamedTuple):
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--levels", type=_words(efiencode.LEVELS), default=list(efiencode.LEVELS), help="fast, default, best; default: all")
+    parser.add_argument("--levels", type=_words(encoder.LEVELS), default=list(encoder.LEVELS), help="fast, default, best; default: all")
     parser.add_argument("--suites", type=_words(SUITES), default=list(SUITES), help="trixie, sid, ipxe; default: all")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="drivers at once; default: as many as processors")
     parser.add_argument("--check", action="store_true", help="fail where a sum is over its limit")
@@ -99,21 +100,21 @@ def _drivers(suite: str) -> list[Driver]:
         roms = debian.unpack(suite, Path(directory))
         found = []
         for nic in debian.NICS:
-            image = pcirom.parse_rom((roms / f"efi-{nic}.rom").read_bytes()).images[1]
-            assert isinstance(image.header, pcirom.EfiHeader)
-            packaged = eficompress.sizes(image.data, image.header.efi_image_offset)[0]
-            found.append(Driver(suite, nic, pcirom.driver_of(image), packaged))
+            image = option_rom.parse_rom((roms / f"efi-{nic}.rom").read_bytes()).images[1]
+            assert isinstance(image.header, option_rom.EfiHeader)
+            packaged = decoder.sizes(image.data, image.header.efi_image_offset)[0]
+            found.append(Driver(suite, nic, option_rom.driver_of(image), packaged))
         return found
 
 
 def _ours(data: bytes, level: str) -> Result:
     """Compresses, in a process of its own, and has EDK2's decoder look at the stream."""
     began = time.process_time()
-    stream = efiencode.compress(data, level)
+    stream = encoder.compress(data, level)
     spent = time.process_time() - began
     if bytes(efi_compressor.EfiDecompress(stream, len(stream))) != data:
         raise SystemExit(f"EDK2's decoder does not give back what was compressed at level {level}")
-    return Result(eficompress.sizes(stream)[0], spent)
+    return Result(decoder.sizes(stream)[0], spent)
 
 
 def _reference(driver: Driver) -> Result:
@@ -123,7 +124,7 @@ def _reference(driver: Driver) -> Result:
         began = time.process_time()
         stream = bytes(efi_compressor.EfiCompress(driver.data, len(driver.data)))
         times.append(time.process_time() - began)
-    size = eficompress.sizes(stream)[0]
+    size = decoder.sizes(stream)[0]
     if driver.packaged not in (0, size):
         raise SystemExit(f"{driver.suite} {driver.name}: EDK2 gives {size} bytes, the package has {driver.packaged}")
     return Result(size, min(times))

@@ -23,7 +23,7 @@ sys.path.insert(0, str(TOP / "src"))
 
 from measure import Measure, option, tell  # noqa: E402
 
-from romforge import pcirom, pe  # noqa: E402
+from romforge.formats import option_rom, pe  # noqa: E402
 
 # A network driver offers an interface, and so holds its GUID.
 SIMPLE_NETWORK = uuid.UUID("a19832b9-ac25-11d3-9a2d-0090273fc14d")
@@ -105,21 +105,23 @@ def set_up(directory: Path, nics: int) -> Path:
     return directory
 
 
-def rom(ids: pcirom.Ids) -> bytes:
+def rom(ids: option_rom.Ids) -> bytes:
     """A faultless ROM of two images of a block each, which no machine would run."""
-    legacy = pcirom.LegacyHeader(pcirom.SIGNATURE, 1, b"\xe9\0\0", 0, bytes(9), 0, bytes(4), 0, 0x1C, 0).emit()
-    efi = pcirom.EfiHeader(pcirom.SIGNATURE, 1, pcirom.EFI_SIGNATURE, pe.EFI_BOOT_SERVICE_DRIVER, 0x8664, 0, bytes(8), 0x38, 0x1C).emit()
+    legacy = option_rom.LegacyHeader(option_rom.SIGNATURE, 1, b"\xe9\0\0", 0, bytes(9), 0, bytes(4), 0, 0x1C, 0).emit()
+    efi = option_rom.EfiHeader(
+        option_rom.SIGNATURE, 1, option_rom.EFI_SIGNATURE, pe.EFI_BOOT_SERVICE_DRIVER, 0x8664, 0, bytes(8), 0x38, 0x1C
+    ).emit()
     coff = pe.CoffHeader(b"PE\0\0", 0x8664, 0, 0, 0, 0, 0, 0).emit()
     driver = pe.DosHeader(b"MZ", bytes(58), 64).emit() + coff
     driver += pe.OptionalHeader(0x20B, bytes(54), 0, 0, 0, pe.EFI_BOOT_SERVICE_DRIVER).emit()
     driver += SIMPLE_NETWORK.bytes_le
     images = []
-    for header, code_type, contents in ((legacy, pcirom.LEGACY, b""), (efi, pcirom.EFI, driver)):
-        last = pcirom.LAST_IMAGE if code_type == pcirom.EFI else 0
-        pcir = pcirom.PciDataStructure(b"PCIR", *ids, 0, 0x18, 3, pcirom.NETWORK_ETHERNET, 1, 0, code_type, last, 0).emit()
+    for header, code_type, contents in ((legacy, option_rom.LEGACY, b""), (efi, option_rom.EFI, driver)):
+        last = option_rom.LAST_IMAGE if code_type == option_rom.EFI else 0
+        pcir = option_rom.PciDataStructure(b"PCIR", *ids, 0, 0x18, 3, option_rom.NETWORK_ETHERNET, 1, 0, code_type, last, 0).emit()
         image = bytearray((header.ljust(0x1C, b"\0") + pcir).ljust(0x38, b"\0") + contents)
-        image = image.ljust(pcirom.BLOCK, b"\0")
-        image[pcirom.CHECKSUM] = -sum(image) & 0xFF if code_type == pcirom.LEGACY else image[pcirom.CHECKSUM]
+        image = image.ljust(option_rom.BLOCK, b"\0")
+        image[option_rom.CHECKSUM] = -sum(image) & 0xFF if code_type == option_rom.LEGACY else image[option_rom.CHECKSUM]
         images.append(bytes(image))
     return b"".join(images)
 

@@ -25,8 +25,10 @@ sys.path[:0] = [str(TOP), str(TOP / "src")]
 
 from measure import Measure, option, tell  # noqa: E402
 
-from romforge import efiencode, pcirom, specfile  # noqa: E402
-from romforge.errors import SpecError  # noqa: E402
+from romforge.base.errors import SpecError  # noqa: E402
+from romforge.formats import option_rom  # noqa: E402
+from romforge.formats.uefi_compression import encoder  # noqa: E402
+from romforge.spec import loader  # noqa: E402
 from tests import debian, matrix, test_hostile, test_spec, test_why  # noqa: E402
 from tests.test_minipxe import Tree  # noqa: E402
 from tests.yardstick import spent  # noqa: E402
@@ -68,7 +70,7 @@ def mistakes(top: Path) -> tuple[float, str]:
     def read(text: str) -> None:
         (top / "romspec.toml").write_text(text)
         try:
-            specfile.load(top / "romspec.toml")
+            loader.load(top / "romspec.toml")
         except SpecError:
             return
         raise SystemExit("a spec full of mistakes was taken for a sound one")
@@ -90,8 +92,8 @@ def minipxe(top: Path) -> tuple[float, str]:
 def driver(level: str) -> Callable[[Path], tuple[float, str]]:
     def measure(top: Path) -> tuple[float, str]:
         data = (debian.unpack("sid", top) / "efi-e1000.rom").read_bytes()
-        content = pcirom.driver_of(pcirom.parse_rom(data).images[1])
-        return least(lambda: efiencode.compress(content, level))
+        content = option_rom.driver_of(option_rom.parse_rom(data).images[1])
+        return least(lambda: encoder.compress(content, level))
 
     return measure
 
@@ -99,12 +101,12 @@ def driver(level: str) -> Callable[[Path], tuple[float, str]]:
 def shapeless(top: Path) -> tuple[float, str]:
     noise = random.Random(6).randbytes(MIB)
     found = {"zeros": bytes(MIB), "one byte": b"\x5a" * MIB, "noise": noise}
-    return max((spent(partial(efiencode.compress, data)), name) for name, data in found.items())
+    return max((spent(partial(encoder.compress, data)), name) for name, data in found.items())
 
 
 def application(top: Path) -> tuple[float, str]:
     data = debian.applications(top)["amd64"].read_bytes()
-    return spent(lambda: efiencode.compress(data)), f"{len(data):,} bytes"
+    return spent(lambda: encoder.compress(data)), f"{len(data):,} bytes"
 
 
 def boots(top: Path) -> tuple[float, str]:

@@ -8,8 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import groupby, islice
 
-from romforge.eficompress import HEADER
-from romforge.pcirom import (
+from romforge.formats.option_rom import (
     BLOCK,
     EFI,
     EFI_SIGNATURE,
@@ -26,8 +25,9 @@ from romforge.pcirom import (
     PnpHeader,
     UndiHeader,
 )
-from romforge.pe import CoffHeader, DosHeader, OptionalHeader
-from romforge.structure import Structure
+from romforge.formats.pe import CoffHeader, DosHeader, OptionalHeader
+from romforge.formats.structure import Structure
+from romforge.formats.uefi_compression.decoder import HEADER
 
 E1000 = (0x8086, 0x100E)
 X86_64, ARM64 = 0x8664, 0xAA64

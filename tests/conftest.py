@@ -174,8 +174,8 @@ class Started:
 
 HELD = """
 import os, time
-from romforge import install
-write, top = install.write, {top!r}
+from romforge.base import output_files
+write, top = output_files.write, {top!r}
 def held(*arguments):
     done = write(*arguments)
     if str(done).endswith(".rom"):
@@ -187,7 +187,7 @@ def held(*arguments):
                 break
             time.sleep(0.005)
     return done
-install.write = held
+output_files.write = held
 """
 
 

@@ -19,10 +19,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-from romforge import compat, migration, pcirom, proofs
-from romforge.arch import Arch
-from romforge.boots import Refuted
-from romforge.proofs import Proof
+from romforge.analysis import compat
+from romforge.base.arch import Arch
+from romforge.formats import option_rom
+from romforge.verify import cases, migration
+from romforge.verify.boot import Refuted
+from romforge.verify.cases import Proof
 from tests import debian
 from tests.conftest import PATIENCE
 
@@ -90,10 +92,10 @@ def sets(releases: dict[str, Path]) -> dict[str, dict[str, bytes]]:
 
 def trimmed(data: bytes) -> bytes:
     """The legacy image of a ROM alone, which is its first."""
-    first = bytearray(pcirom.parse_rom(data).images[0].data)
+    first = bytearray(option_rom.parse_rom(data).images[0].data)
     place = int.from_bytes(first[0x18:0x1A], "little") + 0x15  # the indicator byte of the PCI data structure
-    old, first[place] = first[place], first[place] | pcirom.LAST_IMAGE
-    first[pcirom.CHECKSUM] = (first[pcirom.CHECKSUM] + old - first[place]) & 0xFF
+    old, first[place] = first[place], first[place] | option_rom.LAST_IMAGE
+    first[option_rom.CHECKSUM] = (first[option_rom.CHECKSUM] + old - first[place]) & 0xFF
     return bytes(first)
 
 
@@ -115,9 +117,9 @@ def expected(move: Move) -> tuple[bool, str]:
 def moved(move: Move, directory: Path) -> tuple[bool, str]:
     """What QEMU says of a move, by a live migration; romfile= where the ROM is not the device's default one."""
     ids = IDS[move.nic]
-    device = proofs.device_of(move.nic, ids)
+    device = cases.device_of(move.nic, ids)
     default = move.file.startswith("efi-")
-    proof = Proof(move.file, "", proofs.MIGRATE, Arch.X86_64, default, move.nic, device, ids, (), (), None, "", "", (), PATIENCE)
+    proof = Proof(move.file, "", cases.MIGRATE, Arch.X86_64, default, move.nic, device, ids, (), (), None, "", "", (), PATIENCE)
     try:
         migration.prove(proof, move.before, move.after, directory / move.name.replace(" ", "_"), directory / "cache")
     except Refuted as refuted:

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from romforge import build_failure, toolchain
-from romforge.build_failure import Facts
-from romforge.errors import RomforgeError
-from romforge.plan import Make
-from romforge.tool import MissingTool
+from romforge.base.errors import RomforgeError
+from romforge.base.programs import MissingTool
+from romforge.plan.planner import Make
+from romforge.sources.ipxe import build_failure, toolchain
+from romforge.sources.ipxe.build_failure import Facts
 
 PLENTY = 1 << 30  # bytes
 SPEC = """\

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The code's own rules: linters, types, the layers of the design, sizes of files and functions."""
+"""The code's own rules: linters, types, the rooms of the design, sizes of files and functions."""
 
 from __future__ import annotations
 
@@ -15,88 +15,84 @@ import pytest
 
 from tests.conftest import PATIENCE, TOP, source_files
 
-SOURCES = sorted((TOP / "src" / "romforge").glob("*.py"))
-# From the bottom up: a module imports from its own layer and from those below.
-LAYERS = [
-    {"__init__", "errors", "arch", "table", "tool", "record", "structure", "jobserver"},
-    {"keys", "kinds", "tomllines"},
-    {"spec", "references", "specfile", "schema"},
-    {"plan", "proofs"},
-    {"eficompress", "eficodes", "efiparse", "efiencode", "pe", "pcirom", "faults", "linkmap", "elf", "stub"},
-    {
-        "install",
-        "lock",
-        "combine",
-        "prebuilt",
-        "efirom",
-        "worktree",
-        "launcher",
-        "toolchain",
-        "gnumake",
-        "make_output",
-        "ipxe_options",
-        "build_failure",
-        "dependencies",
-        "link_check",
-        "link_roots",
-        "make_rules",
-        "tree_version",
-        "ipxe",
-        "images",
-        "stripped",
-        "packing",
-        "build",
-        "compat",
-        "lockfile",
-    },
-    {"refgraph", "suggestions", "why"},
-    {"qemu", "bootfile", "fatimage", "diagnosis", "netserver", "boots", "snp", "migration", "controls", "verify", "report"},
-    {"treemap", "page"},
-    {"demand", "progress", "sizes"},
-    {"reporter", "matrix"},
-    {"state"},
-    {"tasks"},
-    {"cli", "commands", "romtools", "explain", "completion", "manpage", "reference", "__main__"},
-]
-FORMATS = LAYERS[4]
+PACKAGE = TOP / "src" / "romforge"
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+# A folder each, from left to right: a module imports from its own room and from those to its left.
+ROOMS = ["base", "formats", "spec", "plan", "sources", "rom", "verify", "analysis", "engine", "html", "cli"]
+OUTSIDE = {"__init__", "__main__"}  # modules in no room: the version, and `python -m romforge`
+
+
+def room_of(path: Path) -> str:
+    """The room of a module; empty for one that lies in none."""
+    parts = path.relative_to(PACKAGE).parts
+    return parts[0] if len(parts) > 1 else ""
 
 
 def imports(path: Path) -> Iterator[tuple[str, int]]:
-    """The modules that a file imports, wherever in it, and the lines."""
+    """The modules that a file imports, wherever in it, and the lines; of `from x import y` both x and x.y."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from ((alias.name, node.lineno) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            if node.module == "romforge":
-                yield from ((f"romforge.{alias.name}", node.lineno) for alias in node.names)
-            else:
-                yield node.module or "", node.lineno
+            assert not node.level, f"{path}:{node.lineno}: a relative import"
+            yield node.module or "", node.lineno
+            yield from ((f"{node.module}.{alias.name}", node.lineno) for alias in node.names)
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
-def test_no_import_goes_upwards(path: Path):
-    rank = {name: level for level, names in enumerate(LAYERS) for name in names}
+def rooms_imported(path: Path) -> Iterator[tuple[str, int]]:
+    """The rooms that a file imports from, and the lines."""
     for name, line in imports(path):
-        package, _, module = name.partition(".")
-        if package == "romforge" and module in rank:
-            assert rank[module] <= rank[path.stem], f"{path.name}:{line}: imports {name} of a higher layer"
+        package, *rest = name.split(".")
+        if package == "romforge" and rest and rest != ["__version__"]:
+            yield rest[0], line
+
+
+def named(path: Path) -> str:
+    return str(path.relative_to(PACKAGE))
+
+
+def test_every_module_lies_in_a_room():
+    assert [named(path) for path in SOURCES if not room_of(path) and path.stem not in OUTSIDE] == []
+    assert {room_of(path) for path in SOURCES} - {""} == set(ROOMS)
+
+
+@pytest.mark.parametrize("path", [path for path in SOURCES if room_of(path)], ids=named)
+def test_a_module_imports_from_its_room_and_from_those_to_its_left(path: Path):
+    within = ROOMS[: ROOMS.index(room_of(path)) + 1]
+    for room, line in rooms_imported(path):
+        assert room in within, f"{named(path)}:{line}: imports from {room}, which is not to the left of {room_of(path)}"
+
+
+def test_packages_import_nothing():
+    """An import of one module loads no others, so that a no-op doit stays quick."""
+    for path in SOURCES:
+        if path.stem == "__init__" and room_of(path):
+            assert list(imports(path)) == [], path
+            assert ast.get_docstring(ast.parse(path.read_text())), path
 
 
 def test_formats_know_bytes_and_not_specs():
     for path in SOURCES:
-        if path.stem in FORMATS:
-            lower = {f"romforge.{name}" for name in LAYERS[0] | FORMATS} | {"romforge.__version__"}
-            assert not [name for name, _ in imports(path) if name.startswith("romforge.") and name not in lower], path
+        if room_of(path) == "formats":
+            assert {room for room, _ in rooms_imported(path)} <= {"base", "formats"}, path
 
 
-def test_doit_is_imported_by_tasks_and_the_command_line_alone():
-    users = {path.stem for path in SOURCES for name, _ in imports(path) if name.split(".")[0] == "doit"}
-    assert users == {"tasks", "state", "cli"}  # cli asks doit from where it was started
+def test_doit_is_imported_by_the_engine_alone():
+    users = {named(path) for path in SOURCES for name, _ in imports(path) if name.split(".")[0] == "doit"}
+    assert {name for name in users if not name.startswith("engine/")} == {"cli/command_line.py"}  # asks from where doit was started
 
 
 def test_heavy_modules_are_not_imported_by_a_doit_with_nothing_to_do():
-    heavy = "rich", "difflib", "argparse", "tarfile", "romforge.faults", "romforge.pcirom", "romforge.tomllines"
-    code = f"import romforge.cli, romforge.tasks, sys; print(*set({heavy!r}) & set(sys.modules))"
+    heavy = (
+        "rich",
+        "difflib",
+        "argparse",
+        "tarfile",
+        "romforge.formats.rom_check",
+        "romforge.formats.option_rom",
+        "romforge.spec.toml_positions",
+    )
+    code = f"import romforge.cli.command_line, romforge.engine.tasks, sys; print(*set({heavy!r}) & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": str(TOP / "src")}, capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
 
@@ -109,8 +105,8 @@ def test_every_file_names_its_licence():
         ".ci/run",
         "*/run",
         "tests/packages",
-        "src/romforge/boot",
-        "src/romforge/shells",
+        "src/romforge/verify/guest",
+        "src/romforge/cli/shells",
         "vendor/minipxe",
         "examples/debian/make-source",
         "examples/debian/debian/rules",

@@ -9,17 +9,18 @@ from typing import Any
 
 import pytest
 
-from romforge import boots, compat, migration, proofs
-from romforge.arch import Arch
-from romforge.boots import Card, Refuted
-from romforge.proofs import Proof
+from romforge.analysis import compat
+from romforge.base.arch import Arch
+from romforge.verify import boot, cases, migration
+from romforge.verify.boot import Card, Refuted
+from romforge.verify.cases import Proof
 from tests import builders
 from tests.conftest import PATIENCE, Run
 
 PROOF = Proof(
     rom="e1000.rom",
     column="from-old",
-    kind=proofs.MIGRATE,
+    kind=cases.MIGRATE,
     arch=Arch.X86_64,
     default=False,
     nic="e1000",
@@ -111,7 +112,7 @@ def test_what_is_said_of_romsize_is_true(tmp_path: Path, monkeypatch: pytest.Mon
     assert verdict.romsize.startswith(f"{sides[side]} romsize={larger}")
 
     def enlarged(proof: Proof, data: bytes, directory: Path) -> Card:
-        found = boots.card(proof, data, directory)
+        found = boot.card(proof, data, directory)
         return found if directory.name != side else found._replace(options=[*found.options[:-1], f"{found.options[-1]},romsize={larger}"])
 
     monkeypatch.setattr(migration, "card", enlarged)

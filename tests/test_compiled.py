@@ -12,15 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from romforge import efiencode, pcirom
+from romforge.formats import option_rom
+from romforge.formats.uefi_compression import encoder
 from tests.conftest import TOP
 
 CODE = """
 import sys
-from romforge import eficodes, efiencode, efiparse
-modules = eficodes, efiencode, efiparse
+from romforge.formats.uefi_compression import huffman, encoder, match_finder
+modules = huffman, encoder, match_finder
 assert all(module.__file__.endswith(".so") for module in modules), [module.__file__ for module in modules]
-sys.stdout.buffer.write(efiencode.compress(sys.stdin.buffer.read(), sys.argv[1]))
+sys.stdout.buffer.write(encoder.compress(sys.stdin.buffer.read(), sys.argv[1]))
 """
 
 
@@ -42,11 +43,11 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("level", ["fast", "default"])
 def test_the_compiled_compressor_gives_the_same_bytes(compiled: Path, e1000: bytes, level: str):
     """For a real driver, at the levels that a build uses."""
-    driver = pcirom.driver_of(pcirom.parse_rom(e1000).images[1])
+    driver = option_rom.driver_of(option_rom.parse_rom(e1000).images[1])
     command = [sys.executable, "-c", CODE, level]
     done = subprocess.run(command, input=driver, env={"PYTHONPATH": str(compiled)}, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stdout == efiencode.compress(driver, level)
+    assert done.stdout == encoder.compress(driver, level)
 
 
 def test_a_plain_install_stays_pure():

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from romforge.cli import make_parser
+from romforge.cli.command_line import make_parser
 from tests.conftest import PATIENCE, TOP, Run, run, users
 
 SPEC = r"""spec = 1

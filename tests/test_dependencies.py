@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from romforge import dependencies
-from romforge.dependencies import DependencyFiles, Link
-from romforge.worktree import Changes
+from romforge.sources.ipxe import dependencies
+from romforge.sources.ipxe.dependencies import DependencyFiles, Link
+from romforge.sources.ipxe.worktree import Changes
 
 RECORDS = {
     "drivers/net/realtek.c": "realtek_DEPS += drivers/net/realtek.c include/pci.h \\\n include/ipxe/net.h\ninclude/pci.h:\n",

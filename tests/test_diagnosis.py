@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from romforge import boots, diagnosis, efirom, pcirom, proofs, qemu
-from romforge.arch import Arch
-from romforge.bootfile import Interfaces, Report
-from romforge.boots import Refuted
-from romforge.proofs import Proof
+from romforge.base.arch import Arch
+from romforge.formats import efi_image, option_rom
+from romforge.verify import boot, cases, diagnosis, qemu
+from romforge.verify.boot import Refuted
+from romforge.verify.cases import Proof
+from romforge.verify.guest_program import Interfaces, Report
 from tests.conftest import PATIENCE
 
 E1000, VIRTIO = (0x8086, 0x100E), (0x1AF4, 0x1000)
@@ -20,27 +21,27 @@ E1000, VIRTIO = (0x8086, 0x100E), (0x1AF4, 0x1000)
 INTERFACES = "a19832b9-ac25-11d3-9a2d-0090273fc14d", "1aced566-76ed-4218-bc81-767f1f977a89"
 
 
-def proof(device: str, ids: pcirom.Ids, kind: str = proofs.UEFI) -> Proof:
-    return proofs.of_device(kind, Arch.X86_64, device, ids, timeout=PATIENCE)
+def proof(device: str, ids: option_rom.Ids, kind: str = cases.UEFI) -> Proof:
+    return cases.of_device(kind, Arch.X86_64, device, ids, timeout=PATIENCE)
 
 
 def refuted(one: Proof, data: bytes, directory: Path) -> str:
     """Why a boot fails."""
-    boots.fresh(directory / "guest")
+    boot.fresh(directory / "guest")
     with pytest.raises(Refuted) as raised:
-        boots.prove(one, data, directory / "guest", directory / "cache")
+        boot.prove(one, data, directory / "guest", directory / "cache")
     return str(raised.value)
 
 
 def dead(rom: bytes) -> bytes:
     """The ROM's driver alone, which installs its network interfaces under GUIDs that nobody knows."""
-    image = pcirom.parse_rom(rom).images[-1]
-    driver = pcirom.driver_of(image)
+    image = option_rom.parse_rom(rom).images[-1]
+    driver = option_rom.driver_of(image)
     for guid in INTERFACES:
         known = uuid.UUID(guid).bytes_le
         assert driver.count(known) >= 1
         driver = driver.replace(known, uuid.uuid4().bytes_le)
-    return efirom.wrap(driver, image.ids)
+    return efi_image.wrap(driver, image.ids)
 
 
 # In QEMU
@@ -65,10 +66,10 @@ def test_a_driver_without_a_network_interface_is_dead(tmp_path: Path, e1000: byt
         GAVE_UP.format("driver") + "the ROM's driver (82540em.efidrv) is bound to the NIC, but offers no network interface"
     )
     assert "obj_efi_snp" in text
-    image = pcirom.parse_rom(e1000).images[-1]
-    alive = efirom.wrap(pcirom.driver_of(image), image.ids)
-    boots.fresh(tmp_path / "guest")
-    assert boots.prove(proof("e1000", E1000), alive, tmp_path / "guest", tmp_path / "cache") == "booted by 82540em.efidrv"
+    image = option_rom.parse_rom(e1000).images[-1]
+    alive = efi_image.wrap(option_rom.driver_of(image), image.ids)
+    boot.fresh(tmp_path / "guest")
+    assert boot.prove(proof("e1000", E1000), alive, tmp_path / "guest", tmp_path / "cache") == "booted by 82540em.efidrv"
 
 
 def test_a_driver_of_the_firmware_is_not_the_rom_s(tmp_path: Path, releases: dict[str, Path]):
@@ -80,25 +81,25 @@ def test_a_driver_of_the_firmware_is_not_the_rom_s(tmp_path: Path, releases: dic
 
 def test_a_download_that_fails_is_quoted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, e1000: bytes):
     """By UEFI's PXE, and by iPXE under a PC BIOS."""
-    network = boots._network
-    monkeypatch.setattr(boots, "_network", lambda boot_file: network("missing"))
+    network = boot._network
+    monkeypatch.setattr(boot, "_network", lambda boot_file: network("missing"))
     text = refuted(proof("e1000", E1000), e1000, tmp_path)
     assert text.startswith(GAVE_UP.format("boot") + "the firmware tried to boot from the network, and the download failed: PXE-E23")
-    text = refuted(proof("e1000", E1000, proofs.BIOS), e1000, tmp_path)
+    text = refuted(proof("e1000", E1000, cases.BIOS), e1000, tmp_path)
     assert 'iPXE ran, and its boot failed; its last error is "tftp://10.0.2.2/missing... ' in text
 
 
 def test_a_legacy_image_for_another_device_is_not_run(tmp_path: Path, e1000: bytes):
-    text = refuted(proof("rtl8139", (0x10EC, 0x8139), proofs.BIOS), e1000, tmp_path)
+    text = refuted(proof("rtl8139", (0x10EC, 0x8139), cases.BIOS), e1000, tmp_path)
     assert text.startswith('boot: the boot file did not run: the firmware says "No bootable device"; iPXE printed nothing')
 
 
 def test_firmware_may_need_random_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, e1000: bytes):
     """Newer firmware boots with an RNG device alone, and it is said what it lacks; older firmware needs none."""
-    monkeypatch.setattr(boots, "random_numbers", lambda machine: [])
-    boots.fresh(tmp_path / "guest")
+    monkeypatch.setattr(boot, "random_numbers", lambda machine: [])
+    boot.fresh(tmp_path / "guest")
     try:
-        seen = boots.prove(proof("e1000", E1000), e1000, tmp_path / "guest", tmp_path / "cache")
+        seen = boot.prove(proof("e1000", E1000), e1000, tmp_path / "guest", tmp_path / "cache")
     except Refuted as refused:
         seen = str(refused)
     if seen != "booted by 82540em.efidrv":
@@ -108,11 +109,11 @@ def test_firmware_may_need_random_numbers(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_a_qemu_without_the_rng_device_is_not_asked_for_it(monkeypatch: pytest.MonkeyPatch):
     machine = qemu.MACHINES[Arch.X86_64]
-    assert "virtio-rng-pci,rng=rng,addr=4" in boots.random_numbers(machine)
+    assert "virtio-rng-pci,rng=rng,addr=4" in boot.random_numbers(machine)
     assert qemu.has_device(machine, "e1000")
     assert not qemu.has_device(machine, "e100")
     monkeypatch.setattr(qemu, "has_device", lambda machine, device: False)
-    assert boots.random_numbers(machine) == []
+    assert boot.random_numbers(machine) == []
 
 
 # Without it

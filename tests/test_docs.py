@@ -21,8 +21,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from romforge import cli, reference, specfile
-from romforge.errors import SpecError
+from romforge.base.errors import SpecError
+from romforge.cli import command_line, reference
+from romforge.spec import loader
 from tests.conftest import TOP
 
 if sys.version_info >= (3, 11):
@@ -36,7 +37,7 @@ PAGES += sorted(DOCS.rglob("*.md"))
 NAMES = [str(page.relative_to(TOP)) for page in PAGES]
 GENERATED: dict[str, Callable[[], str]] = {
     "spec-reference.md": reference.spec_reference,
-    "command-reference.md": lambda: reference.command_reference(cli.make_parser()),
+    "command-reference.md": lambda: reference.command_reference(command_line.make_parser()),
 }
 every_page = pytest.mark.parametrize("page", PAGES, ids=NAMES)
 
@@ -130,7 +131,7 @@ def arguments(line: str) -> list[str] | None:
 
 def parses(words: list[str]) -> bool:
     try:
-        cli.make_parser().parse_args(words)
+        command_line.make_parser().parse_args(words)
     except SystemExit as end:
         return end.code == 0
     return True
@@ -153,7 +154,7 @@ def test_every_romforge_line_parses(page: Path, capsys: pytest.CaptureFixture[st
 def usage(command: str, capsys: pytest.CaptureFixture[str]) -> str:
     """The usage of a command; of what is no command, a message that has none of it."""
     with pytest.raises(SystemExit):
-        cli.make_parser().parse_args([command, "--help"])
+        command_line.make_parser().parse_args([command, "--help"])
     return capsys.readouterr().out
 
 
@@ -164,7 +165,7 @@ def usage(command: str, capsys: pytest.CaptureFixture[str]) -> str:
         ("ROMSPEC=x.toml romforge plan --why  # says why", ["plan", "--why"]),
         ("romforge man romspec | man -l -", ["man", "romspec"]),
         ("romforge completion bash > ~/file", ["completion", "bash"]),
-        ("python -m romforge.schema > romspec.schema.json", None),
+        ("python -m romforge.spec.json_schema > romspec.schema.json", None),
     ],
 )
 def test_lines_are_taken_apart_as_a_shell_does(line: str, expected: list[str] | None):
@@ -228,7 +229,7 @@ def test_every_toml_snippet_is_a_spec_or_a_part_of_one(page: Path, tmp_path: Pat
         path = tmp_path / f"line-{block.line}.toml"
         path.write_text(completed(block.text))
         try:
-            specfile.load(path)
+            loader.load(path)
         except SpecError as error:
             pytest.fail(f"{page.name}:{block.line}: {error}")
 
@@ -240,7 +241,7 @@ WRONG = "[nic.e1000]\nids = 1\n", '[target.x]\nlevel = "worst"\n', "[sauce.x]\n"
 def test_a_wrong_fragment_is_found(wrong: str, tmp_path: Path):
     (tmp_path / "romspec.toml").write_text(completed(wrong))
     with pytest.raises(SpecError):
-        specfile.load(tmp_path / "romspec.toml")
+        loader.load(tmp_path / "romspec.toml")
 
 
 # Messages
@@ -278,7 +279,7 @@ def test_every_message_in_troubleshooting_is_one_of_ours():
 @pytest.mark.parametrize("name", GENERATED)
 def test_a_generated_page_is_up_to_date(name: str):
     page = name.removesuffix("-reference.md").replace("command", "commands")
-    remedy = f"run: python -m romforge.reference {page} > docs/{name}"
+    remedy = f"run: python -m romforge.cli.reference {page} > docs/{name}"
     assert (DOCS / name).read_text() == GENERATED[name](), remedy
 
 
@@ -302,7 +303,7 @@ def test_the_readme_is_short_and_has_the_two_set_up_commands():
 def test_the_readme_names_every_command():
     rows = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|", (TOP / "README.md").read_text(), re.M)
     named = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
-    actions = cli.make_parser()._actions
+    actions = command_line.make_parser()._actions
     (choices,) = (action.choices for action in actions if action.dest == "command")
     assert named == set(choices or ())
 

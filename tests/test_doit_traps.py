@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from romforge import record
+from romforge.base import fingerprint
 from tests.conftest import PATIENCE, TOP, Run, Started, all_gone, spec_text
 
 NICS = {"e1000": "8086:100e", "pcnet": "1022:2000", "vmxnet3": "15ad:07b0"}
@@ -91,13 +91,13 @@ def test_times_that_may_be_had_twice_do_not_vouch_for_content(tmp_path: Path, mo
     path.write_bytes(b"abc")
     before = path.stat()
     monkeypatch.setattr("time.clock_gettime_ns", lambda clock: before.st_ctime_ns + ticked)
-    data, state = record.read(path)
+    data, state = fingerprint.read(path)
     assert data == b"abc"
     path.write_bytes(b"abd")
     monkeypatch.setattr("os.stat", lambda *_, **__: before)
-    assert record.holds(str(path), state) == ticked
+    assert fingerprint.holds(str(path), state) == ticked
     monkeypatch.undo()
-    assert not record.holds(str(path), state)
+    assert not fingerprint.holds(str(path), state)
 
 
 def test_the_content_of_a_target_is_compared_and_not_its_existence(project: Project):
@@ -328,15 +328,15 @@ def test_a_directory_in_place_of_the_state_is_told_and_the_work_is_done(project:
 EDITED = """
 import os, threading
 from pathlib import Path
-from romforge import record
-read = record.read
+from romforge.base import fingerprint
+read = fingerprint.read
 new = Path({other!r}).read_bytes()
 def edited(path, *rest):
     done = read(path, *rest)
     if path == Path({path!r}) and done[0] != new:
         {how}
     return done
-record.read = edited
+fingerprint.read = edited
 """
 IN_PLACE = "path.write_bytes(new)"
 REPLACED = 'part = Path(f"{path}-{os.getpid()}-{threading.get_ident()}"); part.write_bytes(new); part.replace(path)'
@@ -361,14 +361,14 @@ def test_an_input_edited_while_its_task_runs_is_not_believed(project: Project, a
 def test_an_output_edited_while_its_task_ends_is_not_believed(project: Project):
     """The edit comes between the rename and the look at what was installed."""
     code = """
-from romforge import install
-write = install.write
+from romforge.base import output_files
+write = output_files.write
 def spoilt(out, path, data):
     place = write(out, path, data)
     if path.endswith("efi-e1000.rom"):
         place.write_bytes(b"x" * len(data))
     return place
-install.write = spoilt
+output_files.write = spoilt
 """
     project.build(**project.patched(code))
     project.build()
@@ -378,7 +378,7 @@ install.write = spoilt
 def test_an_input_that_never_rests_is_told(project: Project):
     code = """
 import os
-from romforge import record
+from romforge.base import fingerprint
 fstat = os.fstat
 class Restless:
     count = 0
@@ -388,7 +388,7 @@ def changing(handle):
         Restless.count += 1
         os.utime(f"/proc/self/fd/{handle}", ns=(Restless.count, Restless.count))
     return found
-record.os.fstat = changing
+fingerprint.os.fstat = changing
 """
     done = project.doit(**project.patched(code))
     assert done.returncode == 1
@@ -451,15 +451,15 @@ def orphaned(project: Project) -> int:
     """
     code = f"""
 import os, time
-from romforge import combine
-fit = combine.fit
+from romforge.rom import assembly
+fit = assembly.fit
 def held(*arguments, **options):
     open("out/at-work", "w").close()
     end = time.monotonic() + {2 * PATIENCE}
     while not os.path.exists("go") and time.monotonic() < end:
         time.sleep(0.005)
     return fit(*arguments, **options)
-combine.fit = held
+assembly.fit = held
 """
     process = project.start("doit", "-n", "2", "-P", "process", **project.patched(code))
     project.wait_for((project.top / "out/at-work").exists, process)

@@ -425,7 +425,7 @@ def test_an_interrupt_is_seen_though_the_main_thread_waits(project: Project, com
 
 ELSEWHERE = """
 import signal, sys
-from romforge import build
+from romforge.rom import build
 install_one = build.build_rom
 def unblocked(*arguments):
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
@@ -516,8 +516,8 @@ def test_a_dir_made_a_link_out_of_the_root_after_the_check_is_refused(project: P
     (project.top / "outside/share/qemu").mkdir(parents=True)
     code = f"""
 import os, pathlib
-from romforge import specfile
-load = specfile.load
+from romforge.spec import loader
+load = loader.load
 def moved(*arguments):
     spec = load(*arguments)
     link = pathlib.Path("out/{level}")
@@ -525,7 +525,7 @@ def moved(*arguments):
     if not link.is_symlink():
         link.symlink_to({str(project.top / "outside")!r})
     return spec
-specfile.load = moved
+loader.load = moved
 """
     status, said = project.run(COMMANDS[command], **project.patched(code))
     assert status == 1

@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from uefi_firmware import efi_compressor as independent  # type: ignore[import-untyped]  # EDK2's own C code
 
-from romforge import eficompress, pcirom
-from romforge.eficompress import HEADER, MAX_ORIGINAL_SIZE, TooLong, decompress
-from romforge.errors import FormatError
+from romforge.base.errors import FormatError
+from romforge.formats import option_rom
+from romforge.formats.uefi_compression import decoder
+from romforge.formats.uefi_compression.decoder import HEADER, MAX_ORIGINAL_SIZE, TooLong, decompress
 from tests import builders, debian
 from tests.builders import CHARACTERS, POSITIONS, Code, Token, encode, expand, flat, framed, greedy, skewed, stored
 
@@ -24,11 +25,11 @@ def streams(releases: dict[str, Path]) -> dict[str, bytes]:
     found = {}
     for suite in ("trixie", "sid"):
         for nic in debian.NICS:
-            image = pcirom.parse_rom((releases[suite] / f"efi-{nic}.rom").read_bytes()).images[1]
-            assert isinstance(image.header, pcirom.EfiHeader)
-            assert image.header.compression_type == pcirom.UEFI_COMPRESSED
+            image = option_rom.parse_rom((releases[suite] / f"efi-{nic}.rom").read_bytes()).images[1]
+            assert isinstance(image.header, option_rom.EfiHeader)
+            assert image.header.compression_type == option_rom.UEFI_COMPRESSED
             place = image.header.efi_image_offset
-            found[f"{suite}/{nic}"] = image.data[place : place + HEADER.size + eficompress.sizes(image.data, place)[0]]
+            found[f"{suite}/{nic}"] = image.data[place : place + HEADER.size + decoder.sizes(image.data, place)[0]]
     assert len(found) == 16
     return found
 
@@ -41,7 +42,7 @@ def test_debians_16_drivers_decode_to_pe_files_of_their_size(streams: dict[str, 
     for name, stream in streams.items():
         driver = decompress(stream)
         assert driver.startswith(b"MZ"), name
-        assert len(driver) == eficompress.sizes(stream)[1] > 60_000, name
+        assert len(driver) == decoder.sizes(stream)[1] > 60_000, name
 
 
 def test_debians_16_drivers_decode_as_edk2_decodes_them(streams: dict[str, bytes]):
@@ -183,7 +184,7 @@ def test_a_stream_cut_anywhere_is_refused(encoding):
 
 def test_a_real_stream_cut_at_any_kib_is_refused(streams: dict[str, bytes]):
     stream = streams["sid/vmxnet3"]
-    size, original = eficompress.sizes(stream)
+    size, original = decoder.sizes(stream)
     for kept in range(0, size - 2, 4096):
         with pytest.raises(FormatError, match="compressed stream is broken"):
             decompress(HEADER.pack(kept, original) + stream[HEADER.size :][:kept])
@@ -292,10 +293,10 @@ def test_the_effort_bounds_symbols_tables_and_the_size_of_the_result():
 
 
 def test_each_debian_driver_takes_a_tenth_of_what_inspect_allows(streams: dict[str, bytes]):
-    from romforge import faults
+    from romforge.formats import rom_check
 
     for stream in streams.values():
-        decompress(stream, effort=faults.EFFORT // 7)  # as many architectures as there are
+        decompress(stream, effort=rom_check.EFFORT // 7)  # as many architectures as there are
 
 
 @given(st.binary(max_size=400), st.integers(0, 2000))

@@ -17,9 +17,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from uefi_firmware import efi_compressor as independent  # type: ignore[import-untyped]  # EDK2's own C code
 
-from romforge import eficodes, eficompress, efiencode, efiparse, pcirom
-from romforge.eficompress import HEADER, MAX_ORIGINAL_SIZE
-from romforge.errors import FormatError, RomforgeError
+from romforge.base.errors import FormatError, RomforgeError
+from romforge.formats import option_rom
+from romforge.formats.uefi_compression import decoder as uefi_decoder
+from romforge.formats.uefi_compression import encoder, huffman, match_finder
+from romforge.formats.uefi_compression.decoder import HEADER, MAX_ORIGINAL_SIZE
 from tests import debian
 from tests.conftest import users
 from tests.test_hostile import measured
@@ -30,14 +32,14 @@ MIB = 1 << 20
 
 def compressed(data: bytes, level: str) -> bytes:
     """The stream of the data, checked."""
-    return checked(efiencode.compress(data, level), data)
+    return checked(encoder.compress(data, level), data)
 
 
 def checked(stream: bytes, data: bytes) -> bytes:
     """The stream, after both decoders have given back the data; its header says the sizes."""
     assert HEADER.unpack_from(stream) == (len(stream) - HEADER.size, len(data))
     assert stream.endswith(b"\0")  # the spare byte, since decoders may look ahead
-    assert eficompress.decompress(stream) == data
+    assert uefi_decoder.decompress(stream) == data
     assert by_edk2(stream) == data
     return stream
 
@@ -48,7 +50,7 @@ def by_edk2(stream: bytes) -> bytes:
 
 def size(data: bytes, level: str) -> int:
     """The size of a checked stream, as its header says it."""
-    return eficompress.sizes(compressed(data, level))[0]
+    return uefi_decoder.sizes(compressed(data, level))[0]
 
 
 # Real drivers. The limits are those of the sums of a release.
@@ -59,13 +61,13 @@ REFERENCE = {"sid": 300_871, "trixie": 388_150}
 
 def drivers(releases: dict[str, Path], suite: str) -> dict[str, bytes]:
     roms = {nic: (releases[suite] / f"efi-{nic}.rom").read_bytes() for nic in debian.NICS}
-    return {nic: pcirom.driver_of(pcirom.parse_rom(rom).images[1]) for nic, rom in roms.items()}
+    return {nic: option_rom.driver_of(option_rom.parse_rom(rom).images[1]) for nic, rom in roms.items()}
 
 
 @pytest.fixture(scope="module")
 def driver(e1000: bytes) -> bytes:
     """A driver of 69,120 bytes: that of sid's efi-e1000.rom."""
-    return pcirom.driver_of(pcirom.parse_rom(e1000).images[1])
+    return option_rom.driver_of(option_rom.parse_rom(e1000).images[1])
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +83,7 @@ def test_the_eight_drivers_of_a_release_decode_and_are_small_enough(releases: di
     """Each is smaller than EDK2's, and the sum within its limit."""
     total = reference = 0
     for nic, data in drivers(releases, suite).items():
-        found, other = size(data, level), eficompress.sizes(bytes(independent.EfiCompress(data, len(data))))[0]
+        found, other = size(data, level), uefi_decoder.sizes(bytes(independent.EfiCompress(data, len(data))))[0]
         assert found < other, nic
         total += found
         reference += other
@@ -93,7 +95,7 @@ def test_the_eight_drivers_of_a_release_decode_and_are_small_enough(releases: di
 def test_best_keeps_its_share_of_the_limit(releases: dict[str, Path], suite: str, nic: str):
     """A driver of each release that gains as much as all do; ``bench/compress.py --check`` compresses every one."""
     data = drivers(releases, suite)[nic]
-    reference = eficompress.sizes(bytes(independent.EfiCompress(data, len(data))))[0]
+    reference = uefi_decoder.sizes(bytes(independent.EfiCompress(data, len(data))))[0]
     assert size(data, "best") * REFERENCE[suite] <= reference * LIMITS[suite, "best"]
 
 
@@ -101,7 +103,7 @@ def test_best_keeps_its_share_of_the_limit(releases: dict[str, Path], suite: str
 def test_the_applications_of_foreign_architectures_decode(applications: dict[str, Path], arch: str):
     """About 1 MiB each, and other instructions than x86's; that of amd64 is timed below."""
     data = applications[arch].read_bytes()
-    assert size(data, "fast") < eficompress.sizes(bytes(independent.EfiCompress(data, len(data))))[0]
+    assert size(data, "fast") < uefi_decoder.sizes(bytes(independent.EfiCompress(data, len(data))))[0]
 
 
 # Generated inputs.
@@ -186,7 +188,7 @@ EDGES = {
 }
 
 
-@pytest.mark.parametrize("level", list(efiencode.LEVELS))
+@pytest.mark.parametrize("level", list(encoder.LEVELS))
 @pytest.mark.parametrize("name", list(EDGES))
 def test_edge_cases_decode(name: str, level: str):
     """And none takes more than the bytes themselves and what a block's codes need."""
@@ -226,7 +228,7 @@ def test_runs_of_absent_symbols_of_every_length_decode():
         for first in (0, 1, 100):
             near, far = first, first + gap + 1
             compressed(bytes([near, far, far, near, far, near, near, near, far]), "best")
-            number, items = eficodes.items_of([1, *[0] * gap, 1])
+            number, items = huffman.items_of([1, *[0] * gap, 1])
             assert number == gap + 2
             zeros = sum(1 if symbol == 0 else value + (3 if symbol == 1 else 20) for symbol, _, value in items[1:-1])
             assert zeros == gap
@@ -235,14 +237,14 @@ def test_runs_of_absent_symbols_of_every_length_decode():
 @pytest.fixture
 def literals_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """Has the compressor find no matches, so that a test decides how often each symbol occurs."""
-    monkeypatch.setattr(efiparse, "find", lambda data: [()] * len(data))
+    monkeypatch.setattr(match_finder, "find", lambda data: [()] * len(data))
 
 
 def blocks(stream: bytes, data: bytes) -> list[int]:
     """The numbers of symbols of a stream's blocks, as our decoder meets them."""
     found: list[int] = []
 
-    class Noting(eficompress._Decoder):
+    class Noting(uefi_decoder._Decoder):
         def block(self, out: bytearray, symbols: int, *rest: object) -> None:
             found.append(symbols)
             super().block(out, symbols, *rest)  # type: ignore[arg-type]
@@ -273,7 +275,7 @@ def test_frequencies_that_ask_for_more_than_16_bits_get_codes_within_16(symbols:
         counts.append(counts[-1] + counts[-2])
     data = bytearray().join(bytes([7 * symbol]) * count for symbol, count in enumerate(counts))
     random.Random(5).shuffle(data)
-    lengths = eficodes.lengths_of(counts)
+    lengths = huffman.lengths_of(counts)
     assert max(lengths) == symbols - 1 if symbols < 18 else max(lengths) <= 16
     assert sum(1 << 16 - length for length in lengths) == 1 << 16
     unlimited = sum(counts[index] * min(symbols - index, symbols - 1) for index in range(symbols))
@@ -285,12 +287,12 @@ def test_codes_are_complete_whatever_the_frequencies():
     """Kraft's sum is 1 and no code longer than 16 bits: for random, steep and level counts, with and without trimming."""
     dice = random.Random("codes")
     for _ in range(100):
-        counts = [0] * eficodes.CHARACTERS
+        counts = [0] * huffman.CHARACTERS
         for symbol in dice.sample(range(510), dice.choice((2, 3, 5, 30, 200, 510))):
             counts[symbol] = dice.choice((1, dice.randrange(1, 10), 1 << dice.randrange(16)))
-        positions = [dice.choice((0, 1, 1 << dice.randrange(16))) for _ in range(eficodes.POSITIONS)]
+        positions = [dice.choice((0, 1, 1 << dice.randrange(16))) for _ in range(huffman.POSITIONS)]
         for thorough in (False, True):
-            codes = eficodes.codes_of(counts, positions, thorough)
+            codes = huffman.codes_of(counts, positions, thorough)
             for lengths, own in ((codes.characters, counts), (codes.positions, positions)):
                 if sum(map(bool, own)) > 1:
                     assert sum(1 << 16 - length for length in lengths if length) == 1 << 16
@@ -299,28 +301,28 @@ def test_codes_are_complete_whatever_the_frequencies():
 
 def test_what_no_rom_can_hold_is_refused_before_any_work():
     with pytest.raises(RomforgeError, match="more than any option ROM holds"):
-        efiencode.compress(bytes(MAX_ORIGINAL_SIZE + 1))
+        encoder.compress(bytes(MAX_ORIGINAL_SIZE + 1))
 
 
 def test_a_stream_that_does_not_decode_is_never_returned(monkeypatch: pytest.MonkeyPatch):
     """The compressor has its stream decoded; with a bit wrong there is no result."""
-    write = efiencode._write
+    write = encoder._write
 
-    def wrong(way: efiencode.Way) -> bytes:
+    def wrong(way: encoder.Way) -> bytes:
         body = bytearray(write(way))
         body[len(body) // 2] ^= 4
         return bytes(body)
 
-    monkeypatch.setattr(efiencode, "_write", wrong)
+    monkeypatch.setattr(encoder, "_write", wrong)
     for data in (b"some data, and some more data", NOISE[:300]):
         with pytest.raises((AssertionError, FormatError)):
-            efiencode.compress(data)
+            encoder.compress(data)
 
 
 def test_progress_only_grows_and_stays_within_what_it_says():
-    for level in efiencode.LEVELS:
+    for level in encoder.LEVELS:
         told: list[tuple[int, int]] = []
-        efiencode.compress(NOISE[:500] * 2, level, lambda done, of, told=told: told.append((done, of)))  # type: ignore[misc]
+        encoder.compress(NOISE[:500] * 2, level, lambda done, of, told=told: told.append((done, of)))  # type: ignore[misc]
         assert told
         assert told == sorted(told)
         assert len({of for _, of in told}) == 1
@@ -332,9 +334,9 @@ def test_progress_only_grows_and_stays_within_what_it_says():
 SUMS = """
 import hashlib, sys
 from pathlib import Path
-from romforge import efiencode
+from romforge.formats.uefi_compression import encoder
 for path in sorted(Path(sys.argv[1]).iterdir()):
-    print(path.name, hashlib.sha256(efiencode.compress(path.read_bytes(), path.name.split("-")[0])).hexdigest())
+    print(path.name, hashlib.sha256(encoder.compress(path.read_bytes(), path.name.split("-")[0])).hexdigest())
 """
 
 
@@ -354,7 +356,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory, driver: bytes) -> Path:
 def right(inputs: Path) -> str:
     """What SUMS prints in this process."""
     lines = [
-        f"{path.name} {hashlib.sha256(efiencode.compress(path.read_bytes(), path.name.split('-')[0])).hexdigest()}\n"
+        f"{path.name} {hashlib.sha256(encoder.compress(path.read_bytes(), path.name.split('-')[0])).hexdigest()}\n"
         for path in sorted(inputs.iterdir())
     ]
     return "".join(lines)
@@ -407,14 +409,14 @@ def loops_of_one(data: bytes) -> float:
     def told(done: int, of: int) -> None:
         loops.extend(spent(loop) for _ in range(5))
 
-    whole = spent(lambda: streams.append(efiencode.compress(data, told=told))) - sum(loops[before:])
+    whole = spent(lambda: streams.append(encoder.compress(data, told=told))) - sum(loops[before:])
     checked(streams[0], data)
     return whole / (sum(loops) / len(loops))
 
 
 @pytest.mark.parametrize(("level", "limit"), [("fast", 33), ("default", 132)])
 def test_a_driver_of_70_kb_takes_no_longer_than_it_may(driver: bytes, level: str, limit: int):
-    assert ratio(lambda: efiencode.compress(driver, level), enough=limit) <= limit
+    assert ratio(lambda: encoder.compress(driver, level), enough=limit) <= limit
 
 
 @pytest.mark.parametrize("name", ["zeros", "one byte", "noise"])
@@ -436,7 +438,7 @@ def test_a_driver_of_70_kb_takes_no_more_than_100_mb(tmp_path: Path, driver: byt
     (tmp_path / "driver").write_bytes(driver)
     used = measured(tmp_path, "compress", "--level", level, "driver", "stream")
     assert used.status == 0, used.output
-    assert eficompress.decompress((tmp_path / "stream").read_bytes()) == driver
+    assert uefi_decoder.decompress((tmp_path / "stream").read_bytes()) == driver
     assert used.memory <= 100_000_000
 
 
@@ -460,14 +462,14 @@ def mutant(stream: bytes, dice: random.Random) -> bytes:
         else:
             del work[place + 4 + dice.randrange(100) :]
     if dice.random() < 0.9:
-        original = dice.choice((eficompress.sizes(stream)[1], dice.randrange(5000), 5000))
+        original = dice.choice((uefi_decoder.sizes(stream)[1], dice.randrange(5000), 5000))
         work[: HEADER.size] = HEADER.pack(max(0, len(work) - HEADER.size), original)
     return bytes(work)
 
 
 def outcome(case: bytes) -> bytes | FormatError:
     try:
-        return eficompress.decompress(case, effort=20_000)
+        return uefi_decoder.decompress(case, effort=20_000)
     except FormatError as error:
         return error
 
@@ -486,7 +488,7 @@ def test_mutants_of_streams_end_in_a_result_or_a_format_error(driver: bytes, nam
         "runs": bytes(300) + b"\1" * 300 + NOISE[:60] + bytes(500),
     }
     data = texts.get(name) or b" ".join(dice.choices([b"some", b"words", b"that", b"come", b"again"], k=120))
-    stream = efiencode.compress(data, "fast")
+    stream = encoder.compress(data, "fast")
     results = 0
     for number in range(MUTANTS_OF[name]):
         case = mutant(stream, dice)

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from romforge import efirom, faults, pcirom, pe
-from romforge.errors import FormatError
+from romforge.base.errors import FormatError
+from romforge.formats import efi_image, option_rom, pe, rom_check
 from tests import debian
 from tests.builders import SIMPLE_NETWORK
 from tests.conftest import Run
@@ -26,24 +26,24 @@ def driver(machine: int = 0x8664, subsystem: int = pe.EFI_BOOT_SERVICE_DRIVER, p
 @pytest.mark.parametrize("nic", debian.NICS)
 def test_an_image_is_byte_for_byte_what_ipxes_efirom_made(releases: dict[str, Path], nic: str):
     """Bookworm's drivers are stored, so its images can be made anew from what lies in them."""
-    image = pcirom.parse_rom((releases["bookworm"] / f"efi-{nic}.rom").read_bytes()).images[1]
-    assert efirom.wrap(pcirom.driver_of(image), image.ids) == image.data
+    image = option_rom.parse_rom((releases["bookworm"] / f"efi-{nic}.rom").read_bytes()).images[1]
+    assert efi_image.wrap(option_rom.driver_of(image), image.ids) == image.data
 
 
 @pytest.mark.parametrize("suite", ["trixie", "sid"])
 def test_a_compressed_driver_can_be_stored_instead(releases: dict[str, Path], suite: str):
-    image = pcirom.parse_rom((releases[suite] / "efi-rtl8139.rom").read_bytes()).images[1]
-    stored = efirom.wrap(pcirom.driver_of(image), image.ids)
-    assert faults.examine(stored) == []
-    assert pcirom.driver_of(pcirom.parse_image(stored)).startswith(pcirom.driver_of(image))
+    image = option_rom.parse_rom((releases[suite] / "efi-rtl8139.rom").read_bytes()).images[1]
+    stored = efi_image.wrap(option_rom.driver_of(image), image.ids)
+    assert rom_check.examine(stored) == []
+    assert option_rom.driver_of(option_rom.parse_image(stored)).startswith(option_rom.driver_of(image))
 
 
 @given(some.sampled_from([0x014C, 0x8664, 0xAA64, 0x5064, 0x6264]), some.sampled_from([11, 12]), some.integers(0, 70_000))
 def test_an_image_has_no_fault_whatever_the_drivers_size(machine: int, subsystem: int, padding: int):
-    image = efirom.wrap(driver(machine, subsystem, padding), (0x8086, 0x100E))
-    assert faults.examine(image) == []
+    image = efi_image.wrap(driver(machine, subsystem, padding), (0x8086, 0x100E))
+    assert rom_check.examine(image) == []
     assert len(image) % 512 == 0
-    assert pcirom.checksum(image) == 0
+    assert option_rom.checksum(image) == 0
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_an_image_has_no_fault_whatever_the_drivers_size(machine: int, subsystem
 )
 def test_what_is_no_driver_is_refused(given: bytes, words: str):
     with pytest.raises(FormatError) as caught:
-        efirom.wrap(given, (0x8086, 0x100E))
+        efi_image.wrap(given, (0x8086, 0x100E))
     assert words in str(caught.value)
 
 
@@ -91,7 +91,7 @@ def test_the_command_tells_what_is_wrong(romforge: Run, tmp_path: Path, argument
 
 
 def test_the_pe_machine_and_not_the_caller_decides_the_header():
-    image = pcirom.parse_image(efirom.wrap(driver(0xAA64), (1, 2)))
+    image = option_rom.parse_image(efi_image.wrap(driver(0xAA64), (1, 2)))
     assert image.kind == "arm64"
-    assert isinstance(image.header, pcirom.EfiHeader)
-    assert faults.examine(replace(image.header, machine=0x8664).emit() + image.data[0x1A:])[0].text.startswith("the header says x86_64")
+    assert isinstance(image.header, option_rom.EfiHeader)
+    assert rom_check.examine(replace(image.header, machine=0x8664).emit() + image.data[0x1A:])[0].text.startswith("the header says x86_64")

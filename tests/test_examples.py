@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from romforge import faults, pcirom, specfile
-from romforge import plan as planning
+from romforge.formats import option_rom, rom_check
+from romforge.plan import planner
+from romforge.spec import loader
 from tests.conftest import TOP, run, source_files, users
 from tests.machines import MARK, aavmf, bios, ovmf
 
@@ -45,16 +46,17 @@ def build(checkout: Path, spec: str, *selection: str) -> Path:
 def test_a_spec_builds_all_its_roms_on_minipxe(checkout: Path, spec: str):
     """Each ROM is there, faultless, of its bucket, with the images and IDs that the spec says."""
     out = build(checkout, spec)
-    plan = planning.make(specfile.load(checkout / spec))
+    plan = planner.make(loader.load(checkout / spec))
     roms = [rom for name in plan.default for rom in plan.targets[name]]
     assert len(roms) >= 8
     for rom in roms:
         data = (out / rom.path).read_bytes()
-        assert faults.examine(data) == []
+        assert rom_check.examine(data) == []
         assert len(data) == rom.bucket
-        images = pcirom.parse_rom(data).images
+        images = option_rom.parse_rom(data).images
         assert [(image.pcir.code_type, image.machine) for image in images] == [
-            (pcirom.NOBODY, 0) if pick.stub else (pcirom.LEGACY, 0) if pick.legacy else (pcirom.EFI, pick.machine) for pick in rom.picks
+            (option_rom.NOBODY, 0) if pick.stub else (option_rom.LEGACY, 0) if pick.legacy else (option_rom.EFI, pick.machine)
+            for pick in rom.picks
         ]
         assert {image.ids for image in images} == {rom.ids}
 
@@ -68,7 +70,7 @@ def test_all_gives_the_foreign_architectures_too(checkout: Path):
 
 
 def test_a_spec_of_existing_roms_needs_no_tree():
-    plan = planning.make(specfile.load(TOP / "examples/debian-roms.toml"))
+    plan = planner.make(loader.load(TOP / "examples/debian-roms.toml"))
     assert (plan.makes, len(list(plan.roms())), [fetch.package for fetch in plan.fetches]) == ((), 16, ["ipxe-qemu"])
 
 
@@ -91,7 +93,7 @@ def test_the_arithmetic_of_the_one_rom_is_told(checkout: Path):
     """What the images take of the bucket, in the table of a build and in the plan after it."""
     out = build(checkout, "examples/opt1.toml", "nic:e1000")
     rom = out / "usr/share/qemu/efi-e1000.rom"
-    sizes = [len(image.data) for image in pcirom.parse_rom(rom.read_bytes()).images]
+    sizes = [len(image.data) for image in option_rom.parse_rom(rom.read_bytes()).images]
     names = "pcbios", "x86_64-efi", "arm64-efi", "riscv64-efi"
     told = " + ".join(f"{name} {size:,}" for name, size in zip(names, sizes))
     environment = {"ROMSPEC": "examples/opt1.toml", "ROMFORGE_OUT": str(out), "PYTHONPATH": str(checkout / "src")}

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from romforge import faults
+from romforge.formats import rom_check
 from tests.conftest import TOP, source_files, users
 
 NICS = {"e1000", "e1000e", "eepro100", "ne2k_pci", "pcnet", "rtl8139", "virtio", "vmxnet3"}
@@ -43,7 +43,7 @@ def copy(top: Path) -> None:
 
 def assert_sound(roms: Path, names: set[str]) -> None:
     assert {path.name for path in roms.iterdir()} == names
-    assert [found for path in roms.iterdir() for found in faults.examine(path.read_bytes())] == []
+    assert [found for path in roms.iterdir() for found in rom_check.examine(path.read_bytes())] == []
 
 
 def test_rpmbuild_makes_a_package(tmp_path: Path):

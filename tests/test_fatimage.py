@@ -7,7 +7,7 @@ import struct
 
 import pytest
 
-from romforge import fatimage
+from romforge.verify import fat_image
 
 CONTENT = bytes(range(256)) * 37 + b"the end"
 
@@ -59,7 +59,7 @@ class Fat12:
 
 @pytest.mark.parametrize("name", ["BOOTX64.EFI", "BOOTRISCV64.EFI", "BOOTLOONGARCH64.EFI"])
 def test_a_disk_holds_its_file(name: str):
-    disk = Fat12(fatimage.make(f"EFI/BOOT/{name}", CONTENT))
+    disk = Fat12(fat_image.make(f"EFI/BOOT/{name}", CONTENT))
     attributes, efi, _ = disk.entries(disk.root)["EFI"]
     assert attributes == 0x10
     attributes, boot, _ = disk.entries(disk.chain(efi))["BOOT"]
@@ -70,9 +70,9 @@ def test_a_disk_holds_its_file(name: str):
 
 
 def test_disks_are_reproducible():
-    assert fatimage.make("A/B.C", CONTENT) == fatimage.make("A/B.C", CONTENT)
+    assert fat_image.make("A/B.C", CONTENT) == fat_image.make("A/B.C", CONTENT)
 
 
 def test_a_file_that_is_too_large_is_our_mistake():
     with pytest.raises(AssertionError):
-        fatimage.make("A/B.C", bytes(1 << 20))
+        fat_image.make("A/B.C", bytes(1 << 20))

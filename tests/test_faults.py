@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from romforge import eficompress, pcirom
-from romforge.errors import RomforgeError
-from romforge.faults import EFFORT, Fault, Severity, effort_each, examine, require_sound
-from romforge.pcirom import EfiHeader, LegacyHeader, PciDataStructure
-from romforge.structure import Structure
+from romforge.base.errors import RomforgeError
+from romforge.formats import option_rom
+from romforge.formats.option_rom import EfiHeader, LegacyHeader, PciDataStructure
+from romforge.formats.rom_check import EFFORT, Fault, Severity, effort_each, examine, require_sound
+from romforge.formats.structure import Structure
+from romforge.formats.uefi_compression import decoder
 from tests import builders, debian
 from tests.builders import ARM64, DRIVER, E1000, IPXE, PCIR, PNP, UNDI, changed, compressed_efi, efi, legacy, mended, with_field
 
@@ -272,7 +273,7 @@ def test_a_chain_of_more_than_32_images_is_a_fault_where_the_walk_ends():
 
 def test_a_broken_stream_is_told_at_its_place_in_the_file(e1000: bytes):
     """The block's first code of sid's e1000 made over-full: its lengths begin behind the 8-byte header."""
-    image = pcirom.parse_rom(e1000).images[1]
+    image = option_rom.parse_rom(e1000).images[1]
     assert isinstance(image.header, EfiHeader)
     place = image.offset + image.header.efi_image_offset
     (fault,) = examine(changed(e1000, place + 8 + 2, b"\x88" * 8))
@@ -303,7 +304,7 @@ def test_faults_of_the_ids_are_told_apart_for_rewriting_mends_them(name: str):
     rom, expected = IDS[name]
     assert [told(fault) for fault in examine(rom)] == [(offset, text, Severity.IDS, image) for offset, text, image in expected]
     require_sound(rom, "x.rom")
-    mended_images = [pcirom.rewrite(image, ids=E1000).data for image in pcirom.parse_rom(rom).images]
+    mended_images = [option_rom.rewrite(image, ids=E1000).data for image in option_rom.parse_rom(rom).images]
     assert examine(b"".join(mended_images)) == []
 
 
@@ -357,7 +358,7 @@ def test_a_pcir_pointer_that_is_not_aligned_is_a_note():
 @pytest.mark.parametrize("suite", list(debian.KNOWN))
 def test_faults_seeded_in_real_roms_are_found(releases: dict[str, Path], suite: str, rom: str):
     data = (releases[suite] / rom).read_bytes()
-    first, second = pcirom.parse_rom(data).images
+    first, second = option_rom.parse_rom(data).images
     place = second.offset + second.header.pcir_pointer
     blocks = len(data) // 512 - second.offset // 512 + 1
     for broken, offset, words in (
@@ -367,7 +368,7 @@ def test_faults_seeded_in_real_roms_are_found(releases: dict[str, Path], suite: 
         (changed(data, place + 0x10, blocks.to_bytes(2, "little")), place + 0x10, "512 bytes (0x200) past the end of the file"),
         (changed(data, place + 4, b"\x99"), place + 4, "that of image 0 is"),
         (changed(data, second.offset + 0xA, b"\x64\xaa"), second.offset + 0xA, "the header says arm64, the driver inside is for x86_64"),
-        (pcirom.rewrite(first, last=True).data + data[second.offset :], first.header.pcir_pointer + 0x15, "but x86_64 follows at"),
+        (option_rom.rewrite(first, last=True).data + data[second.offset :], first.header.pcir_pointer + 0x15, "but x86_64 follows at"),
         (data[: second.offset + len(second.data)] + b"junk", second.offset + len(second.data), "junk behind the last image: 6a 75 6e 6b"),
     ):
         found = [fault for fault in examine(broken) if fault.severity is not Severity.NOTE]
@@ -400,8 +401,8 @@ def test_of_a_driver_that_takes_too_long_the_headers_are_examined_all_the_same()
     characters, positions = builders.flat({*driver, 509}), builders.flat([0])
     stream = builders.encode([*driver, *[(256, 1)] * 65_000], per_block=500, characters=characters, positions=positions)
     assert examine(compressed_efi(stream)) == []
-    with pytest.raises(eficompress.TooLong):
-        eficompress.decompress(stream, effort=EFFORT)
+    with pytest.raises(decoder.TooLong):
+        decoder.decompress(stream, effort=EFFORT)
     (fault,) = examine(compressed_efi(stream, machine=ARM64))
     assert (fault.offset, fault.text) == (0xA, "the header says arm64, the driver inside is for x86_64")
 
@@ -413,6 +414,6 @@ def test_a_stream_that_takes_too_long_from_its_start_is_a_note_and_no_fault():
 
 
 def test_the_effort_of_a_file_is_shared_by_its_compressed_images():
-    images = pcirom.parse_rom(b"".join(compressed_efi(builders.stored(b"x"), last=index == 3) for index in range(4))).images
+    images = option_rom.parse_rom(b"".join(compressed_efi(builders.stored(b"x"), last=index == 3) for index in range(4))).images
     assert effort_each(images) == EFFORT // 4
-    assert effort_each(pcirom.parse_rom(BOTH).images) == EFFORT
+    assert effort_each(option_rom.parse_rom(BOTH).images) == EFFORT

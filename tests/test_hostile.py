@@ -24,9 +24,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from romforge import cli, combine, eficompress, faults, pcirom, specfile
-from romforge.errors import RomforgeError
-from romforge.pcirom import LegacyHeader, PciDataStructure
+from romforge.base.errors import RomforgeError
+from romforge.cli import command_line
+from romforge.formats import option_rom, rom_check
+from romforge.formats.option_rom import LegacyHeader, PciDataStructure
+from romforge.formats.uefi_compression import decoder
+from romforge.rom import assembly
+from romforge.sources.image import Part
+from romforge.spec import loader
 from tests import builders, debian, yardstick
 from tests.builders import PCIR, compressed_efi, efi, encode, flat, greedy, legacy, mended, stored
 from tests.conftest import PATIENCE, TOP, spec_text
@@ -99,29 +104,29 @@ def try_all(cases: Iterator[bytes], action: Callable[[bytes], object], name: str
 
 def handle_rom(data: bytes) -> None:
     """What inspect, split, combine and build do with the bytes of a ROM, each for itself."""
-    chain = pcirom.parse_chain(data)
+    chain = option_rom.parse_chain(data)
     assert b"".join(image.data for image in chain.images) == data[: chain.end if chain.images else 0]
-    for fault in faults.examine(data):
+    for fault in rom_check.examine(data):
         assert 0 <= fault.offset <= len(data), fault
         assert len(str(fault)) < 500
-    refusal(lambda: faults.require_sound(data, "case"))
-    effort = faults.effort_each(chain.images)
+    refusal(lambda: rom_check.require_sound(data, "case"))
+    effort = rom_check.effort_each(chain.images)
     for image in chain.images:
-        refusal(partial(pcirom.driver_of, image, effort))
-    parts = [combine.Part(image, image.kind, "case") for image in chain.images]
-    refusal(lambda: combine.layout(parts))
+        refusal(partial(option_rom.driver_of, image, effort))
+    parts = [Part(image, image.kind, "case") for image in chain.images]
+    refusal(lambda: assembly.layout(parts))
     refusal(lambda: combine_parts(parts, None, None))
     refusal(lambda: combine_parts(parts, (0x10EC, 0x8139), 64 << 10))
 
 
-def combine_parts(parts: list[combine.Part], ids: pcirom.Ids | None, bucket: int | None) -> None:
+def combine_parts(parts: list[Part], ids: option_rom.Ids | None, bucket: int | None) -> None:
     """Chains the parts; what comes out has the sizes and sums of what went in, and the same number of images."""
-    chained = combine.chain(parts, ids=ids)
+    chained = assembly.chain(parts, ids=ids)
     for before, after in zip(parts, chained):
         assert len(before.image.data) == len(after.image.data)
-        assert isinstance(before.image.header, pcirom.EfiHeader) or not (sum(before.image.data) - sum(after.image.data)) % 256
+        assert isinstance(before.image.header, option_rom.EfiHeader) or not (sum(before.image.data) - sum(after.image.data)) % 256
         assert after.image.ids == (ids or before.image.ids)
-    images = pcirom.parse_chain(combine.fit(chained, bucket=bucket)).images
+    images = option_rom.parse_chain(assembly.fit(chained, bucket=bucket)).images
     assert [image.is_last for image in images] == [False] * (len(parts) - 1) + [True] * (len(parts) > 0)
 
 
@@ -131,7 +136,9 @@ def test_mutants_of_debians_roms_give_a_result_or_an_error(releases: dict[str, P
     done = 0
     for nic in debian.NICS:
         data = (releases[suite] / f"{kind}-{nic}.rom").read_bytes()
-        places = [place for image in pcirom.parse_rom(data).images for place in (image.offset, image.offset + image.header.pcir_pointer)]
+        places = [
+            place for image in option_rom.parse_rom(data).images for place in (image.offset, image.offset + image.header.pcir_pointer)
+        ]
         name = f"{suite}/{kind}-{nic}"
         done += try_all(mutants(data, OF_REAL_ROM, name, places), handle_rom, name)
     assert done == OF_REAL_ROM * len(debian.NICS)
@@ -175,7 +182,7 @@ def test_commands_on_mutants_of_small_roms_end_with_status_0_or_1(tmp_path: Path
     def run_all(case: bytes) -> None:
         path.write_bytes(case)
         for command in commands:
-            status = cli.main([str(word) for word in command])
+            status = command_line.main([str(word) for word in command])
             shown = capsys.readouterr()
             assert status == 0 or (status == 1 and (shown.err.startswith("romforge: ") or "fault" in shown.out)), command
 
@@ -183,8 +190,8 @@ def test_commands_on_mutants_of_small_roms_end_with_status_0_or_1(tmp_path: Path
 
 
 def handle_stream(data: bytes) -> None:
-    found = eficompress.decompress(data, effort=faults.EFFORT)
-    assert len(found) == eficompress.sizes(data)[1]
+    found = decoder.decompress(data, effort=rom_check.EFFORT)
+    assert len(found) == decoder.sizes(data)[1]
 
 
 def small_streams() -> dict[str, bytes]:
@@ -205,7 +212,7 @@ def small_streams() -> dict[str, bytes]:
 def test_mutants_of_small_streams_give_a_result_or_an_error(name: str, data: bytes):
     """The size in the header is made to fit each mutant, so that they get further than that."""
     fitted = (
-        eficompress.HEADER.pack(len(case) - 8, 4096) + case[8:] if len(case) > 8 else case for case in mutants(data, OF_STREAM, name, [8])
+        decoder.HEADER.pack(len(case) - 8, 4096) + case[8:] if len(case) > 8 else case for case in mutants(data, OF_STREAM, name, [8])
     )
     assert try_all(fitted, handle_stream, name) == OF_STREAM
 
@@ -214,8 +221,8 @@ def test_mutants_of_debians_streams_give_a_result_or_an_error(releases: dict[str
     done = 0
     for suite in ("trixie", "sid"):
         for nic in debian.NICS:
-            image = pcirom.parse_rom((releases[suite] / f"efi-{nic}.rom").read_bytes()).images[1]
-            data = image.data[image.header.efi_image_offset :] if isinstance(image.header, pcirom.EfiHeader) else b""
+            image = option_rom.parse_rom((releases[suite] / f"efi-{nic}.rom").read_bytes()).images[1]
+            data = image.data[image.header.efi_image_offset :] if isinstance(image.header, option_rom.EfiHeader) else b""
             done += try_all(mutants(data, OF_REAL_STREAM, f"{suite}/{nic}", [0, 8, 40, 80]), handle_stream, f"{suite}/{nic}")
     assert done == 16 * OF_REAL_STREAM
 
@@ -259,7 +266,7 @@ def test_mutants_of_specs_give_a_spec_or_an_error(tmp_path: Path, which: str):
 
     def load(data: bytes) -> None:
         path.write_bytes(data)
-        specfile.load(path, tmp_path / "out")
+        loader.load(path, tmp_path / "out")
 
     assert try_all(spec_mutants(text, OF_SPEC, which), load, which) == OF_SPEC
 
@@ -327,9 +334,9 @@ def measured(directory: Path, *arguments: object, prefix: tuple[str, ...] = ()) 
 
 def minimal(blocks: int, *, last: bool = False) -> bytes:
     """A legacy image of any size with nothing but header, PCIR and a right sum."""
-    header = LegacyHeader(pcirom.SIGNATURE, 1, b"\xe9\0\0", 0, bytes(9), 0, bytes(4), 0, PCIR, 0)
-    pcir = builders.pcir((0x8086, 0x100E), blocks, pcirom.LEGACY, last)
-    return mended(builders.overlaid(blocks * pcirom.BLOCK, {0: header.emit(), PCIR: pcir.emit()}), 6)
+    header = LegacyHeader(option_rom.SIGNATURE, 1, b"\xe9\0\0", 0, bytes(9), 0, bytes(4), 0, PCIR, 0)
+    pcir = builders.pcir((0x8086, 0x100E), blocks, option_rom.LEGACY, last)
+    return mended(builders.overlaid(blocks * option_rom.BLOCK, {0: header.emit(), PCIR: pcir.emit()}), 6)
 
 
 def endless_list() -> bytes:
@@ -340,7 +347,7 @@ def endless_list() -> bytes:
 
 def chained(images: list[bytes]) -> bytes:
     """Images one behind the other, only the last marked so, filled up to 16 MiB."""
-    marked = [pcirom.rewrite(pcirom.parse_image(image), last=index == len(images) - 1).data for index, image in enumerate(images)]
+    marked = [option_rom.rewrite(option_rom.parse_image(image), last=index == len(images) - 1).data for index, image in enumerate(images)]
     return b"".join(marked).ljust(LARGEST, b"\xff")
 
 
@@ -414,7 +421,7 @@ def within_bounds(directory: Path, *arguments: object, prefix: tuple[str, ...] =
 @pytest.mark.parametrize("name", LARGE)
 def test_16_mib_of_anything_take_little_time_and_200_mb(tmp_path: Path, name: str):
     data = LARGE[name]()
-    assert LARGEST - pcirom.BLOCK < len(data) <= LARGEST
+    assert LARGEST - option_rom.BLOCK < len(data) <= LARGEST
     (tmp_path / "large.rom").write_bytes(data)
     for command, arguments in COMMANDS.items():
         used = within_bounds(tmp_path, *(argument.format("large.rom") for argument in arguments))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from romforge import jobserver
+from romforge.base import jobserver
 from tests.conftest import PATIENCE, TOP
 
 # Each job notes how many run at once: it adds a file, counts, and removes it. The first of them wait
@@ -71,7 +71,7 @@ def test_a_pool_without_the_descriptors_would_not_be_shared(work: Path):
 
 JOINED = """
 import os, sys, threading, time
-from romforge import jobserver
+from romforge.base import jobserver
 pool = jobserver.join(os.environ)
 patience = float(sys.argv[2])
 print("joined" if pool else "alone", flush=True)

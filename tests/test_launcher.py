@@ -19,8 +19,9 @@ from pathlib import Path
 
 import pytest
 
-from romforge import jobserver, launcher, toolchain
-from romforge.tool import MissingTool
+from romforge.base import jobserver
+from romforge.base.programs import MissingTool
+from romforge.sources.ipxe import launcher, toolchain
 from tests import distccd
 from tests.conftest import PATIENCE, TOP, users
 from tests.distccd import Servers
@@ -513,8 +514,8 @@ def test_compression_is_work_of_this_machine(forge: Forge):
 NAMES = "intel", "eepro100", "ne2k_pci", "pcnet", "realtek", "vmxnet3"
 COMPRESSIONS = """
 import os, time
-from romforge import packing
-process = packing._in_process
+from romforge.rom import compression_cache
+process = compression_cache._in_process
 def note(edge):
     with open(os.environ["NOTED"], "a") as file:
         file.write(f"{time.monotonic_ns():020} {edge}\\n")
@@ -524,5 +525,5 @@ def noted(*arguments):
     found = process(*arguments)
     note("ends")
     return found
-packing._in_process = noted
+compression_cache._in_process = noted
 """

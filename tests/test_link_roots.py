@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from romforge import elf, link_check, link_roots, linkmap, make_rules
-from romforge.errors import RomforgeError
-from romforge.link_roots import LeftOut, LinkPlan, make_link_plan
-from romforge.plan import StripOptions
+from romforge.base.errors import RomforgeError
+from romforge.formats import elf, ld_map
+from romforge.plan.planner import StripOptions
+from romforge.sources.ipxe import link_check, link_roots, make_rules
+from romforge.sources.ipxe.link_roots import LeftOut, LinkPlan, make_link_plan
 
 SOURCES = {"efi_snp", "config", "intel"}
 
@@ -144,7 +145,7 @@ def test_rules_that_say_the_same_keep_their_time(tmp_path: Path):
     assert (tmp_path / make_rules.RULES).stat().st_mtime_ns == before
 
 
-def linked(top: Path, *sources: str, flags: tuple[str, ...] = ()) -> tuple[linkmap.LinkMap, Path]:
+def linked(top: Path, *sources: str, flags: tuple[str, ...] = ()) -> tuple[ld_map.LinkMap, Path]:
     """Compiles each source into an object of a library, and links it from main, stubs first."""
     objects = []
     for name, text in enumerate(sources):

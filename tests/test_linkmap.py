@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from romforge import elf, linkmap
-from romforge.errors import RomforgeError
+from romforge.base.errors import RomforgeError
+from romforge.formats import elf, ld_map
 
 SOURCES = {
     "start": "int driver(int); int _start(void) { return driver(3); } int left_out_with_a_name_too_long_for_a_column(void) { return 7; }",
@@ -64,8 +64,8 @@ def run(command: list[str], directory: Path) -> str:
 
 
 def test_the_objects_of_a_link_and_who_asked_for_each(link: Path):
-    found = linkmap.parse((link / "x.map").read_text())
-    asked = {(linkmap.object_name(one.member), linkmap.object_name(one.by) if one.by else "", one.symbol) for one in found.included}
+    found = ld_map.parse((link / "x.map").read_text())
+    asked = {(ld_map.object_name(one.member), ld_map.object_name(one.by) if one.by else "", one.symbol) for one in found.included}
     assert asked == {
         ("driver", "start", "driver"),
         ("config", "", "obj_config"),
@@ -77,7 +77,7 @@ def test_the_objects_of_a_link_and_who_asked_for_each(link: Path):
 
 def test_sizes_add_up_to_the_sections_of_the_linked_file(link: Path):
     """Each section's inputs fill it but for gaps of alignment, and nothing that was discarded is counted."""
-    found = linkmap.parse((link / "x.map").read_text())
+    found = ld_map.parse((link / "x.map").read_text())
     for line in run(["readelf", "-SW", "x"], link).splitlines():
         words = line.split("]", 1)[-1].split()
         if len(words) > 5 and words[0] in (".text", ".data", ".rodata", ".bss"):
@@ -95,16 +95,16 @@ def test_sizes_add_up_to_the_sections_of_the_linked_file(link: Path):
 
 
 def test_discarded_sections_are_named_with_their_objects(link: Path):
-    found = linkmap.parse((link / "x.map").read_text())
-    gone = {(one.name, linkmap.object_name(one.object)) for one in found.discarded if one.size}
+    found = ld_map.parse((link / "x.map").read_text())
+    gone = {(one.name, ld_map.object_name(one.object)) for one in found.discarded if one.size}
     assert (".text.left_out_with_a_name_too_long_for_a_column", "start") in gone
     assert (".data.unused", "driver") in gone
     assert all(one.output == "" for one in found.discarded)
-    assert not gone & {(one.name, linkmap.object_name(one.object)) for one in found.kept}
+    assert not gone & {(one.name, ld_map.object_name(one.object)) for one in found.kept}
 
 
 def test_the_symbols_of_the_linked_file_lie_in_the_sections_that_the_map_names(link: Path):
-    found = {one.name: one for one in linkmap.parse((link / "x.map").read_text()).kept}
+    found = {one.name: one for one in ld_map.parse((link / "x.map").read_text()).kept}
     symbols = {words[2]: int(words[0], 16) for words in map(str.split, run(["nm", "x"], link).splitlines())}
     for symbol, section in (
         ("driver", ".text.driver"),
@@ -124,11 +124,11 @@ def test_the_symbols_of_the_linked_file_lie_in_the_sections_that_the_map_names(l
     ],
 )
 def test_objects_go_by_their_own_name(member: str, name: str):
-    assert linkmap.object_name(member) == name
+    assert ld_map.object_name(member) == name
 
 
 @given(some.text(alphabet=" .()\n0x1abo*", max_size=300))
 def test_any_text_is_a_map_or_refused_in_words(text: str):
-    linkmap.parse(f"Linker script and memory map\n{text}")
+    ld_map.parse(f"Linker script and memory map\n{text}")
     with pytest.raises(RomforgeError, match="no map of GNU ld"):
-        linkmap.parse(text)
+        ld_map.parse(text)

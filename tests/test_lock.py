@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 import tomllib
 
-from romforge import combine, lockfile, pcirom
-from romforge.errors import RomforgeError
+from romforge.base.errors import RomforgeError
+from romforge.formats import option_rom
+from romforge.rom import assembly, lock_format
 from tests import builders
 from tests.conftest import Run, run, spec_text, users
 
@@ -73,13 +74,13 @@ def test_the_lock_says_what_was_built(project: Project):
     assert list(roms) == sorted(f"usr/share/qemu/{kind}-{nic}.rom" for kind in ("efi", "pxe") for nic in IDS)
     for path, entry in roms.items():
         data = (project.top / "out" / path).read_bytes()
-        images = pcirom.parse_rom(data).images
-        assert entry["bucket"] == combine.bucket_of(len(data))
+        images = option_rom.parse_rom(data).images
+        assert entry["bucket"] == assembly.bucket_of(len(data))
         assert entry["used"] == sum(len(image.data) for image in images)
         assert entry["images"] == [
             {"kind": image.kind, "size": len(image.data), "ids": f"{image.ids[0]:04x}:{image.ids[1]:04x}"} for image in images
         ]
-        assert entry["sha256"] == lockfile.digest_of(project.top / "out" / path)
+        assert entry["sha256"] == lock_format.digest_of(project.top / "out" / path)
 
 
 def test_a_rebuild_without_change_is_silent(project: Project):
@@ -212,12 +213,12 @@ def test_a_bucket_changes_only_where_the_spec_says_why(project: Project):
 
 def test_a_part_is_locked_and_checked_alone(project: Project):
     """The rest of the lock stays."""
-    before = lockfile.read(project.top / "romspec.lock")
+    before = lock_format.read(project.top / "romspec.lock")
     project.put("e1000", IDS["e1000"], blocks=170)
     project.put("pcnet", IDS["pcnet"], blocks=170)
     project.build()
     assert project.romforge("lock", "nic:e1000").returncode == 0
-    after = lockfile.read(project.top / "romspec.lock")
+    after = lock_format.read(project.top / "romspec.lock")
     path = "usr/share/qemu/efi-{}.rom"
     assert after.roms[path.format("e1000")].used == before.roms[path.format("e1000")].used + 10 * 512
     assert after.roms[path.format("pcnet")] == before.roms[path.format("pcnet")]
@@ -250,15 +251,15 @@ def test_without_a_lock_a_check_says_how_to_get_one(project: Project):
 def test_a_damaged_lock_is_told(tmp_path: Path, text: str):
     (tmp_path / "romspec.lock").write_text(text)
     with pytest.raises(RomforgeError, match=r"romspec.lock: is (no lock|of version 2)"):
-        lockfile.read(tmp_path / "romspec.lock")
+        lock_format.read(tmp_path / "romspec.lock")
 
 
 def test_what_is_written_is_read_back(tmp_path: Path):
     """Also what needs quotes in TOML."""
-    one = lockfile.Entry(4096, (("legacy", 512, "8086:100e"),), "0" * 64, 'a "reason"\n\\ \x7f ü')
-    lock = lockfile.Lock({'odd "name".rom': one}, {"a.b": "x"}, {"gcc": "12"})
-    (tmp_path / "l").write_bytes(lockfile.emit(lock))
-    assert lockfile.read(tmp_path / "l") == lock
+    one = lock_format.Entry(4096, (("legacy", 512, "8086:100e"),), "0" * 64, 'a "reason"\n\\ \x7f ü')
+    lock = lock_format.Lock({'odd "name".rom': one}, {"a.b": "x"}, {"gcc": "12"})
+    (tmp_path / "l").write_bytes(lock_format.emit(lock))
+    assert lock_format.read(tmp_path / "l") == lock
 
 
 def test_compat_takes_a_lock_for_a_set(project: Project):

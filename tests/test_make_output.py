@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from romforge.make_output import MOST_LINES, first_failure, shorten, stopped_by_warnings
+from romforge.sources.ipxe.make_output import MOST_LINES, first_failure, shorten, stopped_by_warnings
 
 OTHERS = "  [BUILD] bin/error.o\n" * 5
 AT_A = "make: *** [Makefile:1: bin/a.o] Error 1\n"

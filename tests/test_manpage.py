@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from romforge import specfile
-from romforge.cli import make_parser
-from romforge.errors import EXIT_STATUSES
-from romforge.manpage import EXAMPLE, PAGES
-from romforge.spec import SECTIONS, Header, Strip, Toolchain, Verify
+from romforge.base.errors import EXIT_STATUSES
+from romforge.cli.command_line import make_parser
+from romforge.cli.manpage import EXAMPLE, PAGES
+from romforge.spec import loader
+from romforge.spec.model import SECTIONS, Header, Strip, Toolchain, Verify
 from tests.conftest import TOP, Run
 
 COMMANDS = next(action.choices for action in make_parser()._actions if isinstance(action, argparse._SubParsersAction))
@@ -134,7 +134,7 @@ def test_types_and_defaults_are_told_as_a_spec_writes_them():
 
 def test_the_example_is_a_spec(tmp_path: Path):
     (tmp_path / "romspec.toml").write_text(EXAMPLE)
-    assert specfile.load(tmp_path / "romspec.toml").target["qemu"].bucket == "efi"
+    assert loader.load(tmp_path / "romspec.toml").target["qemu"].bucket == "efi"
     shown = parts(formatted("romspec", *FORMATTERS["man"]), 0)["EXAMPLE"]
     assert [line.strip() for line in shown.strip().splitlines()] == EXAMPLE.splitlines()
 

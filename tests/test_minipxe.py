@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from romforge import faults, pcirom, pe
+from romforge.formats import option_rom, pe, rom_check
 from tests.conftest import PATIENCE, TOP, source_files
 from tests.machines import COMMON, MARK, PC, aavmf, bios, boot, card, ovmf, uefi
 from tests.yardstick import ratio
@@ -94,9 +94,9 @@ class Tree:
         (self.src / name).write_text(text.replace(old, new, 1))
 
     def build_id(self, name: str) -> int:
-        header = pcirom.parse_image(self.read(name)).header
-        assert isinstance(header, pcirom.LegacyHeader)
-        return pcirom.IpxeHeader.parse(self.read(name), header.ipxe_pointer).build_id
+        header = option_rom.parse_image(self.read(name)).header
+        assert isinstance(header, option_rom.LegacyHeader)
+        return option_rom.IpxeHeader.parse(self.read(name), header.ipxe_pointer).build_id
 
 
 @pytest.fixture
@@ -140,23 +140,23 @@ def test_packages_are_installed():
 def test_roms_of_all_cards_are_faultless(ready: Tree, nic: str):
     for name, kind in ((f"bin/{nic}.rom", "legacy"), (f"bin-x86_64-efi/{nic}.efirom", "x86_64")):
         data = ready.read(name)
-        assert faults.examine(data) == []
-        (image,) = pcirom.parse_rom(data).images
-        assert (pcirom.show_ids(image.ids), image.kind) == (f"{nic[:4]}:{nic[4:]}", kind)
+        assert rom_check.examine(data) == []
+        (image,) = option_rom.parse_rom(data).images
+        assert (option_rom.show_ids(image.ids), image.kind) == (f"{nic[:4]}:{nic[4:]}", kind)
         assert len(data) == len(image.data)
         assert 10_000 < len(data) < 40_000
 
 
 def test_a_legacy_rom_has_all_its_structures(ready: Tree):
     data = ready.read("bin/8086100e.rom")
-    image = pcirom.parse_image(data)
-    assert isinstance(image.header, pcirom.LegacyHeader)
+    image = option_rom.parse_image(data)
+    assert isinstance(image.header, option_rom.LegacyHeader)
     assert image.header.entry_point[0] == 0xE9
     assert data[image.header.ipxe_pointer :][:4] == b"iPXE"
-    assert pcirom.PnpHeader.parse(data, image.header.pnp_pointer).bootstrap_entry_vector
-    assert (image.pcir.revision, image.pcir.class_code, image.pcir.length) == (3, pcirom.NETWORK_ETHERNET, 0x1C)
-    assert pcirom.device_list(image) == [0x100E]
-    chained = pcirom.rewrite(image, last=False)
+    assert option_rom.PnpHeader.parse(data, image.header.pnp_pointer).bootstrap_entry_vector
+    assert (image.pcir.revision, image.pcir.class_code, image.pcir.length) == (3, option_rom.NETWORK_ETHERNET, 0x1C)
+    assert option_rom.device_list(image) == [0x100E]
+    chained = option_rom.rewrite(image, last=False)
     assert [offset for offset in range(len(data)) if data[offset] != chained.data[offset]] == [6, image.header.pcir_pointer + 0x15]
 
 
@@ -166,9 +166,9 @@ def test_efi_goals_have_the_machine_and_subsystem(tree: Tree, name: str):
     for media, subsystem in (("efi", pe.EFI_APPLICATION), ("efidrv", pe.EFI_BOOT_SERVICE_DRIVER)):
         parsed = pe.parse(tree.read(f"{name}/8086100e.{media}"))
         assert (parsed.machine, parsed.subsystem) == (MACHINES[name], subsystem)
-    image = pcirom.parse_image(tree.read(f"{name}/8086100e.efirom"))
-    assert faults.examine(image.data) == []
-    assert pcirom.driver_of(image).startswith(tree.read(f"{name}/8086100e.efidrv"))
+    image = option_rom.parse_image(tree.read(f"{name}/8086100e.efirom"))
+    assert rom_check.examine(image.data) == []
+    assert option_rom.driver_of(image).startswith(tree.read(f"{name}/8086100e.efidrv"))
 
 
 @pytest.mark.parametrize("name", MACHINES)
@@ -183,8 +183,8 @@ def test_base_relocations_are_those_of_addresses(ready: Tree, name: str):
 @pytest.mark.parametrize("name", LEGACY)
 def test_all_names_of_pcbios_make_roms(tree: Tree, tmp_path: Path, name: str):
     tree.make(f"{name}/realtek.rom", f"{name}/10ec8139.mrom")
-    assert pcirom.parse_image(tree.read(f"{name}/realtek.rom")).ids == (0, 0)
-    assert faults.examine(tree.read(f"{name}/10ec8139.mrom")) == []
+    assert option_rom.parse_image(tree.read(f"{name}/realtek.rom")).ids == (0, 0)
+    assert rom_check.examine(tree.read(f"{name}/10ec8139.mrom")) == []
     assert bios(tmp_path, "rtl8139", tree.src / f"{name}/10ec8139.mrom")[1] == 33
 
 
@@ -197,7 +197,7 @@ def test_a_name_is_a_driver_a_rom_or_ids_and_several_are_joined(fresh: Tree):
     }
     fresh.make(*(f"bin/{goal}.rom" for goal in goals))
     for goal, ids in goals.items():
-        assert pcirom.show_ids(pcirom.parse_image(fresh.read(f"bin/{goal}.rom")).ids) == ids
+        assert option_rom.show_ids(option_rom.parse_image(fresh.read(f"bin/{goal}.rom")).ids) == ids
     assert objects(fresh, "bin/10ec8139--82540em.rom") >= {"realtek", "intel"}
     assert b"rtl8139--e1000\0" in fresh.read("bin/10ec8139--82540em.rom")
     assert b"BIN/NAME.MEDIA" in fresh.make().encode()
@@ -797,10 +797,10 @@ def combined(request: pytest.FixtureRequest, fresh: Tree) -> tuple[str, Path]:
     if request.param == "stripped":
         fresh.remove(f"bin-x86_64-efi/{nic}.efirom")
         fresh.make(f"bin-x86_64-efi/{nic}.efirom", TGT_LD_FLAGS=STRIPPED)
-    legacy = pcirom.rewrite(pcirom.parse_image(fresh.read(f"bin/{nic}.rom")), last=False)
+    legacy = option_rom.rewrite(option_rom.parse_image(fresh.read(f"bin/{nic}.rom")), last=False)
     rom = fresh.top / "combined.rom"
     rom.write_bytes(legacy.data + fresh.read(f"bin-x86_64-efi/{nic}.efirom"))
-    assert faults.examine(rom.read_bytes()) == []
+    assert rom_check.examine(rom.read_bytes()) == []
     return nic, rom
 
 

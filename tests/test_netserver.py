@@ -12,10 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from romforge import boots, netserver, plan, proofs, specfile
-from romforge.arch import Arch
-from romforge.boots import Refuted
-from romforge.netserver import GUEST, LINK_LOCAL, MAC, SERVER, Server
+from romforge.base.arch import Arch
+from romforge.plan import planner
+from romforge.spec import loader
+from romforge.verify import boot as guest_boot
+from romforge.verify import cases, network_server
+from romforge.verify.boot import Refuted
+from romforge.verify.network_server import GUEST, LINK_LOCAL, MAC, SERVER, Server
 from tests.conftest import spec_text
 from tests.test_diagnosis import E1000
 
@@ -210,9 +213,9 @@ def test_any_message_is_survived(data: bytes, port: int, cut: int):
 
 
 def prove(tmp_path: Path, rom: bytes) -> str:
-    boots.fresh(tmp_path / "guest")
-    boot = proofs.of_device(proofs.UEFI, Arch.X86_64, "e1000", E1000)._replace(network=proofs.IPV6)
-    return boots.prove(boot, rom, tmp_path / "guest", tmp_path / "cache")
+    guest_boot.fresh(tmp_path / "guest")
+    boot = cases.of_device(cases.UEFI, Arch.X86_64, "e1000", E1000)._replace(network=cases.IPV6)
+    return guest_boot.prove(boot, rom, tmp_path / "guest", tmp_path / "cache")
 
 
 def test_a_driver_boots_over_ipv6(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, e1000: bytes):
@@ -224,7 +227,7 @@ def test_a_driver_boots_over_ipv6(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
             super().__init__(files, boot_file)
             servers.append(self)
 
-    monkeypatch.setattr(netserver, "Server", Kept)
+    monkeypatch.setattr(network_server, "Server", Kept)
     assert prove(tmp_path, e1000) == "booted by 82540em.efidrv"
     (server,) = servers
     wanted = ["router solicitation", "DHCPv6 SOLICIT", "DHCPv6 REQUEST", "TFTP boot", "TFTP complete"]
@@ -232,7 +235,7 @@ def test_a_driver_boots_over_ipv6(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_missing_file_fails_over_ipv6(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, e1000: bytes):
-    monkeypatch.setattr(netserver.Server, "_tftp_request", lambda self, message: (40000, b"\0\5\0\1no such file\0"))
+    monkeypatch.setattr(network_server.Server, "_tftp_request", lambda self, message: (40000, b"\0\5\0\1no such file\0"))
     with pytest.raises(Refuted, match=r"the firmware tried to boot from the network, and the download failed: PXE-E"):
         prove(tmp_path, e1000)
 
@@ -246,7 +249,7 @@ def test_networks_have_columns_of_their_own(tmp_path: Path):
     }.items():
         text = spec_text("roms", extra=f'[verify]\nroms = ["romfile"]\n{key}\n')
         (tmp_path / "romspec.toml").write_text(text)
-        read = specfile.load(tmp_path / "romspec.toml")
-        columns = {proof.column: proof for proof in proofs.make(read, plan.make(read)) if "efi-" in proof.rom}
+        read = loader.load(tmp_path / "romspec.toml")
+        columns = {proof.column: proof for proof in cases.make(read, planner.make(read)) if "efi-" in proof.rom}
         assert columns.keys() == {"structure", "bios-romfile", *wanted}
         assert all(columns[name].network == ("ipv6" if "ipv6" in name else "ipv4") for name in columns)

@@ -21,8 +21,11 @@ from pathlib import Path
 import pytest
 from uefi_firmware import efi_compressor as independent  # type: ignore[import-untyped]  # EDK2's own C code
 
-from romforge import eficompress, efiencode, efirom, faults, install, packing, pcirom
-from romforge.pcirom import EfiHeader
+from romforge.base import output_files
+from romforge.formats import efi_image, option_rom, rom_check
+from romforge.formats.option_rom import EfiHeader
+from romforge.formats.uefi_compression import decoder, encoder
+from romforge.rom import compression_cache
 from tests import builders, debian
 from tests.conftest import PATIENCE, TOP, Run, Started, all_gone, users
 
@@ -58,22 +61,22 @@ def stubborn(size: int = 1400) -> bytes:
     return start + random.Random("stubborn").randbytes(size - len(start))
 
 
-def rom(content: bytes, ids: pcirom.Ids = E1000) -> bytes:
+def rom(content: bytes, ids: option_rom.Ids = E1000) -> bytes:
     """A ROM with a legacy image and a stored driver."""
     return builders.legacy(ids, last=False) + builders.efi(content, ids)
 
 
-def images(data: bytes) -> tuple[pcirom.Image, ...]:
-    return pcirom.parse_rom(data).images
+def images(data: bytes) -> tuple[option_rom.Image, ...]:
+    return option_rom.parse_rom(data).images
 
 
-def is_compressed(image: pcirom.Image) -> bool:
-    return isinstance(image.header, EfiHeader) and image.header.compression_type == pcirom.UEFI_COMPRESSED
+def is_compressed(image: option_rom.Image) -> bool:
+    return isinstance(image.header, EfiHeader) and image.header.compression_type == option_rom.UEFI_COMPRESSED
 
 
-def same_driver(one: pcirom.Image, other: pcirom.Image) -> bool:
+def same_driver(one: option_rom.Image, other: option_rom.Image) -> bool:
     """Whether two images hold the same driver, up to the padding behind a stored one."""
-    found = sorted((pcirom.driver_of(one), pcirom.driver_of(other)), key=len)
+    found = sorted((option_rom.driver_of(one), option_rom.driver_of(other)), key=len)
     return found[1].startswith(found[0]) and not found[1][len(found[0]) :].strip(b"\0")
 
 
@@ -83,7 +86,7 @@ import subprocess
 class Noting(subprocess.Popen):
     noted = False
     def __init__(self, args, *rest, **named):
-        if "romforge.packing" in args:
+        if "romforge.rom.compression_cache" in args:
             self.noted = True
             self.note("begin " + args[-1])
             place = args.index("-m") - 1
@@ -102,19 +105,19 @@ subprocess.Popen = Noting
 # path that packing gives to its processes has not this in it, so Popen puts ours in its place.
 ENDLESS = """
 import os, subprocess
-from romforge import efiencode
+from romforge.formats.uefi_compression import encoder
 class Leading(subprocess.Popen):
     def __init__(self, args, *rest, **named):
-        if "romforge.packing" in args:
+        if "romforge.rom.compression_cache" in args:
             named["env"] = dict(named["env"], PYTHONPATH=os.environ["PYTHONPATH"])
         super().__init__(args, *rest, **named)
 subprocess.Popen = Leading
-compress = efiencode.compress
+compress = encoder.compress
 def endless(data, level, told=None):
     open({begun!r}, "w").close()
     while True:
         compress(data, level)
-efiencode.compress = endless
+encoder.compress = endless
 """
 
 
@@ -192,7 +195,7 @@ class Project(Started):
     def rom(self, name: str = "small/e1000.rom") -> bytes:
         return (self.out / name).read_bytes()
 
-    def efi(self, name: str = "small/e1000.rom") -> pcirom.Image:
+    def efi(self, name: str = "small/e1000.rom") -> option_rom.Image:
         return images(self.rom(name))[-1]
 
     def alive(self) -> dict[int, str]:
@@ -206,7 +209,7 @@ class Project(Started):
 
     def workers(self) -> list[int]:
         """The processes that compress."""
-        return [one for one, command in self.alive().items() if "-m romforge.packing" in command and "setpriv" not in command]
+        return [one for one, command in self.alive().items() if "-m romforge.rom.compression_cache" in command and "setpriv" not in command]
 
 
 BOTH = '["pcbios", "x86_64-efi"]'
@@ -234,18 +237,18 @@ def test_debians_roms_compressed_anew_hold_the_same_in_less(project: Project, re
     saved = 0
     for nic in debian.NICS:
         before, after = project.rom(f"plain/{nic}.rom"), project.rom(f"small/{nic}.rom")
-        assert faults.examine(after) == []
+        assert rom_check.examine(after) == []
         assert len(after) <= len(before)
         saved += len(before) - len(after)
         (legacy, was), (same, now) = images(before), images(after)
         assert same == legacy
         assert same_driver(was, now)
         assert is_compressed(now)
-        assert pcirom.checksum(now.data) == pcirom.checksum(was.data) == 0
+        assert option_rom.checksum(now.data) == option_rom.checksum(was.data) == 0
         assert now.ids == was.ids
         assert now.is_last
         entry = next(one for one in json.loads((project.out / "small.manifest.json").read_bytes())["roms"] if one["nic"] == nic)
-        assert entry["images"][1]["stream"] == eficompress.sizes(now.data, now.header.efi_image_offset)[0]  # type: ignore[union-attr]
+        assert entry["images"][1]["stream"] == decoder.sizes(now.data, now.header.efi_image_offset)[0]  # type: ignore[union-attr]
     assert saved > (500_000 if suite == "bookworm" else 4_000)
     assert project.compressed() == 8
 
@@ -268,7 +271,7 @@ def test_recompress_of_a_target_or_of_a_platform_compresses_that_alone(project: 
         for name, wanted in (("plain", plain), ("small", small)):
             legacy, *others = images(project.rom(f"{name}/e1000.rom"))
             assert [is_compressed(image) for image in others] == wanted
-            assert [pcirom.driver_of(image).rstrip(b"\0") for image in others] == [driver(), foreign]
+            assert [option_rom.driver_of(image).rstrip(b"\0") for image in others] == [driver(), foreign]
             assert legacy == images(rom(driver()))[0]
 
 
@@ -278,7 +281,7 @@ def test_a_driver_that_does_not_compress_stays_as_it_is(project: Project):
     project.put("e1000", rom(small))
     project.put(
         "pcnet",
-        builders.legacy((0x1022, 0x2000), last=False) + builders.compressed_efi(efiencode.compress(driver(), "best"), (0x1022, 0x2000)),
+        builders.legacy((0x1022, 0x2000), last=False) + builders.compressed_efi(encoder.compress(driver(), "best"), (0x1022, 0x2000)),
     )
     barely = builders.driver(size=160) + random.Random(1).randbytes(380)
     project.put("rtl8139", rom(barely, RTL8139))
@@ -286,8 +289,8 @@ def test_a_driver_that_does_not_compress_stays_as_it_is(project: Project):
     project.build()
     for nic in ("e1000", "pcnet", "rtl8139"):
         assert project.rom(f"small/{nic}.rom") == (project.top / f"roms/{nic}.rom").read_bytes(), nic
-    assert len(efiencode.compress(barely)) < len(barely)
-    assert len(builders.compressed_efi(efiencode.compress(barely))) == len(builders.efi(barely))
+    assert len(encoder.compress(barely)) < len(barely)
+    assert len(builders.compressed_efi(encoder.compress(barely))) == len(builders.efi(barely))
 
 
 def structures_behind(what: str) -> bytes:
@@ -298,11 +301,11 @@ def structures_behind(what: str) -> bytes:
     if what == "device list":
         image = builders.changed(image, place, bytes.fromhex("0e1034120000"))
         distance = place - builders.PCIR
-        image = builders.with_field(image, pcirom.PciDataStructure, builders.PCIR, device_list_pointer=distance)
+        image = builders.with_field(image, option_rom.PciDataStructure, builders.PCIR, device_list_pointer=distance)
     else:
-        image = builders.changed(image, place, builders.pcir(E1000, len(image) // 512, pcirom.EFI, True))
+        image = builders.changed(image, place, builders.pcir(E1000, len(image) // 512, option_rom.EFI, True))
         image = builders.with_field(image, EfiHeader, 0, pcir_pointer=place)
-    assert faults.examine(image) == []
+    assert rom_check.examine(image) == []
     return image
 
 
@@ -313,10 +316,10 @@ def test_an_image_with_a_structure_behind_the_driver_stays_sound(project: Projec
     project.put("e1000", builders.legacy(last=False) + image)
     project.spec()
     project.build()
-    assert faults.examine(project.rom()) == []
+    assert rom_check.examine(project.rom()) == []
     (was,) = images(image)
-    assert pcirom.driver_of(project.efi()).startswith(driver())
-    assert (project.efi().ids, pcirom.device_list(project.efi())) == (was.ids, pcirom.device_list(was))
+    assert option_rom.driver_of(project.efi()).startswith(driver())
+    assert (project.efi().ids, option_rom.device_list(project.efi())) == (was.ids, option_rom.device_list(was))
 
 
 def test_a_level_of_stored_goes_without_recompress(project: Project):
@@ -359,12 +362,12 @@ def test_images_of_a_tree_are_compressed_or_stored_as_each_target_says(project: 
         (left,) = project.out.glob(f".romforge/tree/ipxe/**/{IDS[nic].replace(':', '')}.efidrv")
         drivers[nic] = left.read_bytes()
         ids = project.efi(f"stored/{nic}.rom").ids
-        assert project.rom(f"stored/{nic}.rom") == efirom.wrap(drivers[nic], ids)
+        assert project.rom(f"stored/{nic}.rom") == efi_image.wrap(drivers[nic], ids)
         for name, level in (("normal", "default"), ("quick", "fast")):
             image = project.efi(f"{name}/{nic}.rom")
-            assert image.data == pcirom.repacked(project.efi(f"stored/{nic}.rom"), efiencode.compress(drivers[nic], level)).data
+            assert image.data == option_rom.repacked(project.efi(f"stored/{nic}.rom"), encoder.compress(drivers[nic], level)).data
             assert len(image.data) < len(project.rom(f"stored/{nic}.rom"))
-            assert faults.examine(image.data) == []
+            assert rom_check.examine(image.data) == []
 
     source = project.top / "tree/src/drivers/net/intel.c"
     text = source.read_text()
@@ -372,8 +375,8 @@ def test_images_of_a_tree_are_compressed_or_stored_as_each_target_says(project: 
     source.write_text(text.replace("Intel 82540EM", "Intel 82540EX"))
     project.build(SOURCE_DATE_EPOCH="1700000000")
     assert project.compressed() == 2
-    assert b"82540EX" in pcirom.driver_of(project.efi("normal/e1000.rom"))
-    assert pcirom.driver_of(project.efi("normal/pcnet.rom")) == drivers["pcnet"]
+    assert b"82540EX" in option_rom.driver_of(project.efi("normal/e1000.rom"))
+    assert option_rom.driver_of(project.efi("normal/pcnet.rom")) == drivers["pcnet"]
 
 
 # The cache
@@ -420,7 +423,7 @@ def test_a_driver_is_compressed_once_for_all_roms_that_hold_it(project: Project)
 
 
 def damages(kept: bytes) -> dict[str, bytes]:
-    whole = efiencode.compress(b"another driver")
+    whole = encoder.compress(b"another driver")
     return {
         "empty": b"",
         "cut": kept[:-9],
@@ -477,8 +480,8 @@ def test_every_way_to_build_gives_the_same_bytes(project: Project, command: str)
     project.build(COMMANDS[command])
     for nic, ids, words in (("e1000", E1000, "words"), ("rtl8139", RTL8139, "words"), ("pcnet", (0x1022, 0x2000), "other")):
         stored = images(rom(driver(words), ids))[1]
-        stream = efiencode.compress(pcirom.driver_of(stored), "fast")
-        assert project.rom(f"small/{nic}.rom") == builders.legacy(ids, last=False) + pcirom.repacked(stored, stream).data
+        stream = encoder.compress(option_rom.driver_of(stored), "fast")
+        assert project.rom(f"small/{nic}.rom") == builders.legacy(ids, last=False) + option_rom.repacked(stored, stream).data
 
 
 @pytest.fixture
@@ -526,15 +529,15 @@ def test_how_far_compression_has_come_is_told(project: Project, monkeypatch: pyt
     class Watched(dict[str, str]):
         def __setitem__(self, name: str, text: str) -> None:
             super().__setitem__(name, text)
-            told.add(packing.doing())
+            told.add(compression_cache.doing())
 
-    monkeypatch.setattr(packing, "_done", Watched())
-    content = pcirom.driver_of(images(e1000)[1])[:20_000] + builders.SIMPLE_NETWORK
-    install.prepare(project.out)
-    assert packing.cached(content, "default", project.out) == efiencode.compress(content)
+    monkeypatch.setattr(compression_cache, "_done", Watched())
+    content = option_rom.driver_of(images(e1000)[1])[:20_000] + builders.SIMPLE_NETWORK
+    output_files.prepare(project.out)
+    assert compression_cache.cached(content, "default", project.out) == encoder.compress(content)
     assert told
     assert all(re.fullmatch(r"compressing: round [1-9] of \d+", text) for text in told)
-    assert packing.doing() == ""
+    assert compression_cache.doing() == ""
 
 
 # What goes wrong
@@ -549,15 +552,15 @@ BROKEN = {
 @pytest.mark.parametrize("broken", list(BROKEN))
 def test_a_process_that_fails_fails_its_rom_alone_and_in_words(project: Project, e1000: bytes, broken: str):
     """With a driver larger than a pipe holds. The next run, where it does not fail, is right."""
-    content = pcirom.driver_of(images(e1000)[1])
+    content = option_rom.driver_of(images(e1000)[1])
     project.put("e1000", rom(content + bytes(70_000)))
     project.put("rtl8139", rom(stubborn(), RTL8139))
     project.spec(("e1000", "rtl8139"))
     project.build(["doit", "nic:rtl8139"])
     (project.out / "small/rtl8139.rom").unlink()
     code = f"""
-from romforge import tool
-tool.guarded = lambda: ["sh", "-c", {BROKEN[broken]!r}, "--"]
+from romforge.base import programs
+programs.guarded = lambda: ["sh", "-c", {BROKEN[broken]!r}, "--"]
 """
     status, said = project.run(["doit"], **project.patched(code))
     assert status == 1, said
@@ -591,7 +594,7 @@ def compress_two(project: Project, releases: dict[str, Path], level: str) -> Non
 
 @functools.lru_cache
 def fast(content: bytes) -> bytes:
-    return efiencode.compress(content, "fast")
+    return encoder.compress(content, "fast")
 
 
 def check_right(project: Project, releases: dict[str, Path]) -> None:
@@ -601,8 +604,8 @@ def check_right(project: Project, releases: dict[str, Path]) -> None:
     for nic in ("e1000", "rtl8139"):
         data = project.rom(f"small/{nic}.rom")
         was = images((releases["bookworm"] / f"efi-{nic}.rom").read_bytes())[1]
-        assert faults.examine(data) == []
-        assert images(data)[1].data[0x38:].startswith(fast(pcirom.driver_of(was)))
+        assert rom_check.examine(data) == []
+        assert images(data)[1].data[0x38:].startswith(fast(option_rom.driver_of(was)))
     assert list((project.out / ".romforge/tmp").iterdir()) == []
     assert len(list(project.cache.iterdir())) == 2
 
@@ -676,14 +679,14 @@ def test_a_kill_while_compressing_leaves_nothing_behind_and_the_next_run_right(
 
 def test_compress_and_decompress_give_back_the_same_bytes(romforge: Run, tmp_path: Path, e1000: bytes):
     """At each level; and EDK2 reads what comes out."""
-    cases = {"driver": pcirom.driver_of(images(e1000)[1])[:9000], "nothing": b"", "byte": b"x", "run": b"x" * 3000}
+    cases = {"driver": option_rom.driver_of(images(e1000)[1])[:9000], "nothing": b"", "byte": b"x", "run": b"x" * 3000}
     for name, data in cases.items():
         (tmp_path / name).write_bytes(data)
         for level in ((), ("--level", "fast"), ("--level", "best")):
             done = romforge("compress", *level, name, "stream")
             stream = (tmp_path / "stream").read_bytes()
             assert (done.returncode, done.stdout) == (0, f"stream: {len(data):,} bytes compressed to {len(stream):,}\n"), done.stderr
-            assert stream == efiencode.compress(data, level[1] if level else "default")
+            assert stream == encoder.compress(data, level[1] if level else "default")
             assert bytes(independent.EfiDecompress(stream, len(stream))) == data
             done = romforge("decompress", "stream", "again")
             assert (done.returncode, done.stdout) == (0, f"again: {len(data):,} bytes\n")
@@ -693,7 +696,7 @@ def test_compress_and_decompress_give_back_the_same_bytes(romforge: Run, tmp_pat
 def test_compress_may_write_over_what_it_read(romforge: Run, tmp_path: Path):
     (tmp_path / "file").write_bytes(driver())
     assert romforge("compress", "--level", "fast", "file", "file").returncode == 0
-    assert (tmp_path / "file").read_bytes() == efiencode.compress(driver(), "fast")
+    assert (tmp_path / "file").read_bytes() == encoder.compress(driver(), "fast")
     assert romforge("decompress", "file", "file").returncode == 0
     assert (tmp_path / "file").read_bytes() == driver()
 
@@ -703,12 +706,12 @@ def test_decompress_reads_debians_streams_and_what_lies_behind_is_told(romforge:
     image = images(e1000)[1]
     assert isinstance(image.header, EfiHeader)
     begin = image.header.efi_image_offset
-    end = begin + eficompress.HEADER.size + eficompress.sizes(image.data, begin)[0]
+    end = begin + decoder.HEADER.size + decoder.sizes(image.data, begin)[0]
     (tmp_path / "stream").write_bytes(image.data[begin:end] + bytes(200))
     done = romforge("decompress", "stream", "driver")
     assert (done.returncode, done.stderr) == (0, "")
-    assert (tmp_path / "driver").read_bytes() == pcirom.driver_of(image)
-    (tmp_path / "more").write_bytes(efiencode.compress(b"some") + b"\0\0more\0")
+    assert (tmp_path / "driver").read_bytes() == option_rom.driver_of(image)
+    (tmp_path / "more").write_bytes(encoder.compress(b"some") + b"\0\0more\0")
     done = romforge("decompress", "more", "some")
     assert done.returncode == 0
     assert "more: 4 bytes behind the stream are left out" in done.stderr
@@ -717,26 +720,26 @@ def test_decompress_reads_debians_streams_and_what_lies_behind_is_told(romforge:
 
 def test_efirom_compresses_where_that_makes_the_image_smaller(romforge: Run, tmp_path: Path, e1000: bytes):
     """At the level that is asked for; the image is one that firmware and inspect take, and holds the driver."""
-    content = pcirom.driver_of(images(e1000)[1])[:20_000] + builders.SIMPLE_NETWORK
+    content = option_rom.driver_of(images(e1000)[1])[:20_000] + builders.SIMPLE_NETWORK
     (tmp_path / "in.efi").write_bytes(content)
     (tmp_path / "stubborn.efi").write_bytes(stubborn())
-    stored = efirom.wrap(content, E1000)
+    stored = efi_image.wrap(content, E1000)
     for options, level in (((), "default"), (("--level", "fast"), "fast")):
         done = romforge("efirom", *options, "--id", "8086:100e", "in.efi", "out.rom")
         image = (tmp_path / "out.rom").read_bytes()
         assert done.stdout == f"out.rom: x86_64 image of {len(image):,} bytes ({len(image):#x}), 8086:100e\n"
-        assert image == pcirom.repacked(pcirom.parse_image(stored), efiencode.compress(content, level)).data
+        assert image == option_rom.repacked(option_rom.parse_image(stored), encoder.compress(content, level)).data
         assert len(image) < len(stored)
-        assert faults.examine(image) == []
-        assert pcirom.checksum(image) == 0
-        assert pcirom.driver_of(pcirom.parse_image(image)) == content
+        assert rom_check.examine(image) == []
+        assert option_rom.checksum(image) == 0
+        assert option_rom.driver_of(option_rom.parse_image(image)) == content
     assert romforge("efirom", "--stored", "--id", "8086:100e", "in.efi", "out.rom").returncode == 0
     assert (tmp_path / "out.rom").read_bytes() == stored
     assert romforge("efirom", "--id", "8086:100e", "stubborn.efi", "out.rom").returncode == 0
-    assert (tmp_path / "out.rom").read_bytes() == efirom.wrap(stubborn(), E1000)
+    assert (tmp_path / "out.rom").read_bytes() == efi_image.wrap(stubborn(), E1000)
 
 
-GOOD = efiencode.compress(b"words, and more words", "fast")
+GOOD = encoder.compress(b"words, and more words", "fast")
 FILES = {
     "good": GOOD,
     "data": b"words",
@@ -744,9 +747,9 @@ FILES = {
     "nothing": b"",
     "short": GOOD[:7],
     "cut": GOOD[:-9],
-    "cut and told": eficompress.HEADER.pack(len(GOOD) - 17, 21) + GOOD[8:-9],
+    "cut and told": decoder.HEADER.pack(len(GOOD) - 17, 21) + GOOD[8:-9],
     "text": b"some text that is no stream, but long enough to be one",
-    "liar": eficompress.HEADER.pack(len(GOOD) - 8, 30 << 20) + GOOD[8:],
+    "liar": decoder.HEADER.pack(len(GOOD) - 8, 30 << 20) + GOOD[8:],
     "zeros": bytes(100),
 }
 BAD = [
@@ -800,7 +803,7 @@ def test_bad_input_is_told_in_words(romforge: Run, tmp_path: Path, command: str,
 
 def test_an_interrupt_of_compress_leaves_no_file(project: Project, releases: dict[str, Path]):
     """Status 130, no traceback, no half a stream, and what was there before is unchanged."""
-    content = pcirom.driver_of(images((releases["bookworm"] / "efi-e1000.rom").read_bytes())[1])
+    content = option_rom.driver_of(images((releases["bookworm"] / "efi-e1000.rom").read_bytes())[1])
     (project.top / "driver").write_bytes(content)
     (project.top / "stream").write_text("before")
     before = sorted(path.name for path in project.top.iterdir())

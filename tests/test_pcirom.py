@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from romforge import pcirom, pe
-from romforge.errors import FormatError
-from romforge.pcirom import EfiHeader, Image, IpxeHeader, LegacyHeader, PciDataStructure, PnpHeader, UndiHeader
-from romforge.structure import Structure
+from romforge.base.errors import FormatError
+from romforge.formats import option_rom, pe
+from romforge.formats.option_rom import EfiHeader, Image, IpxeHeader, LegacyHeader, PciDataStructure, PnpHeader, UndiHeader
+from romforge.formats.structure import Structure
 from tests import builders, debian
 from tests.builders import E1000, PCIR, efi, legacy
 
@@ -26,7 +26,7 @@ def each_image(releases: dict[str, Path]) -> list[tuple[str, bytes, Image]]:
     """The images of all 48 ROMs, each with the file's name and bytes."""
     roms = {f"{suite}/{name}": (releases[suite] / name).read_bytes() for suite in releases for name in debian.ROMS}
     assert len(roms) == 48
-    found = [(name, data, image) for name, data in roms.items() for image in pcirom.parse_rom(data).images]
+    found = [(name, data, image) for name, data in roms.items() for image in option_rom.parse_rom(data).images]
     assert len(found) == 72  # 48 legacy, and an EFI one in each efi-*
     return found
 
@@ -81,7 +81,7 @@ def test_every_structure_of_debians_48_roms_survives_a_round_trip(releases: dict
             assert kind.parse(image.data, place).emit() == raw, (name, kind)
             seen[kind] += 1
         if isinstance(image.header, EfiHeader):
-            driver = pcirom.driver_of(image)
+            driver = option_rom.driver_of(image)
             dos = pe.DosHeader.parse(driver)
             for kind, place in ((pe.DosHeader, 0), (pe.CoffHeader, dos.pe_pointer), (pe.OptionalHeader, dos.pe_pointer + 24)):
                 assert kind.parse(driver, place).emit() == driver[place : place + kind.LAYOUT.size], (name, kind)
@@ -104,7 +104,7 @@ def test_the_images_of_debians_roms_lie_one_behind_the_other_and_fill_the_file_b
     for suite, directory in releases.items():
         for name in debian.ROMS:
             data = (directory / name).read_bytes()
-            chain = pcirom.parse_chain(data)
+            chain = option_rom.parse_chain(data)
             assert chain.fault is None
             assert b"".join(image.data for image in chain.images).ljust(len(data), b"\xff") == data
             assert [image.offset for image in chain.images] == [0, len(chain.images[0].data)][: len(chain.images)]
@@ -119,7 +119,7 @@ def test_a_chain_of_built_images_is_found_again(kinds: list[str], ids: tuple[int
     for index, kind in enumerate(kinds):
         last = index == len(kinds) - 1
         images.append(efi(ids=ids, last=last, machine=machines[kind]) if kind in machines else legacy(ids, last=last, blocks=1 + index))
-    chain = pcirom.parse_chain(b"".join(images) + behind)
+    chain = option_rom.parse_chain(b"".join(images) + behind)
     assert chain.fault is None
     assert [image.data for image in chain.images] == images
     assert [image.kind for image in chain.images] == kinds
@@ -129,8 +129,8 @@ def test_a_chain_of_built_images_is_found_again(kinds: list[str], ids: tuple[int
 
 def test_an_image_of_another_code_type_and_one_of_an_unknown_machine_have_names_too():
     other = builders.with_field(legacy(), PciDataStructure, PCIR, code_type=1)
-    assert pcirom.parse_image(other).kind == "type 0x01"
-    assert pcirom.parse_image(efi(machine=0x1234)).kind == "machine 0x1234"
+    assert option_rom.parse_image(other).kind == "type 0x01"
+    assert option_rom.parse_image(efi(machine=0x1234)).kind == "machine 0x1234"
 
 
 def test_the_walk_tells_why_it_stopped_and_keeps_what_it_found():
@@ -142,28 +142,28 @@ def test_the_walk_tells_why_it_stopped_and_keeps_what_it_found():
         (b"\x90" * 512, 1024, "no expansion ROM signature: 90 90 where 55 aa must be"),
         (legacy()[:1000], 2048 - 1024 + PCIR + 0x10, "the image length 1,024 bytes (0x400) goes 24 bytes (0x18) past the end of the file"),
     ):
-        chain = pcirom.parse_chain(first + behind)
+        chain = option_rom.parse_chain(first + behind)
         assert [image.data for image in chain.images] == [first]
         assert chain.end == 1024
         assert chain.fault is not None
         assert (chain.fault.offset, chain.fault.what) == (offset, words)
         with pytest.raises(FormatError, match="offset"):
-            pcirom.parse_rom(first + behind)
+            option_rom.parse_rom(first + behind)
 
 
 def test_a_chain_without_end_is_left_after_32_images():
-    chain = pcirom.parse_chain(legacy(last=False) * 40)
-    assert len(chain.images) == pcirom.MAX_IMAGES == 32
+    chain = option_rom.parse_chain(legacy(last=False) * 40)
+    assert len(chain.images) == option_rom.MAX_IMAGES == 32
     assert chain.fault is not None
     assert (chain.fault.offset, chain.fault.what) == (32 * 1024, "more than 32 images")
-    just = pcirom.parse_chain(legacy(last=False) * 31 + legacy())
+    just = option_rom.parse_chain(legacy(last=False) * 31 + legacy())
     assert just.fault is None
     assert len(just.images) == 32
 
 
 def test_padding_is_all_ff_or_all_zero():
-    assert all(pcirom.is_padding(data) for data in (b"", b"\xff", b"\0", b"\xff" * 999, bytes(999)))
-    assert not any(pcirom.is_padding(data) for data in (b"\xff\0", b"\0\xff", b"\xff\xff\x01\xff", b"\x01"))
+    assert all(option_rom.is_padding(data) for data in (b"", b"\xff", b"\0", b"\xff" * 999, bytes(999)))
+    assert not any(option_rom.is_padding(data) for data in (b"\xff\0", b"\0\xff", b"\xff\xff\x01\xff", b"\x01"))
 
 
 def changes(before: bytes, after: bytes) -> set[int]:
@@ -176,27 +176,27 @@ def test_the_legacy_image_of_each_efi_rom_marked_as_last_is_the_pxe_rom_byte_for
     """Debian builds the two apart; that they agree proves which byte takes up the checksum. And the way back."""
     for suite, directory in releases.items():
         for nic in debian.NICS:
-            both = pcirom.parse_rom((directory / f"efi-{nic}.rom").read_bytes()).images[0]
-            alone = pcirom.parse_rom((directory / f"pxe-{nic}.rom").read_bytes()).images[0]
-            assert pcirom.rewrite(both, last=True).data == alone.data, (suite, nic)
-            assert pcirom.rewrite(alone, last=False).data == both.data, (suite, nic)
+            both = option_rom.parse_rom((directory / f"efi-{nic}.rom").read_bytes()).images[0]
+            alone = option_rom.parse_rom((directory / f"pxe-{nic}.rom").read_bytes()).images[0]
+            assert option_rom.rewrite(both, last=True).data == alone.data, (suite, nic)
+            assert option_rom.rewrite(alone, last=False).data == both.data, (suite, nic)
 
 
 def test_marking_an_efi_image_changes_the_indicator_and_no_more_than_the_byte_behind_pcir(releases: dict[str, Path]):
     for name, _, image in each_image(releases):
         if isinstance(image.header, EfiHeader):
             place = image.header.pcir_pointer
-            moved = pcirom.rewrite(image, last=False)
+            moved = option_rom.rewrite(image, last=False)
             assert not moved.is_last
             assert changes(image.data, moved.data) <= {place + 0x15, place + image.pcir.length}, name
             assert sum(moved.data) % 256 == sum(image.data) % 256, name
-            assert pcirom.driver_of(moved) == pcirom.driver_of(image), name
+            assert option_rom.driver_of(moved) == option_rom.driver_of(image), name
 
 
 def test_new_ids_leave_sums_and_everything_else_as_they_were(releases: dict[str, Path]):
     """Only vendor and device, the device's entry in the list, and a byte for the sum change, in all 72 images."""
     for name, _, image in each_image(releases):
-        new = pcirom.rewrite(image, ids=(0xF1F2, 0xF3F4))
+        new = option_rom.rewrite(image, ids=(0xF1F2, 0xF3F4))
         assert new.ids == (0xF1F2, 0xF3F4), name
         assert sum(new.data) % 256 == sum(image.data) % 256, name
         place = image.header.pcir_pointer
@@ -206,14 +206,14 @@ def test_new_ids_leave_sums_and_everything_else_as_they_were(releases: dict[str,
             ipxe = image.header.ipxe_pointer
             assert sum(new.data[ipxe : ipxe + new.data[ipxe + 4]]) % 256 == 0, name
             allowed.add(6)
-            devices = pcirom.device_list(image) or []
+            devices = option_rom.device_list(image) or []
             entries = [place + image.pcir.device_list_pointer + 2 * index for index, one in enumerate(devices) if one == image.ids[1]]
             allowed |= {entry + half for entry in entries for half in (0, 1)}
-            assert pcirom.device_list(new) == [0xF3F4 if one == image.ids[1] else one for one in devices], name
+            assert option_rom.device_list(new) == [0xF3F4 if one == image.ids[1] else one for one in devices], name
         else:
             allowed.add(place + image.pcir.length)
         assert changes(image.data, new.data) <= allowed, name
-        assert pcirom.rewrite(new, ids=image.ids).data == image.data, name
+        assert option_rom.rewrite(new, ids=image.ids).data == image.data, name
 
 
 @given(IDS, IDS, st.booleans(), st.booleans(), st.lists(st.integers(1, 0xFFFF), max_size=5))
@@ -222,34 +222,34 @@ def test_rewriting_there_and_back_gives_the_same_bytes_and_sums_to_zero(
 ):
     devices = [old[1], *(one for one in others if one not in (old[1], new[1]))] if old[1] and new[1] else []
     for data in (legacy(old, last=was, devices=devices), efi(ids=old, last=was)):
-        there = pcirom.rewrite(pcirom.parse_image(data), ids=new, last=will)
+        there = option_rom.rewrite(option_rom.parse_image(data), ids=new, last=will)
         assert (there.ids, there.is_last) == (new, will)
         assert sum(there.data) % 256 == 0
-        assert pcirom.rewrite(there, ids=old, last=was).data == data
+        assert option_rom.rewrite(there, ids=old, last=was).data == data
 
 
 def test_an_image_that_needs_no_change_is_given_back_as_it_is():
-    broken = pcirom.parse_image(builders.changed(legacy(), 6, b"\x55"))  # its sum is wrong, and stays so
-    assert pcirom.rewrite(broken, ids=E1000, last=True) is broken
+    broken = option_rom.parse_image(builders.changed(legacy(), 6, b"\x55"))  # its sum is wrong, and stays so
+    assert option_rom.rewrite(broken, ids=E1000, last=True) is broken
 
 
 def test_a_wrong_sum_stays_as_wrong_as_it_was():
     """``rewrite`` must not hide a broken image by mending its sum."""
-    image = pcirom.parse_image(builders.changed(legacy(), 500, b"\x91"))
+    image = option_rom.parse_image(builders.changed(legacy(), 500, b"\x91"))
     assert sum(image.data) % 256 == 1
-    assert sum(pcirom.rewrite(image, ids=RTL8139).data) % 256 == 1
+    assert sum(option_rom.rewrite(image, ids=RTL8139).data) % 256 == 1
 
 
 def test_the_reserved_bits_of_the_indicator_are_kept():
-    image = pcirom.parse_image(builders.with_field(legacy(), PciDataStructure, PCIR, indicator=0xA5))
-    assert pcirom.rewrite(image, last=False).pcir.indicator == 0x25
-    assert pcirom.rewrite(image, last=True).pcir.indicator == 0xA5
+    image = option_rom.parse_image(builders.with_field(legacy(), PciDataStructure, PCIR, indicator=0xA5))
+    assert option_rom.rewrite(image, last=False).pcir.indicator == 0x25
+    assert option_rom.rewrite(image, last=True).pcir.indicator == 0xA5
 
 
 def test_an_efi_image_without_a_sum_gets_none():
-    image = pcirom.parse_image(efi(free_byte=False))
+    image = option_rom.parse_image(efi(free_byte=False))
     assert sum(image.data) % 256 != 0
-    assert changes(image.data, pcirom.rewrite(image, last=False).data) == {PCIR + 0x15}
+    assert changes(image.data, option_rom.rewrite(image, last=False).data) == {PCIR + 0x15}
 
 
 def test_a_legacy_image_without_ipxes_free_byte_uses_padding_at_its_end_never_a_payload():
@@ -257,26 +257,26 @@ def test_a_legacy_image_without_ipxes_free_byte_uses_padding_at_its_end_never_a_
     code = b"\x31\xc0\xcb"  # xor ax, ax; retf
     for fill in (b"\0\0", b"\xff\xff"):
         data = builders.mended(builders.changed(legacy(entry=code), 1022, fill), 700)
-        moved = pcirom.rewrite(pcirom.parse_image(data), last=False)
+        moved = option_rom.rewrite(option_rom.parse_image(data), last=False)
         assert changes(data, moved.data) == {PCIR + 0x15, 1023}
         assert sum(moved.data) % 256 == 0
     for tail in (b"\x12\xff", b"\xff\x12", b"\0\xff"):
-        image = pcirom.parse_image(builders.mended(builders.changed(legacy(entry=code), 1022, tail), 700))
+        image = option_rom.parse_image(builders.mended(builders.changed(legacy(entry=code), 1022, tail), 700))
         with pytest.raises(FormatError, match="no free byte to mend the checksum") as caught:
-            pcirom.rewrite(image, last=False)
+            option_rom.rewrite(image, last=False)
         assert caught.value.offset == 6
 
 
 def test_the_last_byte_of_an_ipxe_image_is_left_alone_even_where_it_is_padding():
     """EDK2's EfiRom uses it, and where iPXE ends without padding that byte is the tail of the LZMA stream."""
     data = builders.mended(builders.changed(legacy(), 1000, b"\xff" * 24), 6)
-    assert changes(data, pcirom.rewrite(pcirom.parse_image(data), last=False).data) == {PCIR + 0x15, 6}
+    assert changes(data, option_rom.rewrite(option_rom.parse_image(data), last=False).data) == {PCIR + 0x15, 6}
 
 
 def test_every_entry_of_the_device_list_that_is_the_device_follows_it():
-    image = pcirom.parse_image(legacy(E1000, devices=[0x100F, 0x100E, 0x1010, 0x100E]))
-    assert pcirom.device_list(pcirom.rewrite(image, ids=RTL8139)) == [0x100F, 0x8139, 0x1010, 0x8139]
-    assert pcirom.device_list(pcirom.parse_image(legacy())) is None
+    image = option_rom.parse_image(legacy(E1000, devices=[0x100F, 0x100E, 0x1010, 0x100E]))
+    assert option_rom.device_list(option_rom.rewrite(image, ids=RTL8139)) == [0x100F, 0x8139, 0x1010, 0x8139]
+    assert option_rom.device_list(option_rom.parse_image(legacy())) is None
 
 
 def test_a_device_list_must_end_in_the_image_and_lie_behind_pcir():
@@ -289,7 +289,7 @@ def test_a_device_list_must_end_in_the_image_and_lie_behind_pcir():
         (inside, "pointer 0x6 points into the PCI Data Structure", PCIR + 8),
     ):
         with pytest.raises(FormatError, match=words) as caught:
-            pcirom.device_list(pcirom.parse_image(data))
+            option_rom.device_list(option_rom.parse_image(data))
         assert caught.value.offset == offset
 
 
@@ -297,15 +297,15 @@ def test_a_device_list_must_end_in_the_image_and_lie_behind_pcir():
 def test_a_wrong_pcir_length_never_leads_the_mended_byte_out_of_its_place(length: int):
     """Seen: an image shorter than its EFI image offset ended rewrite with an IndexError, a length of 4 cost the vendor ID."""
     data = builders.with_field(efi(), PciDataStructure, PCIR, length=length)
-    image = pcirom.parse_image(builders.mended(builders.changed(data, 0x16, b"\xff\xff"), 0x3F))
-    moved = pcirom.rewrite(image, last=False)
+    image = option_rom.parse_image(builders.mended(builders.changed(data, 0x16, b"\xff\xff"), 0x3F))
+    moved = option_rom.rewrite(image, last=False)
     assert changes(image.data, moved.data) == {PCIR + 0x15}
 
 
 def test_a_driver_comes_out_stored_or_compressed():
     driver = builders.driver()
-    assert pcirom.driver_of(pcirom.parse_image(efi(driver))).startswith(driver)
-    assert pcirom.driver_of(pcirom.parse_image(builders.compressed_efi(builders.stored(driver)))) == driver
+    assert option_rom.driver_of(option_rom.parse_image(efi(driver))).startswith(driver)
+    assert option_rom.driver_of(option_rom.parse_image(builders.compressed_efi(builders.stored(driver)))) == driver
 
 
 def test_a_driver_that_is_not_there_is_told_with_its_place():
@@ -316,13 +316,13 @@ def test_a_driver_that_is_not_there_is_told_with_its_place():
         (builders.with_field(efi(), EfiHeader, 0, compression_type=2), 0xC, "compression type 2 is neither 0"),
     ):
         with pytest.raises(FormatError, match=words) as caught:
-            pcirom.driver_of(pcirom.parse_image(data))
+            option_rom.driver_of(option_rom.parse_image(data))
         assert caught.value.offset == offset
 
 
 @given(IDS)
 def test_ids_are_shown_as_lspci_does(ids: tuple[int, int]):
-    shown = pcirom.show_ids(ids)
+    shown = option_rom.show_ids(ids)
     assert tuple(int(part, 16) for part in shown.split(":")) == ids
     assert len(shown) == 9
     assert set(shown) <= set(string.hexdigits.lower() + ":")

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from romforge import pcirom, pe
-from romforge.arch import BY_MACHINE
-from romforge.errors import FormatError
+from romforge.base.arch import BY_MACHINE
+from romforge.base.errors import FormatError
+from romforge.formats import option_rom, pe
 from tests import builders, debian
 
 
@@ -25,10 +25,10 @@ def test_debians_24_drivers_agree_with_the_rom_headers_around_them(releases: dic
     seen = 0
     for directory in releases.values():
         for nic in debian.NICS:
-            image = pcirom.parse_rom((directory / f"efi-{nic}.rom").read_bytes()).images[1]
+            image = option_rom.parse_rom((directory / f"efi-{nic}.rom").read_bytes()).images[1]
             header = image.header
-            assert isinstance(header, pcirom.EfiHeader)
-            found = pe.parse(pcirom.driver_of(image))
+            assert isinstance(header, option_rom.EfiHeader)
+            found = pe.parse(option_rom.driver_of(image))
             assert (found.machine, found.subsystem) == (header.machine, header.subsystem) == (0x8664, pe.EFI_BOOT_SERVICE_DRIVER)
             seen += 1
     assert seen == 24

@@ -14,11 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from romforge import plan as planning
-from romforge import specfile
-from romforge.errors import SpecError
-from romforge.plan import DEFAULT_FILES, STATE, Fetch, Make, Plan, StripOptions
-from romforge.spec import Spec, expand
+from romforge.base.errors import SpecError
+from romforge.base.output_files import STATE
+from romforge.plan import planner
+from romforge.plan.planner import DEFAULT_FILES, Fetch, Make, Plan, StripOptions
+from romforge.spec import loader
+from romforge.spec.model import Spec, expand
 from tests.conftest import TOP, spec_text
 from tests.test_schema import WHOLE
 
@@ -40,11 +41,11 @@ NICS = "".join(f'[nic.{name}]\nid = "{ids}"\n' for name, ids in {"b": "10ec:8139
 def load(directory: Path, text: str) -> Spec:
     path = directory / "romspec.toml"
     path.write_text(text)
-    return specfile.load(path)
+    return loader.load(path)
 
 
 def plan(directory: Path, text: str) -> Plan:
-    return planning.make(load(directory, text))
+    return planner.make(load(directory, text))
 
 
 def target(name: str, extra: str, images: str = '"pcbios"', file: str = "{nic}.rom") -> str:
@@ -410,17 +411,17 @@ def test_the_tree_is_built_before_its_fallback(tmp_path):
 def test_a_given_tree_stands_in_for_the_first_source_of_trees_alone(tmp_path):
     """And leaves it no fallback; other sources keep theirs, also where the first is not in use."""
     both = load(tmp_path, trees(target("t", 'source = "ipxe"', '"pcbios", "arm64-efi"'), target("u", 'source = "other"')))
-    made = planning.make(both, "/given")
+    made = planner.make(both, "/given")
     assert [(step.source, step.trees) for step in made.makes] == [
         ("ipxe", ("/given",)),
         ("ipxe", ("/given",)),
         ("other", ("/srv/ipxe",)),
     ]
-    usual = planning.make(both)
+    usual = planner.make(both)
     assert [step._replace(trees=()) for step in made.makes] == [step._replace(trees=()) for step in usual.makes]
     assert made._replace(makes=()) == usual._replace(makes=())
     other = load(tmp_path, trees(target("u", 'source = "other"')))
-    assert planning.make(other, "/given") == planning.make(other)
+    assert planner.make(other, "/given") == planner.make(other)
 
 
 def test_the_files_of_a_source_replace_the_known_places(tmp_path):
@@ -505,15 +506,15 @@ def good(request: pytest.FixtureRequest, tmp_path: Path) -> Spec:
 
 def test_the_plan_asks_nothing_of_the_file_system(good, no_files):
     """It is made with every way to files shut."""
-    assert planning.make(good).targets
-    assert planning.make(good, "/given").targets
+    assert planner.make(good).targets
+    assert planner.make(good, "/given").targets
 
 
 def test_the_same_spec_gives_the_same_plan(good, tmp_path, monkeypatch):
     """Whatever the working directory; steps compare and hash by what they say."""
-    first = planning.make(good)
+    first = planner.make(good)
     monkeypatch.chdir("/")
-    second = planning.make(specfile.load(tmp_path / "romspec.toml"))
+    second = planner.make(loader.load(tmp_path / "romspec.toml"))
     assert first == second
     assert repr(first) == repr(second)
     assert len(set(first.steps())) == len(list(first.steps())) == len({step.task for step in first.steps()})
@@ -522,7 +523,7 @@ def test_the_same_spec_gives_the_same_plan(good, tmp_path, monkeypatch):
 
 def test_steps_are_frozen(good):
     """No step can be changed once it is planned."""
-    made = planning.make(good)
+    made = planner.make(good)
     for step in (made, *made.steps(), next(made.roms()).picks[0]):
         with pytest.raises(AttributeError):
             step.path = "x"  # type: ignore[misc, union-attr]

@@ -22,13 +22,15 @@ from xml.etree import ElementTree
 
 import pytest
 
-from romforge import boots, controls, pcirom, proofs, qemu, specfile, verify
-from romforge import plan as planning
-from romforge.arch import Arch
-from romforge.boots import Refuted
-from romforge.errors import RomforgeError
-from romforge.proofs import Proof
-from romforge.qemu import MACHINES
+from romforge.base.arch import Arch
+from romforge.base.errors import RomforgeError
+from romforge.formats import option_rom
+from romforge.plan import planner
+from romforge.spec import loader
+from romforge.verify import boot, cases, corruptions, qemu, runner
+from romforge.verify.boot import Refuted
+from romforge.verify.cases import Proof
+from romforge.verify.qemu import MACHINES
 from tests import builders
 from tests.conftest import PATIENCE, TOP, Run, Started, all_gone, spec_text, users
 
@@ -211,7 +213,7 @@ def test_another_qemu_or_firmware_is_proven_anew(project: Project):
     (project.top / "firmware").mkdir()
     (project.top / "firmware/50.json").write_text(json.dumps(descriptor))
     environment = project.patched(
-        f"from pathlib import Path\nfrom romforge import qemu\nqemu._DESCRIPTORS = (Path({str(project.top / 'firmware')!r}),)\n"
+        f"from pathlib import Path\nfrom romforge.verify import qemu\nqemu._DESCRIPTORS = (Path({str(project.top / 'firmware')!r}),)\n"
     )
     first = project.top / "first"
     first.mkdir()
@@ -291,11 +293,11 @@ def test_a_rom_that_is_not_what_the_spec_asks_for_is_red(tmp_path: Path):
     """Images, IDs, bucket and faults, each in words; before any boot."""
     text = spec_text("roms")
     (tmp_path / "romspec.toml").write_text(text)
-    read = specfile.load(tmp_path / "romspec.toml")
-    proof = proofs.make(read, planning.make(read))[0]
+    read = loader.load(tmp_path / "romspec.toml")
+    proof = cases.make(read, planner.make(read))[0]
     good = builders.legacy(last=False) + builders.efi()
     right = good.ljust(256 << 10, b"\xff")
-    assert verify.structure(proof, right) == "2 images, 256 KiB"
+    assert runner.structure(proof, right) == "2 images, 256 KiB"
     bad = {
         "holds legacy, which is not what": builders.legacy().ljust(256 << 10, b"\xff"),
         "carries 8086:100f, the NIC is 8086:100e": (
@@ -307,7 +309,7 @@ def test_a_rom_that_is_not_what_the_spec_asks_for_is_red(tmp_path: Path):
     }
     for words, data in bad.items():
         with pytest.raises(Refuted, match="structure") as refused:
-            verify.structure(proof, data)
+            runner.structure(proof, data)
         assert words in str(refused.value)
 
 
@@ -316,12 +318,12 @@ def test_debian_s_own_ids_boot_as_default_rom_alone(releases: dict[str, Path], t
     proof = bios_proof("ne2k_pci", (0x10EC, 0x8029))
     data = (releases["sid"] / "efi-ne2k_pci.rom").read_bytes()
     with pytest.raises(Refuted, match=r"boot: the boot file did not run: the firmware says .*; iPXE printed nothing.*No bootable device"):
-        boots.prove(proof, data, tmp_path / "by-hand", tmp_path / "cache")
-    assert boots.prove(proof._replace(default=True), data, tmp_path / "default", tmp_path / "cache") == "booted by legacy image"
+        boot.prove(proof, data, tmp_path / "by-hand", tmp_path / "cache")
+    assert boot.prove(proof._replace(default=True), data, tmp_path / "default", tmp_path / "cache") == "booted by legacy image"
 
 
 def bios_proof(device: str, ids: tuple[int, int]) -> Proof:
-    return Proof("x.rom", "bios", proofs.BIOS, Arch.X86_64, False, device, device, ids, (), ((True, 0),), None, "", "", (), 60)
+    return Proof("x.rom", "bios", cases.BIOS, Arch.X86_64, False, device, device, ids, (), ((True, 0),), None, "", "", (), 60)
 
 
 @pytest.mark.parametrize(
@@ -475,15 +477,15 @@ def test_controls_turn_every_kind_of_proof_red(project: Project, releases: dict[
     assert {row["state"] for row in rows.values()} == {"passed"}
     assert all(row["text"].startswith("turns red: ") for row in rows.values())
     ran = {(row["kind"], row["control"]) for row in rows.values()}
-    assert ran == {(kind, name) for name, control in controls.CONTROLS.items() for kind in control.kinds}
-    assert sum(row["control"] == controls.ALONE for row in rows.values()) == 4  # virtio too, each as default ROM and by hand
+    assert ran == {(kind, name) for name, control in corruptions.CONTROLS.items() for kind in control.kinds}
+    assert sum(row["control"] == corruptions.ALONE for row in rows.values()) == 4  # virtio too, each as default ROM and by hand
 
 
 def test_a_control_that_stays_green_fails(project: Project):
     """And one that turns red for another reason than it should."""
     project.write(spec("[verify]\nboot = []\n"))
     environment = project.patched(
-        "from romforge import controls as c\n"
+        "from romforge.verify import corruptions as c\n"
         "c.CONTROLS[c.TOO_LARGE] = c.CONTROLS[c.TOO_LARGE]._replace(spoil=lambda chain, data, proof: c.Spoilt(data))\n"
         "c.CONTROLS[c.EMPTY] = c.CONTROLS[c.EMPTY]._replace(checks=('boot',))\n"
     )
@@ -498,12 +500,12 @@ def test_a_control_that_stays_green_fails(project: Project):
 
 def test_a_default_rom_gets_the_ids_of_its_device(e1000: bytes):
     """As QEMU mends it: the first image alone, and its checksum stays right."""
-    other = boots.as_default(e1000, (0x10EC, 0x8139))
-    images = pcirom.parse_rom(other).images
+    other = boot.as_default(e1000, (0x10EC, 0x8139))
+    images = option_rom.parse_rom(other).images
     assert [image.ids for image in images] == [(0x10EC, 0x8139), (0x8086, 0x100E)]
-    assert pcirom.checksum(images[0].data) == 0
-    assert boots.as_default(e1000, (0x8086, 0x100E)) == e1000
-    assert boots.as_default(b"no ROM", (1, 2)) == b"no ROM"
+    assert option_rom.checksum(images[0].data) == 0
+    assert boot.as_default(e1000, (0x8086, 0x100E)) == e1000
+    assert boot.as_default(b"no ROM", (1, 2)) == b"no ROM"
 
 
 def test_the_file_that_qemu_asks_for_is_known():
@@ -536,9 +538,9 @@ def test_what_is_to_be_proven_follows_from_the_images(tmp_path: Path):
             '[verify]\nstart = ["x86_64", "arm64"]\nmigrate_from = ["roms"]\n',
         )
     )
-    read = specfile.load(tmp_path / "romspec.toml")
+    read = loader.load(tmp_path / "romspec.toml")
     found: dict[str, list[str]] = {}
-    for proof in proofs.make(read, planning.make(read)):
+    for proof in cases.make(read, planner.make(read)):
         found.setdefault(Path(proof.rom).name, []).append(proof.column)
     both = "{0}-default", "{0}-romfile"
 

@@ -18,8 +18,9 @@ from typing import Any
 
 import pytest
 
-from romforge import pcirom, proofs, snp
-from romforge.arch import Arch
+from romforge.base.arch import Arch
+from romforge.formats import option_rom
+from romforge.verify import cases, snp
 from tests.conftest import REAL_TREE, TOP, run
 
 pytestmark = [
@@ -111,7 +112,7 @@ def test_sizes_are_what_the_documentation_says(real: RealTree):
 
 def efi_size(path: Path) -> int:
     """The bytes of the x86_64 image of a ROM."""
-    images = pcirom.parse_rom(path.read_bytes()).images
+    images = option_rom.parse_rom(path.read_bytes()).images
     (size,) = [len(image.data) for image in images if image.kind == "x86_64"]
     return size
 
@@ -171,8 +172,8 @@ def test_stripped_drivers_do_what_whole_ones_do_call_by_call(real: RealTree, str
     with stripped(real, "none"):
         whole = {nic: (real.out / f"usr/share/qemu/efi-{nic}.rom").read_bytes() for nic in NICS}
     for nic in NICS:
-        ids = pcirom.parse_rom(whole[nic]).images[0].ids
-        device = proofs.device_of(nic, ids)
+        ids = option_rom.parse_rom(whole[nic]).images[0].ids
+        device = cases.device_of(nic, ids)
         made = [snp.calls(rom, Arch.X86_64, device, real.top / "snp", real.top / "cache") for rom in (small[nic], whole[nic])]
         assert len(made[0]) > 40
         assert snp.differences(*made) == [], nic

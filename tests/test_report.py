@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from romforge import treemap
-from romforge.treemap import Box
+from romforge.html import treemap
+from romforge.html.treemap import Box
 from tests import builders
 from tests.conftest import PATIENCE, TOP, Run, spec_text
 

@@ -12,8 +12,8 @@ from typing import Any
 import jsonschema  # type: ignore[import-untyped]
 import pytest
 
-from romforge import schema, specfile
-from romforge.errors import SpecError
+from romforge.base.errors import SpecError
+from romforge.spec import json_schema, loader
 from tests.conftest import TOP, spec_text
 
 if sys.version_info >= (3, 11):
@@ -202,25 +202,25 @@ BAD = {
 
 def valid(text: str) -> bool:
     """Whether a document fits the schema."""
-    return bool(jsonschema.Draft202012Validator(schema.make()).is_valid(tomllib.loads(text)))
+    return bool(jsonschema.Draft202012Validator(json_schema.make()).is_valid(tomllib.loads(text)))
 
 
 def load(tmp_path: Path, text: str) -> Any:
     path = tmp_path / "romspec.toml"
     path.write_text(text)
-    return specfile.load(path)
+    return loader.load(path)
 
 
 def test_the_schema_is_a_valid_schema():
     """By the meta schema of its draft."""
-    jsonschema.Draft202012Validator.check_schema(schema.make())
+    jsonschema.Draft202012Validator.check_schema(json_schema.make())
 
 
 def test_the_file_is_what_the_module_prints():
     """romspec.schema.json is current."""
-    done = subprocess.run([sys.executable, "-m", "romforge.schema"], capture_output=True, text=True, check=True, cwd=TOP)
-    assert (TOP / "romspec.schema.json").read_text() == done.stdout, "run: python -m romforge.schema > romspec.schema.json"
-    assert json.loads(done.stdout) == schema.make()
+    done = subprocess.run([sys.executable, "-m", "romforge.spec.json_schema"], capture_output=True, text=True, check=True, cwd=TOP)
+    assert (TOP / "romspec.schema.json").read_text() == done.stdout, "run: python -m romforge.spec.json_schema > romspec.schema.json"
+    assert json.loads(done.stdout) == json_schema.make()
 
 
 @pytest.mark.parametrize("name", GOOD)
@@ -249,16 +249,16 @@ def test_every_key_is_described():
         found = [f"{name}.{key}" for key, one in tables.items() if not key.startswith("^") and one and "description" not in one]
         return found + [one for key, table in tables.items() for one in undescribed(f"{name}.{key}", table)]
 
-    assert undescribed("", {key: value for key, value in schema.make().items() if key != "oneOf"}) == []
+    assert undescribed("", {key: value for key, value in json_schema.make().items() if key != "oneOf"}) == []
 
 
 def test_defaults_are_written_as_a_spec_would():
     """The defaults fit the schema of their own keys."""
-    section = schema.make()["properties"]["target"]["patternProperties"][f"^{specfile.NAME}$"]["properties"]
+    section = json_schema.make()["properties"]["target"]["patternProperties"][f"^{loader.NAME}$"]["properties"]
     assert section["nics"]["default"] == "*"
     assert (section["fix_ids"]["default"], section["default"]["default"]) == (False, True)
     assert "default" not in section["bucket"]
-    for section in schema.make()["properties"].values():
+    for section in json_schema.make()["properties"].values():
         for table in section.get("patternProperties", {}).values():
             for one in table.get("properties", {}).values():
                 if "default" in one:

@@ -8,10 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from romforge import bootfile, boots, efirom, pcirom, plan, proofs, snp, specfile
-from romforge.arch import Arch
-from romforge.bootfile import Call
-from romforge.boots import Refuted
+from romforge.base.arch import Arch
+from romforge.formats import efi_image, option_rom
+from romforge.plan import planner
+from romforge.spec import loader
+from romforge.verify import boot, cases, guest_program, snp
+from romforge.verify.boot import Refuted
+from romforge.verify.guest_program import Call
 from tests.conftest import Run, spec_text
 from tests.test_bootfile import NONCE, OTHER, UEFI_TEXT
 from tests.test_diagnosis import E1000, dead
@@ -22,8 +25,8 @@ GOOD = [Call(name, expected.statuses[0], expected.detail or "anything") for name
 
 
 def prove(rom: bytes, directory: Path) -> snp.Seen:
-    boots.fresh(directory / "guest")
-    one = proofs.of_device(proofs.SNP, Arch.X86_64, "e1000", E1000)
+    boot.fresh(directory / "guest")
+    one = cases.of_device(cases.SNP, Arch.X86_64, "e1000", E1000)
     return snp.prove(one, rom, directory / "guest", directory / "cache")
 
 
@@ -35,8 +38,8 @@ def test_a_stored_and_a_compressed_driver_return_the_same(tmp_path: Path, e1000:
     seen = prove(e1000, tmp_path)
     assert seen.text.startswith(f"82540em.efidrv: {len(snp.CALLS)} calls, packets sent and received")
     assert [call.name for call in seen.calls] == list(snp.CALLS)
-    image = pcirom.parse_rom(e1000).images[-1]
-    stored = efirom.wrap(pcirom.driver_of(image), image.ids)
+    image = option_rom.parse_rom(e1000).images[-1]
+    stored = efi_image.wrap(option_rom.driver_of(image), image.ids)
     calls = snp.calls(stored, Arch.X86_64, "e1000", tmp_path / "guest", tmp_path / "cache")
     assert snp.differences(seen.calls, calls) == []
 
@@ -78,7 +81,7 @@ def test_verify_reports_the_calls(tmp_path: Path, releases: dict[str, Path], rom
 
 def test_calls_are_read_in_their_order():
     text = REPORT.replace("romforge end", LINES + "romforge end")
-    found = bootfile.read(text, NONCE)
+    found = guest_program.read(text, NONCE)
     assert found
     assert (found.firmware, found.driver_name) == ("snp", "iPXE")
     assert found.calls == (Call("Start", 0, "state=1"), Call("Receive.empty", snp.NOT_READY, ""))
@@ -86,9 +89,9 @@ def test_calls_are_read_in_their_order():
 
 def test_calls_that_did_not_end_are_read_too():
     text = REPORT.replace("romforge end\r\n", LINES + "romforge call Trans")
-    assert bootfile.read(text, NONCE) is None
-    assert [call.name for call in bootfile.unfinished_calls(text, NONCE)] == ["Start", "Receive.empty"]
-    assert bootfile.unfinished_calls(text, OTHER) == ()
+    assert guest_program.read(text, NONCE) is None
+    assert [call.name for call in guest_program.unfinished_calls(text, NONCE)] == ["Start", "Receive.empty"]
+    assert guest_program.unfinished_calls(text, OTHER) == ()
 
 
 def test_calls_as_they_must_be_are_right():
@@ -139,8 +142,8 @@ def test_drivers_of_a_tree_are_called_by_default(tmp_path: Path, source: str, ke
     """Not those of other sources, unless the spec says so; never those that only show a mark."""
     text = spec_text("roms", extra=f"[verify]\n{key}\n").replace('roms = "roms"', source)
     (tmp_path / "romspec.toml").write_text(text)
-    read = specfile.load(tmp_path / "romspec.toml")
-    columns = {proof.column: proof for proof in proofs.make(read, plan.make(read))}
+    read = loader.load(tmp_path / "romspec.toml")
+    columns = {proof.column: proof for proof in cases.make(read, planner.make(read))}
     assert ("snp-x86_64" in columns) == made
     if made:
-        assert (columns["snp-x86_64"].kind, columns["snp-x86_64"].default) == (proofs.SNP, False)
+        assert (columns["snp-x86_64"].kind, columns["snp-x86_64"].default) == (cases.SNP, False)

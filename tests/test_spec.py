@@ -21,10 +21,11 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from romforge import errors, keys, kinds, specfile
-from romforge.arch import BY_NAME, Arch
-from romforge.errors import SpecError
-from romforge.spec import Platform, Spec, firmware
+from romforge.base import errors
+from romforge.base.arch import BY_NAME, Arch
+from romforge.base.errors import SpecError
+from romforge.spec import fields, loader, value_types
+from romforge.spec.model import Platform, Spec, firmware
 from tests.conftest import TOP, spec_text
 from tests.test_schema import SHA, WHOLE
 from tests.yardstick import loop, ratio, spent
@@ -37,7 +38,7 @@ BASE = spec_text("roms")
 def load(directory: Path, text: str | bytes, out: Path | None = None) -> Spec:
     path = directory / "romspec.toml"
     path.write_bytes(text.encode() if isinstance(text, str) else text)
-    return specfile.load(path, out)
+    return loader.load(path, out)
 
 
 def refusal(directory: Path, text: str | bytes, out: Path | None = None) -> str:
@@ -50,7 +51,7 @@ def refusal(directory: Path, text: str | bytes, out: Path | None = None) -> str:
 def said(path: Path) -> str:
     """What is said of a golden spec."""
     with pytest.raises(SpecError) as caught:
-        specfile.load(path)
+        loader.load(path)
     return f"{caught.value}\n"
 
 
@@ -178,19 +179,19 @@ def test_a_missing_file_is_told_with_the_way_to_name_another(tmp_path):
     """The commonest error of all."""
     path = tmp_path / "romspec.toml"
     with pytest.raises(SpecError) as caught:
-        specfile.load(path)
+        loader.load(path)
     assert str(caught.value) == (f"{path}: the spec cannot be read: No such file or directory; name another by ROMSPEC=FILE or --spec FILE")
 
 
 def test_a_directory_is_no_spec(tmp_path):
     """Nor is anything else that cannot be read."""
     with pytest.raises(SpecError, match="the spec cannot be read: Is a directory; name another by"):
-        specfile.load(tmp_path)
+        loader.load(tmp_path)
 
 
 def test_a_file_too_large_is_not_parsed(tmp_path):
     """A ROM, say, given for a spec."""
-    assert refusal(tmp_path, b"#" * (specfile.LARGEST_FILE + 1)) == f"{tmp_path}/romspec.toml: larger than 256 KiB, which is no spec"
+    assert refusal(tmp_path, b"#" * (loader.LARGEST_FILE + 1)) == f"{tmp_path}/romspec.toml: larger than 256 KiB, which is no spec"
 
 
 @pytest.mark.parametrize("text", ["a = " + "[" * 20_000, "a = " + "{a=" * 20_000, "a = " + "[" * 3_000 + "]" * 3_000])
@@ -479,20 +480,20 @@ def test_any_lines_of_specs_are_a_spec_or_an_error(tmp_path, lines, seed):
 
 def test_loading_compiles_and_imports_little():
     """The loader is imported by every doit that has nothing to do: no module that only errors need."""
-    code = "import sys; from romforge import specfile; print(*sys.modules)"
+    code = "import sys; from romforge.spec import loader; print(*sys.modules)"
     modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=TOP).stdout.split()
-    assert "romforge.specfile" in modules
-    assert not {"json", "difflib", "romforge.tomllines", "romforge.schema", "doit", "rich"} & set(modules)
+    assert "romforge.spec.loader" in modules
+    assert not {"json", "difflib", "romforge.spec.toml_positions", "romforge.spec.json_schema", "doit", "rich"} & set(modules)
 
 
 def test_the_checkout_s_spec_is_fine():
     """romspec.toml as it is."""
-    assert len(specfile.load(TOP / "romspec.toml").nic) == 8
+    assert len(loader.load(TOP / "romspec.toml").nic) == 8
 
 
 def test_kinds_say_what_would_be_right():
     """Every kind of value has words for it."""
-    all_kinds = [one for one in vars(kinds).values() if isinstance(one, keys.Kind)]
+    all_kinds = [one for one in vars(value_types).values() if isinstance(one, fields.Kind)]
     assert len(all_kinds) > 10
     assert all(kind.right.startswith("write ") for kind in all_kinds)
     assert errors.SpecError.exit_status == 2
@@ -522,4 +523,4 @@ def test_what_contradicts_itself_is_told(tmp_path, lines, told):
     path = tmp_path / "romspec.toml"
     path.write_text(f"spec = 1\n{lines}\n")
     with pytest.raises(SpecError, match=re.escape(told.replace("\\\\", "\\"))):
-        specfile.load(path)
+        loader.load(path)

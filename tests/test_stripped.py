@@ -12,11 +12,14 @@ from typing import Any
 
 import pytest
 
-from romforge import gnumake, images, ipxe, jobserver, make_rules, specfile, stripped
-from romforge import plan as planning
-from romforge.errors import RomforgeError
-from romforge.gnumake import Killed
-from romforge.plan import Make
+from romforge.analysis import strip_report
+from romforge.base import jobserver
+from romforge.base.errors import RomforgeError
+from romforge.plan import planner
+from romforge.plan.planner import Make
+from romforge.sources.ipxe import gnu_make, image_build, make_rules, source_tree
+from romforge.sources.ipxe.gnu_make import Killed
+from romforge.spec import loader
 from tests.conftest import TOP, run
 
 GOAL = "8086100e"
@@ -62,7 +65,7 @@ class Project:
         return done.stdout
 
     def make(self) -> Make:
-        (make,) = planning.make(specfile.load(self.top / "romspec.toml"), None).makes
+        (make,) = planner.make(loader.load(self.top / "romspec.toml"), None).makes
         return make
 
     def state(self) -> dict[str, tuple[int, bytes]]:
@@ -93,7 +96,7 @@ def pool() -> Iterator[None]:
     """What a command of ours begins with."""
     jobserver.begin(None)
     yield
-    gnumake._stopped.clear()
+    gnu_make._stopped.clear()
 
 
 def test_what_is_left_out_is_told_with_what_left_it_out(project: Project):
@@ -104,8 +107,8 @@ def test_what_is_left_out_is_told_with_what_left_it_out(project: Project):
     assert told["added"] == ["obj_efi_snp"]
     assert told["reason"] is None
     ways = {item["object"]: (item["because"], item["by"]) for item in told["left_out"]}
-    assert ways["autoboot"] == ("safe", stripped.BY_STUBS)
-    assert ways["config_ethernet"] == ("safe", stripped.ONLY_REQUIRED)
+    assert ways["autoboot"] == ("safe", strip_report.BY_STUBS)
+    assert ways["config_ethernet"] == ("safe", strip_report.ONLY_REQUIRED)
     assert {"intel", "efi_snp"} <= told["stayed"].keys()
     assert {"http", "shell"} <= told["never_asked_for"].keys()
     assert not ways.keys() & (told["never_asked_for"].keys() | told["stayed"].keys())
@@ -156,24 +159,24 @@ def test_the_working_tree_is_as_before_however_the_link_ends(project: Project, m
         if how == "is killed":
             raise Killed("make was killed")
         if how == "is interrupted":
-            gnumake._stopped.set()
+            gnu_make._stopped.set()
             return 2
         return 0 if how == "ends without a map" else 2
 
-    monkeypatch.setattr(images, "run", link)
+    monkeypatch.setattr(image_build, "run", link)
     expected = KeyboardInterrupt if how == "is interrupted" else RomforgeError
     with pytest.raises(expected):
-        stripped.report(make, project.out, [GOAL])
+        strip_report.report(make, project.out, [GOAL])
     assert "filter-out obj_config" not in seen[0]
     assert "romforge_stubs.%" in seen[0]
     assert f"{GOAL}.efidrv.tmp : " not in seen[0]
     after = project.state()
     if how == "is killed":
-        assert ipxe.load(make, project.out) is None
+        assert source_tree.load(make, project.out) is None
         del after["unfinished"]
         os.unlink(project.out / make.directory / "unfinished")
     assert after == before
-    assert ipxe.stale(make, project.out, [GOAL], ipxe.Trees(project.out)) == {}
+    assert source_tree.stale(make, project.out, [GOAL], source_tree.Trees(project.out)) == {}
 
 
 def test_a_directory_that_a_killed_run_left_is_no_obstacle(project: Project):

@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from romforge import elf, specfile, suggestions
-from romforge import plan as planning
-from romforge import why as analysis
-from romforge.link_roots import LinkPlan
-from romforge.plan import Make
-from romforge.refgraph import Place
-from romforge.suggestions import Candidate
-from romforge.why import Link
+from romforge.analysis import image_sizes, suggestions
+from romforge.analysis.image_sizes import Link
+from romforge.analysis.reference_graph import Place
+from romforge.analysis.suggestions import Candidate
+from romforge.formats import elf
+from romforge.plan import planner
+from romforge.plan.planner import Make
+from romforge.sources.ipxe.link_roots import LinkPlan
+from romforge.spec import loader
 
 REQUIRE = '__asm__ ( ".section .tbl.requiring_symbols, \\"a\\", %progbits\\n.byte 0\\n'
 # A driver's objects, by what their sources would be. Each but the first few is a candidate.
@@ -109,14 +110,14 @@ def run(command: list[str], directory: Path) -> str:
 
 
 def read(linked: Path) -> Link:
-    return analysis.read_link(linked.parent.parent, linked, ROOTS, analysis.ObjectFiles())
+    return image_sizes.read_link(linked.parent.parent, linked, ROOTS, image_sizes.ObjectFiles())
 
 
 @pytest.fixture(scope="module")
 def makes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Make]:
     spec = tmp_path_factory.mktemp("spec") / "romspec.toml"
     spec.write_text(SPEC)
-    return {make.platform: make for make in planning.make(specfile.load(spec), None).makes}
+    return {make.platform: make for make in planner.make(loader.load(spec), None).makes}
 
 
 @pytest.fixture(scope="module")
@@ -170,7 +171,7 @@ def test_an_object_that_is_gone_is_read_from_the_map(linked: Path):
         aside.rename(version)
     assert link.size() == present.size()
     assert sum(span.size for span in link.spans) == sum(link.sizes.values()) + sum(
-        span.size for span in link.spans if span.object == analysis.PADDING
+        span.size for span in link.spans if span.object == image_sizes.PADDING
     )
     assert "version" in link.graph.command_line_objects
     of_version = sum(link.pieces["version"].values())
@@ -261,6 +262,6 @@ def test_an_object_that_nothing_known_asks_for_stays(linked: Path):
     """As one that an object asks for whose file is gone."""
     roots = [root for root in ROOTS if root not in ("obj_efi_snp", "snp", "shared_snp")]
     src = linked.parent.parent
-    link = analysis.read_link(src, linked, roots, analysis.ObjectFiles())
+    link = image_sizes.read_link(src, linked, roots, image_sizes.ObjectFiles())
     assert {"efi_snp", "aoe", "helper"} <= {place.object for place in link.graph.reached()}
     assert link.size() == read(linked).size()

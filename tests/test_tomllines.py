@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from romforge.tomllines import locate
+from romforge.spec.toml_positions import locate
 from tests.conftest import TOP, spec_text
 from tests.test_schema import WHOLE
 from tests.yardstick import ratio

@@ -22,7 +22,7 @@ from typing import Any
 
 import pytest
 
-from romforge import faults, pcirom
+from romforge.formats import option_rom, rom_check
 from tests.conftest import TOP, run
 
 NICS = {"e1000": "8086:100e", "pcnet": "1022:2000", "rtl8139": "10ec:8139"}
@@ -99,8 +99,8 @@ class Forge:
 
     def code(self, name: str) -> bytes:
         """What the images of a ROM hold, uncompressed."""
-        images = pcirom.parse_rom((self.top / "out" / name).read_bytes()).images
-        return b"".join(pcirom.driver_of(image) if image.machine else image.data for image in images)
+        images = option_rom.parse_rom((self.top / "out" / name).read_bytes()).images
+        return b"".join(option_rom.driver_of(image) if image.machine else image.data for image in images)
 
     def paths(self) -> list[Path]:
         out = self.top / "out"
@@ -224,10 +224,10 @@ def test_a_fresh_build_gives_faultless_roms_under_the_specs_names(forge: Forge):
     forge.build()
     roms = forge.roms()
     wanted = {f"{name}/e1000.rom": [machine] for name, machine in machines.items()} | {"a/b/8086-100e.q.rom": [0, 0x8664]}
-    assert {name: [image.machine for image in pcirom.parse_rom(data).images] for name, data in roms.items()} == wanted
+    assert {name: [image.machine for image in option_rom.parse_rom(data).images] for name, data in roms.items()} == wanted
     for data in roms.values():
-        assert faults.examine(data) == []
-        assert {image.ids for image in pcirom.parse_rom(data).images} == {(0x8086, 0x100E)}
+        assert rom_check.examine(data) == []
+        assert {image.ids for image in option_rom.parse_rom(data).images} == {(0x8086, 0x100E)}
 
 
 def test_a_legacy_image_is_that_of_the_trees_own_make(ready: Forge, own: Path):
@@ -340,7 +340,7 @@ def test_a_driver_may_come_and_go(built: Forge):
     built.spec({LEGACY: ""}, extra='[nic.new]\nid = "1234:5678"')
     assert set(built.why()) == {"make:ipxe/pcbios", "rom:pcbios/new.rom"}
     assert built.rewritten(built.build) == {"pcbios/new.rom"}
-    assert pcirom.parse_rom(built.roms()["pcbios/new.rom"]).images[0].ids == (0x1234, 0x5678)
+    assert option_rom.parse_rom(built.roms()["pcbios/new.rom"]).images[0].ids == (0x1234, 0x5678)
     (built.src / "drivers/net/new.c").unlink()
     assert "drivers/net/new.c was removed" in built.why()["make:ipxe/pcbios"]
     for _ in range(2):  # the second time it is the only image to build
@@ -443,7 +443,7 @@ def test_what_a_make_left_in_the_tree_is_not_built_upon(forge: Forge):
     (forge.src / "config/local/general.h").write_text("#undef CRC_CMD\n")
     forge.spec({LEGACY: ""}, ("e1000",))
     forge.build()
-    assert faults.examine(forge.roms()["pcbios/e1000.rom"]) == []
+    assert rom_check.examine(forge.roms()["pcbios/e1000.rom"]) == []
     assert forge.objects(LEGACY, "e1000") & {"crc_cmd", "shell"} == {"shell"}
     assert not [
         name

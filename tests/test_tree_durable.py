@@ -23,8 +23,8 @@ from pathlib import Path
 
 import pytest
 
-from romforge.record import sha256
-from romforge.spec import Target
+from romforge.base.fingerprint import sha256
+from romforge.spec.model import Target
 from tests import builders
 from tests.conftest import PATIENCE, TOP, Run, Started, all_gone, users
 from tests.test_durable import Disk, differing, used

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from romforge import faults, linkmap
+from romforge.formats import ld_map, rom_check
 from tests import test_tree
 from tests.test_tree import BINS, EFI, GOALS, LEGACY, Forge, stamp
 
@@ -122,7 +122,7 @@ def test_minimal_is_less_than_safe_and_safe_less_than_none(qemu: Forge):
         qemu.build()
         whole[strength] = qemu.code(E1000_ROM)
         held[strength] = objects(qemu)
-        assert faults.examine(qemu.roms()[E1000_ROM]) == []
+        assert rom_check.examine(qemu.roms()[E1000_ROM]) == []
         assert SIMPLE_NETWORK in whole[strength]
     assert len(whole["minimal"]) < len(whole["safe"]) < len(whole["none"])
     assert held["none"] >= CONFIGURATION
@@ -144,7 +144,7 @@ def test_an_object_that_is_merely_required_can_be_left_out(built: Forge, platfor
     assert held & {"aoe", "lldp", "config_ethernet"} == {"lldp", "config_ethernet"}
     assert len(built.code(f"{platform}/e1000.rom")) <= before
     assert b"AoE" not in built.code(f"{platform}/e1000.rom")
-    assert faults.examine(built.roms()[f"{platform}/e1000.rom"]) == []
+    assert rom_check.examine(built.roms()[f"{platform}/e1000.rom"]) == []
 
 
 def test_an_object_that_is_called_and_has_no_stub_cannot(built: Forge):
@@ -189,10 +189,10 @@ def test_what_a_driver_needs_of_a_default_group_is_linked_all_the_same(qemu: For
     assert "ipv4" not in recorded(qemu, "pcnet")["left_out"]
     assert "ipv4" in recorded(qemu, "e1000")["left_out"]
     text = qemu.stage(EFI, "pcnet", ".tmp.map", "with-qemu").read_text()
-    places = {one.object for one in linkmap.parse(text).kept if one.name.endswith("inet_ntoa")}
-    assert {linkmap.object_name(place) for place in places} == {"ipv4"}
+    places = {one.object for one in ld_map.parse(text).kept if one.name.endswith("inet_ntoa")}
+    assert {ld_map.object_name(place) for place in places} == {"ipv4"}
     assert b"%u.%u.%u.%u\0" in qemu.code(f"{EFI}/pcnet.rom")
-    assert faults.examine(qemu.roms()[f"{EFI}/pcnet.rom"]) == []
+    assert rom_check.examine(qemu.roms()[f"{EFI}/pcnet.rom"]) == []
     assert qemu.romforge("plan", "--why").stdout == "all is up to date\n"
 
 

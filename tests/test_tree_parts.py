@@ -16,11 +16,12 @@ from typing import Any, ClassVar
 
 import pytest
 
-from romforge import faults, gnumake, pcirom, toolchain, worktree
-from romforge.errors import RomforgeError
-from romforge.plan import Make
-from romforge.reporter import Reporter
-from romforge.tool import MissingTool
+from romforge.base.errors import RomforgeError
+from romforge.base.programs import MissingTool
+from romforge.engine.build_reporter import Reporter
+from romforge.formats import option_rom, rom_check
+from romforge.plan.planner import Make
+from romforge.sources.ipxe import gnu_make, toolchain, worktree
 from tests import test_tree
 from tests.conftest import PATIENCE, run
 from tests.test_tree import BINS, EFI, GOALS, LEGACY, MARKED, TWO, Forge, asks, both, stamp
@@ -301,9 +302,9 @@ def test_one_image_may_be_for_several_nics(built: Forge):
     built.spec(nics=(), extra=f'[nic.both]\nid = "8086:100e"\ngoal = "{GOALS["e1000"]}--{GOALS["pcnet"]}"')
     built.build()
     for name in both("both"):
-        assert faults.examine(built.roms()[name]) == []
+        assert rom_check.examine(built.roms()[name]) == []
         assert b"e1000--pcnet" in built.code(name)
-        assert pcirom.parse_rom(built.roms()[name]).images[0].ids == (0x8086, 0x100E)
+        assert option_rom.parse_rom(built.roms()[name]).images[0].ids == (0x8086, 0x100E)
 
 
 def test_other_media_give_sound_roms_too(built: Forge):
@@ -314,7 +315,7 @@ def test_other_media_give_sound_roms_too(built: Forge):
     assert b"8086100e.mrom\0" in built.code("pcbios/e1000.rom")
     assert built.code(f"{EFI}/e1000.rom").startswith(driver)
     for data in built.roms().values():
-        assert faults.examine(data) == []
+        assert rom_check.examine(data) == []
 
 
 def test_targets_that_share_a_platform_are_built_by_one_make(built: Forge):
@@ -562,7 +563,7 @@ def test_the_command_to_paste_runs_the_same_make_in_the_same_place(tmp_path: Pat
     (tmp_path / "make").chmod(0o755)
     words = ["A=$(info  x)$$b 'c' \"d\" `e`", "B=", "bin/a--b.rom"]
     environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "CFLAGS": "-O0"}
-    done = subprocess.run(["bash", "-c", gnumake.to_paste(words, directory)], env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run(["bash", "-c", gnu_make.to_paste(words, directory)], env=environment, capture_output=True, text=True, check=True)
     where, flags, jobs, *rest = done.stdout.splitlines()
     assert (where, flags, rest) == (str(directory), "CFLAGS is ", words)
     assert re.fullmatch(r"-j\d+", jobs)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from romforge import tree_version
+from romforge.sources.ipxe import tree_version
 
 OLD = 'VERSIONS := $(shell git describe --tags --always --long --abbrev=1 --match "v*")\n'
 NEW = "GITVERSION := $(shell cat ../.git/HEAD)\n"

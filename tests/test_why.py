@@ -16,13 +16,15 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from romforge import elf, images, ipxe, linkmap, make_rules, specfile, toolchain
-from romforge import plan as planning
-from romforge import why as whys
-from romforge.errors import RomforgeError
-from romforge.linkmap import LinkMap, object_name
-from romforge.plan import Make
-from romforge.refgraph import Place
+from romforge.analysis import image_sizes
+from romforge.analysis.reference_graph import Place
+from romforge.base.errors import RomforgeError
+from romforge.formats import elf, ld_map
+from romforge.formats.ld_map import LinkMap, object_name
+from romforge.plan import planner
+from romforge.plan.planner import Make
+from romforge.sources.ipxe import image_build, make_rules, source_tree, toolchain
+from romforge.spec import loader
 from tests import yardstick
 from tests.conftest import TOP, run
 
@@ -64,11 +66,11 @@ class Built(NamedTuple):
         return done.stdout
 
     def stage(self, make: Make) -> Path:
-        return whys.linked_file(make, self.top / "out", GOAL)
+        return image_sizes.linked_file(make, self.top / "out", GOAL)
 
-    def link(self, make: Make) -> whys.Link:
-        plan = ipxe.recorded_link_plan(make, self.top / "out")
-        return whys.read_image_link(make, self.top / "out", GOAL, plan)
+    def link(self, make: Make) -> image_sizes.Link:
+        plan = source_tree.recorded_link_plan(make, self.top / "out")
+        return image_sizes.read_image_link(make, self.top / "out", GOAL, plan)
 
 
 def project(top: Path, tree: Callable[[Path], object], more: str = "") -> Built:
@@ -76,7 +78,7 @@ def project(top: Path, tree: Callable[[Path], object], more: str = "") -> Built:
     (top / "romspec.toml").write_text(SPEC.format(more))
     done = run([sys.executable, "-m", "romforge", "build"], top)
     assert done.returncode == 0, done.stderr
-    return Built(top, planning.make(specfile.load(top / "romspec.toml"), None).makes)
+    return Built(top, planner.make(loader.load(top / "romspec.toml"), None).makes)
 
 
 def minipxe(place: Path) -> None:
@@ -114,8 +116,8 @@ class Relink:
         self.src, self.make, self.directory = built.stage(make).parent.parent, make, directory
         self.archive = f"{make.bin}/blib.a"
         self.stage = f"{make.bin}/{built.stage(make).name}"
-        tree = ipxe.Trees(built.top / "out").of(make)
-        self.words = [*make_rules.words(), *images.variables(make, tree)]
+        tree = source_tree.Trees(built.top / "out").of(make)
+        self.words = [*make_rules.words(), *image_build.variables(make, tree)]
         said = self.run_make("-n", "-W", self.archive, self.stage).replace("\\\n", " ")
         command = next(line for line in said.splitlines() if f" -o {self.stage}" in line)
         # make removes the version object after a link: one of our own takes its place
@@ -148,7 +150,7 @@ class Relink:
         assert all(f"-u {root} " not in command for root in roots)
         done = subprocess.run(["sh", "-c", command], cwd=self.src, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
-        return linkmap.parse(Path(f"{made}.map").read_text())
+        return ld_map.parse(Path(f"{made}.map").read_text())
 
     def members(self) -> dict[str, Path]:
         """The objects of the archive, by name."""

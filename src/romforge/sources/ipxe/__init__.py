@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""An iPXE tree as a source: working trees, make, what is linked and what is left out."""

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Runs ROMs in QEMU: boots, migrations, calls of the driver, and negative controls."""

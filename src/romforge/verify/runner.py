@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Runs one proof of a ROM, inside the pool of jobs: its structure first of all, for a boot proves little of that."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+from romforge.base import fingerprint, jobserver, output_lock
+from romforge.base.errors import RomforgeError, human
+from romforge.base.fingerprint import State
+from romforge.base.output_files import STATE
+from romforge.formats import option_rom, rom_check, stub_image
+from romforge.formats.option_rom import show_ids
+from romforge.formats.rom_check import Severity
+from romforge.rom import lock_format
+from romforge.rom.assembly import bucket_of
+from romforge.sources import rom_files
+from romforge.verify import boot, cases, corruptions, migration, qemu, snp
+from romforge.verify.boot import Refuted
+from romforge.verify.cases import BIOS, MIGRATE, SNP, STRUCTURE, UEFI, Proof
+from romforge.verify.snp import Seen
+
+CACHE = f"{STATE}/boot"  # boot programs, below the output root
+
+
+def run(proof: Proof, out: Path) -> dict[str, Any]:
+    """Does a proof; returns its record: what it read, and as JSON what it saw. Raises RomforgeError where it failed.
+
+    Of a proof that failed, its directory stays: the console's log, and the command to run the guest again.
+    """
+    directory = (out / cases.directory(proof)).absolute()
+    inputs: dict[str, State | None] = {}
+    with jobserver.shared().local_job():
+        began = time.monotonic()
+        output_lock.hold(out)
+        boot.fresh(directory)
+        try:
+            seen = _controlled(proof, out, directory, inputs) if proof.control else _proven(proof, out, directory, inputs)
+        except Refuted as refuted:
+            left = boot.to_paste(directory) if (directory / qemu.COMMAND).exists() else []
+            raise RomforgeError("\n  ".join([str(refuted), *left])) from None
+        shutil.rmtree(directory, ignore_errors=True)
+    seconds = round(time.monotonic() - began, 2)
+    proven = {"seen": seen.text, "seconds": seconds}
+    if seen.calls:
+        proven["calls"] = seen.calls
+    return {"inputs": inputs, "outputs": {}, "proof": json.dumps(proven)}
+
+
+def _proven(proof: Proof, out: Path, directory: Path, inputs: dict[str, State | None]) -> Seen:
+    data = _rom(out / proof.rom, inputs)
+    return _one(proof, data, out, directory, inputs)
+
+
+def _controlled(proof: Proof, out: Path, directory: Path, inputs: dict[str, State | None]) -> Seen:
+    """That a proof fails with a ROM that is spoilt, and for one of the right reasons."""
+    control = corruptions.CONTROLS[proof.control]
+    data = _rom(out / (proof.other or proof.rom), inputs)
+    spoilt = control.spoil(option_rom.parse_rom(data), data, proof)
+    try:
+        seen = _one(proof, spoilt.data, out, directory, inputs, spoilt.expected)
+    except Refuted as refuted:
+        if refuted.check in control.checks:
+            return Seen(f"turns red: {refuted}")
+        raise Refuted("control", f"turns red, but for another reason than {' or '.join(control.checks)}: {refuted}") from None
+    raise Refuted("control", f"stays green: {seen.text}")
+
+
+def _one(proof: Proof, data: bytes, out: Path, directory: Path, inputs: dict[str, State | None], expected: bytes | None = None) -> Seen:
+    if proof.kind == STRUCTURE:
+        return Seen(structure(proof, data))
+    if proof.kind in (BIOS, UEFI, SNP) and not proof.control:  # whose ROM may be spoilt in this very respect
+        structure(proof, data)
+    machine = qemu.MACHINES[proof.arch]
+    programs = [qemu.binary(machine)]
+    if proof.kind in (UEFI, SNP):
+        programs += qemu.firmware(machine)
+    elif proof.kind == BIOS:
+        programs.append(qemu.pc_bios())
+    inputs.update((path, _state(path)) for path in programs)
+    inputs.update((path, None) for path in qemu.absent(machine) if not os.path.exists(path))
+    if proof.kind == MIGRATE:
+        return Seen(migration.prove(proof, _old(proof, out, inputs), data, directory, out / CACHE))
+    if proof.kind == SNP:
+        return snp.prove(proof, data, directory, out / CACHE, expected)
+    return Seen(boot.prove(proof, data, directory, out / CACHE, expected))
+
+
+def structure(proof: Proof, data: bytes) -> str:
+    """That a ROM has no fault, and is what the spec asks for: its images, their IDs, its bucket. Raises Refuted."""
+    found = [fault for fault in rom_check.examine(data) if fault.severity is not Severity.NOTE]
+    if found:
+        raise Refuted(STRUCTURE, "\n  ".join(["the ROM is not sound:", *map(str, found)]))
+    images = option_rom.parse_rom(data).images
+    kinds = tuple((image.pcir.code_type == option_rom.LEGACY, image.machine) for image in images)
+    if kinds != proof.images:
+        raise Refuted(STRUCTURE, f"the ROM holds {', '.join(image.kind for image in images)}, which is not what the spec asks for")
+    for image in images:
+        if image.ids != proof.ids and image.ids not in proof.accept_ids:
+            raise Refuted(STRUCTURE, f"its {image.kind} image carries {show_ids(image.ids)}, the NIC is {show_ids(proof.ids)}")
+    if proof.bucket and bucket_of(len(data)) != proof.bucket:
+        raise Refuted(STRUCTURE, f"QEMU gives it {human(bucket_of(len(data)))}, its bucket is {human(proof.bucket)}")
+    return f"{len(images)} image{'' if len(images) == 1 else 's'}, {human(len(data))}"
+
+
+def _old(proof: Proof, out: Path, inputs: dict[str, State | None]) -> bytes:
+    """The ROM to migrate from; of a lock, a stub of its bucket, for QEMU compares nothing else."""
+    place = out / proof.old
+    if place.suffix != ".lock":
+        return _rom(find_old(proof, out), inputs)
+    entry = lock_format.read(place).roms.get(proof.rom)
+    if not entry:
+        raise RomforgeError(f"{place}: has no {proof.rom}")
+    inputs[str(place)] = fingerprint.read(place)[1]
+    return stub_image.make(proof.ids).ljust(entry.bucket, b"\xff")
+
+
+def find_old(proof: Proof, out: Path) -> Path:
+    """The file of the same name among older ROMs, the first in order of the paths; raises RomforgeError where there is none."""
+    root = out / proof.old
+    name = Path(proof.rom).name
+    found = sorted(path for path in root.rglob(name) if path.is_file() and not path.is_symlink())
+    if not found:
+        raise RomforgeError(f"{root} has no {name}, which a guest could run with")
+    return found[0]
+
+
+def _rom(path: Path, inputs: dict[str, State | None]) -> bytes:
+    data, inputs[str(path)] = rom_files.read_rom(path)
+    return data
+
+
+@functools.lru_cache
+def _state(path: str) -> State:
+    """The state of a program or firmware, which is large, and the same for many proofs."""
+    return fingerprint.read(Path(path))[1]
