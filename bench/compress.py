@@ -32,7 +32,7 @@ from measure import Measure, option, tell  # noqa: E402
 
 from romforge.formats import option_rom  # noqa: E402
 from romforge.formats.uefi_compression import decoder, encoder  # noqa: E402
-from tests import debian  # noqa: E402
+from tests.support import debian  # noqa: E402
 
 SUITES = "trixie", "sid", "ipxe"
 LIMITS = {("sid", "fast"): 294_500, ("sid", "default"): 291_500, ("sid", "best"): 290_600, ("trixie", "best"): 375_600}

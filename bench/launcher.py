@@ -26,7 +26,7 @@ from measure import Measure, option, tell
 TOP = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(TOP), str(TOP / "src")]
 
-from tests import distccd  # noqa: E402
+from tests.support import distccd  # noqa: E402
 
 NAMES = {"ccache cold": "ccache, cold", "ccache warm": "ccache, warm", "distcc": "two distccd on this machine"}
 SPEC = """spec = 1

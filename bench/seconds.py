@@ -29,9 +29,11 @@ from romforge.base.errors import SpecError  # noqa: E402
 from romforge.formats import option_rom  # noqa: E402
 from romforge.formats.uefi_compression import encoder  # noqa: E402
 from romforge.spec import loader  # noqa: E402
-from tests import debian, matrix, test_hostile, test_spec, test_why  # noqa: E402
-from tests.test_minipxe import Tree  # noqa: E402
-from tests.yardstick import spent  # noqa: E402
+from tests.support import debian, large_roms, linked, matrix  # noqa: E402
+from tests.support.measuring import measured  # noqa: E402
+from tests.support.minipxe import Tree  # noqa: E402
+from tests.support.specs import MISTAKES  # noqa: E402
+from tests.support.yardstick import spent  # noqa: E402
 
 MIB = 1 << 20
 
@@ -57,11 +59,11 @@ def least(action: Callable[[], object], rounds: int = 3) -> tuple[float, str]:
 def hostile(top: Path) -> tuple[float, str]:
     """The slowest of all commands on all files of 16 MiB, each twice."""
     found = []
-    for name, make in test_hostile.LARGE.items():
+    for name, make in large_roms.LARGE.items():
         (top / "large.rom").write_bytes(make())
-        for command, arguments in test_hostile.COMMANDS.items():
+        for command, arguments in large_roms.COMMANDS.items():
             words = [argument.format("large.rom") for argument in arguments]
-            used = [test_hostile.measured(top, *words).cpu for _ in range(2)]
+            used = [measured(top, *words).cpu for _ in range(2)]
             found.append((min(used), f"{command} of {name}"))
     return max(found)
 
@@ -75,13 +77,13 @@ def mistakes(top: Path) -> tuple[float, str]:
             return
         raise SystemExit("a spec full of mistakes was taken for a sound one")
 
-    longest = max(least(partial(read, text))[0] for text in test_spec.MISTAKES)
-    return longest, f"the longest of {len(test_spec.MISTAKES)}"
+    longest = max(least(partial(read, text))[0] for text in MISTAKES)
+    return longest, f"the longest of {len(MISTAKES)}"
 
 
 def why(top: Path) -> tuple[float, str]:
-    built = test_why.project(top, test_why.bigtree)
-    return least(lambda: built.why(test_why.ROM))
+    built = linked.project(top, linked.bigtree)
+    return least(lambda: built.why(linked.ROM))
 
 
 def minipxe(top: Path) -> tuple[float, str]:

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""`romforge compat`: which file QEMU would open, and what a larger romsize= would do, checked against QEMU."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from romforge.analysis import compat
+from romforge.base.arch import Arch
+from romforge.verify import boot, cases, migration
+from romforge.verify.boot import Card, Refuted
+from romforge.verify.cases import Proof
+from tests.support import builders
+from tests.support.project import PATIENCE, Run
+
+PROOF = Proof(
+    rom="e1000.rom",
+    column="from-old",
+    kind=cases.MIGRATE,
+    arch=Arch.X86_64,
+    default=False,
+    nic="e1000",
+    device="e1000",
+    ids=builders.E1000,
+    accept_ids=(),
+    images=(),
+    bucket=None,
+    mark="",
+    old="",
+    needs=(),
+    timeout=PATIENCE,
+)
+
+
+def rom(bucket: int) -> bytes:
+    return builders.legacy().ljust(bucket, b"\xff")
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Path:
+    """An output root in which the same names lie in several directories, of other sizes."""
+    for path, bucket in {
+        "qemu/efi-e1000.rom": 1 << 18,
+        "ipxe/efi-e1000.rom": 1 << 17,
+        "ipxe/efi-virtio.rom": 1 << 17,
+        "arm/efi-e1000.rom": 1 << 16,
+    }.items():
+        (tmp_path / "out" / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "out" / path).write_bytes(rom(bucket))
+    return tmp_path
+
+
+def told(done: Any) -> dict[str, tuple[int | None, int | None, bool]]:
+    def bucket(side: dict[str, int] | None) -> int | None:
+        return side["bucket"] if side else None
+
+    return {row["file"]: (bucket(row["old"]), bucket(row["new"]), row["compatible"]) for row in json.loads(done.stdout)}
+
+
+def test_of_a_spec_the_file_counts_that_qemu_opens(layout: Path, romforge: Run):
+    """The first of a name in the order of the search."""
+    (layout / "a.toml").write_text('spec = 1\n[qemu.x86_64]\nfirmware_path = ["qemu", "ipxe"]\n')
+    (layout / "b.toml").write_text('spec = 1\n[qemu.x86_64]\nfirmware_path = ["ipxe", "qemu"]\n')
+    done = romforge("compat", "--json", "a.toml", "b.toml")
+    assert done.returncode == 1
+    small, large = 1 << 17, 1 << 18
+    assert told(done) == {"efi-e1000.rom": (large, small, False), "efi-virtio.rom": (small, small, True)}
+    assert romforge("compat", "a.toml", "a.toml").returncode == 0
+
+
+def test_architectures_have_search_paths_of_their_own(layout: Path, romforge: Run):
+    (layout / "a.toml").write_text('spec = 1\n[qemu.x86_64]\nfirmware_path = ["ipxe"]\n[qemu.arm64]\nfirmware_path = ["arm", "ipxe"]\n')
+    done = romforge("compat", "--json", "a.toml", "a.toml")
+    assert {name: old for name, (old, _, _) in told(done).items()} == {
+        "arm64/efi-e1000.rom": 1 << 16,
+        "arm64/efi-virtio.rom": 1 << 17,
+        "x86_64/efi-e1000.rom": 1 << 17,
+        "x86_64/efi-virtio.rom": 1 << 17,
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "says nothing of where QEMU looks"),
+        ('[qemu.x86]\nfirmware_path = ["qemu"]', '"x86" is no architecture'),
+        ('[qemu.x86_64]\nfirmware_path = ["empty"]', "holds no *.rom file in the directories of"),
+        ("[qemu.x86_64]", "missing: directories below the output root"),
+    ],
+    ids=["no table", "no architecture", "nothing built", "no path"],
+)
+def test_a_spec_that_tells_nothing_is_told(layout: Path, romforge: Run, text: str, words: str):
+    (layout / "a.toml").write_text(f"spec = 1\n{text}\n")
+    done = romforge("compat", "a.toml", "out")
+    assert (done.returncode > 0, words in done.stderr) == (True, True), done.stderr
+
+
+@pytest.mark.parametrize(("old", "new", "side"), [(1 << 18, 1 << 17, "destination"), (1 << 17, 1 << 18, "source")])
+def test_what_is_said_of_romsize_is_true(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, old: int, new: int, side: str):
+    """QEMU refuses without it, in the words of `compat`, and moves the guest with it on the side that `compat` names."""
+    before, after = (compat.RomFile(size, ("legacy",)) for size in (old, new))
+    (verdict,) = compat.compare({"efi-e1000.rom": before}, {"efi-e1000.rom": after})
+    with pytest.raises(Refuted) as refused:
+        migration.prove(PROOF, rom(old), rom(new), tmp_path / "refused", tmp_path / "cache")
+    assert str(refused.value) == f"migration: {verdict.reason.replace('00:02.0', '00:03.0')}"
+    larger = max(old, new)
+    sides = {"destination": "migrates to a QEMU started with", "source": "guests started with"}
+    assert verdict.romsize.startswith(f"{sides[side]} romsize={larger}")
+
+    def enlarged(proof: Proof, data: bytes, directory: Path) -> Card:
+        found = boot.card(proof, data, directory)
+        return found if directory.name != side else found._replace(options=[*found.options[:-1], f"{found.options[-1]},romsize={larger}"])
+
+    monkeypatch.setattr(migration, "card", enlarged)
+    assert "went on" in migration.prove(PROOF, rom(old), rom(new), tmp_path / "enlarged", tmp_path / "cache")

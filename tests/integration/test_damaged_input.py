@@ -1,0 +1,423 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Hostile input: whatever the bytes, there is a result or a RomforgeError, soon, and in little memory.
+
+The cases come from fixed seeds. Those in one process are counted: more than 20,000. Those of whole commands are
+held to bounds of time and memory, for files up to the largest a ROM can be: 200 MB, and the processor
+time of 32 runs of ``yardstick.loop``, which were a second where that was set.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from romforge.base.errors import RomforgeError
+from romforge.cli import command_line
+from romforge.formats import option_rom, rom_check
+from romforge.formats.option_rom import PciDataStructure
+from romforge.formats.uefi_compression import decoder
+from romforge.rom import assembly
+from romforge.sources.image import Part
+from romforge.spec import loader
+from tests.support import builders, debian, yardstick
+from tests.support.builders import PCIR, compressed_efi, efi, encode, flat, greedy, legacy, mended, stored
+from tests.support.large_roms import COMMANDS, LARGE, LARGEST
+from tests.support.measuring import Used, measured
+from tests.support.project import TOP, spec_text
+
+# cases of each test
+OF_REAL_ROM, OF_BUILT_ROM, OF_COMMANDS, OF_STREAM, OF_REAL_STREAM, OF_SPEC, OF_NOISE = 50, 1500, 300, 1000, 30, 2000, 800
+BUILT_ROMS, STREAMS, SPECS = 9, 6, 2
+COUNTS = [48 * OF_REAL_ROM, BUILT_ROMS * OF_BUILT_ROM, 2 * OF_COMMANDS, STREAMS * OF_STREAM, 16 * OF_REAL_STREAM]
+COUNTS += [SPECS * OF_SPEC, 3 * OF_NOISE]
+
+
+def test_the_cases_are_more_than_20_000():
+    assert sum(COUNTS) >= 20_000
+
+
+def _overwrite(work: bytearray, place: int, part: bytes) -> None:
+    work[place : place + len(part)] = part
+
+
+def _move(work: bytearray, place: int, size: int, dice: random.Random) -> None:
+    begin = dice.randrange(len(work) + 1)
+    work[place:place] = work[begin : begin + size]
+
+
+NUMBERS = [number.to_bytes(2, "little") for number in (0, 1, 2, 4, 0x1A, 0x1C, 0x7FFF, 0x8000, 0xFFFE, 0xFFFF)]
+CHANGES: list[Callable[[bytearray, int, int, random.Random], object]] = [
+    lambda work, place, size, dice: _overwrite(work, place, dice.randbytes(1)),
+    lambda work, place, size, dice: _overwrite(work, place, dice.randbytes(size)),
+    lambda work, place, size, dice: _overwrite(work, place, dice.choice((b"\0", b"\xff", b"\x80", b"\x7f")) * size),
+    lambda work, place, size, dice: _overwrite(work, place, dice.choice(NUMBERS)),
+    lambda work, place, size, dice: _overwrite(work, place, bytes([work[place] ^ 1 << dice.randrange(8)]) if place < len(work) else b""),
+    lambda work, place, size, dice: work.__delitem__(slice(place, place + size)),
+    lambda work, place, size, dice: work.__delitem__(slice(place, None)),
+    _move,
+]
+
+
+def mutants(data: bytes, count: int, seed: str, places: list[int]) -> Iterator[bytes]:
+    """``count`` variants of data; half of the changes lie within 64 bytes behind ``places``, where its headers are."""
+    dice = random.Random(seed)
+    for _ in range(count):
+        work = bytearray(data)
+        for _ in range(dice.choice((1, 1, 2, 3, 8))):
+            place = dice.choice(places) + dice.randrange(64) if dice.random() < 0.5 else dice.randrange(len(work) + 1)
+            dice.choice(CHANGES)(work, min(place, len(work)), dice.choice((1, 1, 2, 2, 4, 16, 200)), dice)
+        yield bytes(work)
+
+
+def refusal(action: Callable[[], object]) -> RomforgeError | None:
+    """The RomforgeError of an action, which has words; None where there is a result."""
+    try:
+        action()
+    except RomforgeError as error:
+        return error
+    return None
+
+
+def try_all(cases: Iterator[bytes], action: Callable[[bytes], object], name: str) -> int:
+    """Gives each case to the action and counts them; anything but a result or a RomforgeError fails, with its number."""
+    count = 0
+    for case in cases:
+        count += 1
+        try:
+            refused = refusal(partial(action, case))
+        except Exception as error:
+            raise AssertionError(f"{name}: case {count} ends with {error!r}") from error
+        assert refused is None or str(refused).strip()
+    return count
+
+
+def handle_rom(data: bytes) -> None:
+    """What inspect, split, combine and build do with the bytes of a ROM, each for itself."""
+    chain = option_rom.parse_chain(data)
+    assert b"".join(image.data for image in chain.images) == data[: chain.end if chain.images else 0]
+    for fault in rom_check.examine(data):
+        assert 0 <= fault.offset <= len(data), fault
+        assert len(str(fault)) < 500
+    refusal(lambda: rom_check.require_sound(data, "case"))
+    effort = rom_check.effort_each(chain.images)
+    for image in chain.images:
+        refusal(partial(option_rom.driver_of, image, effort))
+    parts = [Part(image, image.kind, "case") for image in chain.images]
+    refusal(lambda: assembly.layout(parts))
+    refusal(lambda: combine_parts(parts, None, None))
+    refusal(lambda: combine_parts(parts, (0x10EC, 0x8139), 64 << 10))
+
+
+def combine_parts(parts: list[Part], ids: option_rom.Ids | None, bucket: int | None) -> None:
+    """Chains the parts; what comes out has the sizes and sums of what went in, and the same number of images."""
+    chained = assembly.chain(parts, ids=ids)
+    for before, after in zip(parts, chained):
+        assert len(before.image.data) == len(after.image.data)
+        assert isinstance(before.image.header, option_rom.EfiHeader) or not (sum(before.image.data) - sum(after.image.data)) % 256
+        assert after.image.ids == (ids or before.image.ids)
+    images = option_rom.parse_chain(assembly.fit(chained, bucket=bucket)).images
+    assert [image.is_last for image in images] == [False] * (len(parts) - 1) + [True] * (len(parts) > 0)
+
+
+@pytest.mark.parametrize("suite", list(debian.KNOWN))
+@pytest.mark.parametrize("kind", ["efi", "pxe"])
+def test_mutants_of_debians_roms_give_a_result_or_an_error(releases: dict[str, Path], suite: str, kind: str):
+    done = 0
+    for nic in debian.NICS:
+        data = (releases[suite] / f"{kind}-{nic}.rom").read_bytes()
+        places = [
+            place for image in option_rom.parse_rom(data).images for place in (image.offset, image.offset + image.header.pcir_pointer)
+        ]
+        name = f"{suite}/{kind}-{nic}"
+        done += try_all(mutants(data, OF_REAL_ROM, name, places), handle_rom, name)
+    assert done == OF_REAL_ROM * len(debian.NICS)
+
+
+def built_roms() -> dict[str, bytes]:
+    driver = builders.driver(size=512)
+    matched = encode(greedy(driver))
+    found = {
+        "legacy": legacy(),
+        "devices": legacy(devices=[0x100E, 0x100F, 1, 2, 3]),
+        "no free byte": legacy(entry=b"\x31\xc0\xcb"),
+        "efi": efi(),
+        "stored stream": compressed_efi(stored(driver)),
+        "matched stream": compressed_efi(matched),
+        "both": legacy(last=False) + compressed_efi(matched),
+        "three": legacy(last=False) + efi(last=False) + efi(machine=builders.ARM64) + b"\xff" * 700,
+        "other": builders.with_field(legacy(last=False), PciDataStructure, PCIR, code_type=1) + legacy(),
+    }
+    assert len(found) == BUILT_ROMS
+    return found
+
+
+@pytest.mark.parametrize(("name", "data"), built_roms().items(), ids=list(built_roms()))
+def test_mutants_of_small_roms_give_a_result_or_an_error(name: str, data: bytes):
+    """In every other one an unused byte mends the sum, since a right sum leads further."""
+    places = [0, PCIR, PCIR, builders.DRIVER, builders.IPXE, builders.PNP, *range(1024, len(data), 512)]
+    slot = builders.DRIVER - 1
+    all_mutants = enumerate(mutants(data, OF_BUILT_ROM, name, places))
+    cases = (mended(case, slot) if number % 2 and len(case) > slot else case for number, case in all_mutants)
+    assert try_all(cases, handle_rom, name) == OF_BUILT_ROM
+
+
+@pytest.mark.parametrize("name", ["both", "three"])
+def test_commands_on_mutants_of_small_roms_end_with_status_0_or_1(tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]):
+    """The commands around the functions above: what they print, and as JSON."""
+    path, parts, new = tmp_path / "mutant.rom", tmp_path / "parts", tmp_path / "new.rom"
+    commands = (["inspect", path], ["inspect", "--json", path], ["split", path, "-d", parts, "--json"], ["combine", path, "-o", new])
+    data = built_roms()[name]
+
+    def run_all(case: bytes) -> None:
+        path.write_bytes(case)
+        for command in commands:
+            status = command_line.main([str(word) for word in command])
+            shown = capsys.readouterr()
+            assert status == 0 or (status == 1 and (shown.err.startswith("romforge: ") or "fault" in shown.out)), command
+
+    assert try_all(mutants(data, OF_COMMANDS, f"commands {name}", [0, PCIR, 1024, 1024 + PCIR]), run_all, name) == OF_COMMANDS
+
+
+def handle_stream(data: bytes) -> None:
+    found = decoder.decompress(data, effort=rom_check.EFFORT)
+    assert len(found) == decoder.sizes(data)[1]
+
+
+def small_streams() -> dict[str, bytes]:
+    text = b"".join(b"line %d of %d\n" % (index, index % 7) for index in range(60))
+    found = {
+        "stored": stored(text),
+        "matches": encode(greedy(text)),
+        "blocks": encode(greedy(text), per_block=9),
+        "tables": builders.table_bomb(20),
+        "bomb": builders.bomb()[:3000],
+        "own codes": encode(text, characters=flat(set(text)), positions=flat([0])),
+    }
+    assert len(found) == STREAMS
+    return found
+
+
+@pytest.mark.parametrize(("name", "data"), small_streams().items(), ids=list(small_streams()))
+def test_mutants_of_small_streams_give_a_result_or_an_error(name: str, data: bytes):
+    """The size in the header is made to fit each mutant, so that they get further than that."""
+    fitted = (
+        decoder.HEADER.pack(len(case) - 8, 4096) + case[8:] if len(case) > 8 else case for case in mutants(data, OF_STREAM, name, [8])
+    )
+    assert try_all(fitted, handle_stream, name) == OF_STREAM
+
+
+def test_mutants_of_debians_streams_give_a_result_or_an_error(releases: dict[str, Path]):
+    done = 0
+    for suite in ("trixie", "sid"):
+        for nic in debian.NICS:
+            image = option_rom.parse_rom((releases[suite] / f"efi-{nic}.rom").read_bytes()).images[1]
+            data = image.data[image.header.efi_image_offset :] if isinstance(image.header, option_rom.EfiHeader) else b""
+            done += try_all(mutants(data, OF_REAL_STREAM, f"{suite}/{nic}", [0, 8, 40, 80]), handle_stream, f"{suite}/{nic}")
+    assert done == 16 * OF_REAL_STREAM
+
+
+WORDS = ["=", '"', "'", "[", "]", "{", "}", "[[", ",", ".", "\\", "#", "\n", "\0", "true", "-1", "0x100", "1e400", "1979-05-27", '""']
+WORDS += [
+    "[nic.e1000]",
+    "nic",
+    '"*"',
+    '"../.."',
+    "{nic}",
+    "é",
+    "\u202e",
+    "source.debian.package",
+    "spec = 1",
+    '"8086:100e"',
+    "🦊",
+    "9" * 50,
+]
+
+
+def spec_mutants(text: str, count: int, seed: str) -> Iterator[bytes]:
+    """Variants of a spec: words dropped, doubled, swapped, replaced by what means something in TOML; a tenth ends in raw bytes."""
+    dice = random.Random(seed)
+    words = re.findall(r"\n|[\w.-]+|\s+|.", text)
+    for _ in range(count):
+        work = list(words)
+        for _ in range(dice.choice((1, 1, 2, 4))):
+            place, other = dice.randrange(len(work)), dice.randrange(len(work))
+            odd = dice.choice([*WORDS, chr(dice.randrange(32)), chr(dice.randrange(128)), chr(dice.randrange(0xD800))])
+            put: list[list[str]] = [[odd], [], [work[place], odd], [work[place], work[other]], [work[other]]]
+            work[place : place + 1] = dice.choice(put)
+        data = "".join(work).encode()
+        yield data[: dice.randrange(len(data))] + dice.randbytes(3) if dice.random() < 0.1 else data
+
+
+@pytest.mark.parametrize("which", ["checkout", "small"])
+def test_mutants_of_specs_give_a_spec_or_an_error(tmp_path: Path, which: str):
+    text = (TOP / "romspec.toml").read_text() if which == "checkout" else spec_text("roms")
+    path = tmp_path / "romspec.toml"
+
+    def load(data: bytes) -> None:
+        path.write_bytes(data)
+        loader.load(path, tmp_path / "out")
+
+    assert try_all(spec_mutants(text, OF_SPEC, which), load, which) == OF_SPEC
+
+
+@pytest.mark.parametrize(
+    "action", [handle_rom, handle_stream, lambda noise: handle_rom(legacy(last=False) + noise)], ids=["rom", "stream", "behind"]
+)
+def test_noise_gives_a_result_or_an_error(action: Callable[[bytes], object]):
+    done = 0
+
+    @given(st.binary(max_size=2000))
+    @settings(max_examples=OF_NOISE, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck))
+    def each(noise: bytes) -> None:
+        nonlocal done
+        done += try_all(iter([noise]), action, "noise")
+
+    each()
+    assert done >= OF_NOISE
+
+
+# Whole commands
+
+MOST_LOOPS, MOST_MEMORY = 32, 200_000_000  # of the yardstick; bytes
+ROUNDS = 5  # runs of a command that takes too much: what else the machine does may be the cause
+
+
+@pytest.fixture(scope="module", autouse=True)
+def warm(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Bytecode is compiled once, whoever comes first."""
+    for arguments in COMMANDS.values():
+        measured(tmp_path_factory.mktemp("warm"), *(argument.format("absent") for argument in arguments))
+
+
+def within_bounds(directory: Path, *arguments: object, prefix: tuple[str, ...] = ()) -> Used:
+    """Runs romforge, again where that takes too much; fails the test where it always does."""
+    loop = yardstick.spent(yardstick.loop)
+    for _ in range(ROUNDS):
+        for left in ("parts", "new"):
+            shutil.rmtree(directory / left, ignore_errors=True)
+            (directory / left).unlink(missing_ok=True)
+        used = measured(directory, *arguments, prefix=prefix)
+        loop = min(loop, yardstick.spent(yardstick.loop))
+        if used.cpu < MOST_LOOPS * loop:
+            break
+    assert used.cpu < MOST_LOOPS * loop, (arguments, f"{used.cpu / loop:.0f} loops", used)
+    assert used.memory < MOST_MEMORY, (arguments, used)
+    return used
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_16_mib_of_anything_take_little_time_and_200_mb(tmp_path: Path, name: str):
+    data = LARGE[name]()
+    assert LARGEST - option_rom.BLOCK < len(data) <= LARGEST
+    (tmp_path / "large.rom").write_bytes(data)
+    for command, arguments in COMMANDS.items():
+        used = within_bounds(tmp_path, *(argument.format("large.rom") for argument in arguments))
+        print(f"{name}: {command}: status {used.status}, {used.cpu:.2f} s, {used.memory / 1e6:.0f} MB, {used.output[:150]!r}")
+        assert used.status in (0, 1), used
+
+
+def sparse(size: int) -> Callable[[Path], object]:
+    """Makes a file of that size with nothing in it."""
+
+    def make(path: Path) -> None:
+        path.touch()
+        os.truncate(path, size)
+
+    return make
+
+
+def unreadable(path: Path) -> None:
+    path.touch(0)
+
+
+def behind_a_file(path: Path) -> None:
+    path.parent.rmdir()
+    path.parent.touch()
+
+
+# what makes the file, and what all commands say of it
+ODD: dict[str, tuple[Callable[[Path], object], str]] = {
+    "missing": (lambda path: None, "No such file or directory"),
+    "directory": (lambda path: path.mkdir(), "is no file"),
+    "link to the null device": (lambda path: path.symlink_to("/dev/null"), "is no file"),
+    "link to endless zeros": (lambda path: path.symlink_to("/dev/zero"), "is no file"),
+    "pipe": (os.mkfifo, "is no file"),
+    "link to itself": (lambda path: path.symlink_to(path.name), "Too many levels of symbolic links"),
+    "link to nothing": (lambda path: path.symlink_to("nothing"), "No such file or directory"),
+    "behind a file": (behind_a_file, "Not a directory"),
+    "a byte too large": (sparse(LARGEST + 1), "no option ROM, which has at most 16384 KiB"),
+    "1 TiB": (sparse(1 << 40), "no option ROM, which has at most 16384 KiB"),
+    "unreadable": (unreadable, "Permission denied"),
+}
+
+
+def without_privileges() -> tuple[str, ...]:
+    """What root must put in front of a command to meet files that cannot be read."""
+    return ("/usr/bin/setpriv", "--bounding-set=-dac_override,-dac_read_search") if os.geteuid() == 0 else ()
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_a_file_that_cannot_be_read_is_told_in_words_by_every_command(tmp_path: Path, name: str):
+    make, words = ODD[name]
+    (tmp_path / "in").mkdir()
+    make(tmp_path / "in" / "odd.rom")
+    for command, arguments in COMMANDS.items():
+        used = within_bounds(tmp_path, *(argument.format("in/odd.rom") for argument in arguments), prefix=without_privileges())
+        assert used.status == 1, (command, used)
+        told = "holds no *.rom file" if (command, name) == ("compat", "directory") else words
+        assert used.output.startswith("romforge: in/odd.rom: "), (command, used)
+        assert told in used.output, (command, used)
+        assert not (tmp_path / "new").exists()
+
+
+FEW = [b"", b"\x55", b"\x55\xaa", b"\x55\xaa\x01", b"MZ", b"\n" * 100]
+
+
+@pytest.mark.parametrize("data", FEW, ids=lambda data: data.hex()[:12] or "empty")
+def test_a_few_bytes_are_no_rom(tmp_path: Path, data: bytes):
+    (tmp_path / "few.rom").write_bytes(data)
+    for command in ("inspect", "split", "combine"):
+        used = within_bounds(tmp_path, *(argument.format("few.rom") for argument in COMMANDS[command]))
+        assert used.status == 1, (command, used)
+        assert used.output.strip(), (command, used)
+
+
+SPEC_FILES: dict[str, Callable[[Path], object]] = {
+    "missing": lambda path: None,
+    "empty": lambda path: path.touch(),
+    "a byte": lambda path: path.write_bytes(b"\xff"),
+    "directory": lambda path: path.mkdir(),
+    "link to endless zeros": lambda path: path.symlink_to("/dev/zero"),
+    "link to the null device": lambda path: path.symlink_to("/dev/null"),
+    "link to itself": lambda path: path.symlink_to(path.name),
+    "unreadable": unreadable,
+    "16 MiB of zeros": lambda path: path.write_bytes(bytes(LARGEST)),
+    "16 MiB of noise": lambda path: path.write_bytes(random.Random(17).randbytes(LARGEST)),
+    "nested lists": lambda path: path.write_text("a = " + "[" * 200_000),
+    "nested tables": lambda path: path.write_text("a = " + "{a=" * 60_000),
+    "long keys": lambda path: path.write_text("a." * 100_000 + "a = 1"),
+    "many keys": lambda path: path.write_text("spec = 1\n" + "".join(f"k{number} = 1\n" for number in range(20_000))),
+    "many tables": lambda path: path.write_text("spec = 1\n" + "".join(f"[nic.n{number}]\n" for number in range(15_000))),
+    "many problems": lambda path: path.write_text("spec = 1\n[nic]\n" + "".join(f"n{number} = 1\n" for number in range(20_000))),
+    "a long text": lambda path: path.write_text('spec = "' + "x" * 250_000 + '"'),
+    "a long number": lambda path: path.write_text("spec = " + "1" * 250_000),
+    "escapes": lambda path: path.write_text('spec = "' + "\\u0041" * 40_000),
+}
+
+
+@pytest.mark.parametrize("name", SPEC_FILES)
+def test_a_file_that_is_no_spec_is_told_in_words(tmp_path: Path, name: str):
+    SPEC_FILES[name](tmp_path / "romspec.toml")
+    used = within_bounds(tmp_path, "check", prefix=without_privileges())
+    print(f"{name}: check: status {used.status}, {used.cpu:.2f} s, {used.memory / 1e6:.0f} MB, {used.output[:150]!r}")
+    assert used.status == 2, used
+    assert used.output.startswith(("romforge: ", "romspec.toml")), used

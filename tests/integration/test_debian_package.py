@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The source package of examples/debian builds in Debian's own way, by Debian's own packages, in a chroot without network.
+
+`ROMFORGE_SUITE=sid` takes another release than Debian 13.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support import chroot as chroots
+from tests.support.chroot import USER, Chroot
+from tests.support.project import TOP
+
+EXAMPLE = TOP / "examples/debian"
+ROMS = {"ipxe-qemu": 16, "ipxe-qemu-aarch64": 5, "ipxe-qemu-riscv64": 5}
+# of each autopkgtest one ROM; all of them take minutes
+TESTS = {
+    "boot-x86": "rom:usr/share/qemu/efi-e1000.rom",
+    "boot-aarch64": "rom:usr/share/qemu-aarch64/efi-e1000.rom",
+    "boot-riscv64": "rom:usr/share/qemu-riscv64/efi-e1000.rom",
+}
+
+
+def fields(name: str) -> list[dict[str, str]]:
+    """The paragraphs of a control file of the example."""
+    paragraphs = re.split(r"\n\n+", (EXAMPLE / "debian" / name).read_text())
+    return [dict(re.findall(r"(?m)^([\w-]+):\s*((?:.|\n )*)", one)) for one in paragraphs]
+
+
+class Package:
+    """A source package in a directory of its own in the chroot, which a user owns."""
+
+    def __init__(self, chroot: Chroot, name: str, user: int = USER) -> None:
+        self.chroot, self.user = chroot, user
+        self.place = chroot.root / "build" / name
+        self.top = self.place / "ipxe-qemu"
+        subprocess.run([EXAMPLE / "make-source", self.top], check=True)
+        subprocess.run(["chown", "-R", f"{user}:{user}", self.place], check=True)
+
+    def sh(self, script: str, **environment: str) -> str:
+        """Runs a script in the package's directory, without network."""
+        return self.chroot.sh(f"cd /build/{self.place.name}/ipxe-qemu; {script}", environment, user=self.user)
+
+    def build(self, *options: str, **environment: str) -> str:
+        """Builds packages; returns the log."""
+        return self.sh(f"dpkg-buildpackage -us -uc {' '.join(options)}", **environment)
+
+    def debs(self) -> dict[str, str]:
+        """The sha256 of each package that was built."""
+        return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(self.place.glob("*.deb"))}
+
+    def files(self) -> dict[str, str]:
+        """The content of each file, and all directories."""
+        return {
+            str(path.relative_to(self.top)): hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+            for path in sorted(self.top.rglob("*"))
+        }
+
+
+@pytest.fixture(scope="module")
+def chroot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chroot]:
+    wanted = ["faketime", "lintian", "locales", "python3-pyelftools"]
+    for test in fields("tests/control"):
+        wanted += [word for word in re.split(r"[,\s]+", test["Depends"]) if not word.startswith("ipxe-qemu")]
+    made = Chroot(tmp_path_factory.mktemp("debian") / chroots.SUITE)
+    try:
+        yield chroots.make(made.root, sorted(set(wanted)), EXAMPLE)
+    finally:
+        made.remove()
+
+
+@pytest.fixture(scope="module")
+def package(chroot: Chroot) -> Package:
+    """The package, built once."""
+    package = Package(chroot, "one")
+    package.build(DEB_BUILD_OPTIONS="terse parallel=2")
+    return package
+
+
+def names(package: Package, arch: str = "amd64") -> dict[str, str]:
+    """The names of the packages that a build for an architecture makes."""
+    version = re.search(r"\((.*)\)", (EXAMPLE / "debian/changelog").read_text())
+    assert version
+    return {name: f"{name}_{version[1]}_{arch if name == 'ipxe-qemu-native' else 'all'}.deb" for name in (*ROMS, "ipxe-qemu-native")}
+
+
+def members(deb: Path, into: Path) -> dict[str, str]:
+    """Unpacks a package, with its control files; the sha256 of each file."""
+    subprocess.run(["dpkg-deb", "-R", deb, into], check=True)
+    return {str(path.relative_to(into)): hashlib.sha256(path.read_bytes()).hexdigest() for path in into.rglob("*") if path.is_file()}
+
+
+def assert_same(one: Package, other: Package, tmp_path: Path, names: list[str]) -> None:
+    """Fails with what differs between the packages of two builds."""
+    for name in names:
+        if one.debs()[name] == other.debs()[name]:
+            continue
+        if shutil.which("diffoscope"):
+            subprocess.run(["diffoscope", "--text", "-", one.place / name, other.place / name], check=False)
+        before, after = members(one.place / name, tmp_path / "one"), members(other.place / name, tmp_path / "other")
+        different = sorted(path for path in before.keys() | after.keys() if before.get(path) != after.get(path))
+        raise AssertionError(f"{name}: {different or 'the same files, with other owners, modes or times'}")
+
+
+def test_the_rules_are_short():
+    assert len((EXAMPLE / "debian/rules").read_text().splitlines()) <= 15
+
+
+def test_it_builds_by_a_user_without_home_or_network(chroot: Chroot, package: Package):
+    """All packages, with 32 ROMs, each of them faultless as the romforge inside the chroot says, on Debian's Python alone."""
+    assert package.debs().keys() == set(names(package).values())
+    assert chroot.sh("sed 1,2d /proc/net/dev").split(":")[0].strip() == "lo"
+    for name, count in ROMS.items():
+        package.sh(f"mkdir -p ../unpacked; dpkg-deb -x ../{name}_*.deb ../unpacked/{name}")
+        assert len(list((package.place / "unpacked" / name).rglob("*.rom"))) == count
+    listed = package.sh("PYTHONPATH=romforge/src python3 -m romforge inspect --json ../unpacked/*/usr/share/*/*.rom")
+    assert [(rom["bytes"], rom["faults"]) for rom in json.loads(listed) if rom["faults"]] == []
+    where = package.sh("python3 -c 'import doit, rich; print(doit.__file__, rich.__file__)'; ! python3 -m pip --version 2>/dev/null")
+    assert all(path.startswith("/usr/lib/python3/dist-packages/") for path in where.split())
+
+
+COMMANDS = """
+check
+plan
+plan --why
+lock --check
+why usr/share/qemu/efi-e1000.rom
+why crc32 --in pcbios/8086100e
+stripped nic:e1000
+report -o ../page.html
+compat out/usr/share/qemu out/usr/share/qemu-aarch64/../qemu
+inspect out/usr/share/qemu/efi-e1000.rom
+split out/usr/share/qemu/efi-e1000.rom -d ../parts
+combine ../parts/0-legacy.rom -o ../one.rom --bucket 64KiB
+compress --level best ../parts/1-x86_64.efi ../stream
+decompress ../stream ../plain
+efirom --id 8086:100e ../parts/1-x86_64.efi ../image.rom
+man romforge
+man romspec
+completion bash
+__complete bash build nic:e
+"""
+
+
+def test_each_command_runs_on_debians_python(package: Package):
+    """And on its libraries, which doit and rich are, and pyelftools for `why`."""
+    lines = [f"python3 -m romforge {line} >../said || {{ cat ../said; echo {line}; false; }}" for line in COMMANDS.split("\n") if line]
+    package.sh("\n".join(["export PYTHONPATH=romforge/src SOURCE_DATE_EPOCH=$(dpkg-parsechangelog -STimestamp)", *lines]))
+    package.sh("cmp ../plain ../parts/1-x86_64.efi; grep -q e1000 ../said; test -s ../page.html")
+
+
+def test_another_place_time_locale_umask_and_user_give_the_same_bytes(chroot: Chroot, package: Package, tmp_path: Path):
+    """And root, who may write anywhere, writes nothing outside of the package's directory."""
+    other = Package(chroot, "another-and-longer-place", user=0)
+    chroot.sh("touch /stamp")
+    log = other.sh(
+        "umask 077; faketime -f +400d dpkg-buildpackage -us -uc -b", LC_ALL="tr_TR.UTF-8", TZ="Asia/Tokyo", DEB_BUILD_OPTIONS="parallel=1"
+    )
+    assert "aarch64-linux-gnu-gcc" in log  # the compilers' command lines, for nobody asked for a terse log
+    assert_same(package, other, tmp_path, list(package.debs()))
+    assert chroot.sh("find / -xdev -newer /stamp -type f -not -path '/build/*'") == ""
+
+
+def test_it_builds_again_and_cleans_up(package: Package):
+    """A second build in the same directory gives the same; what clean leaves is what was there at first."""
+    fresh = Package(package.chroot, "untouched").files()
+    before = package.debs()
+    log = package.build(DEB_BUILD_OPTIONS="terse")
+    assert "aarch64-linux-gnu-gcc" not in log
+    assert package.debs() == before
+    assert package.files() != fresh
+    package.sh("debian/rules clean")
+    assert package.files() == fresh
+
+
+def test_cross_building_gives_the_same_roms(chroot: Chroot, package: Package, tmp_path: Path):
+    """For arm64, with neither its libraries nor its Python: ROMs are made by the tools of the machine that builds."""
+    other = Package(chroot, "cross")
+    other.build("-b", "-aarm64", DEB_BUILD_OPTIONS="terse")
+    assert other.debs().keys() == set(names(package, "arm64").values())
+    assert_same(package, other, tmp_path, [name for name in names(package).values() if name.endswith("_all.deb")])
+    depends = other.sh("dpkg-deb -f ../ipxe-qemu-native_*_arm64.deb Depends")
+    assert depends.startswith("ipxe-qemu-aarch64 (=")
+
+
+def test_an_arch_only_build_makes_no_rom(chroot: Chroot):
+    other = Package(chroot, "arch")
+    other.build("-B")
+    assert list(other.debs()) == [names(other)["ipxe-qemu-native"]]
+    assert not (other.top / "out").exists()
+
+
+def test_the_lock_is_checked_unless_nocheck(chroot: Chroot):
+    """A bucket that nobody acknowledged fails the build of the ROMs; here without foreign architectures."""
+    other = Package(chroot, "indep")
+    spec = other.top / "romspec.toml"
+    spec.write_text(spec.read_text().replace('size = "256KiB"', 'size = "512KiB"'))
+    options = "-us -uc -A -Ppkg.ipxe-qemu.nocross"
+    log = other.sh(f"! dpkg-buildpackage {options}")
+    assert "usr/share/qemu/efi-e1000.rom: its bucket was 256 KiB, is 512 KiB" in log
+    assert "aarch64" not in log
+    other.sh(f"dpkg-buildpackage {options}", DEB_BUILD_OPTIONS="nocheck")
+    assert list(other.debs()) == [names(other)["ipxe-qemu"]]
+
+
+def test_without_a_cross_compiler_the_build_fails_with_the_packages_name(chroot: Chroot):
+    """Where somebody overrides the build dependencies."""
+    other = Package(chroot, "lacking")
+    hide = "mkdir ../bin; ln -s /usr/bin/* ../bin; rm ../bin/riscv64-linux-gnu-*; export PATH=/usr/sbin:$PWD/../bin"
+    log = other.sh(f"{hide}; ! dpkg-buildpackage -d -us -uc -A", DEB_BUILD_OPTIONS="terse")
+    assert "install the Debian package gcc-riscv64-linux-gnu" in log
+
+
+def test_lintian_finds_no_error(chroot: Chroot, package: Package):
+    chroot.sh(f"cd /build/{package.place.name}; lintian --fail-on error --no-cfg *_amd64.changes", user=USER)
+
+
+@pytest.mark.parametrize("name", TESTS)
+def test_the_installed_roms_boot(chroot: Chroot, package: Package, name: str):
+    """The autopkgtest, of one ROM; and it fails where the installed ROM was cut short."""
+    tests = {one["Features"].removeprefix("test-name="): one["Test-Command"].split() for one in fields("tests/control")}
+    assert tests.keys() == TESTS.keys()
+    rom = TESTS[name].removeprefix("rom:")
+    assert any(f"target:{rom.split('/')[2]}" == word for word in tests[name])
+    chroot.sh("dpkg -i /build/one/*.deb")
+    command = f"{tests[name][0]} {TESTS[name]}"
+    told = package.sh(command)
+    assert "0 proven before" in told
+    assert rom in told
+    chroot.sh(f"truncate --size=1000 /{rom}")
+    assert f"/{rom}" in package.sh(f"! {command}")

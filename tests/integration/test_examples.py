@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The specs of the checkout and of examples/ build on minipxe, and what they build runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from romforge.formats import option_rom, rom_check
+from romforge.plan import planner
+from romforge.spec import loader
+from tests.support.machines import MARK, aavmf, bios, ovmf
+from tests.support.project import TOP, run, source_files, users
+
+TREES = ["romspec.toml", "examples/opt1.toml", "examples/opt2.toml", "examples/debian.toml", "examples/qemu.toml"]
+MAC = "52:54:00:12:34:56"
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clone of what is in the checkout, without vendor/ipxe."""
+    top = tmp_path_factory.mktemp("clone") / "romforge"
+    for name in source_files():
+        if (TOP / name).is_file() and not name.startswith("vendor/ipxe/"):
+            (top / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(TOP / name, top / name)
+    return top
+
+
+def build(checkout: Path, spec: str, *selection: str) -> Path:
+    """Builds a spec in an output root of its own, which it returns."""
+    out = checkout / "out" / Path(spec).stem
+    done = run([sys.executable, "-m", "doit", *selection], checkout, ROMSPEC=spec, ROMFORGE_OUT=str(out), PYTHONPATH="")
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+@pytest.mark.parametrize("spec", TREES)
+def test_a_spec_builds_all_its_roms_on_minipxe(checkout: Path, spec: str):
+    """Each ROM is there, faultless, of its bucket, with the images and IDs that the spec says."""
+    out = build(checkout, spec)
+    plan = planner.make(loader.load(checkout / spec))
+    roms = [rom for name in plan.default for rom in plan.targets[name]]
+    assert len(roms) >= 8
+    for rom in roms:
+        data = (out / rom.path).read_bytes()
+        assert rom_check.examine(data) == []
+        assert len(data) == rom.bucket
+        images = option_rom.parse_rom(data).images
+        assert [(image.pcir.code_type, image.machine) for image in images] == [
+            (option_rom.NOBODY, 0) if pick.stub else (option_rom.LEGACY, 0) if pick.legacy else (option_rom.EFI, pick.machine)
+            for pick in rom.picks
+        ]
+        assert {image.ids for image in images} == {rom.ids}
+
+
+def test_all_gives_the_foreign_architectures_too(checkout: Path):
+    """With the cross compilers installed, which the tests need; of NICs whose drivers use port I/O there are none."""
+    out = build(checkout, "romspec.toml", "all")
+    for arch in ("aarch64", "riscv64"):
+        found = {path.name for path in (out / f"usr/share/qemu-{arch}").glob("efi-*.rom")}
+        assert found == {f"efi-{nic}.rom" for nic in ("e1000", "e1000e", "rtl8139", "virtio", "vmxnet3")}
+
+
+def test_a_spec_of_existing_roms_needs_no_tree():
+    plan = planner.make(loader.load(TOP / "examples/debian-roms.toml"))
+    assert (plan.makes, len(list(plan.roms())), [fetch.package for fetch in plan.fetches]) == ((), 16, ["ipxe-qemu"])
+
+
+def test_the_one_rom_for_all_runs_on_each_machine(checkout: Path, tmp_path: Path):
+    """SeaBIOS, OVMF and AAVMF each find their image in the same file; its driver runs, though it is stripped."""
+    rom = build(checkout, "examples/opt1.toml", "nic:e1000") / "usr/share/qemu/efi-e1000.rom"
+    machines = {}
+    for name in ("bios", "x86", "arm"):
+        (tmp_path / name).mkdir()
+    machines["boot"], status = bios(tmp_path / "bios", "e1000", rom)
+    assert status == 33, machines["boot"]
+    machines["efi"] = ovmf(tmp_path / "x86", "e1000", rom, MAC)
+    machines["efi on arm"] = aavmf(tmp_path / "arm", "e1000", rom, MAC)
+    for stage, text in machines.items():
+        assert re.search(MARK.format("e1000", "8086", "100e", stage.split()[0]), text), text
+        assert MAC in text
+
+
+def test_the_arithmetic_of_the_one_rom_is_told(checkout: Path):
+    """What the images take of the bucket, in the table of a build and in the plan after it."""
+    out = build(checkout, "examples/opt1.toml", "nic:e1000")
+    rom = out / "usr/share/qemu/efi-e1000.rom"
+    sizes = [len(image.data) for image in option_rom.parse_rom(rom.read_bytes()).images]
+    names = "pcbios", "x86_64-efi", "arm64-efi", "riscv64-efi"
+    told = " + ".join(f"{name} {size:,}" for name, size in zip(names, sizes))
+    environment = {"ROMSPEC": "examples/opt1.toml", "ROMFORGE_OUT": str(out), "PYTHONPATH": str(checkout / "src")}
+    table = run([sys.executable, "-m", "doit", "nic:e1000"], checkout, **environment).stdout
+    row = re.sub(" +", " ", next(line for line in table.splitlines() if "efi-e1000.rom" in line))
+    assert f"{told} {sum(sizes):,} 256 KiB {(256 << 10) - sum(sizes):,} " in row
+    plan = run([sys.executable, "-m", "romforge", "plan"], checkout, **environment).stdout
+    assert f"{told} = {sum(sizes):,} bytes, {(256 << 10) - sum(sizes):,} free, as built last" in plan
+
+
+def test_what_was_stripped_is_told(checkout: Path):
+    """The sizes that stayed are those of the map; those that left are of objects that are not in it."""
+    out = build(checkout, "romspec.toml", "nic:e1000")
+    command = [sys.executable, "-m", "romforge", "stripped", "--json", "--out", str(out), "nic:e1000"]
+    environment = users({"PYTHONPATH": str(checkout / "src")})
+    done = subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    legacy, efi = json.loads(done.stdout)
+    assert (legacy["task"], legacy["dropped"]) == ("make:ipxe/pcbios", [])
+    assert legacy["never_asked_for"] == {}
+    assert efi["dropped"] == ["obj_config", "obj_config_efi"]
+    assert {"intel", "efi_snp"} <= efi["stayed"].keys()
+    assert {"dhcp", "http", "shell"} <= efi["never_asked_for"].keys()
+    stage = out / ".romforge/tree/ipxe/x86_64-efi/with-qemu/src/bin-x86_64-efi/8086100e.efidrv.tmp"
+    size = subprocess.run(["size", "-A", stage], capture_output=True, text=True, check=True).stdout
+    loaded = {line.split()[0]: int(line.split()[1]) for line in size.splitlines() if line.startswith(".")}
+    kept = sum(size for name, size in loaded.items() if not name.startswith((".comment", ".debug")))
+    stayed = sum(size["file"] + size["memory"] for size in efi["stayed"].values())
+    assert 0 <= kept - stayed < 64 * len(loaded)  # between objects lies padding
+    assert build(checkout, "romspec.toml", "nic:e1000") == out  # the images are where they were
+    before = os.stat(stage).st_mtime_ns
+    build(checkout, "romspec.toml", "nic:e1000")
+    assert os.stat(stage).st_mtime_ns == before

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The RPM spec and QEMU's makefile of examples/ build by doit, from minipxe."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from romforge.formats import rom_check
+from tests.support.project import TOP, source_files, users
+
+NICS = {"e1000", "e1000e", "eepro100", "ne2k_pci", "pcnet", "rtl8139", "virtio", "vmxnet3"}
+FOREIGN = {"e1000", "e1000e", "rtl8139", "virtio", "vmxnet3"}  # the others use port I/O, which x86 alone has
+SET = {f"{kind}-{nic}.rom" for kind in ("efi", "pxe") for nic in NICS}
+
+
+def sh(directory: Path, *command: str | Path) -> str:
+    """Runs a command with the tests' own doit, and nothing of the checkout in PYTHONPATH; returns all it says."""
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        command,
+        cwd=directory,
+        env=users({"PATH": path, "PYTHONPATH": ""}),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def copy(top: Path) -> None:
+    """What is in the checkout, without a real iPXE tree."""
+    for name in source_files():
+        if name.startswith(("dodo.py", "romspec.toml", "src/", "examples/", "vendor/minipxe/")):
+            (top / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(TOP / name, top / name)
+
+
+def assert_sound(roms: Path, names: set[str]) -> None:
+    assert {path.name for path in roms.iterdir()} == names
+    assert [found for path in roms.iterdir() for found in rom_check.examine(path.read_bytes())] == []
+
+
+def test_rpmbuild_makes_a_package(tmp_path: Path):
+    """With Debian's rpmbuild, whose database knows none of the build's requirements; twice, to the same bytes."""
+    spec = TOP / "examples/rpm/ipxe-qemu.spec"
+    assert len([line for line in spec.read_text().splitlines() if line and not line.startswith("#")]) <= 30
+    copy(tmp_path / "ipxe-qemu-2.0.0")
+    built = []
+    for place in ("one", "other"):
+        top = tmp_path / place / "rpm"
+        (top / "SOURCES").mkdir(parents=True)
+        sh(tmp_path, "tar", "-czf", top / "SOURCES/ipxe-qemu-2.0.0.tar.gz", "ipxe-qemu-2.0.0")
+        sh(top, "rpmbuild", "-bb", "--nodeps", "--define", f"_topdir {top}", spec)
+        sh(top, "sh", "-c", "rpm2cpio RPMS/noarch/ipxe-qemu-2.*.noarch.rpm | cpio -id --quiet")
+        assert_sound(top / "usr/share/qemu", SET)
+        for arch in ("aarch64", "riscv64"):
+            assert_sound(top / f"usr/share/qemu-{arch}", {f"efi-{nic}.rom" for nic in FOREIGN})
+        built.append([path.read_bytes() for path in sorted((top / "usr").rglob("*.rom"))])
+    assert built[0] == built[1]
+
+
+def test_qemus_goals_fill_pc_bios(tmp_path: Path):
+    """Goals asked for at once, which share one doit and the jobs of the make; again, and no file is written."""
+    roms, bios = tmp_path / "qemu/roms", tmp_path / "qemu/pc-bios"
+    copy(roms / "romforge")
+    bios.mkdir()
+    shutil.copytree(TOP / "vendor/minipxe", roms / "ipxe")
+    (roms / "Makefile").write_text("all: efirom pxerom efi-rom-e1000 pxe-rom-virtio\ninclude romforge/examples/qemu/Makefile\n")
+    told = sh(roms, "make", "-j2", "all")
+    assert told.count("16 built, 0 up to date") == 1
+    assert "jobserver unavailable" not in told
+    assert_sound(bios, SET)
+    before = {path.name: path.stat().st_mtime_ns for path in bios.iterdir()}
+    assert "0 built, 16 up to date" in sh(roms, "make", "-f", "romforge/examples/qemu/Makefile", "efi-rom-e1000")
+    assert {path.name: path.stat().st_mtime_ns for path in bios.iterdir()} == before
+    assert {path.name for path in roms.iterdir()} == {"Makefile", "ipxe", "ipxe-roms", "romforge"}
+    sh(roms, "make", "ipxe-roms-clean")
+    assert not (roms / "ipxe-roms").exists()

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The sample of boots and migrations that every run of the tests makes; ``python -m tests.support.matrix`` makes them all."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.support import debian, matrix
+from tests.support.project import PATIENCE, Run
+
+BOOTS, MIGRATIONS = 12, 6  # at least
+# Two of the newest release, among them those that Debian's own IDs keep from booting by romfile=; one of each older.
+SAMPLE = {"sid": ("virtio", "ne2k_pci"), "trixie": ("eepro100",), "bookworm": ("rtl8139",)}
+MODERN = """spec = 1
+[source.roms]
+roms = "{}"
+files = ["efi-virtio.rom"]
+[platform.pcbios]
+[platform.x86_64-efi]
+[nic.modern]
+id = "1af4:1041"
+[target.qemu]
+source = "roms"
+dir = "qemu"
+file = "{{nic}}.rom"
+images = ["pcbios", "x86_64-efi"]
+fix_ids = true
+[verify]
+roms = ["romfile"]
+"""
+
+
+@pytest.mark.parametrize("suite", list(SAMPLE))
+def test_a_release_recombined_and_recompressed_boots_and_migrates(tmp_path: Path, releases: dict[str, Path], romforge: Run, suite: str):
+    """Each NIC under SeaBIOS and OVMF, as default ROM and by romfile=; and from both other releases."""
+    others = {name: path for name, path in releases.items() if name != suite}
+    sources = "".join(f'[source.{name}]\nroms = "{path}"\n' for name, path in others.items())
+    verify = f"[verify]\ntimeout = {PATIENCE}\nmigrate_from = {json.dumps(list(others))}\n"
+    (tmp_path / "romspec.toml").write_text(matrix.spec(releases[suite], SAMPLE[suite]) + sources + verify)
+    done = romforge("verify", "--json")
+    rows = json.loads(done.stdout)
+    assert [row for row in rows if row["state"] != "passed" or row["before"]] == [], done.stderr
+    assert done.returncode == 0
+    kinds = Counter(row["kind"] for row in rows)
+    nics = len(SAMPLE[suite])
+    assert (kinds["bios"], kinds["uefi"], kinds["migrate"], kinds["structure"]) == (2 * nics, 2 * nics, 2 * nics, nics)
+    assert all(row["seconds"] > 1 and row["text"].startswith("booted by ") for row in rows if row["kind"] in ("bios", "uefi"))
+    assert all(row["text"].startswith("counted to ") for row in rows if row["kind"] == "migrate")
+
+
+def test_the_sample_is_large_enough():
+    """Four boots and two migrations each."""
+    nics = sum(map(len, SAMPLE.values()))
+    assert 4 * nics >= BOOTS
+    assert 2 * nics >= MIGRATIONS
+
+
+def test_virtio_boots_in_its_modern_form(tmp_path: Path, releases: dict[str, Path], romforge: Run):
+    """By romfile= under SeaBIOS, which looks at the IDs: those of the device that has no legacy interface; and under OVMF."""
+    (tmp_path / "romspec.toml").write_text(MODERN.format(releases["sid"]))
+    done = romforge("verify", "--json")
+    assert done.returncode == 0, done.stderr
+    states = {row["column"]: row["state"] for row in json.loads(done.stdout)}
+    assert states == {"structure": "passed", "bios-romfile": "passed", "x86_64-romfile": "passed"}
+
+
+# Of migrations: what QEMU says, against what `compat` says
+
+
+MOVES = (
+    ("bookworm", "sid", "efi-e1000e.rom"),
+    ("sid", "bookworm", "pxe-vmxnet3.rom"),
+    ("trixie", "trixie, 512 KiB", "efi-virtio.rom"),
+    ("trixie, 512 KiB", "trixie", "pxe-pcnet.rom"),
+    ("sid", "sid, trimmed", "efi-eepro100.rom"),
+    ("bookworm, trimmed", "bookworm", "efi-ne2k_pci.rom"),
+    ("bookworm, trimmed", "bookworm", "pxe-ne2k_pci.rom"),
+)
+
+
+@pytest.fixture(scope="module")
+def sets(releases: dict[str, Path]) -> dict[str, dict[str, bytes]]:
+    return matrix.sets(releases)
+
+
+@pytest.mark.parametrize(("old", "new", "file"), MOVES)
+def test_qemu_says_of_a_migration_what_compat_says(tmp_path: Path, sets: dict[str, dict[str, bytes]], old: str, new: str, file: str):
+    move = matrix.Move(old, new, file, sets[old][file], sets[new][file])
+    assert matrix.moved(move, tmp_path) == matrix.expected(move)
+    assert matrix.expected(move)[0] == ("," not in old + new or file == "pxe-ne2k_pci.rom")
+
+
+def test_the_matrix_has_all_pairs(sets: dict[str, dict[str, bytes]]):
+    """Of three releases; and each with its own padded and trimmed sets, which also differ from one another."""
+    found = list(matrix.moves(sets))
+    assert len(found) == (3 * 2 + 3 * 3 * 2) * len(debian.ROMS)
+    assert len({move.name for move in found}) == len(found)

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The oldest libraries that romforge runs on: those that Debian 13 ships, besides the newest, which the tests use."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.project import TOP, run, spec_text
+
+DEBIAN_13 = ["doit==0.36.0", "rich==13.9.4", "tomli==2.2.1"]
+
+
+@pytest.fixture(scope="module")
+def python(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A Python with these libraries and nothing else, romforge itself not installed."""
+    directory = tmp_path_factory.mktemp("debian13")
+    subprocess.run([sys.executable, "-m", "venv", directory], check=True)
+    install = [str(directory / "bin/pip"), "install", "--quiet", "--disable-pip-version-check", "--retries", "10", *DEBIAN_13]
+    subprocess.run(install, check=True)
+    return str(directory / "bin/python")
+
+
+@pytest.mark.parametrize("options", [[], ["-n", "2"], ["-n", "2", "-P", "thread"]], ids=" ".join)
+def test_doit_builds_uninstalled_with_the_libraries_of_debian_13(
+    python: str, releases: dict[str, Path], tmp_path: Path, options: list[str]
+) -> None:
+    (tmp_path / "romspec.toml").write_text(spec_text(releases["sid"]))
+    environment = {"ROMSPEC": str(tmp_path / "romspec.toml"), "ROMFORGE_OUT": str(tmp_path / "out"), "PYTHONPATH": ""}
+    command = [python, "-m", "doit", "-f", str(TOP / "dodo.py"), *options]
+    assert run(command, tmp_path, **environment).stdout.splitlines()[-1].startswith("2 built, 0 up to date")
+    assert run(command, tmp_path, **environment).stdout.splitlines()[-1].startswith("0 built, 2 up to date")
+    assert (tmp_path / "out/usr/share/qemu/efi-e1000.rom").read_bytes() == (releases["sid"] / "efi-e1000.rom").read_bytes()

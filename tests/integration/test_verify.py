@@ -1,0 +1,464 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""`romforge verify` and `doit verify`: what is proven, what is said of what is not, and that no QEMU is left behind.
+
+Most of it through minipxe's ROMs, whose legacy code shows its mark in half a second; boots over the network take ten.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from romforge.base.arch import Arch
+from romforge.plan import planner
+from romforge.spec import loader
+from romforge.verify import boot, cases, corruptions, qemu, runner
+from romforge.verify.boot import Refuted
+from romforge.verify.cases import Proof
+from romforge.verify.qemu import MACHINES
+from tests.support import builders
+from tests.support.project import PATIENCE, TOP, Run, Started, all_gone, spec_text, users
+
+MARK = 'mark = "minipxe {nic} {vendor}:{device} build"\n'
+NICS = '[nic.e1000]\nid = "8086:100e"\n[nic.rtl8139]\nid = "10ec:8139"\n'
+BIOS = '[target.qemu]\ndir = "qemu"\nfile = "efi-{nic}.rom"\nimages = ["pcbios"]\nbucket = "efi"\n'
+
+
+def spec(more: str = "", target: str = BIOS, mark: str = MARK) -> str:
+    source = f'spec = 1\n[source.ipxe]\ntree = "{TOP}/vendor/minipxe"\n{mark}'
+    platforms = "[platform.pcbios]\n[platform.x86_64-efi]\n[platform.arm64-efi]\n"
+    return f'{source}{platforms}{NICS}[bucket.efi]\nsize = "256KiB"\n{target}{more}'
+
+
+class Project(Started):
+    """A directory with a spec, and the QEMUs that work below it."""
+
+    def __init__(self, top: Path, romforge: Run, doit: Run) -> None:
+        self.top, self.romforge, self.doit = top, romforge, doit
+        self.started: list[subprocess.Popen[str]] = []
+        self.write(spec())
+
+    def write(self, text: str) -> None:
+        (self.top / "romspec.toml").write_text(text)
+
+    def verify(self, *words: str, status: int = 0) -> dict[str, dict[str, Any]]:
+        """The outcomes by ROM and column."""
+        done = self.romforge("verify", "--json", *words)
+        assert done.returncode == status, done.stderr
+        return {f"{row['rom']}:{row['column']}{row['control']}": row for row in json.loads(done.stdout)}
+
+    def guests(self) -> dict[int, str]:
+        """The processes of QEMU that work below our directory."""
+        found = {}
+        for one in filter(str.isdecimal, os.listdir("/proc")):
+            with suppress(OSError):
+                name = Path(f"/proc/{one}/comm").read_text().strip()
+                if name.startswith("qemu") and os.readlink(f"/proc/{one}/cwd").startswith(str(self.top)):
+                    found[int(one)] = name
+        return found
+
+    def enough(self, rom: str = "qemu/efi-e1000.rom") -> int:
+        """Seconds in which guests do their work: several times what a ROM's longest proof takes now."""
+        return 2 + int(5 * max(row["seconds"] for row in self.verify(f"rom:{rom}").values()))
+
+
+@pytest.fixture
+def project(tmp_path: Path, romforge: Run, doit: Run) -> Iterator[Project]:
+    made = Project(tmp_path, romforge, doit)
+    yield made
+    for process in made.started:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+    for one in made.guests():
+        with suppress(ProcessLookupError):
+            os.kill(one, signal.SIGKILL)
+
+
+# What is proven
+
+
+def test_minipxe_runs_on_each_machine_stripped_and_whole(project: Project):
+    """Its mark under SeaBIOS, OVMF and AAVMF; with the roots that are left out by default, and without."""
+    one = '[target.{0}]\ndir = "{0}"\nfile = "efi-{{nic}}.rom"\nnics = ["e1000"]\nbucket = "efi"\n'
+    one += 'images = ["pcbios", "x86_64-efi", "arm64-efi"]\n'
+    downgraded = 'config = "qemu"\n'
+    for name, strip in (("stripped", downgraded), ("whole", f'{downgraded}strip = "none"\n')):
+        text = spec('[verify]\nroms = ["romfile"]\n', target=one.format(name))
+        project.write(
+            text.replace("[platform.x86_64-efi]\n[platform.arm64-efi]\n", f"[platform.x86_64-efi]\n{strip}[platform.arm64-efi]\n{strip}")
+        )
+        rows = project.verify()
+        assert {row["column"]: row["state"] for row in rows.values()} == dict.fromkeys(
+            ("structure", "bios-romfile", "x86_64-romfile", "arm64-romfile"), "passed"
+        )
+
+
+WITHOUT_QEMU = """
+import sys
+def hook(event, arguments):
+    if event == "subprocess.Popen" and "qemu-system" in str(arguments[1]):
+        raise OSError("a guest is started")
+sys.addaudithook(hook)
+"""
+
+
+def test_what_was_proven_is_not_run_again(project: Project):
+    """Until the ROM changes; a ROM that did not change stays proven; doit knows the same."""
+    shutil.copytree(TOP / "vendor/minipxe", project.top / "tree", ignore=shutil.ignore_patterns("bin*"))
+    project.write(spec().replace(f"{TOP}/vendor/minipxe", "tree"))
+    first = project.verify()
+    assert not any(row["before"] for row in first.values())
+    assert len(first) == 6
+    done = project.romforge("verify", "--json", **project.patched(WITHOUT_QEMU))
+    assert done.returncode == 0, done.stderr
+    assert all(row["before"] and row["state"] == "passed" for row in json.loads(done.stdout))
+    done = project.doit("verify")
+    assert (done.returncode, "0 proven, 6 proven before" in done.stdout) == (0, True), done.stdout
+    (project.top / "out/qemu/efi-e1000.rom").unlink()  # is built anew, the same
+    assert all(row["before"] for row in project.verify().values())
+    driver = project.top / "tree/src/drivers/net/intel.c"
+    driver.write_text(f"{driver.read_text()}\nint e1000_changed = 1;\n")
+    third = project.verify()
+    assert {name for name, row in third.items() if not row["before"]} == {name for name in third if "e1000" in name}
+
+
+def test_a_plain_doit_knows_no_proof(project: Project):
+    """And a selection of them by name runs those alone."""
+    assert "verify" not in project.doit().stdout
+    listed = project.doit("list", "--all").stdout
+    assert "verify:qemu/efi-e1000.rom:bios-default" in listed
+    done = project.doit("verify:qemu/efi-e1000.rom:structure", "verify:*rtl8139*default")
+    assert (done.returncode, "2 proven" in done.stdout) == (0, True), done.stdout + done.stderr
+
+
+def test_a_stub_satisfies_every_qemu(project: Project):
+    """Faultless, of its bucket, and each machine starts with it; a PC and OVMF pass it by."""
+    target = '[target.stub]\ndir = "stub"\nfile = "efi-{nic}.rom"\nimages = ["stub"]\nbucket = "efi"\n'
+    project.write(spec('[verify]\nstart = ["x86_64", "arm64", "riscv64"]\n', target=target))
+    rows = project.verify()
+    assert len(rows) == 2 * (1 + 3 * 2)
+    assert {row["state"] for row in rows.values()} == {"passed"}
+    rom = project.top / "out/stub/efi-e1000.rom"
+    assert len(rom.read_bytes()) == 256 << 10
+    done = project.romforge("inspect", rom)
+    assert (done.returncode, "stub" in done.stdout) == (0, True), done.stdout
+    assert "no faults" in done.stdout
+    assert "note" not in done.stdout
+
+
+def test_guests_migrate_from_the_lock_and_older_sets(project: Project):
+    """By name; and where the bucket grew, QEMU's own words say why not."""
+    assert project.romforge("build").returncode == 0
+    assert project.romforge("lock").returncode == 0
+    old = project.top / "old"
+    shutil.copytree(project.top / "out/qemu", old)
+    (old / "efi-rtl8139.rom").write_bytes((old / "efi-rtl8139.rom").read_bytes() * 2)
+    source = f'[source.old]\nroms = "{old}"\n[verify]\nboot = []\nmigrate_from = ["old", "lock"]\n'
+    text = spec(source).replace('dir = "qemu"', 'dir = "qemu"\nsource = "ipxe"')
+    project.write(text)
+    rows = project.verify(status=1)
+    found = {name.removeprefix("qemu/efi-"): row["state"] for name, row in rows.items() if "from" in name}
+    assert found == {
+        "e1000.rom:from-old": "passed",
+        "e1000.rom:from-lock": "passed",
+        "rtl8139.rom:from-old": "failed",
+        "rtl8139.rom:from-lock": "passed",
+    }
+    assert "Size mismatch: 0000:00:03.0/rtl8139.rom: 0x80000 != 0x40000" in rows["qemu/efi-rtl8139.rom:from-old"]["text"]
+    (old / "efi-e1000.rom").unlink()
+    rows = project.verify("nic:e1000", status=1)
+    assert "has no efi-e1000.rom, which a guest could run with" in rows["qemu/efi-e1000.rom:from-old"]["text"]
+
+
+# What a proof depends on
+
+
+def test_another_qemu_or_firmware_is_proven_anew(project: Project):
+    """Under the same version, name and size, and with times set back; the same bytes again are not."""
+    qemu_path = shutil.which("qemu-system-x86_64")
+    real = qemu.firmware(MACHINES[Arch.X86_64])
+    code, variables = project.top / "code.fd", project.top / "variables-template.fd"
+    shutil.copyfile(real.code, code)
+    shutil.copyfile(real.variables, variables)
+    program = project.top / "bin/qemu-system-x86_64"
+    program.parent.mkdir()
+    script = f'#!/bin/sh\n# a\nexec {qemu_path} "$@"\n'
+    program.write_text(script)
+    program.chmod(0o755)
+    descriptor = {
+        "mapping": {
+            "device": "flash",
+            "executable": {"filename": str(code)},
+            "nvram-template": {"filename": str(variables)},
+        },
+        "targets": [{"architecture": "x86_64"}],
+        "features": [],
+    }
+    (project.top / "firmware").mkdir()
+    (project.top / "firmware/50.json").write_text(json.dumps(descriptor))
+    environment = project.patched(
+        f"from pathlib import Path\nfrom romforge.verify import qemu\nqemu._DESCRIPTORS = (Path({str(project.top / 'firmware')!r}),)\n"
+    )
+    first = project.top / "first"
+    first.mkdir()
+    environment["PATH"] = f"{first}:{program.parent}:{os.environ['PATH']}"
+    target = BIOS.replace('"pcbios"', '"pcbios", "x86_64-efi"')
+    project.write(spec('[verify]\nroms = ["romfile"]\n', target=target))
+
+    def done() -> set[str]:
+        """The columns that are proven anew."""
+        ran = project.romforge("verify", "--json", "rom:qemu/efi-e1000.rom", **environment)
+        assert ran.returncode == 0, ran.stderr
+        return {row["column"] for row in json.loads(ran.stdout) if not row["before"]}
+
+    def change(path: Path, old: bytes, new: bytes) -> None:
+        """Other bytes of the same number in the same file, with its old times."""
+        status = path.stat()
+        data = path.read_bytes()
+        place = data.rindex(old)
+        path.write_bytes(data[:place] + new + data[place + len(old) :])
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+    boots_of_both = {"bios-romfile", "x86_64-romfile"}
+    assert done() == {"structure", *boots_of_both}
+    assert done() == set()
+    change(program, b"# a", b"# b")
+    assert done() == boots_of_both
+    change(variables, b"\xff", b"\xfe")  # in its unused end
+    assert done() == {"x86_64-romfile"}
+    code.write_bytes(code.read_bytes())
+    assert done() == set()
+    for part, other in ((code, real.code), (variables, variables)):
+        moved = part.with_suffix(".new")
+        shutil.copyfile(other, moved)
+        os.replace(moved, part)
+    assert done() == set()
+    shutil.copy(program, first)  # a QEMU that is found before the other
+    assert done() == boots_of_both
+
+
+# What is not
+
+
+def test_a_proof_that_fails_keeps_what_tells_why(project: Project):
+    """The cell, the console, and a command that a shell runs; the next run tries again."""
+    project.write(spec(f"[verify]\ntimeout = {project.enough()}\n", mark='mark = "some words that nothing shows"\n'))
+    done = project.romforge("verify", "rom:qemu/efi-e1000.rom")
+    assert done.returncode == 1
+    assert re.search(r"qemu/efi-e1000.rom +ok [0-9.]+ s +FAILED +FAILED", done.stdout), done.stdout
+    assert '"some words that nothing shows"' in done.stderr
+    console = re.search(r"^  console (\S+)", done.stderr, re.MULTILINE)
+    command = re.search(r"^  command (.+)", done.stderr, re.MULTILINE)
+    assert console
+    assert command
+    assert "minipxe e1000" in Path(console[1]).read_text()
+    Path(console[1]).write_text("")
+    process = subprocess.Popen(["sh", "-c", f"exec timeout {PATIENCE} sh -c {json.dumps(command[1])}"], start_new_session=True)
+    end = time.monotonic() + PATIENCE
+    while "minipxe e1000" not in Path(console[1]).read_text() and time.monotonic() < end:
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert "minipxe e1000" in Path(console[1]).read_text()
+    project.write(spec())
+    assert {row["state"] for row in project.verify().values()} == {"passed"}
+    assert not list((project.top / "out/.romforge/verify").rglob("console.log"))
+
+
+def test_a_guest_that_hangs_has_its_time(project: Project):
+    """And is gone then."""
+    project.write(spec('[verify]\ntimeout = 1\nroms = ["romfile"]\n', mark='mark = "nothing"\n').replace('"pcbios"]', '"x86_64-efi"]'))
+    rows = project.verify("rom:qemu/efi-e1000.rom", status=1)
+    assert 'the console does not show "nothing" within 1 s' in rows["qemu/efi-e1000.rom:x86_64-romfile"]["text"]
+    assert not project.guests()
+
+
+def test_a_rom_that_is_not_what_the_spec_asks_for_is_red(tmp_path: Path):
+    """Images, IDs, bucket and faults, each in words; before any boot."""
+    text = spec_text("roms")
+    (tmp_path / "romspec.toml").write_text(text)
+    read = loader.load(tmp_path / "romspec.toml")
+    proof = cases.make(read, planner.make(read))[0]
+    good = builders.legacy(last=False) + builders.efi()
+    right = good.ljust(256 << 10, b"\xff")
+    assert runner.structure(proof, right) == "2 images, 256 KiB"
+    bad = {
+        "holds legacy, which is not what": builders.legacy().ljust(256 << 10, b"\xff"),
+        "carries 8086:100f, the NIC is 8086:100e": (
+            builders.legacy((0x8086, 0x100F), last=False) + builders.efi(ids=(0x8086, 0x100F))
+        ).ljust(256 << 10, b"\xff"),
+        "QEMU gives it 512 KiB, its bucket is 256 KiB": right + b"\xff",
+        "the checksum is": right[:100] + bytes([right[100] ^ 1]) + right[101:],
+        "the file is empty": b"",
+    }
+    for words, data in bad.items():
+        with pytest.raises(Refuted, match="structure") as refused:
+            runner.structure(proof, data)
+        assert words in str(refused.value)
+
+
+def test_debian_s_own_ids_boot_as_default_rom_alone(releases: dict[str, Path], tmp_path: Path):
+    """Why `fix_ids` is needed: SeaBIOS skips ne2k_pci's 0000:0000, which QEMU mends in a default ROM."""
+    proof = bios_proof("ne2k_pci", (0x10EC, 0x8029))
+    data = (releases["sid"] / "efi-ne2k_pci.rom").read_bytes()
+    with pytest.raises(Refuted, match=r"boot: the boot file did not run: the firmware says .*; iPXE printed nothing.*No bootable device"):
+        boot.prove(proof, data, tmp_path / "by-hand", tmp_path / "cache")
+    assert boot.prove(proof._replace(default=True), data, tmp_path / "default", tmp_path / "cache") == "booted by legacy image"
+
+
+def bios_proof(device: str, ids: tuple[int, int]) -> Proof:
+    return Proof("x.rom", "bios", cases.BIOS, Arch.X86_64, False, device, device, ids, (), ((True, 0),), None, "", "", (), 60)
+
+
+@pytest.mark.parametrize(
+    ("missing", "words"),
+    [
+        (("qemu-system-x86_64",), "qemu-system-x86_64: not found; install the Debian package qemu-system-x86"),
+        (("qemu-system-aarch64",), "qemu-system-aarch64: not found; install the Debian package qemu-system-arm"),
+        (("as",), "as: not found; install the Debian package binutils"),
+    ],
+    ids=" ".join,
+)
+def test_what_is_missing_is_named_and_red(project: Project, missing: tuple[str, ...], words: str):
+    """A machine without QEMU, or the tools for boot programs: no skipped check counts as proven."""
+    (project.top / "bin").mkdir()
+    for directory in ("/usr/bin", "/bin"):
+        for path in Path(directory).iterdir():
+            link = project.top / "bin" / path.name
+            if path.name not in missing and not os.path.lexists(link) and not path.name.endswith("-as"):
+                link.symlink_to(path)
+    project.write(spec('[verify]\nstart = ["arm64"]\n', mark=""))
+    assert project.romforge("build").returncode == 0
+    done = project.romforge("verify", "--json", "rom:qemu/efi-e1000.rom", PATH=str(project.top / "bin"))
+    rows = json.loads(done.stdout)
+    assert done.returncode == 1
+    assert any(row["state"] == "failed" and words in row["text"] for row in rows), done.stdout
+    assert rows[0]["state"] == "passed"
+
+
+def test_proofs_of_a_rom_that_cannot_be_built_are_not_run(project: Project):
+    project.write(spec().replace('size = "256KiB"', 'size = "4KiB"'))
+    rows = project.verify(status=1)
+    assert {row["state"] for row in rows.values()} == {"not run"}
+
+
+def test_a_selection_that_is_not_there_is_told(project: Project):
+    done = project.romforge("verify", "nic:e100")
+    assert (done.returncode, 'did you mean "nic:e1000"?' in done.stderr) == (2, True), done.stderr
+
+
+# What is written
+
+
+def test_outcomes_are_written_for_other_programs(project: Project):
+    """JUnit's XML and JSON agree, with the text of what failed."""
+    project.write(spec(f'[verify]\ntimeout = {project.enough()}\nroms = ["romfile"]\n', mark='mark = "minipxe e1000"\n'))
+    done = project.romforge("verify", "--json", "--junit", "junit.xml")
+    rows = json.loads(done.stdout)
+    suite = ElementTree.parse(project.top / "junit.xml").getroot()
+    assert (done.returncode, suite.get("tests"), suite.get("failures"), suite.get("errors")) == (1, "4", "1", "0")
+    cases = {f"{case.get('classname')}:{case.get('name')}": case for case in suite}
+    assert set(cases) == {f"{row['rom']}:{row['column']}" for row in rows}
+    failure = cases["qemu/efi-rtl8139.rom:bios-romfile"].find("failure")
+    assert failure is not None
+    assert "does not show" in (failure.get("message") or "")
+    assert {case.find("system-out") is not None for name, case in cases.items() if "e1000" in name} == {True}
+
+
+def test_a_terminal_sees_the_matrix(project: Project):
+    """While it runs, and whole at its end; also where it can show nothing but ASCII."""
+    words = f"cd {project.top} && PYTHONPATH={TOP}/src {sys.executable} -m romforge verify"
+    for locale in ("C.UTF-8", "C"):
+        shutil.rmtree(project.top / "out", ignore_errors=True)
+        environment = users({"LC_ALL": locale, "TERM": "xterm", "COLUMNS": "150"})
+        done = subprocess.run(["script", "-qec", words, "/dev/null"], env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout
+        assert "Traceback" not in done.stdout
+        plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", done.stdout)
+        assert re.search(r"qemu/efi-rtl8139.rom +ok [0-9.]+ s +ok [0-9.]+ s +ok [0-9.]+ s", plain), plain
+        assert "6 proven, 0 proven before" in plain
+
+
+# What is left
+
+# of a guest that shows nothing, and ends no more than its firmware does: the legacy image would end it
+ENDLESS = spec('[verify]\nroms = ["romfile"]\n', mark='mark = "nothing"\n').replace('"pcbios"]', '"x86_64-efi"]')
+
+
+@pytest.mark.parametrize("group", [True, False], ids=["to all", "to romforge alone"])
+def test_an_interrupt_leaves_no_guest(project: Project, group: bool):
+    """Status 130, words, no QEMU; and the next run proves what this one did not."""
+    project.write(ENDLESS)
+    assert project.romforge("build").returncode == 0
+    process = project.start("romforge", "verify")
+    project.wait_for(project.guests, process)
+    time.sleep(0.2)
+    os.killpg(process.pid, signal.SIGINT) if group else os.kill(process.pid, signal.SIGINT)
+    output, errors = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130, errors
+    assert "romforge: interrupted" in errors
+    assert "Traceback" not in output + errors
+    assert not all_gone(project.guests)
+    project.write(spec())
+    assert {row["state"] for row in project.verify().values()} == {"passed"}
+
+
+@pytest.mark.parametrize("command", [("romforge", "verify"), ("doit", "-n2", "-P", "process", "verify")], ids=["threads", "processes"])
+def test_a_kill_leaves_no_guest(project: Project, command: tuple[str, ...]):
+    project.write(ENDLESS)
+    assert project.romforge("build").returncode == 0
+    process = project.start(*command)
+    project.wait_for(project.guests, process)
+    os.killpg(process.pid, signal.SIGKILL) if "doit" in command else process.kill()
+    process.communicate(timeout=PATIENCE)
+    assert not all_gone(project.guests)
+    project.write(spec())
+    assert {row["state"] for row in project.verify().values()} == {"passed"}
+
+
+# Controls
+
+
+def test_controls_turn_every_kind_of_proof_red(project: Project, releases: dict[str, Path]):
+    """All of them, for their own reasons: two vendors' NICs of a release, one of which OVMF could boot by itself."""
+    nics = 'e1000 = "8086:100e"\nvirtio = "1af4:1000"'
+    text = spec_text(releases["sid"], nics=nics).partition("[target.pxe]")[0]
+    more = 'fix_ids = true\nsource = "roms"\n[source.old]\nroms = "{}"\n'
+    more += '[verify]\ntimeout = {}\nsnp = true\nstart = ["arm64"]\nmigrate_from = ["old"]\n'
+    project.write(text + more.format(releases["trixie"], PATIENCE))
+    enough = project.enough("usr/share/qemu/efi-virtio.rom")
+    project.write(text + more.format(releases["trixie"], 3 * enough))  # of which a control has a third
+    rows = project.verify("--controls")
+    assert {row["state"] for row in rows.values()} == {"passed"}
+    assert all(row["text"].startswith("turns red: ") for row in rows.values())
+    ran = {(row["kind"], row["control"]) for row in rows.values()}
+    assert ran == {(kind, name) for name, control in corruptions.CONTROLS.items() for kind in control.kinds}
+    assert sum(row["control"] == corruptions.ALONE for row in rows.values()) == 4  # virtio too, each as default ROM and by hand
+
+
+def test_a_control_that_stays_green_fails(project: Project):
+    """And one that turns red for another reason than it should."""
+    project.write(spec("[verify]\nboot = []\n"))
+    environment = project.patched(
+        "from romforge.verify import corruptions as c\n"
+        "c.CONTROLS[c.TOO_LARGE] = c.CONTROLS[c.TOO_LARGE]._replace(spoil=lambda chain, data, proof: c.Spoilt(data))\n"
+        "c.CONTROLS[c.EMPTY] = c.CONTROLS[c.EMPTY]._replace(checks=('boot',))\n"
+    )
+    done = project.romforge("verify", "--controls", **environment)
+    assert done.returncode == 1
+    assert "control: stays green: 1 image, 256 KiB" in done.stderr
+    assert "control: turns red, but for another reason than boot: structure: the ROM is not sound" in done.stderr

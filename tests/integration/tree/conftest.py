@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Forges, built and not; what is made once is copied for each test that changes it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.support.forge import BINS, EFI, GOALS, NOTE, Forge
+from tests.support.project import TOP
+
+
+@pytest.fixture(scope="session")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Forge:
+    """A forge where nothing was built yet."""
+    tools = tmp_path_factory.mktemp("tools")
+    (tools / "make").write_text(NOTE)
+    (tools / "make").chmod(0o755)
+    made = Forge(tmp_path_factory.mktemp("empty"), tools)
+    shutil.copytree(TOP / "vendor/minipxe", made.tree)
+    (made.top / "dodo.py").write_text((TOP / "dodo.py").read_text().replace("Path(__file__).resolve().parent", f"Path({str(TOP)!r})"))
+    made.spec()
+    return made
+
+
+@pytest.fixture(scope="session")
+def ready(empty: Forge, tmp_path_factory: pytest.TempPathFactory) -> Forge:
+    """A forge with two NICs' ROMs for two platforms, for tests that change nothing."""
+    made = empty.copy(tmp_path_factory.mktemp("ready"))
+    made.build()
+    made.asked()
+    return made
+
+
+@pytest.fixture
+def forge(empty: Forge, tmp_path: Path) -> Forge:
+    return empty.copy(tmp_path)
+
+
+@pytest.fixture
+def built(ready: Forge, tmp_path: Path) -> Forge:
+    return ready.copy(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def own(ready: Forge, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The src of a tree in which its own make has built the images of e1000."""
+    made = ready.copy(tmp_path_factory.mktemp("own"))
+    for pattern in BINS.values():
+        made.make(made.src, pattern.format(GOALS["e1000"]))
+    return made.src
+
+
+@pytest.fixture(scope="session")
+def with_qemu(empty: Forge, tmp_path_factory: pytest.TempPathFactory) -> Forge:
+    """EFI drivers of two NICs, as the tree's configuration for QEMU has them."""
+    made = empty.copy(tmp_path_factory.mktemp("qemu"))
+    made.spec({EFI: 'config = "qemu"'})
+    made.build()
+    made.asked()
+    return made

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Machines of QEMU that run ROMs: what they print on the serial port, and how they end."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.support.project import PATIENCE
+
+COMMON = ["-nodefaults", "-display", "none", "-accel", "tcg", "-no-reboot", "-monitor", "none"]
+PC = ["-vga", "none", "-device", "isa-debug-exit,iobase=0xf4,iosize=4", "-global", "isa-debugcon.iobase=0x402"]
+MARK = r"minipxe {} {}:{} build ([0-9a-f]{{8}}) {}\r?\n"
+
+
+def boot(directory: Path, command: list[str], found: Callable[[str], bool], *, keys: str = "") -> tuple[str, int | None]:
+    """The serial port's text once ``found`` is content with it, or QEMU has ended; its status, None where it was killed."""
+    serial = directory / "serial"
+    serial.write_text("")
+    command = [*command, "-serial", "stdio"]
+    with serial.open("wb") as out:
+        qemu = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=out, stderr=subprocess.STDOUT, cwd=directory)
+    try:
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end and qemu.poll() is None and not found(serial.read_text(errors="replace")):
+            if keys and "=> " in serial.read_text(errors="replace"):
+                assert qemu.stdin
+                qemu.stdin.write(keys.encode())
+                qemu.stdin.flush()
+                keys = ""
+            time.sleep(0.1)
+        return serial.read_text(errors="replace"), qemu.poll()
+    finally:
+        qemu.kill()
+        qemu.communicate()
+
+
+def uefi(directory: Path, code: str, variables: str) -> list[str]:
+    shutil.copy(variables, directory / "variables")
+    drive = "if=pflash,format=raw,unit"
+    return ["-drive", f"{drive}=0,readonly=on,file={code}", "-drive", f"{drive}=1,file={directory / 'variables'}"]
+
+
+def card(device: str, rom: Path) -> list[str]:
+    return ["-netdev", "user,id=n0,restrict=on", "-device", f"{device},netdev=n0,romfile={rom}"]
+
+
+def bios(directory: Path, device: str, rom: Path) -> tuple[str, int | None]:
+    machine = ["qemu-system-x86_64", "-M", "pc,graphics=off", "-m", "64", *COMMON, *PC]
+    machine += ["-debugcon", f"file:{directory / 'debug'}"]
+    return boot(directory, machine + card(device, rom), lambda text: False)
+
+
+def ovmf(directory: Path, device: str, rom: Path, until: str) -> str:
+    machine = ["qemu-system-x86_64", "-M", "q35,graphics=off", "-m", "256", *COMMON, *PC]
+    firmware = uefi(directory, "/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd")
+    return boot(directory, machine + firmware + card(device, rom), lambda text: until in text)[0]
+
+
+def aavmf(directory: Path, device: str, rom: Path, until: str) -> str:
+    machine = ["qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a57", "-m", "256", *COMMON]
+    firmware = uefi(directory, "/usr/share/AAVMF/AAVMF_CODE.fd", "/usr/share/AAVMF/AAVMF_VARS.fd")
+    return boot(directory, machine + firmware + card(device, rom), lambda text: until in text)[0]

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A copy of vendor/minipxe, and its own make."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+from romforge.formats import option_rom
+from tests.support.project import TOP
+
+SOURCE = TOP / "vendor" / "minipxe"
+CROSS = {"CROSS_COMPILE_arm64": "aarch64-linux-gnu-", "CROSS_COMPILE_riscv64": "riscv64-linux-gnu-"}
+DEFAULTS = {
+    "SOURCE_DATE_EPOCH": "1700000000",
+    # Objects have debugging information, and with it the directory that they were built in.
+    "EXTRA_CFLAGS": "-ffile-prefix-map=$(CURDIR)=.",
+    **CROSS,
+}
+
+
+class Tree:
+    """A private copy of the source, and make in it."""
+
+    def __init__(self, top: Path, source: Path = SOURCE):
+        shutil.copytree(source, top, symlinks=True)
+        self.top, self.src = top, top / "src"
+
+    def run(self, *goals: str, jobs: int = 2, **variables: str) -> subprocess.CompletedProcess[str]:
+        words = [f"{name}={value}" for name, value in (DEFAULTS | variables).items()]
+        clean = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFLAGS", "CROSS_COMPILE"))}
+        command = ["make", f"-j{jobs}", *words, *goals]
+        return subprocess.run(command, cwd=self.src, env=clean | {"LC_ALL": "C"}, capture_output=True, text=True, check=False)
+
+    def make(self, *goals: str, jobs: int = 2, **variables: str) -> str:
+        done = self.run(*goals, jobs=jobs, **variables)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert done.stderr == ""
+        return done.stdout
+
+    def built(self, *goals: str, jobs: int = 2, **variables: str) -> set[str]:
+        """The objects that a make compiles, without version objects and devices' IDs."""
+        return {
+            Path(name).stem for name in re.findall(r"\[BUILD\] (\S+)", self.make(*goals, jobs=jobs, **variables)) if ".ids." not in name
+        }
+
+    def read(self, name: str) -> bytes:
+        return (self.src / name).read_bytes()
+
+    def text(self, name: str) -> str:
+        return (self.src / name).read_text()
+
+    def remove(self, goal: str) -> None:
+        """Removes a goal with its stages: make would not miss a stage alone."""
+        for path in (self.src / goal).parent.glob(f"{Path(goal).stem}.*"):
+            path.unlink()
+
+    def edit(self, name: str, old: str, new: str) -> None:
+        text = self.text(name)
+        assert old in text
+        (self.src / name).write_text(text.replace(old, new, 1))
+
+    def build_id(self, name: str) -> int:
+        header = option_rom.parse_image(self.read(name)).header
+        assert isinstance(header, option_rom.LegacyHeader)
+        return option_rom.IpxeHeader.parse(self.read(name), header.ipxe_pointer).build_id

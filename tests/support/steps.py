@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Steps of a plan, as tests of single modules need them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from romforge.plan.planner import Make
+from tests.support.forge import EFI
+
+
+def step(**given: Any) -> Make:
+    """A step for the EFI platform, with some fields changed."""
+    fields = {"source": "ipxe", "platform": EFI, "trees": ("tree",), "directory": "work", "bin": "bin-x86_64-efi", "media": "efidrv"}
+    fields |= {"arch": "x86_64", "cross": None, "config": None} | given
+    return Make(**{name: fields.get(name, ()) for name in Make._fields})  # type: ignore[arg-type]

@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The manual pages say all that the parser and the spec's declarations say, and two formatters find no fault in them."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from romforge.base.errors import EXIT_STATUSES
+from romforge.cli.command_line import make_parser
+from romforge.cli.manpage import EXAMPLE, PAGES
+from romforge.spec import loader
+from romforge.spec.model import SECTIONS, Header, Strip, Toolchain, Verify
+from tests.support.project import TOP, Run
+
+COMMANDS = next(action.choices for action in make_parser()._actions if isinstance(action, argparse._SubParsersAction))
+TABLES = {f"[{name}.NAME]": cls for name, cls in SECTIONS.items() if name != "qemu"} | {
+    "[config.NAME.HEADER]": Header,
+    "[qemu.ARCH]": SECTIONS["qemu"],
+    "[verify]": Verify,
+    "[toolchain]": Toolchain,
+}
+
+
+def formatted(page: str, *command: str) -> str:
+    done = subprocess.run(command, input=PAGES[page](make_parser()), capture_output=True, text=True, check=True, env=ENVIRONMENT)
+    assert done.stderr == ""
+    return re.sub(".\b", "", done.stdout)
+
+
+ENVIRONMENT = {"LC_ALL": "C.UTF-8", "MANWIDTH": "80", "PATH": "/usr/bin:/bin", "MANROFFSEQ": "", "MAN_KEEP_FORMATTING": ""}
+FORMATTERS = {"man": ("man", "--warnings", "-E", "UTF-8", "-l", "-"), "mandoc": ("mandoc", "-T", "utf8", "-O", "width=80")}
+
+
+def parts(text: str, indent: int) -> dict[str, str]:
+    """The parts of a page under their headings."""
+    found = re.split(rf"^ {{{indent}}}(\S.*)$", text, flags=re.MULTILINE)
+    return dict(zip(found[1::2], found[2::2]))
+
+
+def flat(text: str) -> str:
+    return " ".join(text.split())
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_mandoc_finds_nothing_to_warn_of(page: str, tmp_path: Path):
+    (tmp_path / page).write_text(PAGES[page](make_parser()))
+    done = subprocess.run(["mandoc", "-T", "lint", "-W", "warning", page], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+@pytest.mark.parametrize("formatter", FORMATTERS)
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_is_80_columns_wide_with_all_its_characters(page: str, formatter: str):
+    text = formatted(page, *FORMATTERS[formatter])
+    widths = [len(line) for line in text.splitlines()]
+    assert len(widths) > 100
+    assert max(widths) <= 80
+    assert "\\" not in text
+
+
+def test_every_command_and_option_is_told():
+    text = formatted("romforge", *FORMATTERS["man"])
+    sections = parts(text, 0)
+    commands = parts(sections["COMMANDS"], 3)
+    assert commands.keys() == COMMANDS.keys()
+    for name, command in COMMANDS.items():
+        told = flat(commands[name])
+        assert told.startswith(f"romforge {name} ")
+        assert flat(command.description or "") in told
+        for action in command._actions:
+            if action.dest == "help":
+                continue
+            assert words(action) <= set(re.split(r"[][ |]|\.\.\.", told)), f"{name}: {action.dest}"
+            where = told + flat(sections["OPTIONS"])
+            assert (action.help or "").lower() in where.lower(), f"{name}: {action.dest}"
+
+
+def words(action: argparse.Action) -> set[str]:
+    """What stands for an argument in a synopsis."""
+    names = set(action.option_strings[-1:])
+    if action.nargs == 0:
+        return names
+    return names | ({str(one) for one in action.choices} if action.choices else set(re.split(r"[][]", str(action.metavar))) - {""})
+
+
+def test_the_options_of_all_and_the_exit_statuses_are_told():
+    sections = parts(formatted("romforge", *FORMATTERS["man"]), 0)
+    for option in ("--help", "--version", "--spec FILE", "--out DIR", "--json"):
+        assert re.search(rf"^ +(-h, )?{option}\b", sections["OPTIONS"], re.MULTILINE), option
+    for status, about in EXIT_STATUSES.items():
+        assert re.search(rf"^ +{status} +{about}", sections["EXIT STATUS"], re.MULTILINE | re.IGNORECASE)
+
+
+def test_every_key_of_the_spec_is_told_in_its_table():
+    tables = parts(parts(formatted("romspec", *FORMATTERS["man"]), 0)["TABLES"], 3)
+    assert tables.keys() == TABLES.keys()
+    for name, cls in TABLES.items():
+        told = [*keys(cls), *(keys(Strip, "strip.") if name == "[platform.NAME]" else [])]
+        assert re.findall(r"^ {7}([\w.]+) \(", tables[name], re.MULTILINE) == sorted(
+            (key for key, _ in told), key=lambda key: tables[name].index(f" {key} (")
+        )
+        for key, doc in told:
+            assert doc.lower().replace("`", "") in flat(tables[name].partition(f" {key} (")[2]).lower(), f"{name} {key}"
+
+
+def keys(cls: type, above: str = "") -> Iterator[tuple[str, str]]:
+    yield from ((above + one.name, one.metadata["doc"]) for one in fields(cls))
+
+
+def test_types_and_defaults_are_told_as_a_spec_writes_them():
+    text = flat(formatted("romspec", *FORMATTERS["man"]))
+    for told in (
+        "tree (text) An iPXE source tree",
+        "id (text, required) Vendor and device",
+        'nics ("*" or list of texts, default "*")',
+        "size (text or number, required)",
+        "pad (true or false, default true)",
+        "timeout (number, default 120)",
+        'level ("stored", "fast", "default" or "best", default "default")',
+        "strip.drop (list of texts, default [])",
+        "make (table, default {})",
+        'roms (list of "default" or "romfile", default ["default", "romfile"])',
+    ):
+        assert told in text
+
+
+def test_the_example_is_a_spec(tmp_path: Path):
+    (tmp_path / "romspec.toml").write_text(EXAMPLE)
+    assert loader.load(tmp_path / "romspec.toml").target["qemu"].bucket == "efi"
+    shown = parts(formatted("romspec", *FORMATTERS["man"]), 0)["EXAMPLE"]
+    assert [line.strip() for line in shown.strip().splitlines()] == EXAMPLE.splitlines()
+
+
+def test_what_roff_would_read_is_shown_as_it_is(monkeypatch: pytest.MonkeyPatch):
+    odd = """.sp 'a' \\fB \\n `c` ^~ --x … "q\""""
+    monkeypatch.setitem(EXIT_STATUSES, 99, odd)
+    for formatter in FORMATTERS.values():
+        assert f" 99 {odd.replace('`', '')}." in flat(formatted("romforge", *formatter))
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_is_the_same_everywhere_and_always(romforge: Run, page: str):
+    """No time, no width of a terminal and no variable of the user's gets in."""
+    other = {"SOURCE_DATE_EPOCH": "1", "TZ": "Pacific/Apia", "COLUMNS": "30", "ROMSPEC": "x", "ROMFORGE_OUT": "y", "LC_ALL": "C"}
+    assert romforge("man", page).stdout == romforge("man", page, **other).stdout == PAGES[page](make_parser())
+    assert romforge("man", "nothing").returncode == 2
+
+
+def test_the_documented_command_installs_pages_that_man_finds(tmp_path: Path):
+    page = (TOP / "docs" / "shells-and-editors.md").read_text()
+    line = next(line for line in page.splitlines() if "romforge man" in line and "for page" in line)
+    (tmp_path / "romforge").write_text(f'#!/bin/sh\nPYTHONPATH={TOP}/src exec {sys.executable} -m romforge "$@"\n')
+    (tmp_path / "romforge").chmod(0o755)
+    for section in "15":
+        (tmp_path / f"man/man{section}").mkdir(parents=True)
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+    subprocess.run(["bash", "-ec", line.strip().replace("/usr/share/man", str(tmp_path / "man"))], env=environment, check=True)
+    for page in PAGES:
+        done = subprocess.run(
+            ["man", "-M", str(tmp_path / "man"), "-w", page], env=environment, capture_output=True, text=True, check=False
+        )
+        assert Path(done.stdout.strip()).read_text() == PAGES[page](make_parser())

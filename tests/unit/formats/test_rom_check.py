@@ -1,0 +1,419 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Every fault that ``inspect`` names, seeded one by one, with the place and the words; sound ROMs have none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from romforge.base.errors import RomforgeError
+from romforge.formats import option_rom
+from romforge.formats.option_rom import EfiHeader, LegacyHeader, PciDataStructure
+from romforge.formats.rom_check import EFFORT, Fault, Severity, effort_each, examine, require_sound
+from romforge.formats.structure import Structure
+from romforge.formats.uefi_compression import decoder
+from tests.support import builders, debian
+from tests.support.builders import ARM64, DRIVER, E1000, IPXE, PCIR, PNP, UNDI, changed, compressed_efi, efi, legacy, mended, with_field
+
+SECOND = 1024  # where the EFI image of BOTH begins
+BOTH = legacy(last=False) + efi()
+
+
+def seeded(kind: type[Structure], place: int, rom: bytes = BOTH, **values: int | bytes) -> bytes:
+    """A built ROM with a wrong field, and the sum of a legacy image it lies in mended."""
+    broken = with_field(rom, kind, place, **values)
+    return mended(broken[:SECOND], 6) + broken[SECOND:] if place < SECOND else broken
+
+
+def pcir(rom: bytes = BOTH, image: int = 0, **values: int | bytes) -> bytes:
+    return seeded(PciDataStructure, image + PCIR, rom, **values)
+
+
+def told(fault: Fault) -> tuple[int, str, Severity, int | None]:
+    return fault.offset, fault.text, fault.severity, fault.image
+
+
+def test_built_roms_have_no_fault():
+    """The ground on which all of the cases below stand."""
+    stream = builders.stored(builders.driver())
+    assert examine(BOTH) == []
+    assert examine(legacy(devices=[0x100E, 0x100F])) == []
+    assert examine(legacy(last=False) + compressed_efi(stream)) == []
+    assert examine(legacy(last=False) + efi(last=False) + efi(machine=ARM64)) == []
+    assert examine(BOTH.ljust(8192, b"\xff")) == []
+    assert examine(efi(free_byte=False)) == []  # no sum is asked of an EFI image
+
+
+def test_debians_roms_have_no_fault_but_the_ids_of_ne2k_pci(releases: dict[str, Path]):
+    """42 of 48 are fine; Debian built ne2k_pci without IDs, bookworm's EFI image with half of them."""
+    fine = 0
+    for suite, directory in releases.items():
+        for name in debian.ROMS:
+            found = examine((directory / name).read_bytes())
+            if "ne2k_pci" not in name:
+                assert found == [], (suite, name)
+                fine += 1
+                continue
+            assert {fault.severity for fault in found} == {Severity.IDS}
+            assert found[0].offset == PCIR + 4
+            assert found[0].text == "vendor:device is 0000:0000, which is no device"
+            if name.startswith("efi"):
+                odd = "vendor:device is fff3:0000, that of image 0 is 0000:0000"
+                assert found[1].text == (odd if suite == "bookworm" else found[0].text)
+                assert found[1].image == 1
+            assert len(found) == (2 if name.startswith("efi") else 1)
+    assert fine == 42
+
+
+NO_LAST = "the file ends, and no image is marked as the last"
+WALK = {
+    "empty file": (b"", 0, "the file is empty", None),
+    "nothing but padding": (b"\xff" * 2048, 0, "no expansion ROM signature: ff ff where 55 aa must be", None),
+    "bad signature": (changed(BOTH, 0, b"\xaa\x55"), 0, "no expansion ROM signature: aa 55 where 55 aa must be", None),
+    "bad signature of image 1": (
+        pcir(changed(BOTH, SECOND, b"MZ"), indicator=0),
+        SECOND,
+        "no expansion ROM signature: 4d 5a where 55 aa must be",
+        1,
+    ),
+    "PCIR pointer outside": (changed(BOTH, 0x18, b"\xf8\xff"), 0x18, "the PCIR pointer 0xfff8 points outside the image", None),
+    "PCIR pointer into the header": (changed(BOTH, 0x18, b"\x18\0"), 0x18, "the PCIR pointer 0x18 points outside the image", None),
+    "PCIR signature": (changed(BOTH, PCIR, b"PCIX"), PCIR, "no PCI Data Structure: 50 43 49 58 where 'PCIR' must be", None),
+    "length 0": (pcir(image_blocks=0), PCIR + 0x10, "the image length is 0 blocks", None),
+    "length past the end": (
+        pcir(legacy(), image_blocks=3),
+        PCIR + 0x10,
+        "the image length 1,536 bytes (0x600) goes 512 bytes (0x200) past the end of the file",
+        None,
+    ),
+    "PCIR behind the image's end": (
+        changed(legacy(), 0x18, b"\0\x04") + legacy()[PCIR:],
+        0x18,
+        "the PCIR pointer 0x400 points outside the image",
+        None,
+    ),
+    "no last image at the file's end": (pcir(image=SECOND, indicator=0), len(BOTH), NO_LAST, 2),
+    "no last image before padding": (
+        pcir(image=SECOND, indicator=0).ljust(8192, b"\xff"),
+        len(BOTH),
+        "padding begins, and no image is marked as the last",
+        2,
+    ),
+}
+BEHIND = {
+    "early last image": (
+        pcir(indicator=0x80),
+        PCIR + 0x15,
+        f"marked as the last image, but x86_64 follows at offset {SECOND:#x} ({SECOND})",
+        0,
+    ),
+    "junk": (BOTH + b"JUNKJUNK", len(BOTH), "junk behind the last image: 4a 55 4e 4b is no padding", None),
+    "junk in the padding": (BOTH + b"\xff" * 100 + b"\x01\xff", len(BOTH) + 100, "junk behind the last image: 01 ff is no padding", None),
+}
+STRUCTURE = {
+    "PCIR length": (
+        pcir(length=0x17),
+        PCIR + 0xA,
+        "the PCI Data Structure's length 0x17 is not between 0x18 and the image",
+        0,
+    ),
+    "device list without end": (
+        pcir(device_list_pointer=1022 - PCIR),
+        PCIR + 8,
+        "the device list runs out of the image before its zero",
+        0,
+    ),
+    "device list in PCIR": (pcir(device_list_pointer=4), PCIR + 8, "the device list pointer 0x4 points into the PCI Data Structure", 0),
+    "header longer than the image": (
+        seeded(LegacyHeader, 0, initialization_blocks=3),
+        2,
+        "the header's length of 3 blocks is not between 1 and PCIR's 2",
+        0,
+    ),
+    "header of no length": (
+        seeded(LegacyHeader, 0, initialization_blocks=0),
+        2,
+        "the header's length of 0 blocks is not between 1 and PCIR's 2",
+        0,
+    ),
+    "checksum": (changed(BOTH, 700, b"\x95"), 6, f"the checksum is 0x05, not 0; {(BOTH[6] - 5) % 256:#04x} here would mend it", 0),
+    "checksum of 0x80": (
+        changed(BOTH, 700, b"\x10"),
+        6,
+        f"the checksum is 0x80, not 0; {(BOTH[6] - 0x80) % 256:#04x} here would mend it",
+        0,
+    ),
+    "iPXE header's sum": (
+        mended(changed(BOTH[:SECOND], IPXE + 8, b"\0"), 6) + BOTH[SECOND:],
+        IPXE,
+        "the bytes of the iPXE header do not sum to 0",
+        0,
+    ),
+    "UNDI header's sum": (
+        mended(changed(BOTH[:SECOND], UNDI + 8, b"\x99"), 6) + BOTH[SECOND:],
+        UNDI,
+        "the bytes of the UNDI ROM ID structure do not sum to 0",
+        0,
+    ),
+    "$PnP header's sum": (
+        mended(changed(BOTH[:SECOND], PNP + 20, b"\x99"), 6) + BOTH[SECOND:],
+        PNP,
+        "the bytes of the $PnP expansion header do not sum to 0",
+        0,
+    ),
+    "iPXE header's length": (
+        mended(changed(BOTH[:SECOND], IPXE + 4, b"\x07"), 6) + BOTH[SECOND:],
+        IPXE,
+        "the iPXE header is 7 bytes long, which is too short or leaves the image",
+        0,
+    ),
+    "$PnP header's length": (
+        mended(changed(BOTH[:SECOND], PNP + 5, b"\xff"), 6) + BOTH[SECOND:],
+        PNP,
+        "the $PnP expansion header is 4080 bytes long, which is too short or leaves the image",
+        0,
+    ),
+}
+TRUNCATED = builders.stored(builders.driver())
+PAST = (5000).to_bytes(4, "little") + TRUNCATED[4:]
+EFI = {
+    "EFI signature": (seeded(EfiHeader, SECOND, efi_signature=0xEF2), SECOND + 4, "the EFI signature is 0xef2, not 0xef1", 1),
+    "initialization size": (
+        seeded(EfiHeader, SECOND, initialization_blocks=4),
+        SECOND + 2,
+        "the initialization size of 4 blocks is not between 1 and PCIR's 3",
+        1,
+    ),
+    "no initialization size": (
+        seeded(EfiHeader, SECOND, initialization_blocks=0),
+        SECOND + 2,
+        "the initialization size of 0 blocks is not between 1 and PCIR's 3",
+        1,
+    ),
+    "wrong machine": (
+        seeded(EfiHeader, SECOND, machine=ARM64),
+        SECOND + 0xA,
+        "the header says arm64, the driver inside is for x86_64",
+        1,
+    ),
+    "wrong subsystem": (
+        seeded(EfiHeader, SECOND, subsystem=12),
+        SECOND + 8,
+        "the header says subsystem 12, the driver inside is of subsystem 11",
+        1,
+    ),
+    "unknown machine": (
+        legacy(last=False) + efi(machine=0x1234),
+        SECOND + 0xA,
+        "no architecture has machine 0x1234",
+        1,
+    ),
+    "an application": (
+        legacy(last=False) + efi(subsystem=10),
+        SECOND + 8,
+        "subsystem 10 (application) is not that of a driver (11 or 12)",
+        1,
+    ),
+    "image offset": (
+        seeded(EfiHeader, SECOND, efi_image_offset=0x600),
+        SECOND + 0x16,
+        "the EFI image offset 0x600 points outside the image",
+        1,
+    ),
+    "unknown compression": (
+        seeded(EfiHeader, SECOND, compression_type=2),
+        SECOND + 0xC,
+        "compression type 2 is neither 0 (none) nor 1 (UEFI)",
+        1,
+    ),
+    "compressed size": (
+        legacy(last=False) + compressed_efi(PAST),
+        SECOND + DRIVER,
+        f"the compressed size 5,000 bytes (0x1388) goes {DRIVER + 8 + 5000 - 1536:,} bytes ({DRIVER + 8 + 5000 - 1536:#x}) past the image",
+        1,
+    ),
+    "original size": (
+        legacy(last=False) + compressed_efi(TRUNCATED[:4] + b"\1\0\0\1" + TRUNCATED[8:]),
+        SECOND + DRIVER + 4,
+        "the original size 16,777,217 bytes (0x1000001) is larger than any option ROM",
+        1,
+    ),
+    "no PE signature in a compressed driver": (
+        legacy(last=False) + compressed_efi(builders.stored(changed(builders.driver(), 0x40, b"NE"))),
+        SECOND + DRIVER,
+        "the driver inside, offset 0x40 (64): no PE signature: 4e 45 00 00 where 'PE' 00 00 must be",
+        1,
+    ),
+    "no PE file": (
+        legacy(last=False) + efi(b"ELF" + bytes(500)),
+        SECOND + DRIVER,
+        "the driver inside, offset 0x0 (0): no PE file: 45 4c where 'MZ' must be",
+        1,
+    ),
+}
+
+
+CASES = WALK | BEHIND | STRUCTURE | EFI
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_each_fault_is_named_with_its_place_and_nothing_else_is(name: str):
+    rom, offset, text, image = CASES[name]
+    assert [told(fault) for fault in examine(rom)] == [(offset, text, Severity.FAULT, image)]
+    with pytest.raises(RomforgeError, match="is not a sound ROM"):
+        require_sound(rom, "x.rom")
+
+
+def test_a_chain_of_more_than_32_images_is_a_fault_where_the_walk_ends():
+    *notes, last = examine(legacy(last=False) * 40)
+    assert told(last) == (32 * 1024, "more than 32 images", Severity.FAULT, 32)
+    assert {note.severity for note in notes} == {Severity.NOTE}
+
+
+def test_a_broken_stream_is_told_at_its_place_in_the_file(e1000: bytes):
+    """The block's first code of sid's e1000 made over-full: its lengths begin behind the 8-byte header."""
+    image = option_rom.parse_rom(e1000).images[1]
+    assert isinstance(image.header, EfiHeader)
+    place = image.offset + image.header.efi_image_offset
+    (fault,) = examine(changed(e1000, place + 8 + 2, b"\x88" * 8))
+    assert fault.text.startswith("the compressed stream is broken: ")
+    assert place + 8 <= fault.offset <= place + 40
+    assert fault.image == 1
+
+
+IDS = {
+    "no device": (legacy((0, 0)), [(PCIR + 4, "vendor:device is 0000:0000, which is no device", 0)]),
+    "all ones": (legacy((0xFFFF, 0xFFFF)), [(PCIR + 4, "vendor:device is ffff:ffff, which is no device", 0)]),
+    "images that differ": (
+        legacy(last=False) + efi(ids=(0x8086, 0x10D3)),
+        [(SECOND + PCIR + 4, "vendor:device is 8086:10d3, that of image 0 is 8086:100e", 1)],
+    ),
+    "one of two is none": (
+        legacy((0, 0), last=False) + efi(),
+        [
+            (PCIR + 4, "vendor:device is 0000:0000, which is no device", 0),
+            (SECOND + PCIR + 4, "vendor:device is 8086:100e, that of image 0 is 0000:0000", 1),
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", IDS)
+def test_faults_of_the_ids_are_told_apart_for_rewriting_mends_them(name: str):
+    rom, expected = IDS[name]
+    assert [told(fault) for fault in examine(rom)] == [(offset, text, Severity.IDS, image) for offset, text, image in expected]
+    require_sound(rom, "x.rom")
+    mended_images = [option_rom.rewrite(image, ids=E1000).data for image in option_rom.parse_rom(rom).images]
+    assert examine(b"".join(mended_images)) == []
+
+
+LISTED = legacy(devices=[0x2000 + index for index in range(20)])
+NOTES = {
+    "zero padding": (
+        BOTH.ljust(8192, b"\0"),
+        len(BOTH),
+        f"{8192 - len(BOTH):,} bytes ({8192 - len(BOTH):#x}) of padding are 00, not ff",
+        None,
+    ),
+    "class code": (pcir(class_code=b"\0\0\x03"), PCIR + 0xD, "class code 03 00 00 is not 02 00 00 (Ethernet controller)", 0),
+    "code type": (
+        with_field(legacy(), PciDataStructure, PCIR, code_type=1),
+        PCIR + 0x14,
+        "code type 0x01 is neither legacy (0) nor EFI (3)",
+        0,
+    ),
+    "$PnP pointer": (seeded(LegacyHeader, 0, pnp_pointer=0x300), 0x1A, "the $PnP pointer 0x300 points to no $PnP expansion header", 0),
+    "device list": (  # its text names no more than eight
+        LISTED,
+        PCIR + 8,
+        "the device list 2000, 2001, 2002, 2003, 2004, 2005, 2006, 2007 and 12 more lacks 100e",
+        0,
+    ),
+    "two of a kind": (
+        BOTH[:SECOND] + efi(last=False) + efi(),
+        len(BOTH),
+        "a second x86_64 image; firmware takes image 1",
+        2,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NOTES)
+def test_what_is_odd_but_harms_nobody_is_a_note(name: str):
+    rom, offset, text, image = NOTES[name]
+    (note,) = examine(rom)
+    assert told(note) == (offset, text, Severity.NOTE, image)
+    assert str(note).startswith("note: ")
+    require_sound(rom, "x.rom")
+
+
+def test_a_pcir_pointer_that_is_not_aligned_is_a_note():
+    moved = changed(legacy(), 0x1E2, PciDataStructure.parse(legacy(), PCIR))
+    moved = mended(with_field(moved, LegacyHeader, 0, pcir_pointer=0x1E2), 6)
+    assert [told(fault) for fault in examine(moved)] == [(0x18, "the PCIR pointer 0x1e2 is no multiple of 4", Severity.NOTE, 0)]
+
+
+@pytest.mark.parametrize("rom", ["efi-e1000.rom", "efi-virtio.rom"])
+@pytest.mark.parametrize("suite", list(debian.KNOWN))
+def test_faults_seeded_in_real_roms_are_found(releases: dict[str, Path], suite: str, rom: str):
+    data = (releases[suite] / rom).read_bytes()
+    first, second = option_rom.parse_rom(data).images
+    place = second.offset + second.header.pcir_pointer
+    blocks = len(data) // 512 - second.offset // 512 + 1
+    for broken, offset, words in (
+        (changed(data, 5000, bytes([data[5000] ^ 0x10])), 6, "the checksum is 0x"),
+        (changed(data, second.offset, b"\0"), second.offset, "no expansion ROM signature: 00 aa"),
+        (changed(data, place + 0x15, b"\0"), second.offset + len(second.data), "no image is marked as the last"),
+        (changed(data, place + 0x10, blocks.to_bytes(2, "little")), place + 0x10, "512 bytes (0x200) past the end of the file"),
+        (changed(data, place + 4, b"\x99"), place + 4, "that of image 0 is"),
+        (changed(data, second.offset + 0xA, b"\x64\xaa"), second.offset + 0xA, "the header says arm64, the driver inside is for x86_64"),
+        (option_rom.rewrite(first, last=True).data + data[second.offset :], first.header.pcir_pointer + 0x15, "but x86_64 follows at"),
+        (data[: second.offset + len(second.data)] + b"junk", second.offset + len(second.data), "junk behind the last image: 6a 75 6e 6b"),
+    ):
+        found = [fault for fault in examine(broken) if fault.severity is not Severity.NOTE]
+        assert [(fault.offset, words in fault.text) for fault in found] == [(offset, True)], (words, found)
+
+
+def test_several_faults_are_all_told_in_the_order_of_the_file():
+    rom = changed(BOTH, 700, b"\x95")
+    rom = with_field(rom, EfiHeader, SECOND, efi_signature=0, machine=ARM64, initialization_blocks=0) + b"junk"
+    assert [fault.offset for fault in examine(rom)] == [6, SECOND + 2, SECOND + 4, SECOND + 0xA, len(BOTH)]
+
+
+def test_a_fault_reads_as_a_sentence_with_image_and_place_in_both_bases():
+    assert str(examine(legacy((0, 0)))[0]) == "fault: image 0, offset 0x20 (32): vendor:device is 0000:0000, which is no device"
+    assert str(examine(b"")[0]) == "fault: offset 0x0 (0): the file is empty"
+
+
+def test_require_sound_lists_every_fault_under_the_files_name():
+    rom = with_field(changed(BOTH, 700, b"\x95"), EfiHeader, SECOND, efi_signature=0)
+    with pytest.raises(RomforgeError) as caught:
+        require_sound(rom, "some.rom")
+    lines = str(caught.value).splitlines()
+    assert lines[0] == "some.rom is not a sound ROM:"
+    assert len(lines) == 3
+
+
+def test_of_a_driver_that_takes_too_long_the_headers_are_examined_all_the_same():
+    """Blocks of 500 symbols: the first 4 KiB need few of them, the 2 MiB behind more than the effort of a file."""
+    driver = builders.driver()
+    characters, positions = builders.flat({*driver, 509}), builders.flat([0])
+    stream = builders.encode([*driver, *[(256, 1)] * 65_000], per_block=500, characters=characters, positions=positions)
+    assert examine(compressed_efi(stream)) == []
+    with pytest.raises(decoder.TooLong):
+        decoder.decompress(stream, effort=EFFORT)
+    (fault,) = examine(compressed_efi(stream, machine=ARM64))
+    assert (fault.offset, fault.text) == (0xA, "the header says arm64, the driver inside is for x86_64")
+
+
+def test_a_stream_that_takes_too_long_from_its_start_is_a_note_and_no_fault():
+    images = [compressed_efi(builders.bomb(), last=index == 2) for index in range(3)]
+    found = [fault for fault in examine(b"".join(images)) if "second" not in fault.text]
+    assert [(fault.image, fault.severity, fault.text[:13]) for fault in found] == [(i, Severity.NOTE, "not examined:") for i in range(3)]
+
+
+def test_the_effort_of_a_file_is_shared_by_its_compressed_images():
+    images = option_rom.parse_rom(b"".join(compressed_efi(builders.stored(b"x"), last=index == 3) for index in range(4))).images
+    assert effort_each(images) == EFFORT // 4
+    assert effort_each(option_rom.parse_rom(BOTH).images) == EFFORT

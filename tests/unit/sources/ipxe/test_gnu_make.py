@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The command that runs the same make again."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+from romforge.sources.ipxe import gnu_make
+
+
+def test_the_command_to_paste_runs_the_same_make_in_the_same_place(tmp_path: Path):
+    """A shell gives make each word as it was, whatever signs are in it, and no variable of the caller's."""
+    directory = tmp_path / "with blanks & 'quotes'"
+    directory.mkdir()
+    (tmp_path / "make").write_text('#!/bin/sh\npwd\nprintf "%s\\n" "CFLAGS is $CFLAGS" "$@"\n')
+    (tmp_path / "make").chmod(0o755)
+    words = ["A=$(info  x)$$b 'c' \"d\" `e`", "B=", "bin/a--b.rom"]
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "CFLAGS": "-O0"}
+    done = subprocess.run(["bash", "-c", gnu_make.to_paste(words, directory)], env=environment, capture_output=True, text=True, check=True)
+    where, flags, jobs, *rest = done.stdout.splitlines()
+    assert (where, flags, rest) == (str(directory), "CFLAGS is ", words)
+    assert re.fullmatch(r"-j\d+", jobs)

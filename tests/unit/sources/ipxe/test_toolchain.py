@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The tools of a platform: their environment, their names, and what is missing."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from romforge.base.errors import RomforgeError
+from romforge.base.programs import MissingTool
+from romforge.sources.ipxe import toolchain
+from tests.support.forge import stamp
+from tests.support.steps import step
+
+
+def test_makes_environment_has_what_tools_find_their_files_by_and_no_more():
+    """Whatever was there: paths, the epoch and a launcher's settings pass; words are in English, and git writes nothing."""
+    given = {
+        "PATH": "p",
+        "HOME": "h",
+        "SOURCE_DATE_EPOCH": "1",
+        "CCACHE_DIR": "c",
+        "CFLAGS": "x",
+        "MAKEFLAGS": "x",
+        "LANG": "x",
+        "GIT_DIR": "x",
+    }
+    found = toolchain.environment(given)
+    assert {name: found[name] for name in given if name in found} == {
+        "PATH": "p",
+        "HOME": "h",
+        "SOURCE_DATE_EPOCH": "1",
+        "CCACHE_DIR": "c",
+    }
+    assert (found["LC_ALL"], found["GIT_OPTIONAL_LOCKS"]) == ("C", "0")
+
+
+@pytest.mark.parametrize(
+    ("machine", "arch", "cross", "prefix"),
+    [
+        ("x86_64", "x86_64", None, ""),
+        ("x86_64", "i386", None, ""),
+        ("x86_64", "arm64", None, "aarch64-linux-gnu-"),
+        ("x86_64", "riscv64", "mine-", "mine-"),
+        ("aarch64", "arm64", None, ""),
+        ("aarch64", "x86_64", None, "x86_64-linux-gnu-"),
+        ("strange", "loong64", None, "loongarch64-linux-gnu-"),
+    ],
+)
+def test_a_foreign_architecture_has_debians_cross_tools(
+    monkeypatch: pytest.MonkeyPatch, machine: str, arch: str, cross: str | None, prefix: str
+):
+    """Where the spec names no others."""
+    monkeypatch.setattr(os, "uname", lambda: os.uname_result(("Linux", "", "", "", machine)))
+    assert toolchain.prefix(step(arch=arch, cross=cross)) == prefix
+
+
+@pytest.mark.parametrize(
+    "compiler", ["gcc", "ccache gcc", "env CCACHE_DIR=/x ccache gcc -m64", "gcc -isystem /usr/include", "$(CROSS_COMPILE)gcc"]
+)
+def test_a_compiler_of_the_spec_may_have_launchers_and_options(compiler: str):
+    """Also such as make fills in, and options with a word of their own."""
+    toolchain.require(step(variables=(("CC", compiler), ("HOST_CC", compiler))))
+
+
+@pytest.mark.parametrize(("compiler", "words"), [("nonesuch gcc", "nonesuch: not found"), ("gcc 'm", "CC")])
+def test_a_compiler_of_the_spec_that_cannot_be_run_is_an_error_in_words(compiler: str, words: str):
+    """One that is not there, and one with a quote that does not end."""
+    with pytest.raises(RomforgeError, match=words):
+        toolchain.require(step(variables=(("CC", compiler),)))
+
+
+def test_all_that_a_platform_lacks_is_told_at_once(monkeypatch: pytest.MonkeyPatch):
+    """Each with its package; names of packages have no underscores."""
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(MissingTool) as raised:
+        toolchain.require(step(cross="x86_64-linux-gnu-"))
+    for name in ("make", "perl", "gcc-x86-64-linux-gnu", "binutils-x86-64-linux-gnu"):
+        assert f"package {name}\n" in f"{raised.value}\n"
+
+
+def test_tools_are_known_by_path_size_and_time_without_running_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A compiler behind a link is known by the file it leads to."""
+    (tmp_path / "gcc-99").write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
+    (tmp_path / "gcc-99").chmod(0o755)
+    (tmp_path / "gcc").symlink_to("gcc-99")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    before = toolchain.identity(step())
+    assert [str(tmp_path / "gcc-99"), *stamp(tmp_path / "gcc-99")[1:3]] in before
+    os.utime(tmp_path / "gcc-99", ns=(0, 0))
+    assert toolchain.identity(step()) != before
+    assert not (tmp_path / "ran").exists()
