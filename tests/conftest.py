@@ -11,6 +11,16 @@ import pytest
 from tests.support import debian
 from tests.support.project import TOP, Run, run
 
+FETCHED = {"releases", "applications"}  # fixtures for which Debian's packages are fetched
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A test that uses Debian's packages is one of the network, through whatever fixture."""
+    for item in items:
+        if not FETCHED.isdisjoint(getattr(item, "fixturenames", ())):
+            item.add_marker("network")
+
 
 @pytest.fixture(scope="session")
 def releases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:

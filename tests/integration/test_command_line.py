@@ -119,6 +119,7 @@ def test_compat_of_bookworm_and_sid_finds_all_compatible(romforge: Run, releases
     assert all(one["compatible"] for one in verdicts)
 
 
+@pytest.mark.network
 def test_compat_reads_packages(romforge: Run):
     done = romforge("compat", debian.package("bookworm"), debian.package("trixie"), "--json")
     assert done.returncode == 0

@@ -99,6 +99,8 @@ def test_a_spec_that_tells_nothing_is_told(layout: Path, romforge: Run, text: st
     assert (done.returncode > 0, words in done.stderr) == (True, True), done.stderr
 
 
+@pytest.mark.slow
+@pytest.mark.qemu
 @pytest.mark.parametrize(("old", "new", "side"), [(1 << 18, 1 << 17, "destination"), (1 << 17, 1 << 18, "source")])
 def test_what_is_said_of_romsize_is_true(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, old: int, new: int, side: str):
     """QEMU refuses without it, in the words of `compat`, and moves the guest with it on the side that `compat` names."""

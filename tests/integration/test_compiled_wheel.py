@@ -16,6 +16,8 @@ from romforge.formats import option_rom
 from romforge.formats.uefi_compression import encoder
 from tests.support.project import TOP
 
+pytestmark = [pytest.mark.slow, pytest.mark.network]
+
 CODE = """
 import sys
 from romforge.formats.uefi_compression import huffman, encoder, match_finder

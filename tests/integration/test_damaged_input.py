@@ -34,6 +34,8 @@ from tests.support.large_roms import COMMANDS, LARGE, LARGEST
 from tests.support.measuring import Used, measured
 from tests.support.project import TOP, spec_text
 
+pytestmark = pytest.mark.slow
+
 # cases of each test
 OF_REAL_ROM, OF_BUILT_ROM, OF_COMMANDS, OF_STREAM, OF_REAL_STREAM, OF_SPEC, OF_NOISE = 50, 1500, 300, 1000, 30, 2000, 800
 BUILT_ROMS, STREAMS, SPECS = 9, 6, 2

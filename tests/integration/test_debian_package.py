@@ -20,6 +20,8 @@ from tests.support import chroot as chroots
 from tests.support.chroot import USER, Chroot
 from tests.support.project import TOP
 
+pytestmark = [pytest.mark.slow, pytest.mark.network]
+
 EXAMPLE = TOP / "examples/debian"
 ROMS = {"ipxe-qemu": 16, "ipxe-qemu-aarch64": 5, "ipxe-qemu-riscv64": 5}
 # of each autopkgtest one ROM; all of them take minutes
@@ -224,6 +226,7 @@ def test_lintian_finds_no_error(chroot: Chroot, package: Package):
     chroot.sh(f"cd /build/{package.place.name}; lintian --fail-on error --no-cfg *_amd64.changes", user=USER)
 
 
+@pytest.mark.qemu
 @pytest.mark.parametrize("name", TESTS)
 def test_the_installed_roms_boot(chroot: Chroot, package: Package, name: str):
     """The autopkgtest, of one ROM; and it fails where the installed ROM was cut short."""

@@ -19,6 +19,8 @@ from romforge.spec import loader
 from tests.support.machines import MARK, aavmf, bios, ovmf
 from tests.support.project import TOP, run, source_files, users
 
+pytestmark = pytest.mark.slow
+
 TREES = ["romspec.toml", "examples/opt1.toml", "examples/opt2.toml", "examples/debian.toml", "examples/qemu.toml"]
 MAC = "52:54:00:12:34:56"
 
@@ -74,6 +76,7 @@ def test_a_spec_of_existing_roms_needs_no_tree():
     assert (plan.makes, len(list(plan.roms())), [fetch.package for fetch in plan.fetches]) == ((), 16, ["ipxe-qemu"])
 
 
+@pytest.mark.qemu
 def test_the_one_rom_for_all_runs_on_each_machine(checkout: Path, tmp_path: Path):
     """SeaBIOS, OVMF and AAVMF each find their image in the same file; its driver runs, though it is stripped."""
     rom = build(checkout, "examples/opt1.toml", "nic:e1000") / "usr/share/qemu/efi-e1000.rom"

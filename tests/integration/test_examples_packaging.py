@@ -9,8 +9,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from romforge.formats import rom_check
 from tests.support.project import TOP, source_files, users
+
+pytestmark = pytest.mark.slow
 
 NICS = {"e1000", "e1000e", "eepro100", "ne2k_pci", "pcnet", "rtl8139", "virtio", "vmxnet3"}
 FOREIGN = {"e1000", "e1000e", "rtl8139", "virtio", "vmxnet3"}  # the others use port I/O, which x86 alone has

@@ -12,6 +12,8 @@ import pytest
 from tests.support import debian, matrix
 from tests.support.project import PATIENCE, Run
 
+pytestmark = [pytest.mark.slow, pytest.mark.qemu, pytest.mark.network]
+
 BOOTS, MIGRATIONS = 12, 6  # at least
 # Two of the newest release, among them those that Debian's own IDs keep from booting by romfile=; one of each older.
 SAMPLE = {"sid": ("virtio", "ne2k_pci"), "trixie": ("eepro100",), "bookworm": ("rtl8139",)}

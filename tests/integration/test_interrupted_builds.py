@@ -26,6 +26,8 @@ import pytest
 from tests.support.disk import Disk, Set, differing, used
 from tests.support.project import PATIENCE, TOP, Run, Started, spec_text
 
+pytestmark = pytest.mark.slow
+
 NICS = {
     "e1000": "8086:100e",
     "e1000e": "8086:10d3",

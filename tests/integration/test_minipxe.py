@@ -21,6 +21,8 @@ from tests.support.minipxe import DEFAULTS, SOURCE, Tree
 from tests.support.project import PATIENCE, TOP, source_files
 from tests.support.yardstick import ratio
 
+pytestmark = pytest.mark.slow
+
 PACKAGES = [name for line in (TOP / "tests/packages").read_text().splitlines() if line[0] != "#" for name in line.split()]
 NICS = {
     "8086100e": ("e1000", "e1000"),
@@ -706,6 +708,7 @@ def test_sources_are_ours_and_few():
 # Boots
 
 
+@pytest.mark.qemu
 @pytest.mark.parametrize("nic", NICS)
 def test_seabios_runs_the_legacy_rom(ready: Tree, tmp_path: Path, nic: str):
     driver, device = NICS[nic]
@@ -718,6 +721,7 @@ def test_seabios_runs_the_legacy_rom(ready: Tree, tmp_path: Path, nic: str):
         assert re.search(rf"minipxe {driver} found, .*: 52:54:00:12:34:56", output)
 
 
+@pytest.mark.qemu
 def test_a_damaged_image_says_so(ready: Tree, tmp_path: Path):
     data = bytearray(ready.read("bin/8086100e.rom"))
     place = data.index(b"no such command")
@@ -728,6 +732,7 @@ def test_a_damaged_image_says_so(ready: Tree, tmp_path: Path):
     assert "minipxe: the image is damaged" in text
 
 
+@pytest.mark.qemu
 def test_an_embedded_exit_port_can_be_left_out(fresh: Tree, tmp_path: Path):
     (fresh.src / "config/local/general.h").write_text("#undef EXIT_PORT\n")
     fresh.make("bin/8086100e.rom")
@@ -750,6 +755,7 @@ def combined(request: pytest.FixtureRequest, fresh: Tree) -> tuple[str, Path]:
     return nic, rom
 
 
+@pytest.mark.qemu
 def test_ovmf_runs_the_driver_of_a_combined_rom(combined: tuple[str, Path], tmp_path: Path):
     nic, rom = combined
     driver, device = NICS[nic]
@@ -758,6 +764,7 @@ def test_ovmf_runs_the_driver_of_a_combined_rom(combined: tuple[str, Path], tmp_
     assert re.search(rf"minipxe {driver} started, .*: 52:54:00:12:34:56", text)
 
 
+@pytest.mark.qemu
 def test_32_bit_firmware_runs_the_driver(ready: Tree, tmp_path: Path):
     machine = ["qemu-system-x86_64", "-M", "q35,graphics=off,smm=on", "-m", "256", *COMMON, *PC]
     machine += ["-global", "driver=cfi.pflash01,property=secure,value=on"]
@@ -767,12 +774,14 @@ def test_32_bit_firmware_runs_the_driver(ready: Tree, tmp_path: Path):
     assert re.search(MARK.format("e1000", "8086", "100e", "efi"), text), text
 
 
+@pytest.mark.qemu
 def test_arm64_firmware_runs_the_driver(ready: Tree, tmp_path: Path):
     text = aavmf(tmp_path, "e1000", ready.src / "bin-arm64-efi/8086100e.efirom", "started, Intel 82540EM: 52:54:00:12:34:56")
     assert re.search(MARK.format("e1000", "8086", "100e", "efi"), text), text
     assert "started, Intel 82540EM: 52:54:00:12:34:56" in text
 
 
+@pytest.mark.qemu
 def test_u_boot_runs_the_riscv64_application(fresh: Tree, tmp_path: Path):
     # Bookworm has no EDK II for riscv64, so no option ROM is run there: the application is linked of the same code.
     fresh.make("bin-riscv64-efi/8086100e.efi")

@@ -11,6 +11,8 @@ import pytest
 
 from tests.support.project import TOP, run, spec_text
 
+pytestmark = [pytest.mark.slow, pytest.mark.network]
+
 DEBIAN_13 = ["doit==0.36.0", "rich==13.9.4", "tomli==2.2.1"]
 
 

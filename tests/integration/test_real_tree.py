@@ -26,6 +26,7 @@ from tests.support.project import REAL_TREE, TOP, run
 pytestmark = [
     pytest.mark.real_tree,
     pytest.mark.slow,
+    pytest.mark.qemu,
     pytest.mark.xdist_group("real_tree"),
     pytest.mark.skipif(REAL_TREE is None, reason="not run: IPXE_SRC names no upstream iPXE tree"),
 ]

@@ -16,6 +16,8 @@ import pytest
 from tests.support import builders
 from tests.support.project import PATIENCE, TOP, Run, spec_text
 
+pytestmark = pytest.mark.slow
+
 NICS = 'e1000 = "8086:100e"\nvirtio = "1af4:1000"'
 BROWSER = "chromium-headless-shell"
 WIDTHS = 320, 768, 1600

@@ -22,6 +22,8 @@ from romforge.sources.ipxe.gnu_make import Killed
 from romforge.spec import loader
 from tests.support.project import TOP, run
 
+pytestmark = pytest.mark.slow
+
 GOAL = "8086100e"
 SPEC = """spec = 1
 [source.ipxe]

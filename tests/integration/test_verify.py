@@ -32,6 +32,8 @@ from romforge.verify.qemu import MACHINES
 from tests.support import builders
 from tests.support.project import PATIENCE, TOP, Run, Started, all_gone, spec_text, users
 
+pytestmark = [pytest.mark.slow, pytest.mark.qemu]
+
 MARK = 'mark = "minipxe {nic} {vendor}:{device} build"\n'
 NICS = '[nic.e1000]\nid = "8086:100e"\n[nic.rtl8139]\nid = "10ec:8139"\n'
 BIOS = '[target.qemu]\ndir = "qemu"\nfile = "efi-{nic}.rom"\nimages = ["pcbios"]\nbucket = "efi"\n'

@@ -24,6 +24,8 @@ from tests.support import yardstick
 from tests.support.linked import ROM, SPEC, Built, bigtree, minipxe, project
 from tests.support.project import TOP, run
 
+pytestmark = pytest.mark.slow
+
 OBJECTS = 20  # whose chains are confirmed
 
 

@@ -120,12 +120,14 @@ def test_every_file_names_its_licence():
     assert [path for path in files if "SPDX-License-Identifier: GPL-2.0-or-later" not in "".join(path.open().readlines()[:2])] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", [["ruff", "check"], ["ruff", "format", "--check"], ["mypy"]], ids=" ".join)
 def test_linters_find_nothing(command: list[str]):
     done = subprocess.run([sys.executable, "-m", *command], cwd=TOP, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_no_op_costs_stay_within_their_limits():
     """And `bench/run` makes JSON, a section of a page, and a table of them."""
     with TemporaryDirectory() as directory:

@@ -16,6 +16,8 @@ import pytest
 
 from tests.support.project import TOP, source_files
 
+pytestmark = [pytest.mark.slow, pytest.mark.network]
+
 NOT_SHIPPED = "vendor/ipxe/"  # a user's own tree
 
 

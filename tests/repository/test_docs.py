@@ -324,6 +324,7 @@ def test_bench_run_finds_the_marks_of_its_table(tmp_path: Path, monkeypatch: pyt
     assert page.read_text() == f"{head}{bench.BEGIN}| a table |\n{bench.END}{tail}"
 
 
+@pytest.mark.slow
 def test_the_site_builds_without_a_warning(tmp_path: Path):
     command = [sys.executable, "-m", "mkdocs", "build", "--strict"]
     command += ["--site-dir", str(tmp_path / "site")]

@@ -30,6 +30,8 @@ from tests.support.disk import Disk, Set, differing, used
 from tests.support.forge import SAME_ANYWHERE
 from tests.support.project import PATIENCE, TOP, Run, Started, all_gone, users
 
+pytestmark = pytest.mark.slow
+
 EPOCH = {"SOURCE_DATE_EPOCH": "1700000000"}
 PLATFORMS = {"pcbios": ("bin", "rom"), "x86_64-efi": ("bin-x86_64-efi", "efirom")}
 E1000, RTL8139 = {"e1000": "8086100e"}, {"rtl8139": "10ec8139"}

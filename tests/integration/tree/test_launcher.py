@@ -23,6 +23,8 @@ from tests.support.distccd import Servers
 from tests.support.forge import NOTE, Forge
 from tests.support.project import PATIENCE, TOP, users
 
+pytestmark = pytest.mark.slow
+
 PLATFORMS = "pcbios", "x86_64-efi", "arm64-efi"
 UNSEEN = {"core/embedded.c", "crypto/certstore.c"}  # sources of minipxe with .incbin
 UNCACHED = "env CCACHE_DISABLE=1 $(CC)"  # how the makefile has them compiled

@@ -35,6 +35,8 @@ from tests.support.forge import (
     stamp,
 )
 
+pytestmark = pytest.mark.slow
+
 
 def linked_with(forge: Forge, name: str) -> set[str]:
     """The images with an object whose dependencies, as make wrote them, have the file."""

@@ -14,6 +14,8 @@ import pytest
 from romforge.formats import ld_map, rom_check
 from tests.support.forge import BINS, EFI, GOALS, LEGACY, Forge, stamp
 
+pytestmark = pytest.mark.slow
+
 SIMPLE_NETWORK = uuid.UUID("a19832b9-ac25-11d3-9a2d-0090273fc14d").bytes_le
 QEMU = 'config = "qemu"'  # defines EFI_DOWNGRADE_UX
 CONFIGURATION = {"config", "config_efi", "config_ethernet", "shell", "dhcp", "http", "aoe"}

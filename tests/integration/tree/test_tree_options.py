@@ -16,6 +16,8 @@ from romforge.formats import option_rom, rom_check
 from tests.support.forge import BINS, EFI, GOALS, LEGACY, MARK, MARKED, TWO, Forge, asks, both
 from tests.support.project import PATIENCE, run
 
+pytestmark = pytest.mark.slow
+
 # Counts the compilers that run at once; the first wait until there are as many as there are to be.
 COUNTED = r"""#!/bin/bash
 count() { exec 9>> "$HOME/lock"; flock 9; n=$(($(cat "$HOME/running" 2>/dev/null || echo 0) + $1))

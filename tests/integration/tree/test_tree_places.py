@@ -11,6 +11,8 @@ import pytest
 
 from tests.support.forge import EFI, LEGACY, MARKED, TWO, Forge, asks, both, committed, git
 
+pytestmark = pytest.mark.slow
+
 QEMU = {LEGACY: 'config = "qemu"', EFI: 'config = "qemu"'}
 CCACHE = '[toolchain]\nlauncher = "ccache"'
 

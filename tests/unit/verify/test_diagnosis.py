@@ -29,16 +29,22 @@ def refuted(one: Proof, data: bytes, directory: Path) -> str:
 GAVE_UP = '{}: the boot file did not run: the firmware says "UEFI Interactive Shell"; '
 
 
+@pytest.mark.slow
+@pytest.mark.qemu
 def test_a_rom_without_an_efi_image_has_no_driver(tmp_path: Path, releases: dict[str, Path]):
     text = refuted(proof("e1000", E1000), (releases["sid"] / "pxe-e1000.rom").read_bytes(), tmp_path)
     assert text.startswith(GAVE_UP.format("driver") + "no driver is bound to the NIC, and the firmware holds no driver from its ROM")
 
 
+@pytest.mark.slow
+@pytest.mark.qemu
 def test_a_driver_of_another_device_is_loaded_and_not_bound(tmp_path: Path, releases: dict[str, Path]):
     text = refuted(proof("e1000", E1000), (releases["sid"] / "efi-rtl8139.rom").read_bytes(), tmp_path)
     assert text.startswith(GAVE_UP.format("driver") + "no driver is bound to the NIC, although the firmware loaded one from its ROM")
 
 
+@pytest.mark.slow
+@pytest.mark.qemu
 def test_a_driver_without_a_network_interface_is_dead(tmp_path: Path, e1000: bytes):
     """And the same driver boots where it has one: it is for this alone that it fails."""
     text = refuted(proof("e1000", E1000), dead(e1000), tmp_path)
@@ -52,6 +58,8 @@ def test_a_driver_without_a_network_interface_is_dead(tmp_path: Path, e1000: byt
     assert boot.prove(proof("e1000", E1000), alive, tmp_path / "guest", tmp_path / "cache") == "booted by 82540em.efidrv"
 
 
+@pytest.mark.slow
+@pytest.mark.qemu
 def test_a_driver_of_the_firmware_is_not_the_rom_s(tmp_path: Path, releases: dict[str, Path]):
     """Although it fetches our program."""
     rom = releases["sid"] / "pxe-virtio.rom"
@@ -59,6 +67,8 @@ def test_a_driver_of_the_firmware_is_not_the_rom_s(tmp_path: Path, releases: dic
     assert text.startswith("driver: the NIC has a driver of the firmware's own (Virtio ")
 
 
+@pytest.mark.slow
+@pytest.mark.qemu
 def test_a_download_that_fails_is_quoted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, e1000: bytes):
     """By UEFI's PXE, and by iPXE under a PC BIOS."""
     network = boot._network
@@ -69,11 +79,15 @@ def test_a_download_that_fails_is_quoted(tmp_path: Path, monkeypatch: pytest.Mon
     assert 'iPXE ran, and its boot failed; its last error is "tftp://10.0.2.2/missing... ' in text
 
 
+@pytest.mark.slow
+@pytest.mark.qemu
 def test_a_legacy_image_for_another_device_is_not_run(tmp_path: Path, e1000: bytes):
     text = refuted(proof("rtl8139", (0x10EC, 0x8139), cases.BIOS), e1000, tmp_path)
     assert text.startswith('boot: the boot file did not run: the firmware says "No bootable device"; iPXE printed nothing')
 
 
+@pytest.mark.slow
+@pytest.mark.qemu
 def test_firmware_may_need_random_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, e1000: bytes):
     """Newer firmware boots with an RNG device alone, and it is said what it lacks; older firmware needs none."""
     monkeypatch.setattr(boot, "random_numbers", lambda machine: [])

@@ -289,6 +289,8 @@ def served(directory: Path, data: bytes, name: str) -> list[str]:
     return ["-netdev", f"user,id=n0,restrict=on,ipv6=off,tftp={directory / 'tftp'},bootfile={name}"]
 
 
+@pytest.mark.slow
+@pytest.mark.qemu
 def test_seabios_boots_it_and_it_reads_the_rom(tmp_path: Path, built: dict[guest_program.Kind, bytes], releases: dict[str, Path]):
     rom = releases["sid"] / "pxe-e1000.rom"
     machine = ["qemu-system-x86_64", "-M", "pc,graphics=off", "-m", "64", *COMMON, *PC]
@@ -299,6 +301,8 @@ def test_seabios_boots_it_and_it_reads_the_rom(tmp_path: Path, built: dict[guest
     assert (guest_program.read(text, NONCE), status) == (Report("bios", len(window), zlib.crc32(window)), EXIT_STATUS), text
 
 
+@pytest.mark.slow
+@pytest.mark.qemu
 @pytest.mark.parametrize(
     ("card", "name", "size"),
     [
@@ -320,6 +324,8 @@ def test_seabios_boots_it_from_a_disk(
     assert (guest_program.read(text, NONCE), status) == (Report("bios", size, crc), EXIT_STATUS), text
 
 
+@pytest.mark.slow
+@pytest.mark.qemu
 def test_ovmf_boots_it_and_it_finds_the_driver(tmp_path: Path, built: dict[guest_program.Kind, bytes], releases: dict[str, Path]):
     rom = releases["sid"] / "efi-e1000.rom"
     machine = ["qemu-system-x86_64", "-M", "q35,graphics=off", "-m", "256", *COMMON, *PC]
@@ -332,6 +338,8 @@ def test_ovmf_boots_it_and_it_finds_the_driver(tmp_path: Path, built: dict[guest
     assert (guest_program.read(text, NONCE), status) == (expected, EXIT_STATUS), text
 
 
+@pytest.mark.slow
+@pytest.mark.qemu
 def test_aavmf_runs_it_on_arm64(tmp_path: Path, built: dict[guest_program.Kind, bytes], releases: dict[str, Path]):
     rom = releases["sid"] / "efi-e1000.rom"
     kernel = tmp_path / "kernel"
@@ -344,6 +352,8 @@ def test_aavmf_runs_it_on_arm64(tmp_path: Path, built: dict[guest_program.Kind, 
     assert (guest_program.read(text, NONCE), status) == (Report("uefi", len(taken), zlib.crc32(taken), "none"), 0), text
 
 
+@pytest.mark.slow
+@pytest.mark.qemu
 def test_u_boot_runs_it_on_riscv64(tmp_path: Path, built: dict[guest_program.Kind, bytes]):
     application = tmp_path / "application"
     application.write_bytes(guest_program.patched(built[Arch.RISCV64], NONCE))
@@ -356,6 +366,8 @@ def test_u_boot_runs_it_on_riscv64(tmp_path: Path, built: dict[guest_program.Kin
     assert (guest_program.read(text, NONCE), status) == (Report("uefi", 0, 0, "none"), 0), text
 
 
+@pytest.mark.slow
+@pytest.mark.qemu
 def test_a_counting_bios_counts(tmp_path: Path, built: dict[guest_program.Kind, bytes]):
     (tmp_path / "bios").write_bytes(guest_program.patched(built[COUNT], NONCE))
     machine = ["qemu-system-x86_64", "-M", "pc", "-m", "64", *COMMON, *PC, "-bios", str(tmp_path / "bios"), "-device", "e1000"]

@@ -218,6 +218,8 @@ def prove(tmp_path: Path, rom: bytes) -> str:
     return guest_boot.prove(boot, rom, tmp_path / "guest", tmp_path / "cache")
 
 
+@pytest.mark.slow
+@pytest.mark.qemu
 def test_a_driver_boots_over_ipv6(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, e1000: bytes):
     """Its address and the file's name came by DHCPv6."""
     servers = []
@@ -234,6 +236,8 @@ def test_a_driver_boots_over_ipv6(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert set(wanted) <= set(server.events)
 
 
+@pytest.mark.slow
+@pytest.mark.qemu
 def test_a_missing_file_fails_over_ipv6(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, e1000: bytes):
     monkeypatch.setattr(network_server.Server, "_tftp_request", lambda self, message: (40000, b"\0\5\0\1no such file\0"))
     with pytest.raises(Refuted, match=r"the firmware tried to boot from the network, and the download failed: PXE-E"):

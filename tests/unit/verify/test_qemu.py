@@ -43,6 +43,7 @@ def test_firmware_that_asks_for_signatures_is_not_taken(monkeypatch: pytest.Monk
     qemu.firmware.cache_clear()
 
 
+@pytest.mark.qemu
 def test_the_file_that_qemu_asks_for_is_known():
     """Whether it is installed or not; i82559c's is not named after efi."""
     machine = MACHINES[Arch.X86_64]
@@ -52,6 +53,7 @@ def test_the_file_that_qemu_asks_for_is_known():
         qemu.default_rom(machine, False, "nonsense")
 
 
+@pytest.mark.qemu
 def test_a_monitor_tells_refusals_and_the_end(tmp_path: Path):
     """Of a QEMU that is there, and of one that is gone."""
     with qemu.start(MACHINES[Arch.X86_64], [*qemu.PC, "-S"], tmp_path) as guest:

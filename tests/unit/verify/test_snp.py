@@ -32,6 +32,8 @@ def prove(rom: bytes, directory: Path) -> snp.Seen:
 # In QEMU
 
 
+@pytest.mark.slow
+@pytest.mark.qemu
 def test_a_stored_and_a_compressed_driver_return_the_same(tmp_path: Path, e1000: bytes):
     """All calls of Debian's driver are as they must be; the same again each time; and another driver's are not."""
     seen = prove(e1000, tmp_path)
@@ -43,11 +45,15 @@ def test_a_stored_and_a_compressed_driver_return_the_same(tmp_path: Path, e1000:
     assert snp.differences(seen.calls, calls) == []
 
 
+@pytest.mark.slow
+@pytest.mark.qemu
 def test_a_dead_driver_is_not_called(tmp_path: Path, e1000: bytes):
     with pytest.raises(Refuted, match=r"^driver: the ROM's driver \(82540em.efidrv\) is bound to the NIC, but offers no"):
         prove(dead(e1000), tmp_path)
 
 
+@pytest.mark.slow
+@pytest.mark.qemu
 def test_a_network_without_an_answer_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, e1000: bytes):
     """The packets are sent, and nothing comes: so it is the exchange that makes the proof."""
     monkeypatch.setattr(snp, "_NETWORK", ("-netdev", "hubport,id=n0,hubid=0"))
@@ -59,6 +65,8 @@ def test_a_network_without_an_answer_is_seen(tmp_path: Path, monkeypatch: pytest
     assert len(text.splitlines()) == 4  # Receive, .small, .reset, .again
 
 
+@pytest.mark.slow
+@pytest.mark.qemu
 def test_verify_reports_the_calls(tmp_path: Path, releases: dict[str, Path], romforge: Run):
     """Each by its name, status and what came of it, as JSON; also of an earlier run."""
     extra = "[verify]\nroms = []\nsnp = true\n"
