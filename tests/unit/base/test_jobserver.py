@@ -46,6 +46,7 @@ def most_at_once(work: Path) -> int:
     return max(int(line) for line in (work / "seen").read_text().split())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jobs", [1, 2, 3, 5])
 def test_makes_that_share_a_pool_run_no_more_jobs_than_it_has(work: Path, jobs: int):
     """Three makes of eight jobs each; and the pool is as full afterwards as it was."""

@@ -77,6 +77,7 @@ def applications(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", ["fast", "default"])
 @pytest.mark.parametrize("suite", ["trixie", "sid"])
 def test_the_eight_drivers_of_a_release_decode_and_are_small_enough(releases: dict[str, Path], suite: str, level: str):
@@ -91,6 +92,7 @@ def test_the_eight_drivers_of_a_release_decode_and_are_small_enough(releases: di
     assert total <= LIMITS.get((suite, level), reference)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("suite", "nic"), [("sid", "vmxnet3"), ("trixie", "rtl8139")])
 def test_best_keeps_its_share_of_the_limit(releases: dict[str, Path], suite: str, nic: str):
     """A driver of each release that gains as much as all do; ``bench/compress.py --check`` compresses every one."""
@@ -99,6 +101,7 @@ def test_best_keeps_its_share_of_the_limit(releases: dict[str, Path], suite: str
     assert size(data, "best") * REFERENCE[suite] <= reference * LIMITS[suite, "best"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arch", ["arm64", "loong64", "riscv64"])
 def test_the_applications_of_foreign_architectures_decode(applications: dict[str, Path], arch: str):
     """About 1 MiB each, and other instructions than x86's; that of amd64 is timed below."""
@@ -148,6 +151,7 @@ def mixture(dice: random.Random) -> bytes:
     return bytes(data)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch", range(BATCHES))
 def test_generated_mixtures_decode(batch: int, driver: bytes):
     """Seeded; every tenth is a piece of a real driver."""
@@ -219,6 +223,7 @@ def test_overlapping_matches_decode():
             compressed((NOISE[:distance] * 700)[:length] + b"end", "fast")
 
 
+@pytest.mark.slow
 def test_runs_of_absent_symbols_of_every_length_decode():
     """Between two bytes, and between three; a run of 19 has no code of its own, and behind byte 255 lie the lengths."""
     for gap in range(1, 255):
@@ -368,6 +373,7 @@ def sums(python: str, inputs: Path, **environment: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_equal_input_gives_equal_output_whatever_the_hash_seed(inputs: Path, right: str):
     for seed in ("0", "4242"):
         assert sums(sys.executable, inputs, PYTHONHASHSEED=seed) == right
@@ -384,6 +390,7 @@ def other_pythons() -> Iterator[str]:
             yield from runs[:1]
 
 
+@pytest.mark.slow
 def test_equal_input_gives_equal_output_in_other_versions_of_python(inputs: Path, right: str):
     """In the oldest and the newest that are found here."""
     found = list(other_pythons())
@@ -414,17 +421,20 @@ def loops_of_one(data: bytes) -> float:
     return whole / (sum(loops) / len(loops))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("level", "limit"), [("fast", 33), ("default", 132)])
 def test_a_driver_of_70_kb_takes_no_longer_than_it_may(driver: bytes, level: str, limit: int):
     assert ratio(lambda: encoder.compress(driver, level), enough=limit) <= limit
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["zeros", "one byte", "noise"])
 def test_a_mib_of_what_has_no_structure_takes_330_loops_at_most(name: str):
     data = {"zeros": bytes(MIB), "one byte": b"\x5a" * MIB, "noise": random.Random(6).randbytes(MIB)}[name]
     assert loops_of_one(data) <= 330 * SLACK
 
 
+@pytest.mark.slow
 def test_a_mib_of_code_takes_3_000_loops_at_most(applications: dict[str, Path]):
     """iPXE's application for amd64, which is little more than that, at the default level."""
     data = applications["amd64"].read_bytes()
@@ -432,6 +442,7 @@ def test_a_mib_of_code_takes_3_000_loops_at_most(applications: dict[str, Path]):
     assert loops_of_one(data) <= 3000 * SLACK
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", ["fast", "default"])
 def test_a_driver_of_70_kb_takes_no_more_than_100_mb(tmp_path: Path, driver: bytes, level: str):
     """The command's whole process, Python included."""
@@ -478,6 +489,7 @@ def test_the_mutants_are_50_000():
     assert sum(MUTANTS_OF.values()) >= 50_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(MUTANTS_OF))
 def test_mutants_of_streams_end_in_a_result_or_a_format_error(driver: bytes, name: str):
     """Soon, for the effort is bounded; a result has the size that its header says; and both ends come about."""
