@@ -19,6 +19,7 @@ from tests.support.project import TOP, Run, spec_text
 SUITES = tuple(debian.KNOWN)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suite", SUITES)
 def test_split_and_combine_give_back_the_same_bytes(romforge: Run, releases: dict[str, Path], tmp_path: Path, suite: str):
     """All 16 ROMs of a release; those that Debian padded are padded again."""

@@ -266,6 +266,7 @@ def test_options_that_are_given_or_excluded_are_not_offered_again(tmp_path: Path
     assert asked(tmp_path, "fish", "compat", "old", "new", "-x", "--", "-") == []
 
 
+@pytest.mark.slow
 def test_each_argument_is_completed_or_known_to_be_anything(tmp_path: Path):
     """A new kind of argument must be decided upon: what is no file, no choice and no selection is listed here."""
     furnish(tmp_path)

@@ -229,6 +229,7 @@ def project(tmp_path: Path, doit: Run) -> Iterator[Project]:
 # Debian's ROMs, compressed anew
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suite", list(debian.KNOWN))
 def test_debians_roms_compressed_anew_hold_the_same_in_less(project: Project, releases: dict[str, Path], suite: str):
     """Eight ROMs of each release, beside those that were not compressed anew: no fault, and nothing else differs."""
@@ -253,6 +254,7 @@ def test_debians_roms_compressed_anew_hold_the_same_in_less(project: Project, re
     assert project.compressed() == 8
 
 
+@pytest.mark.slow
 def test_recompress_of_a_target_or_of_a_platform_compresses_that_alone(project: Project):
     """Of a target all EFI images, of a platform those of all targets; legacy images are what they were."""
     foreign = driver(machine=builders.ARM64)
@@ -275,6 +277,7 @@ def test_recompress_of_a_target_or_of_a_platform_compresses_that_alone(project: 
             assert legacy == images(rom(driver()))[0]
 
 
+@pytest.mark.slow
 def test_a_driver_that_does_not_compress_stays_as_it_is(project: Project):
     """Byte for byte, whether stored or compressed already as well as can be; and so does one that would save no block."""
     small = stubborn()
@@ -309,6 +312,7 @@ def structures_behind(what: str) -> bytes:
     return image
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["PCI Data Structure", "device list"])
 def test_an_image_with_a_structure_behind_the_driver_stays_sound(project: Project, what: str):
     """Compressed anew or not, it has the same driver, IDs and devices, and no fault."""
@@ -322,6 +326,7 @@ def test_an_image_with_a_structure_behind_the_driver_stays_sound(project: Projec
     assert (project.efi().ids, option_rom.device_list(project.efi())) == (was.ids, option_rom.device_list(was))
 
 
+@pytest.mark.slow
 def test_a_level_of_stored_goes_without_recompress(project: Project):
     project.put("e1000", rom(driver()))
     project.spec(targets={"small": 'level = "stored"\nrecompress = true\n'})
@@ -349,6 +354,7 @@ id = "1022:2000"
 """
 
 
+@pytest.mark.slow
 def test_images_of_a_tree_are_compressed_or_stored_as_each_target_says(project: Project):
     """By default compressed; at a level of stored as make left them. A changed source has only its own driver compressed again."""
     shutil.copytree(TOP / "vendor/minipxe", project.top / "tree", ignore=shutil.ignore_patterns("bin*", "zbin"))
@@ -382,6 +388,7 @@ def test_images_of_a_tree_are_compressed_or_stored_as_each_target_says(project: 
 # The cache
 
 
+@pytest.mark.slow
 def test_a_driver_is_compressed_once_for_all_roms_that_hold_it(project: Project):
     """Two NICs, two sources, two platforms and two targets; later builds compress only what they have not met."""
     project.put("e1000", rom(driver()))
@@ -436,6 +443,7 @@ def damages(kept: bytes) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.slow
 def test_a_damaged_stream_in_the_cache_is_made_anew(project: Project):
     project.put("e1000", rom(driver()))
     project.spec()
@@ -459,6 +467,7 @@ def test_a_damaged_stream_in_the_cache_is_made_anew(project: Project):
     assert not (project.top / "nowhere").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["doit, threads", "romforge build, jobs"])
 def test_two_roms_that_need_the_same_driver_at_once_have_it_compressed_once(project: Project, command: str):
     """The second waits for the first, which is held up."""
@@ -470,6 +479,7 @@ def test_two_roms_that_need_the_same_driver_at_once_have_it_compressed_once(proj
     assert project.efi().data[0x40:] == project.efi("small/rtl8139.rom").data[0x40:]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", list(COMMANDS))
 def test_every_way_to_build_gives_the_same_bytes(project: Project, command: str):
     """Also where workers are processes, which share no locks."""
@@ -505,12 +515,14 @@ def peak(notes: list[str]) -> int:
     return most
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jobs", [1, 2, 3])
 def test_as_many_drivers_are_compressed_at_once_as_there_are_jobs(five: Project, jobs: int):
     five.build(["romforge", "build", "--jobs", str(jobs)], **five.noted(0.1, together=jobs))
     assert peak(five.notes()) == jobs
 
 
+@pytest.mark.slow
 def test_compression_takes_its_jobs_from_the_pool_of_the_make_above(five: Project):
     """A make with two jobs to share, and a doit that would run four tasks at once."""
     (five.top / "Makefile").write_text(f"all:\n\t+{sys.executable} -m doit\n")
@@ -522,6 +534,7 @@ def test_compression_takes_its_jobs_from_the_pool_of_the_make_above(five: Projec
     assert peak(five.notes()) == 2
 
 
+@pytest.mark.slow
 def test_how_far_compression_has_come_is_told(project: Project, monkeypatch: pytest.MonkeyPatch, e1000: bytes):
     """The rounds of the process at work, and nothing when it is done."""
     told = set()
@@ -549,6 +562,7 @@ BROKEN = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("broken", list(BROKEN))
 def test_a_process_that_fails_fails_its_rom_alone_and_in_words(project: Project, e1000: bytes, broken: str):
     """With a driver larger than a pipe holds. The next run, where it does not fail, is right."""
@@ -572,6 +586,7 @@ programs.guarded = lambda: ["sh", "-c", {BROKEN[broken]!r}, "--"]
     assert is_compressed(project.efi())
 
 
+@pytest.mark.slow
 def test_a_cache_that_cannot_be_written_is_told(project: Project):
     project.put("e1000", rom(driver()))
     project.spec()
@@ -610,6 +625,7 @@ def check_right(project: Project, releases: dict[str, Path]) -> None:
     assert len(list(project.cache.iterdir())) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("group", [True, False], ids=["to all, as by ^C", "to the build alone"])
 @pytest.mark.parametrize("command", ["doit", "doit, processes", "romforge build, jobs"])
 def test_an_interrupt_while_compressing_ends_all_and_soon(project: Project, releases: dict[str, Path], command: str, group: bool):
@@ -645,6 +661,7 @@ KILLS: dict[str, Callable[[Project, subprocess.Popen[str]], None]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("victim", list(KILLS))
 @pytest.mark.parametrize("command", ["doit, threads", "doit, processes"])
 def test_a_kill_while_compressing_leaves_nothing_behind_and_the_next_run_right(
@@ -801,6 +818,7 @@ def test_bad_input_is_told_in_words(romforge: Run, tmp_path: Path, command: str,
     assert sorted(path.name for path in tmp_path.iterdir()) == before
 
 
+@pytest.mark.slow
 def test_an_interrupt_of_compress_leaves_no_file(project: Project, releases: dict[str, Path]):
     """Status 130, no traceback, no half a stream, and what was there before is unchanged."""
     content = option_rom.driver_of(images((releases["bookworm"] / "efi-e1000.rom").read_bytes())[1])

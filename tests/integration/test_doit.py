@@ -20,6 +20,8 @@ import pytest
 from romforge.base import fingerprint
 from tests.support.project import PATIENCE, TOP, Run, Started, all_gone, spec_text
 
+pytestmark = pytest.mark.slow
+
 NICS = {"e1000": "8086:100e", "pcnet": "1022:2000", "vmxnet3": "15ad:07b0"}
 NAMES = {f"{kind}-{nic}.rom" for kind in ("efi", "pxe") for nic in NICS}
 PARALLEL = [["-n", "2", "-P", "process"], ["-n", "2", "-P", "thread"], ["-n", "5"]]
