@@ -9,7 +9,10 @@ import sys
 
 from setuptools import setup
 
-COMPILED = [f"src/romforge/formats/uefi_compression/{name}.py" for name in ("huffman", "match_finder", "encoder", "decoder")]
+COMPILED = [
+    f"src/romforge/formats/uefi_compression/{name}.py"
+    for name in ("huffman", "match_finder", "encoder", "decoder")
+]
 asked = os.environ.get("ROMFORGE_COMPILE") == "1"
 modules = []
 if asked and "egg_info" not in sys.argv:  # which pip runs to learn what the build needs

@@ -20,13 +20,26 @@ from pathlib import Path
 from random import Random
 
 MINIPXE = Path(__file__).resolve().parent.parent / "vendor" / "minipxe"
-BUILT = shutil.ignore_patterns("bin", "bin-*", "local", ".toolcheck", ".echocheck", "zbin", "elf2efi", "efirom")
+BUILT = shutil.ignore_patterns(
+    "bin", "bin-*", "local", ".toolcheck", ".echocheck", "zbin", "elf2efi", "efirom"
+)
 LEAST, MOST = 100, 1500  # with more, a legacy image would not fit its segment of 64 KiB
 
 # What brings a source into a link, and how many of a hundred there are. The legacy image is one segment of 64 KiB and
 # takes obj_config whole, so most of what the configuration asks for is EFI's.
-ROLES = {"helper": 4, "config": 15, "config_pcbios": 1, "config_efi": 25, "driver": 10, "unused": 45}
-WORKING = "config_efi", "driver", "unused"  # roles whose entries do work, too; the others stay small
+ROLES = {
+    "helper": 4,
+    "config": 15,
+    "config_pcbios": 1,
+    "config_efi": 25,
+    "driver": 10,
+    "unused": 45,
+}
+WORKING = (
+    "config_efi",
+    "driver",
+    "unused",
+)  # roles whose entries do work, too; the others stay small
 # Whose sources a source may call besides those of its own role: none that its role does not drag in anyway.
 BELOW = {
     "helper": (),
@@ -37,11 +50,20 @@ BELOW = {
     "unused": ("config_efi", "config", "helper"),
 }
 # Directories that the makefile looks into, each as often as a source shall lie there.
-DIRECTORIES = [*["core"] * 5, *["net"] * 6, *["crypto"] * 3, *["usr"] * 4, "config", *["drivers/net"] * 2]
+DIRECTORIES = [
+    *["core"] * 5,
+    *["net"] * 6,
+    *["crypto"] * 3,
+    *["usr"] * 4,
+    "config",
+    *["drivers/net"] * 2,
+]
 PREFIXES = {"config": "conf", "drivers/net": "phy"}  # of names; elsewhere the directory's own
 HEADERS = 30  # in include/big, for a hundred sources
 
-LICENCE = "/* SPDX-License-Identifier: GPL-2.0-or-later */\n/* Made by romforge's bench/bigtree.py. */\n"
+LICENCE = (
+    "/* SPDX-License-Identifier: GPL-2.0-or-later */\n/* Made by romforge's bench/bigtree.py. */\n"
+)
 HEADER = """\
 #ifndef BIG_{upper}_H
 #define BIG_{upper}_H
@@ -140,8 +162,12 @@ class Source:
     role: str
     header: str
     calls: list[Source] = field(default_factory=list)
-    requires: list[Source] = field(default_factory=list)  # REQUIRE_OBJECT: dragged in, and not called
-    root: bool = False  # asked for from outside; the others of its role are reached through the roots
+    requires: list[Source] = field(
+        default_factory=list
+    )  # REQUIRE_OBJECT: dragged in, and not called
+    root: bool = (
+        False  # asked for from outside; the others of its role are reached through the roots
+    )
 
 
 def generate(directory: Path, sources: int = 1000) -> None:
@@ -179,7 +205,9 @@ def plan(count: int, rng: Random) -> dict[str, list[Source]]:
 def named(role: str, number: int, count: int, rng: Random) -> Source:
     directory = "drivers/net" if role == "driver" else rng.choice(DIRECTORIES)
     prefix = "nic" if role == "driver" else PREFIXES.get(directory, directory)
-    return Source(f"{prefix}{number:04}", directory, role, f"h{number % (count * HEADERS // 100):03}")
+    return Source(
+        f"{prefix}{number:04}", directory, role, f"h{number % (count * HEADERS // 100):03}"
+    )
 
 
 def connect(group: list[Source], rng: Random) -> None:
@@ -207,7 +235,9 @@ def hook_drivers(src: Path, helpers: list[Source], rng: Random) -> None:
     for path in sorted((src / "drivers" / "net").glob("*.c")):
         called = rng.sample(helpers, 2)
         calls = "".join(f"\t{helper.name} ( id->device, 2 );\n" for helper in called)
-        path.write_text(re.sub(DECLARED, HOOK.format(includes=includes(called), calls=calls), path.read_text()))
+        path.write_text(
+            re.sub(DECLARED, HOOK.format(includes=includes(called), calls=calls), path.read_text())
+        )
 
 
 def switch_on(config: Path, groups: dict[str, list[Source]]) -> None:
@@ -216,7 +246,10 @@ def switch_on(config: Path, groups: dict[str, list[Source]]) -> None:
     for role, group in groups.items():
         if role.startswith("config"):
             switches += "".join(f"#define BIG_{source.name.upper()}\n" for source in roots(group))
-            required = "".join(SWITCHED.format(upper=source.name.upper(), name=source.name) for source in roots(group))
+            required = "".join(
+                SWITCHED.format(upper=source.name.upper(), name=source.name)
+                for source in roots(group)
+            )
             path = config / f"{role}.c"
             path.write_text(f"{path.read_text()}\n#include <config/big.h>\n{required}")
     (config / "big.h").write_text(LICENCE + SWITCHES.format(switches=switches))
@@ -230,7 +263,11 @@ def write_headers(directory: Path, sources: list[Source], rng: Random) -> None:
     for number, name in enumerate(names):
         start = number // layer * layer
         included = rng.sample(names[start - layer : start], rng.randrange(4, 7)) if start else []
-        prototypes = "".join(f"uint32_t {source.name} ( uint32_t value, unsigned depth );\n" for source in sources if source.header == name)
+        prototypes = "".join(
+            f"uint32_t {source.name} ( uint32_t value, unsigned depth );\n"
+            for source in sources
+            if source.header == name
+        )
         text = HEADER.format(
             name=name,
             upper=name.upper(),
@@ -243,7 +280,9 @@ def write_headers(directory: Path, sources: list[Source], rng: Random) -> None:
 
 
 def includes(sources: list[Source]) -> str:
-    return "".join(f"#include <big/{header}.h>\n" for header in sorted({source.header for source in sources}))
+    return "".join(
+        f"#include <big/{header}.h>\n" for header in sorted({source.header for source in sources})
+    )
 
 
 def constant(rng: Random) -> str:
@@ -252,7 +291,11 @@ def constant(rng: Random) -> str:
 
 def text_of(source: Source, rng: Random) -> str:
     """The source's text: what it drags in, work that it has the compiler do, what others call, and what its role asks for."""
-    text = LICENCE + ("#include <pci.h>\n" if source.role == "driver" else "") + includes([source, *source.calls])
+    text = (
+        LICENCE
+        + ("#include <pci.h>\n" if source.role == "driver" else "")
+        + includes([source, *source.calls])
+    )
     text += "".join(f"REQUIRE_OBJECT ( {other.name} );\n" for other in source.requires)
     text += work(source, rng) + entry(source)
     if source.role == "driver":
@@ -291,8 +334,16 @@ def driver(source: Source, rng: Random) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("directory", type=Path, metavar="DIR", help="where the tree is made; must not be there yet")
-    parser.add_argument("--sources", type=int, default=1000, metavar="N", help="generated sources, besides minipxe's own")
+    parser.add_argument(
+        "directory", type=Path, metavar="DIR", help="where the tree is made; must not be there yet"
+    )
+    parser.add_argument(
+        "--sources",
+        type=int,
+        default=1000,
+        metavar="N",
+        help="generated sources, besides minipxe's own",
+    )
     given = parser.parse_args()
     try:
         generate(given.directory, given.sources)

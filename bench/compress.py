@@ -35,7 +35,12 @@ from romforge.formats.uefi_compression import decoder, encoder  # noqa: E402
 from tests.support import debian  # noqa: E402
 
 SUITES = "trixie", "sid", "ipxe"
-LIMITS = {("sid", "fast"): 294_500, ("sid", "default"): 291_500, ("sid", "best"): 290_600, ("trixie", "best"): 375_600}
+LIMITS = {
+    ("sid", "fast"): 294_500,
+    ("sid", "default"): 291_500,
+    ("sid", "best"): 290_600,
+    ("trixie", "best"): 375_600,
+}
 HEADER = decoder.HEADER.size
 
 
@@ -57,21 +62,50 @@ class Result(NamedTuple):
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--levels", type=_words(encoder.LEVELS), default=list(encoder.LEVELS), help="fast, default, best; default: all")
-    parser.add_argument("--suites", type=_words(SUITES), default=list(SUITES), help="trixie, sid, ipxe; default: all")
-    parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="drivers at once; default: as many as processors")
+    parser.add_argument(
+        "--levels",
+        type=_words(encoder.LEVELS),
+        default=list(encoder.LEVELS),
+        help="fast, default, best; default: all",
+    )
+    parser.add_argument(
+        "--suites",
+        type=_words(SUITES),
+        default=list(SUITES),
+        help="trixie, sid, ipxe; default: all",
+    )
+    parser.add_argument(
+        "--jobs",
+        type=int,
+        default=len(os.sched_getaffinity(0)),
+        help="drivers at once; default: as many as processors",
+    )
     parser.add_argument("--check", action="store_true", help="fail where a sum is over its limit")
     option(parser)
     given = parser.parse_args()
     drivers = [driver for suite in given.suites for driver in _drivers(suite)]
     with ProcessPoolExecutor(given.jobs) as pool:
         longest_first = sorted(drivers, key=lambda driver: -len(driver.data))
-        begun = {(one.suite, one.name, level): pool.submit(_ours, one.data, level) for level in given.levels[::-1] for one in longest_first}
-        _table(_line("driver", "bytes", "reference", "ms", [cell for level in given.levels for cell in (level, "gain", "s")]))
+        begun = {
+            (one.suite, one.name, level): pool.submit(_ours, one.data, level)
+            for level in given.levels[::-1]
+            for one in longest_first
+        }
+        _table(
+            _line(
+                "driver",
+                "bytes",
+                "reference",
+                "ms",
+                [cell for level in given.levels for cell in (level, "gain", "s")],
+            )
+        )
         measures = [
             one
             for suite in given.suites
-            for one in _suite(suite, [driver for driver in drivers if driver.suite == suite], given.levels, begun)
+            for one in _suite(
+                suite, [driver for driver in drivers if driver.suite == suite], given.levels, begun
+            )
         ]
     fine = tell(measures, given.json)
     return int(given.check and not fine)
@@ -96,7 +130,10 @@ def _words(known: Iterable[str]) -> Callable[[str], list[str]]:
 def _drivers(suite: str) -> list[Driver]:
     with tempfile.TemporaryDirectory() as directory:
         if suite == "ipxe":
-            return [Driver(suite, path.name, path.read_bytes(), 0) for path in debian.applications(Path(directory)).values()]
+            return [
+                Driver(suite, path.name, path.read_bytes(), 0)
+                for path in debian.applications(Path(directory)).values()
+            ]
         roms = debian.unpack(suite, Path(directory))
         found = []
         for nic in debian.NICS:
@@ -126,25 +163,44 @@ def _reference(driver: Driver) -> Result:
         times.append(time.process_time() - began)
     size = decoder.sizes(stream)[0]
     if driver.packaged not in (0, size):
-        raise SystemExit(f"{driver.suite} {driver.name}: EDK2 gives {size} bytes, the package has {driver.packaged}")
+        raise SystemExit(
+            f"{driver.suite} {driver.name}: EDK2 gives {size} bytes, the package has {driver.packaged}"
+        )
     return Result(size, min(times))
 
 
-def _suite(suite: str, drivers: list[Driver], levels: list[str], begun: dict[tuple[str, str, str], Future[Result]]) -> list[Measure]:
+def _suite(
+    suite: str,
+    drivers: list[Driver],
+    levels: list[str],
+    begun: dict[tuple[str, str, str], Future[Result]],
+) -> list[Measure]:
     """Prints the lines of a suite, and their sums, which are what it measures."""
     rows = []
     for driver in drivers:
         row = [_reference(driver), *(begun[suite, driver.name, level].result() for level in levels)]
         rows.append(row)
         _print(f"{suite} {driver.name}", len(driver.data), row)
-    sums = [Result(sum(one.size for one in column), sum(one.seconds for one in column)) for column in zip(*rows)]
+    sums = [
+        Result(sum(one.size for one in column), sum(one.seconds for one in column))
+        for column in zip(*rows)
+    ]
     _print(f"{suite}, all {len(drivers)}", sum(len(driver.data) for driver in drivers), sums)
     found = []
     for level, one in zip(levels, sums[1:]):
         gain = 100 - 100 * one.size / sums[0].size
         detail = f"{gain:.2f} % less than EDK2's {sums[0].size:,}, in {one.seconds:.1f} s"
         what = f"{len(drivers)} drivers of {suite} compressed at {level}"
-        found.append(Measure("compress", what, one.size, "bytes", at_most=LIMITS.get((suite, level)), detail=detail))
+        found.append(
+            Measure(
+                "compress",
+                what,
+                one.size,
+                "bytes",
+                at_most=LIMITS.get((suite, level)),
+                detail=detail,
+            )
+        )
     return found
 
 
@@ -152,8 +208,14 @@ def _print(name: str, size: int, row: list[Result]) -> None:
     reference, ours = row[0], row[1:]
     cells = []
     for one in ours:
-        cells += [f"{one.size:,}", f"{100 - 100 * one.size / reference.size:.2f} %", f"{one.seconds:.2f}"]
-    _table(_line(name, f"{size:,}", f"{reference.size:,}", f"{reference.seconds * 1000:.1f}", cells))
+        cells += [
+            f"{one.size:,}",
+            f"{100 - 100 * one.size / reference.size:.2f} %",
+            f"{one.seconds:.2f}",
+        ]
+    _table(
+        _line(name, f"{size:,}", f"{reference.size:,}", f"{reference.seconds * 1000:.1f}", cells)
+    )
 
 
 def _line(name: str, size: str, reference: str, spent: str, cells: list[str]) -> str:

@@ -28,7 +28,11 @@ sys.path[:0] = [str(TOP), str(TOP / "src")]
 
 from tests.support import distccd  # noqa: E402
 
-NAMES = {"ccache cold": "ccache, cold", "ccache warm": "ccache, warm", "distcc": "two distccd on this machine"}
+NAMES = {
+    "ccache cold": "ccache, cold",
+    "ccache warm": "ccache, warm",
+    "distcc": "two distccd on this machine",
+}
 SPEC = """spec = 1
 [toolchain]
 launcher = "{launcher}"
@@ -49,7 +53,12 @@ level = "stored"
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sources", type=int, default=300, help="generated sources")
-    parser.add_argument("--jobs", type=int, default=4, help="of builds through distcc, half of them for each of two servers")
+    parser.add_argument(
+        "--jobs",
+        type=int,
+        default=4,
+        help="of builds through distcc, half of them for each of two servers",
+    )
     parser.add_argument("--rounds", type=int, default=3, help="builds of each kind, in turn")
     option(parser)
     given = parser.parse_args()
@@ -78,7 +87,9 @@ def measure(top: Path, jobs: int) -> dict[str, Build]:
     with distccd.running(top, max(1, jobs // 2)) as servers:
         seconds = build(top, "distcc", {"DISTCC_HOSTS": servers.hosts, "HOME": str(top)}, jobs)
         objects = len(list((top / "out").rglob("bin*/*.o")))
-        builds["distcc"] = Build(seconds, (len(servers.compiled(0)) + len(servers.compiled(1))) / objects, rom(top))
+        builds["distcc"] = Build(
+            seconds, (len(servers.compiled(0)) + len(servers.compiled(1))) / objects, rom(top)
+        )
     return builds
 
 
@@ -97,7 +108,14 @@ def summed_up(rounds: list[dict[str, Build]]) -> list[Measure]:
         if last.share is not None:
             whence = "made by the servers" if name == "distcc" else "from the cache"
             detail = f"{last.share:.1%} of the objects {whence}; {seconds:.1f} s and {usual:.1f} s, least of {len(rounds)}"
-            found.append(Measure("launcher", f"fresh build: {NAMES[name]} / without a launcher", seconds / usual, detail=detail))
+            found.append(
+                Measure(
+                    "launcher",
+                    f"fresh build: {NAMES[name]} / without a launcher",
+                    seconds / usual,
+                    detail=detail,
+                )
+            )
     return found
 
 
@@ -105,11 +123,20 @@ def build(top: Path, launcher: str, environment: dict[str, str], jobs: int | Non
     """Seconds that a build from nothing takes."""
     shutil.rmtree(top / "out", ignore_errors=True)
     (top / "romspec.toml").write_text(SPEC.format(launcher=launcher))
-    clean = {key: value for key, value in os.environ.items() if not key.startswith(("ROM", "IPXE_SRC", "CCACHE_", "DISTCC_"))}
+    clean = {
+        key: value
+        for key, value in os.environ.items()
+        if not key.startswith(("ROM", "IPXE_SRC", "CCACHE_", "DISTCC_"))
+    }
     command = [sys.executable, "-m", "romforge", "build", *(["--jobs", str(jobs)] if jobs else [])]
     began = time.monotonic()
     done = subprocess.run(
-        command, cwd=top, env=clean | {"PYTHONPATH": str(TOP / "src")} | environment, capture_output=True, text=True, check=False
+        command,
+        cwd=top,
+        env=clean | {"PYTHONPATH": str(TOP / "src")} | environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
         raise SystemExit(f"{launcher}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
@@ -118,9 +145,19 @@ def build(top: Path, launcher: str, environment: dict[str, str], jobs: int | Non
 
 def hit_rate(environment: dict[str, str]) -> float:
     """The share of compilations that ccache knew, of those since the last look that it can know."""
-    told = subprocess.run(["ccache", "--print-stats"], env={**os.environ, **environment}, capture_output=True, text=True, check=True)
-    counts = {name: int(count) for name, count in (line.split("\t") for line in told.stdout.splitlines())}
-    subprocess.run(["ccache", "-z"], env={**os.environ, **environment}, check=True, capture_output=True)
+    told = subprocess.run(
+        ["ccache", "--print-stats"],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    counts = {
+        name: int(count) for name, count in (line.split("\t") for line in told.stdout.splitlines())
+    }
+    subprocess.run(
+        ["ccache", "-z"], env={**os.environ, **environment}, check=True, capture_output=True
+    )
     known = counts["direct_cache_hit"] + counts["preprocessed_cache_hit"]
     return known / (known + counts["cache_miss"])
 

@@ -22,7 +22,9 @@ class Measure:
 
     @property
     def fine(self) -> bool:
-        return (self.at_most is None or self.value <= self.at_most) and (self.at_least is None or self.value >= self.at_least)
+        return (self.at_most is None or self.value <= self.at_most) and (
+            self.at_least is None or self.value >= self.at_least
+        )
 
     @property
     def limit(self) -> str:
@@ -51,5 +53,7 @@ def tell(measures: list[Measure], as_json: bool) -> bool:
     else:
         for one in measures:
             limit = f" ({one.limit}{'' if one.fine else ': EXCEEDED'})" if one.limit else ""
-            print(f"{one.what:<60} {one.shown:>9}{limit}{f'  [{one.detail}]' if one.detail else ''}")
+            print(
+                f"{one.what:<60} {one.shown:>9}{limit}{f'  [{one.detail}]' if one.detail else ''}"
+            )
     return all(one.fine for one in measures)

@@ -39,16 +39,23 @@ def task_trivial():
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=15, help="runs of each, in turn")
-    parser.add_argument("--nics", type=int, default=1000, help="NICs of the large spec, which has two targets")
+    parser.add_argument(
+        "--nics", type=int, default=1000, help="NICs of the large spec, which has two targets"
+    )
     option(parser)
     given = parser.parse_args()
     subprocess.run([sys.executable, "-m", "compileall", "-q", str(TOP / "src")], check=True)
     with tempfile.TemporaryDirectory() as directory:
-        small = {"romforge, 16 ROMs": set_up(Path(directory, "small"), 8), "empty dodo.py": plain(Path(directory, "empty"), "")}
+        small = {
+            "romforge, 16 ROMs": set_up(Path(directory, "small"), 8),
+            "empty dodo.py": plain(Path(directory, "empty"), ""),
+        }
         measures = [compare(small, given.rounds, 1.5)]
         large = {
             f"romforge, {2 * given.nics:,} ROMs": set_up(Path(directory, "large"), given.nics),
-            f"{2 * given.nics:,} trivial tasks": plain(Path(directory, "trivial"), TRIVIAL.format(count=2 * given.nics)),
+            f"{2 * given.nics:,} trivial tasks": plain(
+                Path(directory, "trivial"), TRIVIAL.format(count=2 * given.nics)
+            ),
         }
         measures.append(compare(large, max(3, given.rounds // 3), 2.5))
     return int(not tell(measures, given.json))
@@ -64,7 +71,9 @@ def compare(pair: dict[str, Path], rounds: int, limit: float) -> Measure:
                 times[name].append(spent)
     ours, theirs = (min(spent) for spent in times.values())
     detail = f"{ours:.3f} s and {theirs:.3f} s of CPU time, least of {rounds}"
-    return Measure("no-op", "no-op doit: " + " / ".join(pair), ours / theirs, at_most=limit, detail=detail)
+    return Measure(
+        "no-op", "no-op doit: " + " / ".join(pair), ours / theirs, at_most=limit, detail=detail
+    )
 
 
 def timed(directory: Path) -> float:
@@ -76,8 +85,16 @@ def timed(directory: Path) -> float:
 
 
 def doit(directory: Path) -> None:
-    clean = {key: value for key, value in os.environ.items() if key not in ("ROMSPEC", "ROMFORGE_OUT")}
-    subprocess.run([sys.executable, "-m", "doit"], cwd=directory, env=clean, check=True, stdout=subprocess.DEVNULL)
+    clean = {
+        key: value for key, value in os.environ.items() if key not in ("ROMSPEC", "ROMFORGE_OUT")
+    }
+    subprocess.run(
+        [sys.executable, "-m", "doit"],
+        cwd=directory,
+        env=clean,
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
 
 
 def plain(directory: Path, dodo: str) -> Path:
@@ -90,7 +107,11 @@ def plain(directory: Path, dodo: str) -> Path:
 def set_up(directory: Path, nics: int) -> Path:
     """A spec of so many NICs and two targets over ROMs made up for it, built once."""
     (directory / "roms").mkdir(parents=True)
-    dodo = (TOP / "dodo.py").read_text().replace("Path(__file__).resolve().parent", f"Path({str(TOP)!r})")
+    dodo = (
+        (TOP / "dodo.py")
+        .read_text()
+        .replace("Path(__file__).resolve().parent", f"Path({str(TOP)!r})")
+    )
     (directory / "dodo.py").write_text(dodo)
     tables = []
     for number in range(nics):
@@ -100,28 +121,47 @@ def set_up(directory: Path, nics: int) -> Path:
     for name, images in (("efi", '"pcbios", "x86_64-efi"'), ("pxe", '"pcbios"')):
         targets += f'[target.{name}]\ndir = "roms"\nfile = "{name}-{{nic}}.rom"\nimages = [{images}]\nbucket = "all"\n'
     head = 'spec = 1\n[source.made]\nroms = "roms"\nfiles = ["{nic}.rom"]\n[platform.pcbios]\n[platform.x86_64-efi]\n'
-    (directory / "romspec.toml").write_text(f'{head}[bucket.all]\nsize = "2KiB"\n{"".join(tables)}{targets}')
+    (directory / "romspec.toml").write_text(
+        f'{head}[bucket.all]\nsize = "2KiB"\n{"".join(tables)}{targets}'
+    )
     doit(directory)
     return directory
 
 
 def rom(ids: option_rom.Ids) -> bytes:
     """A faultless ROM of two images of a block each, which no machine would run."""
-    legacy = option_rom.LegacyHeader(option_rom.SIGNATURE, 1, b"\xe9\0\0", 0, bytes(9), 0, bytes(4), 0, 0x1C, 0).emit()
+    legacy = option_rom.LegacyHeader(
+        option_rom.SIGNATURE, 1, b"\xe9\0\0", 0, bytes(9), 0, bytes(4), 0, 0x1C, 0
+    ).emit()
     efi = option_rom.EfiHeader(
-        option_rom.SIGNATURE, 1, option_rom.EFI_SIGNATURE, pe.EFI_BOOT_SERVICE_DRIVER, 0x8664, 0, bytes(8), 0x38, 0x1C
+        option_rom.SIGNATURE,
+        1,
+        option_rom.EFI_SIGNATURE,
+        pe.EFI_BOOT_SERVICE_DRIVER,
+        0x8664,
+        0,
+        bytes(8),
+        0x38,
+        0x1C,
     ).emit()
     coff = pe.CoffHeader(b"PE\0\0", 0x8664, 0, 0, 0, 0, 0, 0).emit()
     driver = pe.DosHeader(b"MZ", bytes(58), 64).emit() + coff
     driver += pe.OptionalHeader(0x20B, bytes(54), 0, 0, 0, pe.EFI_BOOT_SERVICE_DRIVER).emit()
     driver += SIMPLE_NETWORK.bytes_le
     images = []
-    for header, code_type, contents in ((legacy, option_rom.LEGACY, b""), (efi, option_rom.EFI, driver)):
+    for header, code_type, contents in (
+        (legacy, option_rom.LEGACY, b""),
+        (efi, option_rom.EFI, driver),
+    ):
         last = option_rom.LAST_IMAGE if code_type == option_rom.EFI else 0
-        pcir = option_rom.PciDataStructure(b"PCIR", *ids, 0, 0x18, 3, option_rom.NETWORK_ETHERNET, 1, 0, code_type, last, 0).emit()
+        pcir = option_rom.PciDataStructure(
+            b"PCIR", *ids, 0, 0x18, 3, option_rom.NETWORK_ETHERNET, 1, 0, code_type, last, 0
+        ).emit()
         image = bytearray((header.ljust(0x1C, b"\0") + pcir).ljust(0x38, b"\0") + contents)
         image = image.ljust(option_rom.BLOCK, b"\0")
-        image[option_rom.CHECKSUM] = -sum(image) & 0xFF if code_type == option_rom.LEGACY else image[option_rom.CHECKSUM]
+        image[option_rom.CHECKSUM] = (
+            -sum(image) & 0xFF if code_type == option_rom.LEGACY else image[option_rom.CHECKSUM]
+        )
         images.append(bytes(image))
     return b"".join(images)
 

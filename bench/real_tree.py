@@ -62,7 +62,9 @@ class Comparison:
         text = text.replace("Path(__file__).resolve().parent", f"Path({str(TOP)!r})")
         (top / "dodo.py").write_text(text)
         settings = 'config = "qemu"\nmake = { NO_WERROR = 1 }\n'
-        (top / "romspec.toml").write_text(spec().replace('tree = "tree"\n', f'tree = "tree"\n{settings}'))
+        (top / "romspec.toml").write_text(
+            spec().replace('tree = "tree"\n', f'tree = "tree"\n{settings}')
+        )
 
     def measures(self, rounds: int) -> list[Measure]:
         return [*self.fresh(), self.nothing_to_do(rounds), self.touched(rounds)]
@@ -73,17 +75,34 @@ class Comparison:
         doit_wall = wall_of(self.doit)
         (makes_cpu,) = spent
         detail = f"{self.about}: {doit_wall:.0f} s and {makes_wall:.0f} s on {CORES} processors"
-        ratio = Measure("real_tree", "real tree, fresh: doit / makes by hand", doit_wall / makes_wall, at_most=1.0, detail=detail)
+        ratio = Measure(
+            "real_tree",
+            "real tree, fresh: doit / makes by hand",
+            doit_wall / makes_wall,
+            at_most=1.0,
+            detail=detail,
+        )
         what = "real tree, fresh: doit's wall time / makes' CPU time per processor"
         detail = f"{self.about}: {doit_wall:.0f} s, {makes_cpu:.0f} s of CPU"
-        return [ratio, Measure("real_tree", what, doit_wall / (makes_cpu / CORES), at_most=1.1, detail=detail)]
+        return [
+            ratio,
+            Measure("real_tree", what, doit_wall / (makes_cpu / CORES), at_most=1.1, detail=detail),
+        ]
 
     def nothing_to_do(self, rounds: int) -> Measure:
         self.makes()  # the first make in a tree may leave work to the second
         self.doit()
-        makes, doit = (min(cpu_of(action) for _ in range(rounds)) for action in (self.makes, self.doit))
+        makes, doit = (
+            min(cpu_of(action) for _ in range(rounds)) for action in (self.makes, self.doit)
+        )
         detail = f"{self.about}: {makes:.2f} s and {doit:.2f} s of CPU, least of {rounds}"
-        return Measure("real_tree", "real tree, no-op: four makes / doit", makes / doit, at_least=12, detail=detail)
+        return Measure(
+            "real_tree",
+            "real tree, no-op: four makes / doit",
+            makes / doit,
+            at_least=12,
+            detail=detail,
+        )
 
     def touched(self, rounds: int) -> Measure:
         extra = []
@@ -104,7 +123,11 @@ class Comparison:
             words = [f"{key}={value}" for key, value in SETTINGS.items()]
             words += [f"CROSS_COMPILE={CROSS[arch]}"] if arch in CROSS else []
             words += [f"{name}/{NICS[nic]}.{media}" for nic in nics or NICS]
-            run(["make", f"-j{CORES}", *words], self.top / name / "src", clean_environment("MAKE", "MFLAGS"))
+            run(
+                ["make", f"-j{CORES}", *words],
+                self.top / name / "src",
+                clean_environment("MAKE", "MFLAGS"),
+            )
 
     def doit(self, *selection: str) -> None:
         run([sys.executable, "-m", "doit", *selection], self.top, clean_environment("ROM", "MAKE"))

@@ -42,7 +42,9 @@ def compare(top: Path, sources: int) -> Measure:
     package = top / "package"
     run([str(TOP / "examples/debian/make-source"), str(package)], top, dict(os.environ))
     spec = package / "romspec.toml"
-    spec.write_text(re.sub(r"^bucket = .*$", r'\g<0>\nlevel = "stored"', spec.read_text(), flags=re.MULTILINE))
+    spec.write_text(
+        re.sub(r"^bucket = .*$", r'\g<0>\nlevel = "stored"', spec.read_text(), flags=re.MULTILINE)
+    )
     shutil.rmtree(package / "vendor/minipxe")
     shutil.copytree(top / "tree", package / "vendor/minipxe")
     by_hand = [fresh_makes(top)]
@@ -51,7 +53,14 @@ def compare(top: Path, sources: int) -> Measure:
     roms = len(list(package.glob("out/usr/share/qemu*/*.rom")))
     mean = sum(by_hand) / 2
     detail = f"{rules:.1f} s for {roms} ROMs, the makes {by_hand[0]:.1f} s before and {by_hand[1]:.1f} s after"
-    return Measure("rules", "debian/rules less the same makes by hand", rules - mean, "seconds", at_most=LIMIT, detail=detail)
+    return Measure(
+        "rules",
+        "debian/rules less the same makes by hand",
+        rules - mean,
+        "seconds",
+        at_most=LIMIT,
+        detail=detail,
+    )
 
 
 def fresh_makes(top: Path) -> float:
@@ -70,7 +79,9 @@ def build(package: Path) -> None:
         "DEB_BUILD_OPTIONS": f"parallel={CORES} terse",
     }
     command = ["make", "-f", "debian/rules", "override_dh_auto_build-indep"]
-    done = subprocess.run(command, cwd=package, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=package, env=environment, capture_output=True, text=True, check=False
+    )
     if done.returncode:
         raise SystemExit(f"{' '.join(command)}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
 

@@ -48,7 +48,9 @@ def main() -> int:
         if given.only in what:
             with tempfile.TemporaryDirectory() as directory:
                 seconds, detail = measure(Path(directory))
-            measures.append(Measure("seconds", what, seconds, "seconds", at_most=limit, detail=detail))
+            measures.append(
+                Measure("seconds", what, seconds, "seconds", at_most=limit, detail=detail)
+            )
     return int(not tell(measures, given.json))
 
 
@@ -72,7 +74,7 @@ def mistakes(top: Path) -> tuple[float, str]:
     def read(text: str) -> None:
         (top / "romspec.toml").write_text(text)
         try:
-            loader.load(top / "romspec.toml")
+            loader.load_spec(top / "romspec.toml")
         except SpecError:
             return
         raise SystemExit("a spec full of mistakes was taken for a sound one")
@@ -115,7 +117,13 @@ def boots(top: Path) -> tuple[float, str]:
     (top / "romspec.toml").write_text(matrix.spec(debian.unpack("sid", top / "roms"), debian.NICS))
     began = time.monotonic()
     command = [sys.executable, "-m", "romforge", "verify"]
-    done = subprocess.run(command, cwd=top, env={**os.environ, "PYTHONPATH": str(TOP / "src")}, stdout=subprocess.DEVNULL, check=False)
+    done = subprocess.run(
+        command,
+        cwd=top,
+        env={**os.environ, "PYTHONPATH": str(TOP / "src")},
+        stdout=subprocess.DEVNULL,
+        check=False,
+    )
     if done.returncode:
         raise SystemExit(f"{' '.join(command)} ended with status {done.returncode}")
     return time.monotonic() - began, "built, booted and checked"

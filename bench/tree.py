@@ -32,7 +32,12 @@ from measure import Measure, option, tell
 
 TOP = Path(__file__).resolve().parent.parent
 CROSS = {"arm64": "aarch64-linux-gnu-", "riscv64": "riscv64-linux-gnu-"}
-PLATFORMS = {"bin": "rom", "bin-x86_64-efi": "efidrv", "bin-arm64-efi": "efidrv", "bin-riscv64-efi": "efidrv"}
+PLATFORMS = {
+    "bin": "rom",
+    "bin-x86_64-efi": "efidrv",
+    "bin-arm64-efi": "efidrv",
+    "bin-riscv64-efi": "efidrv",
+}
 NICS = {"e1000": "8086100e", "e1000e": "808610d3", "eepro100": "80861229", "ne2k_pci": "10ec8029"}
 NICS |= {"pcnet": "10222000", "rtl8139": "10ec8139", "virtio": "1af41000", "vmxnet3": "15ad07b0"}
 DRIVER = "src/drivers/net/intel.c"
@@ -43,7 +48,9 @@ FRESH, NO_OP, TOUCHED = 1.15, 8.0, 0.5  # limits: a ratio at most, a ratio at le
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sources", type=int, default=1000, help="generated sources")
-    parser.add_argument("--rounds", type=int, default=5, help="of the no-op and the touched builds, in turn")
+    parser.add_argument(
+        "--rounds", type=int, default=5, help="of the no-op and the touched builds, in turn"
+    )
     parser.add_argument("--check", action="store_true", help="fail where a limit is exceeded")
     option(parser)
     given = parser.parse_args()
@@ -59,7 +66,11 @@ def compare(top: Path, sources: int, rounds: int) -> list[Measure]:
     generate(top / "tree", sources=sources)
     for name in PLATFORMS:
         shutil.copytree(top / "tree", top / name)
-    (top / "dodo.py").write_text((TOP / "dodo.py").read_text().replace("Path(__file__).resolve().parent", f"Path({str(TOP)!r})"))
+    (top / "dodo.py").write_text(
+        (TOP / "dodo.py")
+        .read_text()
+        .replace("Path(__file__).resolve().parent", f"Path({str(TOP)!r})")
+    )
     (top / "romspec.toml").write_text(spec())
     before = cpu_of(lambda: makes(top, *NICS))
     wall = wall_of(lambda: doit(top))
@@ -67,7 +78,10 @@ def compare(top: Path, sources: int, rounds: int) -> list[Measure]:
         shutil.rmtree(top / name)
         shutil.copytree(top / "tree", top / name)
     cpu = (before + cpu_of(lambda: makes(top, *NICS))) / 2
-    what, detail = "fresh build: doit's wall time / makes' CPU time per processor", f"{wall:.1f} s, {cpu:.1f} s on {CORES} processors"
+    what, detail = (
+        "fresh build: doit's wall time / makes' CPU time per processor",
+        f"{wall:.1f} s, {cpu:.1f} s on {CORES} processors",
+    )
     found = [Measure("tree", what, wall / (cpu / CORES), at_most=FRESH, detail=detail)]
     makes(top, *NICS)  # the first make in a tree may leave work to the second
     theirs, ours, extra = [], [], []
@@ -77,13 +91,24 @@ def compare(top: Path, sources: int, rounds: int) -> list[Measure]:
             theirs.append(spent[0])
             ours.append(spent[1])
     detail = f"{min(theirs):.2f} s and {min(ours):.2f} s, least of {rounds}"
-    found.append(Measure("tree", "no-op: four makes / doit", min(theirs) / min(ours), at_least=NO_OP, detail=detail))
+    found.append(
+        Measure(
+            "tree",
+            "no-op: four makes / doit",
+            min(theirs) / min(ours),
+            at_least=NO_OP,
+            detail=detail,
+        )
+    )
     for number in range(rounds):
         for name in ("tree", *PLATFORMS):
             change(top / name, number)
         alone = wall_of(lambda: makes(top, "e1000"))
         extra.append((wall_of(lambda: doit(top, "nic:e1000")) - alone, alone))
-    what, detail = "a driver touched: doit nic:e1000 less four makes", f"the makes take {min(extra)[1]:.2f} s; least of {rounds}"
+    what, detail = (
+        "a driver touched: doit nic:e1000 less four makes",
+        f"the makes take {min(extra)[1]:.2f} s; least of {rounds}",
+    )
     found.append(Measure("tree", what, min(extra)[0], "seconds", at_most=TOUCHED, detail=detail))
     return found
 
@@ -93,7 +118,10 @@ def spec() -> str:
     platforms = [name.removeprefix("bin-") if name != "bin" else "pcbios" for name in PLATFORMS]
     nics = "".join(f'[nic.{nic}]\nid = "{ids[:4]}:{ids[4:]}"\n' for nic, ids in NICS.items())
     tables = "".join(f"[platform.{name}]\n" for name in platforms)
-    targets = "".join(f'[target.{name}]\ndir = "{name}"\nfile = "{{nic}}.rom"\nimages = ["{name}"]\n' for name in platforms)
+    targets = "".join(
+        f'[target.{name}]\ndir = "{name}"\nfile = "{{nic}}.rom"\nimages = ["{name}"]\n'
+        for name in platforms
+    )
     return f'spec = 1\n[source.ipxe]\ntree = "tree"\n{tables}{nics}{targets}'
 
 
@@ -101,7 +129,9 @@ def change(tree: Path, number: int) -> None:
     """Changes the code of the driver."""
     path = tree / DRIVER
     text = path.read_text().partition("\n/* changed")[0]
-    path.write_text(f"{text}\n/* changed */\nint e1000_changed ( void );\nint e1000_changed ( void ) {{ return {number + 1}; }}\n")
+    path.write_text(
+        f"{text}\n/* changed */\nint e1000_changed ( void );\nint e1000_changed ( void ) {{ return {number + 1}; }}\n"
+    )
 
 
 def makes(top: Path, *nics: str) -> None:
@@ -115,17 +145,25 @@ def make(top: Path, name: str, *nics: str) -> None:
     goals = [f"{name}/{NICS[nic]}.{PLATFORMS[name]}" for nic in nics]
     arch = name.split("-")[1] if "-" in name else ""
     words = [f"CROSS_COMPILE={CROSS[arch]}"] if arch in CROSS else []
-    clean = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFLAGS"))}
+    clean = {
+        key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFLAGS"))
+    }
     run(["make", f"-j{CORES}", *words, *goals], top / name / "src", clean)
 
 
 def doit(top: Path, *selection: str) -> None:
-    clean = {key: value for key, value in os.environ.items() if key not in ("ROMSPEC", "ROMFORGE_OUT", "IPXE_SRC")}
+    clean = {
+        key: value
+        for key, value in os.environ.items()
+        if key not in ("ROMSPEC", "ROMFORGE_OUT", "IPXE_SRC")
+    }
     run([sys.executable, "-m", "doit", *selection], top, clean)
 
 
 def run(command: list[str], directory: Path, environment: dict[str, str]) -> None:
-    done = subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=directory, env=environment, capture_output=True, text=True, check=False
+    )
     if done.returncode:
         raise SystemExit(f"{' '.join(command)}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
 

@@ -37,11 +37,19 @@ def e1000(releases: dict[str, Path]) -> bytes:
 @pytest.fixture
 def romforge(tmp_path: Path) -> Run:
     """Runs ``romforge ARGUMENT…`` in an empty directory; a traceback fails the test."""
-    return lambda *arguments, **options: run([sys.executable, "-m", "romforge", *map(str, arguments)], tmp_path, **options)
+    return lambda *arguments, **options: run(
+        [sys.executable, "-m", "romforge", *map(str, arguments)], tmp_path, **options
+    )
 
 
 @pytest.fixture
 def doit(tmp_path: Path) -> Run:
     """Runs ``doit ARGUMENT…`` with a dodo.py like the checkout's, in an empty directory."""
-    (tmp_path / "dodo.py").write_text((TOP / "dodo.py").read_text().replace("Path(__file__).resolve().parent", f"Path({str(TOP)!r})"))
-    return lambda *arguments, **options: run([sys.executable, "-m", "doit", *map(str, arguments)], tmp_path, **options)
+    (tmp_path / "dodo.py").write_text(
+        (TOP / "dodo.py")
+        .read_text()
+        .replace("Path(__file__).resolve().parent", f"Path({str(TOP)!r})")
+    )
+    return lambda *arguments, **options: run(
+        [sys.executable, "-m", "doit", *map(str, arguments)], tmp_path, **options
+    )

@@ -68,7 +68,9 @@ class Project:
     def states(self) -> dict[str, tuple[int, ...]]:
         """What tells whether a ROM file was written anew."""
         found = {path: path.stat() for path in (self.top / "out").rglob("*.rom")}
-        return {path.name: (now.st_ino, now.st_mtime_ns, now.st_ctime_ns) for path, now in found.items()}
+        return {
+            path.name: (now.st_ino, now.st_mtime_ns, now.st_ctime_ns) for path, now in found.items()
+        }
 
     def rewritten(self, act: Callable[[], object]) -> set[str]:
         """The ROM files that ``act`` writes anew."""
@@ -106,7 +108,9 @@ def test_nothing_is_redone_where_nothing_changed(built: Project):
 def test_json_lists_the_same_entries_as_the_manifests(built: Project):
     entries = json.loads(built.romforge("build", "--json").stdout)
     listed = [entry for target in ("efi", "pxe") for entry in built.manifest(target)["roms"]]
-    assert sorted(entries, key=lambda entry: str(entry["file"])) == sorted(listed, key=lambda entry: str(entry["file"]))
+    assert sorted(entries, key=lambda entry: str(entry["file"])) == sorted(
+        listed, key=lambda entry: str(entry["file"])
+    )
     assert len(entries) == 6
 
 
@@ -120,16 +124,23 @@ def test_another_id_of_a_nic_redoes_that_nic_alone(project: Project):
     assert project.counts() == (0, 6, 0)
     project.write(fixed.replace("1022:2000", "1022:2001") + "fix_ids = true\n")
     done: list[CompletedProcess[str]] = []
-    assert project.rewritten(lambda: done.append(project.build())) == {"efi-pcnet.rom", "pxe-pcnet.rom"}
+    assert project.rewritten(lambda: done.append(project.build())) == {
+        "efi-pcnet.rom",
+        "pxe-pcnet.rom",
+    }
     assert counts(done[0]) == (0, 2, 4)
 
 
 def test_another_bucket_redoes_its_target_alone(built: Project):
     built.write(spec_text(built.roms, nics=nics()).replace('"256KiB"', '"512KiB"'))
     done: list[CompletedProcess[str]] = []
-    assert built.rewritten(lambda: done.append(built.build())) == {f"efi-{nic}.rom" for nic in THREE}
+    assert built.rewritten(lambda: done.append(built.build())) == {
+        f"efi-{nic}.rom" for nic in THREE
+    }
     assert counts(done[0]) == (0, 3, 3)
-    assert {len(data) for name, data in built.bytes().items() if name.startswith("efi")} == {512 << 10}
+    assert {len(data) for name, data in built.bytes().items() if name.startswith("efi")} == {
+        512 << 10
+    }
 
 
 def test_another_input_redoes_what_is_made_of_it(built: Project, releases: dict[str, Path]):
@@ -138,7 +149,11 @@ def test_another_input_redoes_what_is_made_of_it(built: Project, releases: dict[
     done: list[CompletedProcess[str]] = []
     assert built.rewritten(lambda: done.append(built.build())) == {"efi-e1000.rom", "pxe-e1000.rom"}
     assert counts(done[0]) == (0, 2, 4)
-    assert built.bytes()["efi-e1000.rom"] == (releases["trixie"] / "efi-e1000.rom").read_bytes() != before["efi-e1000.rom"]
+    assert (
+        built.bytes()["efi-e1000.rom"]
+        == (releases["trixie"] / "efi-e1000.rom").read_bytes()
+        != before["efi-e1000.rom"]
+    )
 
 
 def test_an_input_touched_or_copied_over_itself_redoes_nothing(built: Project):
@@ -154,7 +169,9 @@ def test_an_input_that_is_not_read_redoes_nothing(built: Project):
     assert built.counts() == (0, 0, 6)
 
 
-def test_an_input_that_comes_up_earlier_in_the_search_is_taken(project: Project, releases: dict[str, Path]):
+def test_an_input_that_comes_up_earlier_in_the_search_is_taken(
+    project: Project, releases: dict[str, Path]
+):
     (project.roms / "efi-e1000.rom").rename(project.roms / "8086100e.rom")
     project.write(spec_text(project.roms))
     assert project.counts() == (0, 2, 0)
@@ -167,8 +184,13 @@ def test_comments_blanks_and_order_of_the_spec_redo_nothing(built: Project):
     text = spec_text(built.roms, nics=nics())
     tables = re.split(r"\n(?=\[)", text.removeprefix("spec = 1\n"))
     bodies = [table.split("\n", 1) for table in tables]
-    turned = ["\n".join([head, *reversed(rest[0].strip().splitlines())]) if rest else head for head, *rest in bodies]
-    built.write("# a comment\n  spec  =  1 # the first\n\n\n" + "\n\n# more\n".join(reversed(turned)) + "\n")
+    turned = [
+        "\n".join([head, *reversed(rest[0].strip().splitlines())]) if rest else head
+        for head, *rest in bodies
+    ]
+    built.write(
+        "# a comment\n  spec  =  1 # the first\n\n\n" + "\n\n# more\n".join(reversed(turned)) + "\n"
+    )
     assert built.rewritten(built.build) == set()
     assert built.counts() == (0, 0, 6)
 
@@ -182,7 +204,9 @@ def test_a_deleted_output_is_redone_and_no_other(built: Project):
     assert built.bytes() == before
 
 
-@pytest.mark.parametrize("settle", [True, False], ids=["with its old mtime", "in place, right after the build"])
+@pytest.mark.parametrize(
+    "settle", [True, False], ids=["with its old mtime", "in place, right after the build"]
+)
 def test_an_altered_output_is_redone_and_no_other(built: Project, settle: bool):
     """Same size, one bit: the file keeps its inode, and its mtime where it is set back."""
     before = built.bytes()
@@ -211,7 +235,9 @@ def test_a_removed_nic_takes_its_files_along_and_nothing_else(built: Project):
     own.write_bytes(b"the user's own")
     built.write(spec_text(built.roms, nics=nics(("e1000", "vmxnet3"))))
     assert built.counts() == (0, 0, 4)
-    assert set(built.bytes()) == {"efi-mine.rom"} | {f"{kind}-{nic}.rom" for kind in ("efi", "pxe") for nic in ("e1000", "vmxnet3")}
+    assert set(built.bytes()) == {"efi-mine.rom"} | {
+        f"{kind}-{nic}.rom" for kind in ("efi", "pxe") for nic in ("e1000", "vmxnet3")
+    }
     assert [entry["nic"] for entry in built.manifest("efi")["roms"]] == ["e1000", "vmxnet3"]
     assert own.read_bytes() == b"the user's own"
 
@@ -236,7 +262,9 @@ def test_a_nic_removed_after_it_failed_takes_its_file_along(built: Project):
 def test_another_file_pattern_moves_the_files(built: Project):
     built.write(spec_text(built.roms, nics=nics()).replace("pxe-{nic}.rom", "{vendor}{device}.rom"))
     assert built.counts() == (0, 3, 3)
-    assert set(built.bytes()) == {f"efi-{nic}.rom" for nic in THREE} | {IDS[nic].replace(":", "") + ".rom" for nic in THREE}
+    assert set(built.bytes()) == {f"efi-{nic}.rom" for nic in THREE} | {
+        IDS[nic].replace(":", "") + ".rom" for nic in THREE
+    }
 
 
 def test_a_nic_that_comes_back_is_built_anew(built: Project):
@@ -264,12 +292,30 @@ default = false
         (["nic:e1000"], {"efi-e1000.rom", "pxe-e1000.rom"}),
         (["target:pxe"], {f"pxe-{nic}.rom" for nic in THREE}),
         (["rom:usr/share/qemu/efi-pcnet.rom"], {"efi-pcnet.rom"}),
-        (["rom:spare/e1000.rom", "target:efi"], {"e1000.rom", *(f"efi-{nic}.rom" for nic in THREE)}),
+        (
+            ["rom:spare/e1000.rom", "target:efi"],
+            {"e1000.rom", *(f"efi-{nic}.rom" for nic in THREE)},
+        ),
         (["target:spare"], {"e1000.rom", "pcnet.rom"}),
         ([], {f"{kind}-{nic}.rom" for kind in ("efi", "pxe") for nic in THREE}),
-        (["all"], {"e1000.rom", "pcnet.rom", *(f"{kind}-{nic}.rom" for kind in ("efi", "pxe") for nic in THREE)}),
+        (
+            ["all"],
+            {
+                "e1000.rom",
+                "pcnet.rom",
+                *(f"{kind}-{nic}.rom" for kind in ("efi", "pxe") for nic in THREE),
+            },
+        ),
     ],
-    ids=["a NIC", "a target", "a ROM", "a ROM and a target", "a target that is no default", "nothing", "all"],
+    ids=[
+        "a NIC",
+        "a target",
+        "a ROM",
+        "a ROM and a target",
+        "a target that is no default",
+        "nothing",
+        "all",
+    ],
 )
 def test_a_selection_builds_what_it_names(project: Project, selection: list[str], files: set[str]):
     """For doit and for ``romforge build`` alike; what was built by one is up to date for the other."""
@@ -305,7 +351,13 @@ def test_an_unknown_selection_is_told(project: Project):
 
 def test_doit_lists_its_tasks(project: Project):
     listed = {line.split()[0] for line in project.build("list", "--all").stdout.splitlines()}
-    assert {"all", "nic:e1000", "target:efi", "target:pxe", "rom:usr/share/qemu/efi-vmxnet3.rom"} <= listed
+    assert {
+        "all",
+        "nic:e1000",
+        "target:efi",
+        "target:pxe",
+        "rom:usr/share/qemu/efi-vmxnet3.rom",
+    } <= listed
     assert {line.split()[0] for line in project.build("list").stdout.splitlines()} == {
         *("all", "lock_check", "nic", "rom", "source", "target", "verify")
     }
@@ -359,12 +411,18 @@ def test_the_manifest_is_right(built: Project):
     for target, bucket in (("efi", 256 << 10), ("pxe", 128 << 10)):
         document = built.manifest(target)
         assert document["target"] == target
-        assert [entry["file"] for entry in document["roms"]] == [f"usr/share/qemu/{target}-{nic}.rom" for nic in THREE]
+        assert [entry["file"] for entry in document["roms"]] == [
+            f"usr/share/qemu/{target}-{nic}.rom" for nic in THREE
+        ]
         for entry in document["roms"]:
             data = (built.top / "out" / entry["file"]).read_bytes()
             found = images(data)
-            assert [(image["offset"], image["size"], image["ids"]) for image in entry["images"]] == found
-            assert [image["name"] for image in entry["images"]] == ["pcbios", "x86_64-efi"][: len(found)]
+            assert [
+                (image["offset"], image["size"], image["ids"]) for image in entry["images"]
+            ] == found
+            assert [image["name"] for image in entry["images"]] == ["pcbios", "x86_64-efi"][
+                : len(found)
+            ]
             assert entry["size"] == len(data)
             assert entry["used"] == sum(size for _, size, _ in found)
             assert entry["bucket"] == bucket
@@ -386,7 +444,9 @@ def test_the_manifest_keeps_what_a_selection_did_not_touch(project: Project):
     assert [entry["nic"] for entry in project.manifest("pxe")["roms"]] == ["e1000", "pcnet"]
 
 
-@pytest.mark.parametrize("content", [None, b"", b"{", b'{"roms": 1}', b'{"roms": [{"file": 1}, 7]}', b"\xff\xfe", b"[]"])
+@pytest.mark.parametrize(
+    "content", [None, b"", b"{", b'{"roms": 1}', b'{"roms": [{"file": 1}, 7]}', b"\xff\xfe", b"[]"]
+)
 def test_a_broken_manifest_is_written_anew(built: Project, content: bytes | None):
     path = built.top / "out" / "efi.manifest.json"
     right = path.read_bytes()
@@ -417,7 +477,9 @@ bucket = "large"
 
 
 @pytest.mark.parametrize("command", ["doit", "romforge build"])
-def test_a_rom_out_of_its_bucket_fails_with_the_map_and_all_others_are_built(project: Project, command: str):
+def test_a_rom_out_of_its_bucket_fails_with_the_map_and_all_others_are_built(
+    project: Project, command: str
+):
     project.write(spec_text(project.roms, nics=nics(), extra=OVER))
     done = project.doit() if command == "doit" else project.romforge("build")
     assert done.returncode == 1
@@ -437,7 +499,10 @@ def test_a_rom_out_of_its_bucket_fails_with_the_map_and_all_others_are_built(pro
 
     used = 108_032 + 36_864
     short = (256 << 10) + 1 - used
-    assert f"under/pcnet.rom: {short:,} bytes ({short:#x}) short of its bucket of 512 KiB: QEMU would give it 256 KiB" in under
+    assert (
+        f"under/pcnet.rom: {short:,} bytes ({short:#x}) short of its bucket of 512 KiB: QEMU would give it 256 KiB"
+        in under
+    )
     assert re.search(rf"together +{used:,} +{used:#x}", under)
     assert "remedy: `pad = true`" in under
 
@@ -484,18 +549,27 @@ def test_accepted_ids_are_left_as_they_are(project: Project, releases: dict[str,
     text = spec_text(project.roms, nics=NE2K)
     project.write(text.replace('id = "10ec:8029"', 'id = "10ec:8029"\naccept_ids = ["0000:0000"]'))
     assert project.counts() == (0, 4, 0)
-    assert project.bytes()["efi-ne2k_pci.rom"] == (releases["sid"] / "efi-ne2k_pci.rom").read_bytes()
+    assert (
+        project.bytes()["efi-ne2k_pci.rom"] == (releases["sid"] / "efi-ne2k_pci.rom").read_bytes()
+    )
 
 
 def test_fixed_ids_are_in_every_image(project: Project):
-    project.write(spec_text(project.roms, nics=NE2K).replace("bucket = ", "fix_ids = true\nbucket = "))
+    project.write(
+        spec_text(project.roms, nics=NE2K).replace("bucket = ", "fix_ids = true\nbucket = ")
+    )
     assert project.counts() == (0, 4, 0)
     for name, data in project.bytes().items():
-        assert {ids for _, _, ids in images(data)} == {"10ec:8029" if "ne2k" in name else "8086:100e"}
+        assert {ids for _, _, ids in images(data)} == {
+            "10ec:8029" if "ne2k" in name else "8086:100e"
+        }
         for offset, size, _ in images(data)[:1]:
             assert sum(data[offset : offset + size]) % 256 == 0, "the legacy image's checksum"
         done = project.romforge("inspect", "--json", project.top / QEMU / name)
-        assert (done.returncode, [one for one in json.loads(done.stdout)[0]["faults"] if one["severity"] == "fault"]) == (0, [])
+        assert (
+            done.returncode,
+            [one for one in json.loads(done.stdout)[0]["faults"] if one["severity"] == "fault"],
+        ) == (0, [])
 
 
 def test_a_source_without_the_file_says_where_it_looked(project: Project):
@@ -503,7 +577,10 @@ def test_a_source_without_the_file_says_where_it_looked(project: Project):
     (project.roms / "pxe-pcnet.rom").unlink()
     done = project.doit()
     assert (done.returncode, counts(done)) == (1, (2, 4, 0))
-    assert f"source roms: {project.roms} has none of the files\n  efi-pcnet.rom\n  pxe-pcnet.rom\n" in done.stderr
+    assert (
+        f"source roms: {project.roms} has none of the files\n  efi-pcnet.rom\n  pxe-pcnet.rom\n"
+        in done.stderr
+    )
     shutil.copy(project.roms / "efi-e1000.rom", project.roms / "efi-pcnet.rom")
     assert "carries 8086:100e" in project.doit().stderr
 
@@ -528,7 +605,9 @@ def test_a_source_with_a_fault_fails_its_roms_alone(project: Project, fault: str
     data = bytearray(path.read_bytes())
     if fault == "checksum":
         data[9000] ^= 1
-    damaged = {"truncated": bytes(data[:70_000]), "empty": b"", "text": b"hello\n"}.get(fault, bytes(data))
+    damaged = {"truncated": bytes(data[:70_000]), "empty": b"", "text": b"hello\n"}.get(
+        fault, bytes(data)
+    )
     path.write_bytes(damaged)
     if fault == "no permission":  # root may read it all the same
         path.unlink()
@@ -538,7 +617,9 @@ def test_a_source_with_a_fault_fails_its_roms_alone(project: Project, fault: str
     assert (done.returncode, counts(done)) == (1, (2, 4, 0))
     assert "efi-pcnet.rom" in done.stderr
     assert not {"efi-pcnet.rom", "pxe-pcnet.rom"} & set(project.bytes())
-    assert all("error" in entry for entry in project.manifest("efi")["roms"] if entry["nic"] == "pcnet")
+    assert all(
+        "error" in entry for entry in project.manifest("efi")["roms"] if entry["nic"] == "pcnet"
+    )
 
 
 def deb_spec(key: str, sha256: str | None = None) -> str:
@@ -552,8 +633,13 @@ def test_a_deb_is_a_source(project: Project, releases: dict[str, Path]):
     version, sha256 = debian.KNOWN["sid"]
     project.write(deb_spec(f'roms = "{deb}"', sha256))
     assert project.counts() == (0, 2, 0)
-    assert project.bytes() == {f"{kind}-e1000.rom": (releases["sid"] / f"{kind}-e1000.rom").read_bytes() for kind in ("efi", "pxe")}
-    assert project.manifest("efi")["sources"] == {"roms": {"deb": f"ipxe-qemu {version}", "sha256": sha256}}
+    assert project.bytes() == {
+        f"{kind}-e1000.rom": (releases["sid"] / f"{kind}-e1000.rom").read_bytes()
+        for kind in ("efi", "pxe")
+    }
+    assert project.manifest("efi")["sources"] == {
+        "roms": {"deb": f"ipxe-qemu {version}", "sha256": sha256}
+    }
     assert project.counts() == (0, 0, 2)
     extracted = next((project.top / "out/.romforge/source").rglob("efi-e1000.rom"))
     extracted.write_bytes(extracted.read_bytes()[:-1] + b"\0")
@@ -569,7 +655,9 @@ def test_another_deb_in_its_place_is_taken(project: Project, releases: dict[str,
     project.build()
     shutil.copy(debian.package("bookworm"), deb)
     project.build()
-    assert project.bytes()["efi-e1000.rom"] == (releases["bookworm"] / "efi-e1000.rom").read_bytes().ljust(256 << 10, b"\xff")
+    assert project.bytes()["efi-e1000.rom"] == (
+        releases["bookworm"] / "efi-e1000.rom"
+    ).read_bytes().ljust(256 << 10, b"\xff")
     assert project.manifest("efi")["sources"]["roms"]["sha256"] == debian.KNOWN["bookworm"][1]
     project.build("clean")
     assert not list((project.top / "out/usr").rglob("*.rom"))
@@ -582,7 +670,10 @@ def test_a_deb_with_another_sum_builds_nothing(project: Project):
     project.write(deb_spec(f'roms = "{debian.package("sid")}"', wrong))
     for done in (project.doit(), project.romforge("build")):
         assert done.returncode == 1
-        assert f"has the sha256\n  {debian.KNOWN['sid'][1]}\nwhere the spec asks for\n  {wrong}" in done.stderr
+        assert (
+            f"has the sha256\n  {debian.KNOWN['sid'][1]}\nwhere the spec asks for\n  {wrong}"
+            in done.stderr
+        )
     assert not list((project.top / "out").rglob("*.rom"))
 
 
@@ -620,7 +711,10 @@ def test_without_apt_the_words_say_what_else_to_do(project: Project):
     project.write(deb_spec('package = "ipxe-qemu"'))
     done = project.doit(PATH=commands(project.top))
     assert done.returncode == 1
-    assert "source:roms: the package ipxe-qemu cannot be had: apt-get: not found; install the Debian package apt" in done.stderr
+    assert (
+        "source:roms: the package ipxe-qemu cannot be had: apt-get: not found; install the Debian package apt"
+        in done.stderr
+    )
     assert 'set roms = "DIR" or roms = "FILE.deb" in [source.roms]' in done.stderr
 
 
@@ -634,7 +728,9 @@ def test_without_dpkg_the_words_name_its_package(project: Project):
 def test_a_package_comes_through_apt_once(project: Project, releases: dict[str, Path]):
     """A stand-in for apt-get notes how it was called, and hands over the package of sid."""
     project.write(deb_spec('package = "ipxe-qemu"'))
-    script = f'echo "$*" >> {project.top}/calls; /bin/cp {debian.package("sid")} ipxe-qemu_2_all.deb'
+    script = (
+        f'echo "$*" >> {project.top}/calls; /bin/cp {debian.package("sid")} ipxe-qemu_2_all.deb'
+    )
     path = commands(project.top, apt_get=script, dpkg_deb="real") + ":/usr/bin:/bin"
     assert counts(project.build(PATH=path)) == (0, 2, 0)
     assert project.bytes()["efi-e1000.rom"] == (releases["sid"] / "efi-e1000.rom").read_bytes()
@@ -646,7 +742,10 @@ def test_a_package_comes_through_apt_once(project: Project, releases: dict[str, 
 @pytest.mark.parametrize(
     ("script", "words"),
     [
-        ("echo 'E: Unable to locate package ipxe-qemu' >&2; exit 100", "E: Unable to locate package ipxe-qemu"),
+        (
+            "echo 'E: Unable to locate package ipxe-qemu' >&2; exit 100",
+            "E: Unable to locate package ipxe-qemu",
+        ),
         ("exit 0", "left 0 packages"),
         ("echo > a.deb; echo > b.deb", "left 2 packages"),
         ("echo > a.deb", "a.deb"),
@@ -661,10 +760,14 @@ def test_an_apt_that_fails_is_told(project: Project, script: str, words: str):
 
 
 @pytest.mark.parametrize("suite", list(debian.KNOWN))
-def test_a_spec_for_debians_set_gives_debians_bytes(project: Project, releases: dict[str, Path], suite: str):
+def test_a_spec_for_debians_set_gives_debians_bytes(
+    project: Project, releases: dict[str, Path], suite: str
+):
     """Each of the 16 ROMs of a release, taken apart and chained anew, is the same file."""
     accepted = '\naccept_ids = ["0000:0000", "fff3:0000"]'
-    text = spec_text(releases[suite], nics=nics(tuple(IDS))).replace('id = "10ec:8029"', 'id = "10ec:8029"' + accepted)
+    text = spec_text(releases[suite], nics=nics(tuple(IDS))).replace(
+        'id = "10ec:8029"', 'id = "10ec:8029"' + accepted
+    )
     if suite == "bookworm":
         text = text.replace('size = "256KiB"', 'size = "256KiB"\npad = false')
     project.write(text)

@@ -21,7 +21,9 @@ SUITES = tuple(debian.KNOWN)
 
 @pytest.mark.slow
 @pytest.mark.parametrize("suite", SUITES)
-def test_split_and_combine_give_back_the_same_bytes(romforge: Run, releases: dict[str, Path], tmp_path: Path, suite: str):
+def test_split_and_combine_give_back_the_same_bytes(
+    romforge: Run, releases: dict[str, Path], tmp_path: Path, suite: str
+):
     """All 16 ROMs of a release; those that Debian padded are padded again."""
     for name in debian.ROMS:
         rom = releases[suite] / name
@@ -34,17 +36,23 @@ def test_split_and_combine_give_back_the_same_bytes(romforge: Run, releases: dic
         assert (tmp_path / "again.rom").read_bytes() == rom.read_bytes(), name
 
 
-def test_split_names_images_and_writes_the_driver(romforge: Run, releases: dict[str, Path], tmp_path: Path):
+def test_split_names_images_and_writes_the_driver(
+    romforge: Run, releases: dict[str, Path], tmp_path: Path
+):
     done = romforge("split", releases["sid"] / "efi-e1000.rom", "-d", "parts", "--json")
     names = ["0-legacy.rom", "1-x86_64.efi", "1-x86_64.rom"]
     assert sorted(path.name for path in (tmp_path / "parts").iterdir()) == names
-    assert {Path(one["file"]).name: one["size"] for one in json.loads(done.stdout)}.keys() == set(names)
+    assert {Path(one["file"]).name: one["size"] for one in json.loads(done.stdout)}.keys() == set(
+        names
+    )
     driver = (tmp_path / "parts" / "1-x86_64.efi").read_bytes()
     assert driver[:2] == b"MZ"
     assert len(driver) == 69_120  # what the stream's header says
 
 
-def test_combine_writes_ids_into_every_image(romforge: Run, releases: dict[str, Path], tmp_path: Path):
+def test_combine_writes_ids_into_every_image(
+    romforge: Run, releases: dict[str, Path], tmp_path: Path
+):
     rom = releases["bookworm"] / "efi-ne2k_pci.rom"
     assert romforge("combine", "-o", "fixed.rom", rom, "--id", "10ec:8029").returncode == 0
     done = romforge("inspect", "fixed.rom", "--json")
@@ -57,11 +65,19 @@ def test_combine_writes_ids_into_every_image(romforge: Run, releases: dict[str, 
 @pytest.mark.parametrize(
     ("arguments", "status", "words"),
     [
-        (["combine", "-o", "x", "{e1000}", "--bucket", "128KiB"], 1, "15,872 bytes (0x3e00) over its bucket of 128 KiB"),
+        (
+            ["combine", "-o", "x", "{e1000}", "--bucket", "128KiB"],
+            1,
+            "15,872 bytes (0x3e00) over its bucket of 128 KiB",
+        ),
         (["combine", "-o", "x", "{e1000}", "--bucket", "200K"], 2, '"200K" is no size'),
         (["combine", "-o", "x", "{e1000}", "--id", "8086:100g"], 2, '"8086:100g" is no vvvv:dddd'),
         (["combine", "-o", "no/such/x", "{e1000}"], 1, "no/such/x: cannot be written"),
-        (["combine", "-o", "x", "absent.rom"], 1, "absent.rom: cannot be read: No such file or directory"),
+        (
+            ["combine", "-o", "x", "absent.rom"],
+            1,
+            "absent.rom: cannot be read: No such file or directory",
+        ),
         (["combine", "-o", "x", "."], 1, ".: is no file"),
         (["inspect", "absent.rom"], 1, "absent.rom: cannot be read: No such file or directory"),
         (["inspect"], 2, "the following arguments are required: ROM"),
@@ -78,7 +94,12 @@ def test_combine_writes_ids_into_every_image(romforge: Run, releases: dict[str, 
     ids=lambda value: " ".join(value) or "nothing" if isinstance(value, list) else None,
 )
 def test_bad_input_is_told_in_words(
-    romforge: Run, releases: dict[str, Path], tmp_path: Path, arguments: list[str], status: int, words: str
+    romforge: Run,
+    releases: dict[str, Path],
+    tmp_path: Path,
+    arguments: list[str],
+    status: int,
+    words: str,
 ) -> None:
     roms = {nic: str(releases["sid"] / f"efi-{nic}.rom") for nic in debian.NICS}
     (tmp_path / "romspec.toml").write_text(spec_text(releases["sid"]))
@@ -89,7 +110,9 @@ def test_bad_input_is_told_in_words(
 
 
 def test_combine_warns_of_images_of_different_devices(romforge: Run, releases: dict[str, Path]):
-    done = romforge("combine", "-o", "x", *(releases["sid"] / f"pxe-{nic}.rom" for nic in ("e1000", "rtl8139")))
+    done = romforge(
+        "combine", "-o", "x", *(releases["sid"] / f"pxe-{nic}.rom" for nic in ("e1000", "rtl8139"))
+    )
     assert "of different devices: 8086:100e (legacy) and 10ec:8139 (legacy)" in done.stderr
     assert done.returncode == 0
 
@@ -101,12 +124,17 @@ def test_combine_refuses_a_driver_that_is_no_image(romforge: Run, releases: dict
     assert "is a PE driver, not an image of a ROM" in done.stderr
 
 
-def test_check_and_plan_tell_what_a_spec_asks_for(romforge: Run, releases: dict[str, Path], tmp_path: Path):
+def test_check_and_plan_tell_what_a_spec_asks_for(
+    romforge: Run, releases: dict[str, Path], tmp_path: Path
+):
     (tmp_path / "romspec.toml").write_text(spec_text(releases["sid"]))
     assert "fine: 1 NIC, 2 platforms, 2 targets and 2 ROMs" in romforge("check").stdout
     assert json.loads(romforge("check", "--json").stdout)["roms"] == 2
     steps = json.loads(romforge("plan", "--json").stdout)
-    assert [step["task"] for step in steps] == ["rom:usr/share/qemu/efi-e1000.rom", "rom:usr/share/qemu/pxe-e1000.rom"]
+    assert [step["task"] for step in steps] == [
+        "rom:usr/share/qemu/efi-e1000.rom",
+        "rom:usr/share/qemu/pxe-e1000.rom",
+    ]
     text = romforge("plan").stdout
     assert str(releases["sid"]) in text
     assert "8086:100e checked" in text
@@ -127,7 +155,9 @@ def test_compat_reads_packages(romforge: Run):
     assert len(json.loads(done.stdout)) == 16
 
 
-def test_compat_with_another_bucket_says_what_qemu_says(romforge: Run, releases: dict[str, Path], tmp_path: Path):
+def test_compat_with_another_bucket_says_what_qemu_says(
+    romforge: Run, releases: dict[str, Path], tmp_path: Path
+):
     """Both directions, a lost file and an added one; the words are those of a destination QEMU 7.2."""
     large = tmp_path / "large"
     shutil.copytree(releases["sid"], large)
@@ -139,14 +169,22 @@ def test_compat_with_another_bucket_says_what_qemu_says(romforge: Run, releases:
     done = romforge("compat", releases["sid"], large)
     assert done.returncode == 1
     lines = {line.split()[0]: line for line in done.stdout.splitlines()[2:]}
-    assert "Size mismatch: 0000:00:02.0/e1000.rom: 0x40000 != 0x80000: Invalid argument" in lines["efi-e1000.rom"]
-    assert "Size mismatch: 0000:00:02.0/ne2000.rom: 0x40000 != 0x20000: Invalid argument" in lines["efi-ne2k_pci.rom"]
+    assert (
+        "Size mismatch: 0000:00:02.0/e1000.rom: 0x40000 != 0x80000: Invalid argument"
+        in lines["efi-e1000.rom"]
+    )
+    assert (
+        "Size mismatch: 0000:00:02.0/ne2000.rom: 0x40000 != 0x20000: Invalid argument"
+        in lines["efi-ne2k_pci.rom"]
+    )
     assert 'failed to find romfile "efi-pcnet.rom"' in lines["efi-pcnet.rom"]
     assert "migrates" in lines["efi-igb.rom"]
     assert sum("FAILS" in line for line in lines.values()) == 3
 
 
-def test_compat_of_two_files_compares_them_whatever_their_names(romforge: Run, releases: dict[str, Path]):
+def test_compat_of_two_files_compares_them_whatever_their_names(
+    romforge: Run, releases: dict[str, Path]
+):
     done = romforge("compat", releases["sid"] / "pxe-e1000.rom", releases["sid"] / "efi-e1000.rom")
     assert done.returncode == 1
     assert "0x20000 != 0x40000" in done.stdout
@@ -167,7 +205,9 @@ def test_a_closed_pipe_is_no_traceback(releases: dict[str, Path], tmp_path: Path
     assert "Traceback" not in done.stderr
 
 
-def test_output_survives_an_encoding_that_lacks_its_characters(romforge: Run, releases: dict[str, Path], tmp_path: Path):
+def test_output_survives_an_encoding_that_lacks_its_characters(
+    romforge: Run, releases: dict[str, Path], tmp_path: Path
+):
     odd = tmp_path / os.fsdecode(b"\xff.rom")
     shutil.copy(releases["sid"] / "efi-e1000.rom", odd)
     for encoding in ("ascii", "utf-8"):
@@ -179,8 +219,15 @@ def test_output_survives_an_encoding_that_lacks_its_characters(romforge: Run, re
 def on_terminal(command: list[str], directory: Path, **environment: str) -> str:
     """What a command shows on a terminal of 120 columns."""
     main, terminal = pty.openpty()
-    clean = {"PYTHONPATH": str(TOP / "src"), "PATH": os.environ["PATH"], "TERM": "xterm", "COLUMNS": "120"} | environment
-    with subprocess.Popen(command, cwd=directory, env=clean, stdin=terminal, stdout=terminal, stderr=terminal) as process:
+    clean = {
+        "PYTHONPATH": str(TOP / "src"),
+        "PATH": os.environ["PATH"],
+        "TERM": "xterm",
+        "COLUMNS": "120",
+    } | environment
+    with subprocess.Popen(
+        command, cwd=directory, env=clean, stdin=terminal, stdout=terminal, stderr=terminal
+    ) as process:
         os.close(terminal)
         shown = b""
         try:
@@ -193,7 +240,9 @@ def on_terminal(command: list[str], directory: Path, **environment: str) -> str:
     return shown.decode()
 
 
-def test_progress_and_colours_are_for_terminals(romforge: Run, releases: dict[str, Path], tmp_path: Path):
+def test_progress_and_colours_are_for_terminals(
+    romforge: Run, releases: dict[str, Path], tmp_path: Path
+):
     """On a terminal the build shows a bar and colours; with NO_COLOR no colours, and in a pipe neither."""
     (tmp_path / "romspec.toml").write_text(spec_text(releases["sid"]))
     build = [sys.executable, "-m", "romforge", "build"]
@@ -208,7 +257,9 @@ def test_progress_and_colours_are_for_terminals(romforge: Run, releases: dict[st
     assert "2 built, 0 up to date" in quiet.stdout
 
 
-def test_an_example_makes_the_set_of_this_machines_release(doit: Run, romforge: Run, tmp_path: Path):
+def test_an_example_makes_the_set_of_this_machines_release(
+    doit: Run, romforge: Run, tmp_path: Path
+):
     """The package through apt, 16 ROMs in their buckets, none with a fault."""
     shutil.copy(TOP / "examples/debian-roms.toml", tmp_path / "romspec.toml")
     done = doit()
@@ -223,17 +274,23 @@ def test_an_example_makes_the_set_of_this_machines_release(doit: Run, romforge: 
     assert manifest["sources"]["debian"]["deb"].startswith("ipxe-qemu ")
 
 
-def test_a_build_does_not_write_where_its_sources_lie(romforge: Run, releases: dict[str, Path], tmp_path: Path):
+def test_a_build_does_not_write_where_its_sources_lie(
+    romforge: Run, releases: dict[str, Path], tmp_path: Path
+):
     (tmp_path / "out/usr/share").mkdir(parents=True)
     shutil.copytree(releases["sid"], tmp_path / "out/usr/share/qemu")
     (tmp_path / "romspec.toml").write_text(spec_text("out/usr/share/qemu"))
     done = romforge("build")
     assert done.returncode == 1
     assert "the sources are read from there" in done.stderr
-    assert (tmp_path / "out/usr/share/qemu/efi-e1000.rom").read_bytes() == (releases["sid"] / "efi-e1000.rom").read_bytes()
+    assert (tmp_path / "out/usr/share/qemu/efi-e1000.rom").read_bytes() == (
+        releases["sid"] / "efi-e1000.rom"
+    ).read_bytes()
 
 
-def test_a_spec_leaves_the_files_of_another_alone(romforge: Run, releases: dict[str, Path], tmp_path: Path):
+def test_a_spec_leaves_the_files_of_another_alone(
+    romforge: Run, releases: dict[str, Path], tmp_path: Path
+):
     """Two specs with targets of one name in one output root; but a spec's own files that it no longer asks for go."""
     text = spec_text(releases["sid"], nics='e1000 = "8086:100e"\npcnet = "1022:2000"')
     (tmp_path / "one.toml").write_text(text)
@@ -243,11 +300,15 @@ def test_a_spec_leaves_the_files_of_another_alone(romforge: Run, releases: dict[
     assert second.returncode == 0
     assert "removed" not in second.stdout
     assert (tmp_path / "out/usr/share/qemu/efi-e1000.rom").exists()
-    (tmp_path / "two.toml").write_text(spec_text(releases["sid"]).replace('dir = "usr/share/qemu"', 'dir = "elsewhere"'))
+    (tmp_path / "two.toml").write_text(
+        spec_text(releases["sid"]).replace('dir = "usr/share/qemu"', 'dir = "elsewhere"')
+    )
     assert "removed elsewhere/efi-pcnet.rom" in romforge("build", "--spec", "two.toml").stdout
 
 
-def test_combine_refuses_to_make_an_unsound_rom(romforge: Run, releases: dict[str, Path], tmp_path: Path):
+def test_combine_refuses_to_make_an_unsound_rom(
+    romforge: Run, releases: dict[str, Path], tmp_path: Path
+):
     data = bytearray((releases["sid"] / "pxe-e1000.rom").read_bytes())
     data[0x2000] ^= 1
     (tmp_path / "bad.rom").write_bytes(data)
@@ -258,14 +319,18 @@ def test_combine_refuses_to_make_an_unsound_rom(romforge: Run, releases: dict[st
     assert not (tmp_path / "x").exists()
 
 
-def test_compat_takes_no_other_file_for_a_rom(romforge: Run, releases: dict[str, Path], tmp_path: Path):
+def test_compat_takes_no_other_file_for_a_rom(
+    romforge: Run, releases: dict[str, Path], tmp_path: Path
+):
     (tmp_path / "junk.rom").write_text("root:x:0:0\n" * 99)
     done = romforge("compat", "junk.rom", "junk.rom")
     assert done.returncode == 1
     assert "holds no image of a ROM" in done.stdout
 
 
-def test_inspect_tells_all_files_though_one_cannot_be_read(romforge: Run, releases: dict[str, Path]):
+def test_inspect_tells_all_files_though_one_cannot_be_read(
+    romforge: Run, releases: dict[str, Path]
+):
     done = romforge("inspect", "absent.rom", releases["sid"] / "efi-e1000.rom")
     assert done.returncode == 1
     assert "no faults" in done.stdout
@@ -279,7 +344,9 @@ def test_split_says_what_it_leaves_out(romforge: Run, releases: dict[str, Path],
     assert done.returncode == 0
 
 
-def test_a_rom_cannot_take_the_place_of_a_manifest(romforge: Run, releases: dict[str, Path], tmp_path: Path):
+def test_a_rom_cannot_take_the_place_of_a_manifest(
+    romforge: Run, releases: dict[str, Path], tmp_path: Path
+):
     for file in ("efi.manifest.json", "efi.manifest.json/{nic}.rom"):
         text = (
             spec_text(releases["sid"])
@@ -296,10 +363,14 @@ def test_a_source_directory_that_is_not_there_is_named(romforge: Run, tmp_path: 
     (tmp_path / "romspec.toml").write_text(spec_text("nowhere"))
     done = romforge("build")
     assert done.returncode == 1
-    assert f"there is no directory {tmp_path / 'nowhere'}; mend roms in [source.roms]" in done.stderr
+    assert (
+        f"there is no directory {tmp_path / 'nowhere'}; mend roms in [source.roms]" in done.stderr
+    )
 
 
-def test_listing_the_tasks_makes_no_output_root(doit: Run, releases: dict[str, Path], tmp_path: Path):
+def test_listing_the_tasks_makes_no_output_root(
+    doit: Run, releases: dict[str, Path], tmp_path: Path
+):
     (tmp_path / "romspec.toml").write_text(spec_text(releases["sid"]))
     assert "target:efi" in doit("list", "--all").stdout
     assert not (tmp_path / "out").exists()

@@ -12,7 +12,7 @@ import pytest
 from romforge.analysis import compat
 from romforge.base.arch import Arch
 from romforge.verify import boot, cases, migration
-from romforge.verify.boot import Card, Refuted
+from romforge.verify.boot import CheckFailed, NicSetup
 from romforge.verify.cases import Proof
 from tests.support import builders
 from tests.support.project import PATIENCE, Run
@@ -58,7 +58,10 @@ def told(done: Any) -> dict[str, tuple[int | None, int | None, bool]]:
     def bucket(side: dict[str, int] | None) -> int | None:
         return side["bucket"] if side else None
 
-    return {row["file"]: (bucket(row["old"]), bucket(row["new"]), row["compatible"]) for row in json.loads(done.stdout)}
+    return {
+        row["file"]: (bucket(row["old"]), bucket(row["new"]), row["compatible"])
+        for row in json.loads(done.stdout)
+    }
 
 
 def test_of_a_spec_the_file_counts_that_qemu_opens(layout: Path, romforge: Run):
@@ -68,12 +71,17 @@ def test_of_a_spec_the_file_counts_that_qemu_opens(layout: Path, romforge: Run):
     done = romforge("compat", "--json", "a.toml", "b.toml")
     assert done.returncode == 1
     small, large = 1 << 17, 1 << 18
-    assert told(done) == {"efi-e1000.rom": (large, small, False), "efi-virtio.rom": (small, small, True)}
+    assert told(done) == {
+        "efi-e1000.rom": (large, small, False),
+        "efi-virtio.rom": (small, small, True),
+    }
     assert romforge("compat", "a.toml", "a.toml").returncode == 0
 
 
 def test_architectures_have_search_paths_of_their_own(layout: Path, romforge: Run):
-    (layout / "a.toml").write_text('spec = 1\n[qemu.x86_64]\nfirmware_path = ["ipxe"]\n[qemu.arm64]\nfirmware_path = ["arm", "ipxe"]\n')
+    (layout / "a.toml").write_text(
+        'spec = 1\n[qemu.x86_64]\nfirmware_path = ["ipxe"]\n[qemu.arm64]\nfirmware_path = ["arm", "ipxe"]\n'
+    )
     done = romforge("compat", "--json", "a.toml", "a.toml")
     assert {name: old for name, (old, _, _) in told(done).items()} == {
         "arm64/efi-e1000.rom": 1 << 16,
@@ -101,21 +109,35 @@ def test_a_spec_that_tells_nothing_is_told(layout: Path, romforge: Run, text: st
 
 @pytest.mark.slow
 @pytest.mark.qemu
-@pytest.mark.parametrize(("old", "new", "side"), [(1 << 18, 1 << 17, "destination"), (1 << 17, 1 << 18, "source")])
-def test_what_is_said_of_romsize_is_true(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, old: int, new: int, side: str):
+@pytest.mark.parametrize(
+    ("old", "new", "side"), [(1 << 18, 1 << 17, "destination"), (1 << 17, 1 << 18, "source")]
+)
+def test_what_is_said_of_romsize_is_true(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, old: int, new: int, side: str
+):
     """QEMU refuses without it, in the words of `compat`, and moves the guest with it on the side that `compat` names."""
     before, after = (compat.RomFile(size, ("legacy",)) for size in (old, new))
-    (verdict,) = compat.compare({"efi-e1000.rom": before}, {"efi-e1000.rom": after})
-    with pytest.raises(Refuted) as refused:
-        migration.prove(PROOF, rom(old), rom(new), tmp_path / "refused", tmp_path / "cache")
+    (verdict,) = compat.compare_sets({"efi-e1000.rom": before}, {"efi-e1000.rom": after})
+    with pytest.raises(CheckFailed) as refused:
+        migration.prove_migration(
+            PROOF, rom(old), rom(new), tmp_path / "refused", tmp_path / "cache"
+        )
     assert str(refused.value) == f"migration: {verdict.reason.replace('00:02.0', '00:03.0')}"
     larger = max(old, new)
     sides = {"destination": "migrates to a QEMU started with", "source": "guests started with"}
     assert verdict.romsize.startswith(f"{sides[side]} romsize={larger}")
 
-    def enlarged(proof: Proof, data: bytes, directory: Path) -> Card:
-        found = boot.card(proof, data, directory)
-        return found if directory.name != side else found._replace(options=[*found.options[:-1], f"{found.options[-1]},romsize={larger}"])
+    def enlarged(proof: Proof, data: bytes, directory: Path) -> NicSetup:
+        found = boot.nic_setup(proof, data, directory)
+        return (
+            found
+            if directory.name != side
+            else found._replace(
+                options=[*found.options[:-1], f"{found.options[-1]},romsize={larger}"]
+            )
+        )
 
     monkeypatch.setattr(migration, "card", enlarged)
-    assert "went on" in migration.prove(PROOF, rom(old), rom(new), tmp_path / "enlarged", tmp_path / "cache")
+    assert "went on" in migration.prove_migration(
+        PROOF, rom(old), rom(new), tmp_path / "enlarged", tmp_path / "cache"
+    )

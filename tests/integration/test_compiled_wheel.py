@@ -31,11 +31,17 @@ sys.stdout.buffer.write(encoder.compress(sys.stdin.buffer.read(), sys.argv[1]))
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory to import the compiled romforge from."""
     top = tmp_path_factory.mktemp("compiled")
-    shutil.copytree(TOP / "src", top / "source/src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+    shutil.copytree(
+        TOP / "src", top / "source/src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info")
+    )
     for name in ("pyproject.toml", "setup.py", "README.md", "COPYING"):
         shutil.copy(TOP / name, top / "source")
     pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--retries", "10"]
-    subprocess.run([*pip, "--wheel-dir", str(top), str(top / "source")], check=True, env={**os.environ, "ROMFORGE_COMPILE": "1"})
+    subprocess.run(
+        [*pip, "--wheel-dir", str(top), str(top / "source")],
+        check=True,
+        env={**os.environ, "ROMFORGE_COMPILE": "1"},
+    )
     (wheel,) = top.glob("*.whl")
     assert not wheel.name.endswith("none-any.whl")
     zipfile.ZipFile(wheel).extractall(top / "site")
@@ -47,7 +53,9 @@ def test_the_compiled_compressor_gives_the_same_bytes(compiled: Path, e1000: byt
     """For a real driver, at the levels that a build uses."""
     driver = option_rom.driver_of(option_rom.parse_rom(e1000).images[1])
     command = [sys.executable, "-c", CODE, level]
-    done = subprocess.run(command, input=driver, env={"PYTHONPATH": str(compiled)}, capture_output=True, check=False)
+    done = subprocess.run(
+        command, input=driver, env={"PYTHONPATH": str(compiled)}, capture_output=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout == encoder.compress(driver, level)
 
@@ -56,5 +64,8 @@ def test_a_plain_install_stays_pure():
     """Nothing is compiled unless it is asked for."""
     command = [sys.executable, "setup.py", "--quiet", "build", "--help"]
     clean = {key: value for key, value in os.environ.items() if key != "ROMFORGE_COMPILE"}
-    assert subprocess.run(command, cwd=TOP, env=clean, capture_output=True, check=False).returncode == 0
+    assert (
+        subprocess.run(command, cwd=TOP, env=clean, capture_output=True, check=False).returncode
+        == 0
+    )
     assert not list((TOP / "src").rglob("*.so"))

@@ -86,7 +86,11 @@ TYPED = {
     "romforge lock ma<>": ["lock", "ma"],
     "romforge verify ver<>usr/a<>s<>": ["verify", f"verify:{SPACE}:structure"],
     "romforge verify verify:usr/a<>s<>": ["verify", f"verify:{SPACE}:structure"],
-    "romforge verify --controls verify:usr/a\\ b/x:e1000.rom:str<>em<>": ["verify", "--controls", f"verify:{SPACE}:structure:empty file"],
+    "romforge verify --controls verify:usr/a\\ b/x:e1000.rom:str<>em<>": [
+        "verify",
+        "--controls",
+        f"verify:{SPACE}:structure:empty file",
+    ],
     "romforge build --spec other.toml nic:<>": ["build", "--spec", "other.toml", "nic:pcnet"],
     "romforge build --spec=other.toml nic:<>": ["build", "--spec=other.toml", "nic:pcnet"],
     "romforge build --spec absent.toml al<>": ["build", "--spec", "absent.toml", "al"],
@@ -108,18 +112,32 @@ TYPED = {
     "tools/romforge build oth<>": ["build", "other"],
     "~/tools/romforge build oth<>": ["build", "other"],
     "romforge why usr/a<>": ["why", SPACE],
-    "romforge why config --in arm64-efi/8086100e<>": ["why", "config", "--in", "arm64-efi/8086100e"],
+    "romforge why config --in arm64-efi/8086100e<>": [
+        "why",
+        "config",
+        "--in",
+        "arm64-efi/8086100e",
+    ],
     "romforge why config --in=arm64-efi/10<>": ["why", "config", "--in=arm64-efi/10ec8139"],
     "romforge frobnicate al<>": ["frobnicate", "al"],
 }
 SOURCED = {
     "bash": (["bash", "--norc", "--noprofile", "-i"], ["source romforge.bash"]),
-    "zsh": (["zsh", "-f", "-i"], ["autoload -Uz compinit", "compinit -D -u", "source romforge.zsh"]),
+    "zsh": (
+        ["zsh", "-f", "-i"],
+        ["autoload -Uz compinit", "compinit -D -u", "source romforge.zsh"],
+    ),
     "fish": (["fish", "--no-config", "-i"], ["source romforge.fish"]),
 }
 INSTALLED = {  # where each shell finds it by itself, below the home directory
-    "bash": (["bash", "--norc", "--noprofile", "-i"], ["source /usr/share/bash-completion/bash_completion"]),
-    "zsh": (["zsh", "-f", "-i"], ["fpath=(~/functions $fpath)", "autoload -Uz compinit", "compinit -D -u"]),
+    "bash": (
+        ["bash", "--norc", "--noprofile", "-i"],
+        ["source /usr/share/bash-completion/bash_completion"],
+    ),
+    "zsh": (
+        ["zsh", "-f", "-i"],
+        ["fpath=(~/functions $fpath)", "autoload -Uz compinit", "compinit -D -u"],
+    ),
     "fish": (["fish", "-i"], []),
 }
 PLACES = {
@@ -134,7 +152,12 @@ class Terminal:
 
     def __init__(self, home: Path, command: list[str], begin: list[str]) -> None:
         self.told = home / "arguments"
-        system = {"HOME": str(home), "PATH": f"{home}:{os.environ['PATH']}", "TERM": "xterm", "LC_ALL": "C.UTF-8"}
+        system = {
+            "HOME": str(home),
+            "PATH": f"{home}:{os.environ['PATH']}",
+            "TERM": "xterm",
+            "LC_ALL": "C.UTF-8",
+        }
         self.process, self.file = pty.fork()
         if self.process == 0:
             os.chdir(home)
@@ -167,7 +190,10 @@ class Terminal:
 def furnish(home: Path) -> None:
     """Puts what the lines work on into a directory: specs, files, the scripts, and a romforge."""
     (home / "romspec.toml").write_text(SPEC)
-    (home / "other.toml").write_text('spec = 1\n[source.r]\nroms = "r"\n[platform.pcbios]\n[nic.pcnet]\nid = "1022:2000"\n' + TARGET)
+    (home / "other.toml").write_text(
+        'spec = 1\n[source.r]\nroms = "r"\n[platform.pcbios]\n[nic.pcnet]\nid = "1022:2000"\n'
+        + TARGET
+    )
     (home / "broken.toml").write_text(SPEC + "[nic.e1001]\n")
     (home / "a rom:1.rom").touch()
     (home / "directory").mkdir()
@@ -175,7 +201,10 @@ def furnish(home: Path) -> None:
     for shell in SOURCED:
         (home / f"romforge.{shell}").write_text(printed(shell))
     (home / "tools").mkdir()
-    for place, answer in ((home, f'exec {sys.executable} -m romforge "$@"'), (home / "tools", "exec printf 'words\\nother\\n'")):
+    for place, answer in (
+        (home, f'exec {sys.executable} -m romforge "$@"'),
+        (home / "tools", "exec printf 'words\\nother\\n'"),
+    ):
         command = place / "romforge"
         write = f"printf '%s\\0' \"$@\" > {home}/new && mv {home}/new {home}/arguments"
         command.write_text(f'#!/bin/sh\n[ "$1" = __complete ] && {answer}\n{write}\n')
@@ -190,7 +219,9 @@ def printed(shell: str) -> str:
 
 
 @pytest.fixture(scope="module", params=SOURCED)
-def terminal(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
+def terminal(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Terminal]:
     home = tmp_path_factory.mktemp(request.param)
     furnish(home)
     found = Terminal(home, *SOURCED[request.param])
@@ -202,7 +233,10 @@ def terminal(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 def test_tab_completes_a_line(terminal: Terminal, line: str):
     terminal.type("\x15" + line.replace("<>", "\t") + "\r")
     home = str(terminal.told.parent)
-    told = [word.replace("~", home) if word.startswith("~/") else word.rstrip("/") for word in terminal.arguments()]
+    told = [
+        word.replace("~", home) if word.startswith("~/") else word.rstrip("/")
+        for word in terminal.arguments()
+    ]
     assert told == [word.format(home=home) if "{home}" in word else word for word in TYPED[line]]
 
 
@@ -221,7 +255,9 @@ def test_a_shell_finds_the_script_where_it_is_installed(tmp_path: Path, shell: s
 
 def asked(directory: Path, shell: str, *words: str, **environment: str) -> list[str]:
     """What the scripts of a shell are told for a line."""
-    done = run([sys.executable, "-m", "romforge", "__complete", shell, *words], directory, **environment)
+    done = run(
+        [sys.executable, "-m", "romforge", "__complete", shell, *words], directory, **environment
+    )
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout.splitlines()
 
@@ -235,12 +271,28 @@ def test_bash_offers_what_the_spec_has_without_a_terminal(tmp_path: Path):
 
 def test_fish_offers_what_the_spec_has_with_what_it_is(tmp_path: Path):
     furnish(tmp_path)
-    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "HOME": str(tmp_path), "LC_ALL": "C.UTF-8"}
+    environment = {
+        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "HOME": str(tmp_path),
+        "LC_ALL": "C.UTF-8",
+    }
     code = 'source romforge.fish; complete -C "romforge build "; complete -C "romforge bu"'
     done = run(["fish", "--no-config", "-c", code], tmp_path, **environment)
     told = dict(line.partition("\t")[::2] for line in done.stdout.splitlines())
-    names = {"all", "nic:e1000", "nic:e1000e", "nic:rtl8139", "target:space", "target:dollar", "target:backslash", "target:arm"}
-    roms = {f"rom:{path}" for path in (SPACE, DOLLAR, BACKSLASH, "arm/e1000.rom", "arm/e1000e.rom", "arm/rtl8139.rom")}
+    names = {
+        "all",
+        "nic:e1000",
+        "nic:e1000e",
+        "nic:rtl8139",
+        "target:space",
+        "target:dollar",
+        "target:backslash",
+        "target:arm",
+    }
+    roms = {
+        f"rom:{path}"
+        for path in (SPACE, DOLLAR, BACKSLASH, "arm/e1000.rom", "arm/e1000e.rom", "arm/rtl8139.rom")
+    }
     assert told.keys() == names | roms | {"make:tree/arm64-efi", "source:deb", "build"}
     assert told["nic:e1000"] == "ROMs of 8086:100e"
     assert told["build"] == "builds ROMs, as doit does"
@@ -270,22 +322,36 @@ def test_options_that_are_given_or_excluded_are_not_offered_again(tmp_path: Path
 def test_each_argument_is_completed_or_known_to_be_anything(tmp_path: Path):
     """A new kind of argument must be decided upon: what is no file, no choice and no selection is listed here."""
     furnish(tmp_path)
-    commands = next(action for action in make_parser()._actions if isinstance(action, argparse._SubParsersAction)).choices
+    commands = next(
+        action
+        for action in make_parser()._actions
+        if isinstance(action, argparse._SubParsersAction)
+    ).choices
     assert len(commands) > 15
     for name, command in commands.items():
-        free = [action for action in command._actions if action.nargs != 0 and not completed(tmp_path, name, action)]
+        free = [
+            action
+            for action in command._actions
+            if action.nargs != 0 and not completed(tmp_path, name, action)
+        ]
         assert {str(action.metavar) for action in free} <= {"N", "SIZE", "VVVV:DDDD"}, name
 
 
 def completed(directory: Path, command: str, action: argparse.Action) -> bool:
-    before = [action.option_strings[0]] if action.option_strings else ["x"] * (action.dest in ("output", "new"))
+    before = (
+        [action.option_strings[0]]
+        if action.option_strings
+        else ["x"] * (action.dest in ("output", "new"))
+    )
     return bool(asked(directory, "fish", command, *before, ""))
 
 
 @pytest.mark.parametrize("shell", SOURCED)
 def test_the_script_is_one_that_its_shell_can_read(shell: str, tmp_path: Path):
     (tmp_path / "script").write_text(printed(shell))
-    done = subprocess.run([shell, "-n", "script"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [shell, "-n", "script"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
     assert (done.returncode, done.stderr) == (0, "")
 
 

@@ -51,7 +51,11 @@ E1000, RTL8139 = (0x8086, 0x100E), (0x10EC, 0x8139)
 
 def driver(words: str = "words", size: int = 6000, machine: int = builders.X86_64) -> bytes:
     """A driver that compresses well, and quickly."""
-    text = " ".join(random.Random(words).choices(["some", "words", "that", "come", "again", "and", words], k=size // 4))
+    text = " ".join(
+        random.Random(words).choices(
+            ["some", "words", "that", "come", "again", "and", words], k=size // 4
+        )
+    )
     return builders.driver(machine, size=512) + text.encode()[: size - 512].ljust(size - 512, b".")
 
 
@@ -71,7 +75,10 @@ def images(data: bytes) -> tuple[option_rom.Image, ...]:
 
 
 def is_compressed(image: option_rom.Image) -> bool:
-    return isinstance(image.header, EfiHeader) and image.header.compression_type == option_rom.UEFI_COMPRESSED
+    return (
+        isinstance(image.header, EfiHeader)
+        and image.header.compression_type == option_rom.UEFI_COMPRESSED
+    )
 
 
 def same_driver(one: option_rom.Image, other: option_rom.Image) -> bool:
@@ -145,7 +152,8 @@ class Project(Started):
         """Targets with their keys; the ROMs are TARGET/NIC.rom."""
         named = "".join(f'[nic.{nic}]\nid = "{IDS[nic]}"\n' for nic in nics)
         made = "".join(
-            f'[target.{name}]\ndir = "{name}"\nfile = "{{nic}}.rom"\n{keys}' + ("" if "images" in keys else f"images = {BOTH}\n")
+            f'[target.{name}]\ndir = "{name}"\nfile = "{{nic}}.rom"\n{keys}'
+            + ("" if "images" in keys else f"images = {BOTH}\n")
             for name, keys in (targets or {"small": RECOMPRESS}).items()
         )
         (self.top / "romspec.toml").write_text(
@@ -209,7 +217,11 @@ class Project(Started):
 
     def workers(self) -> list[int]:
         """The processes that compress."""
-        return [one for one, command in self.alive().items() if "-m romforge.rom.compression_cache" in command and "setpriv" not in command]
+        return [
+            one
+            for one, command in self.alive().items()
+            if "-m romforge.rom.compression_cache" in command and "setpriv" not in command
+        ]
 
 
 BOTH = '["pcbios", "x86_64-efi"]'
@@ -231,14 +243,20 @@ def project(tmp_path: Path, doit: Run) -> Iterator[Project]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("suite", list(debian.KNOWN))
-def test_debians_roms_compressed_anew_hold_the_same_in_less(project: Project, releases: dict[str, Path], suite: str):
+def test_debians_roms_compressed_anew_hold_the_same_in_less(
+    project: Project, releases: dict[str, Path], suite: str
+):
     """Eight ROMs of each release, beside those that were not compressed anew: no fault, and nothing else differs."""
-    project.spec(tuple(IDS), {"plain": "fix_ids = true\n", "small": "fix_ids = true\n" + RECOMPRESS}, roms=releases[suite])
+    project.spec(
+        tuple(IDS),
+        {"plain": "fix_ids = true\n", "small": "fix_ids = true\n" + RECOMPRESS},
+        roms=releases[suite],
+    )
     project.build()
     saved = 0
     for nic in debian.NICS:
         before, after = project.rom(f"plain/{nic}.rom"), project.rom(f"small/{nic}.rom")
-        assert rom_check.examine(after) == []
+        assert rom_check.find_faults(after) == []
         assert len(after) <= len(before)
         saved += len(before) - len(after)
         (legacy, was), (same, now) = images(before), images(after)
@@ -248,8 +266,14 @@ def test_debians_roms_compressed_anew_hold_the_same_in_less(project: Project, re
         assert option_rom.checksum(now.data) == option_rom.checksum(was.data) == 0
         assert now.ids == was.ids
         assert now.is_last
-        entry = next(one for one in json.loads((project.out / "small.manifest.json").read_bytes())["roms"] if one["nic"] == nic)
-        assert entry["images"][1]["stream"] == decoder.sizes(now.data, now.header.efi_image_offset)[0]  # type: ignore[union-attr]
+        entry = next(
+            one
+            for one in json.loads((project.out / "small.manifest.json").read_bytes())["roms"]
+            if one["nic"] == nic
+        )
+        assert (
+            entry["images"][1]["stream"] == decoder.sizes(now.data, now.header.efi_image_offset)[0]
+        )  # type: ignore[union-attr]
     assert saved > (500_000 if suite == "bookworm" else 4_000)
     assert project.compressed() == 8
 
@@ -273,7 +297,10 @@ def test_recompress_of_a_target_or_of_a_platform_compresses_that_alone(project: 
         for name, wanted in (("plain", plain), ("small", small)):
             legacy, *others = images(project.rom(f"{name}/e1000.rom"))
             assert [is_compressed(image) for image in others] == wanted
-            assert [option_rom.driver_of(image).rstrip(b"\0") for image in others] == [driver(), foreign]
+            assert [option_rom.driver_of(image).rstrip(b"\0") for image in others] == [
+                driver(),
+                foreign,
+            ]
             assert legacy == images(rom(driver()))[0]
 
 
@@ -284,14 +311,17 @@ def test_a_driver_that_does_not_compress_stays_as_it_is(project: Project):
     project.put("e1000", rom(small))
     project.put(
         "pcnet",
-        builders.legacy((0x1022, 0x2000), last=False) + builders.compressed_efi(encoder.compress(driver(), "best"), (0x1022, 0x2000)),
+        builders.legacy((0x1022, 0x2000), last=False)
+        + builders.compressed_efi(encoder.compress(driver(), "best"), (0x1022, 0x2000)),
     )
     barely = builders.driver(size=160) + random.Random(1).randbytes(380)
     project.put("rtl8139", rom(barely, RTL8139))
     project.spec(("e1000", "pcnet", "rtl8139"))
     project.build()
     for nic in ("e1000", "pcnet", "rtl8139"):
-        assert project.rom(f"small/{nic}.rom") == (project.top / f"roms/{nic}.rom").read_bytes(), nic
+        assert project.rom(f"small/{nic}.rom") == (project.top / f"roms/{nic}.rom").read_bytes(), (
+            nic
+        )
     assert len(encoder.compress(barely)) < len(barely)
     assert len(builders.compressed_efi(encoder.compress(barely))) == len(builders.efi(barely))
 
@@ -304,11 +334,15 @@ def structures_behind(what: str) -> bytes:
     if what == "device list":
         image = builders.changed(image, place, bytes.fromhex("0e1034120000"))
         distance = place - builders.PCIR
-        image = builders.with_field(image, option_rom.PciDataStructure, builders.PCIR, device_list_pointer=distance)
+        image = builders.with_field(
+            image, option_rom.PciDataStructure, builders.PCIR, device_list_pointer=distance
+        )
     else:
-        image = builders.changed(image, place, builders.pcir(E1000, len(image) // 512, option_rom.EFI, True))
+        image = builders.changed(
+            image, place, builders.pcir(E1000, len(image) // 512, option_rom.EFI, True)
+        )
         image = builders.with_field(image, EfiHeader, 0, pcir_pointer=place)
-    assert rom_check.examine(image) == []
+    assert rom_check.find_faults(image) == []
     return image
 
 
@@ -320,10 +354,13 @@ def test_an_image_with_a_structure_behind_the_driver_stays_sound(project: Projec
     project.put("e1000", builders.legacy(last=False) + image)
     project.spec()
     project.build()
-    assert rom_check.examine(project.rom()) == []
+    assert rom_check.find_faults(project.rom()) == []
     (was,) = images(image)
     assert option_rom.driver_of(project.efi()).startswith(driver())
-    assert (project.efi().ids, option_rom.device_list(project.efi())) == (was.ids, option_rom.device_list(was))
+    assert (project.efi().ids, option_rom.device_list(project.efi())) == (
+        was.ids,
+        option_rom.device_list(was),
+    )
 
 
 @pytest.mark.slow
@@ -357,9 +394,14 @@ id = "1022:2000"
 @pytest.mark.slow
 def test_images_of_a_tree_are_compressed_or_stored_as_each_target_says(project: Project):
     """By default compressed; at a level of stored as make left them. A changed source has only its own driver compressed again."""
-    shutil.copytree(TOP / "vendor/minipxe", project.top / "tree", ignore=shutil.ignore_patterns("bin*", "zbin"))
+    shutil.copytree(
+        TOP / "vendor/minipxe", project.top / "tree", ignore=shutil.ignore_patterns("bin*", "zbin")
+    )
     levels = {"normal": "", "quick": FAST, "stored": 'level = "stored"\n'}
-    targets = [f'[target.{name}]\ndir = "{name}"\nfile = "{{nic}}.rom"\nimages = ["x86_64-efi"]\n{keys}' for name, keys in levels.items()]
+    targets = [
+        f'[target.{name}]\ndir = "{name}"\nfile = "{{nic}}.rom"\nimages = ["x86_64-efi"]\n{keys}'
+        for name, keys in levels.items()
+    ]
     (project.top / "romspec.toml").write_text(TREE + "".join(targets))
     project.build(SOURCE_DATE_EPOCH="1700000000")
     assert project.compressed() == 4
@@ -368,12 +410,17 @@ def test_images_of_a_tree_are_compressed_or_stored_as_each_target_says(project: 
         (left,) = project.out.glob(f".romforge/tree/ipxe/**/{IDS[nic].replace(':', '')}.efidrv")
         drivers[nic] = left.read_bytes()
         ids = project.efi(f"stored/{nic}.rom").ids
-        assert project.rom(f"stored/{nic}.rom") == efi_image.wrap(drivers[nic], ids)
+        assert project.rom(f"stored/{nic}.rom") == efi_image.wrap_driver(drivers[nic], ids)
         for name, level in (("normal", "default"), ("quick", "fast")):
             image = project.efi(f"{name}/{nic}.rom")
-            assert image.data == option_rom.repacked(project.efi(f"stored/{nic}.rom"), encoder.compress(drivers[nic], level)).data
+            assert (
+                image.data
+                == option_rom.repacked(
+                    project.efi(f"stored/{nic}.rom"), encoder.compress(drivers[nic], level)
+                ).data
+            )
             assert len(image.data) < len(project.rom(f"stored/{nic}.rom"))
-            assert rom_check.examine(image.data) == []
+            assert rom_check.find_faults(image.data) == []
 
     source = project.top / "tree/src/drivers/net/intel.c"
     text = source.read_text()
@@ -411,7 +458,9 @@ def test_a_driver_is_compressed_once_for_all_roms_that_hold_it(project: Project)
     assert len(right) == 6
     assert all(is_compressed(images(data)[1]) for data in right.values())
 
-    project.put("e1000", builders.legacy(last=False, blocks=3) + builders.efi(driver()))  # another legacy image
+    project.put(
+        "e1000", builders.legacy(last=False, blocks=3) + builders.efi(driver())
+    )  # another legacy image
     project.build()
     assert len(images(project.rom())[0].data) == 1536
     for path in (*right, project.out / ".romforge/state.json"):
@@ -423,7 +472,11 @@ def test_a_driver_is_compressed_once_for_all_roms_that_hold_it(project: Project)
     project.put("rtl8139", rom(driver("other"), RTL8139))
     project.build()
     assert project.compressed() == 1
-    project.spec(nics, {**targets, "again": 'level = "default"\nrecompress = true\nsource = "roms"\n'}, extra=others)
+    project.spec(
+        nics,
+        {**targets, "again": 'level = "default"\nrecompress = true\nsource = "roms"\n'},
+        extra=others,
+    )
     project.build()
     assert project.compressed() == 2
     assert kept.stat().st_mtime_ns == stamp
@@ -469,7 +522,9 @@ def test_a_damaged_stream_in_the_cache_is_made_anew(project: Project):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("command", ["doit, threads", "romforge build, jobs"])
-def test_two_roms_that_need_the_same_driver_at_once_have_it_compressed_once(project: Project, command: str):
+def test_two_roms_that_need_the_same_driver_at_once_have_it_compressed_once(
+    project: Project, command: str
+):
     """The second waits for the first, which is held up."""
     project.put("e1000", rom(driver()))
     project.put("rtl8139", rom(driver(), RTL8139))
@@ -488,10 +543,17 @@ def test_every_way_to_build_gives_the_same_bytes(project: Project, command: str)
     project.put("pcnet", rom(driver("other"), (0x1022, 0x2000)))
     project.spec(("e1000", "rtl8139", "pcnet"))
     project.build(COMMANDS[command])
-    for nic, ids, words in (("e1000", E1000, "words"), ("rtl8139", RTL8139, "words"), ("pcnet", (0x1022, 0x2000), "other")):
+    for nic, ids, words in (
+        ("e1000", E1000, "words"),
+        ("rtl8139", RTL8139, "words"),
+        ("pcnet", (0x1022, 0x2000), "other"),
+    ):
         stored = images(rom(driver(words), ids))[1]
         stream = encoder.compress(option_rom.driver_of(stored), "fast")
-        assert project.rom(f"small/{nic}.rom") == builders.legacy(ids, last=False) + option_rom.repacked(stored, stream).data
+        assert (
+            project.rom(f"small/{nic}.rom")
+            == builders.legacy(ids, last=False) + option_rom.repacked(stored, stream).data
+        )
 
 
 @pytest.fixture
@@ -527,30 +589,38 @@ def test_compression_takes_its_jobs_from_the_pool_of_the_make_above(five: Projec
     """A make with two jobs to share, and a doit that would run four tasks at once."""
     (five.top / "Makefile").write_text(f"all:\n\t+{sys.executable} -m doit\n")
     environment = users({**five.noted(0.1, together=2), "DEB_BUILD_OPTIONS": "parallel=4"})
-    clean = {key: value for key, value in environment.items() if not key.startswith(("MAKE", "MFLAGS"))}
-    done = subprocess.run(["make", "-j2"], cwd=five.top, env=clean, capture_output=True, text=True, check=False)
+    clean = {
+        key: value for key, value in environment.items() if not key.startswith(("MAKE", "MFLAGS"))
+    }
+    done = subprocess.run(
+        ["make", "-j2"], cwd=five.top, env=clean, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert "5 built" in done.stdout
     assert peak(five.notes()) == 2
 
 
 @pytest.mark.slow
-def test_how_far_compression_has_come_is_told(project: Project, monkeypatch: pytest.MonkeyPatch, e1000: bytes):
+def test_how_far_compression_has_come_is_told(
+    project: Project, monkeypatch: pytest.MonkeyPatch, e1000: bytes
+):
     """The rounds of the process at work, and nothing when it is done."""
     told = set()
 
     class Watched(dict[str, str]):
         def __setitem__(self, name: str, text: str) -> None:
             super().__setitem__(name, text)
-            told.add(compression_cache.doing())
+            told.add(compression_cache.compressing_line())
 
     monkeypatch.setattr(compression_cache, "_done", Watched())
     content = option_rom.driver_of(images(e1000)[1])[:20_000] + builders.SIMPLE_NETWORK
-    output_files.prepare(project.out)
-    assert compression_cache.cached(content, "default", project.out) == encoder.compress(content)
+    output_files.prepare_root(project.out)
+    assert compression_cache.compress_cached(content, "default", project.out) == encoder.compress(
+        content
+    )
     assert told
     assert all(re.fullmatch(r"compressing: round [1-9] of \d+", text) for text in told)
-    assert compression_cache.doing() == ""
+    assert compression_cache.compressing_line() == ""
 
 
 # What goes wrong
@@ -564,7 +634,9 @@ BROKEN = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("broken", list(BROKEN))
-def test_a_process_that_fails_fails_its_rom_alone_and_in_words(project: Project, e1000: bytes, broken: str):
+def test_a_process_that_fails_fails_its_rom_alone_and_in_words(
+    project: Project, e1000: bytes, broken: str
+):
     """With a driver larger than a pipe holds. The next run, where it does not fail, is right."""
     content = option_rom.driver_of(images(e1000)[1])
     project.put("e1000", rom(content + bytes(70_000)))
@@ -574,7 +646,7 @@ def test_a_process_that_fails_fails_its_rom_alone_and_in_words(project: Project,
     (project.out / "small/rtl8139.rom").unlink()
     code = f"""
 from romforge.base import programs
-programs.guarded = lambda: ["sh", "-c", {BROKEN[broken]!r}, "--"]
+programs.pdeathsig_prefix = lambda: ["sh", "-c", {BROKEN[broken]!r}, "--"]
 """
     status, said = project.run(["doit"], **project.patched(code))
     assert status == 1, said
@@ -619,7 +691,7 @@ def check_right(project: Project, releases: dict[str, Path]) -> None:
     for nic in ("e1000", "rtl8139"):
         data = project.rom(f"small/{nic}.rom")
         was = images((releases["bookworm"] / f"efi-{nic}.rom").read_bytes())[1]
-        assert rom_check.examine(data) == []
+        assert rom_check.find_faults(data) == []
         assert images(data)[1].data[0x38:].startswith(fast(option_rom.driver_of(was)))
     assert list((project.out / ".romforge/tmp").iterdir()) == []
     assert len(list(project.cache.iterdir())) == 2
@@ -628,7 +700,9 @@ def check_right(project: Project, releases: dict[str, Path]) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("group", [True, False], ids=["to all, as by ^C", "to the build alone"])
 @pytest.mark.parametrize("command", ["doit", "doit, processes", "romforge build, jobs"])
-def test_an_interrupt_while_compressing_ends_all_and_soon(project: Project, releases: dict[str, Path], command: str, group: bool):
+def test_an_interrupt_while_compressing_ends_all_and_soon(
+    project: Project, releases: dict[str, Path], command: str, group: bool
+):
     """Status 130, words, no process that goes on for ever, no ROM; and the next run is right."""
     compress_two(project, releases, "best")
     process = project.start(*COMMANDS[command], **project.endless())
@@ -694,15 +768,25 @@ def test_a_kill_while_compressing_leaves_nothing_behind_and_the_next_run_right(
 # The commands
 
 
-def test_compress_and_decompress_give_back_the_same_bytes(romforge: Run, tmp_path: Path, e1000: bytes):
+def test_compress_and_decompress_give_back_the_same_bytes(
+    romforge: Run, tmp_path: Path, e1000: bytes
+):
     """At each level; and EDK2 reads what comes out."""
-    cases = {"driver": option_rom.driver_of(images(e1000)[1])[:9000], "nothing": b"", "byte": b"x", "run": b"x" * 3000}
+    cases = {
+        "driver": option_rom.driver_of(images(e1000)[1])[:9000],
+        "nothing": b"",
+        "byte": b"x",
+        "run": b"x" * 3000,
+    }
     for name, data in cases.items():
         (tmp_path / name).write_bytes(data)
         for level in ((), ("--level", "fast"), ("--level", "best")):
             done = romforge("compress", *level, name, "stream")
             stream = (tmp_path / "stream").read_bytes()
-            assert (done.returncode, done.stdout) == (0, f"stream: {len(data):,} bytes compressed to {len(stream):,}\n"), done.stderr
+            assert (done.returncode, done.stdout) == (
+                0,
+                f"stream: {len(data):,} bytes compressed to {len(stream):,}\n",
+            ), done.stderr
             assert stream == encoder.compress(data, level[1] if level else "default")
             assert bytes(independent.EfiDecompress(stream, len(stream))) == data
             done = romforge("decompress", "stream", "again")
@@ -718,7 +802,9 @@ def test_compress_may_write_over_what_it_read(romforge: Run, tmp_path: Path):
     assert (tmp_path / "file").read_bytes() == driver()
 
 
-def test_decompress_reads_debians_streams_and_what_lies_behind_is_told(romforge: Run, tmp_path: Path, e1000: bytes):
+def test_decompress_reads_debians_streams_and_what_lies_behind_is_told(
+    romforge: Run, tmp_path: Path, e1000: bytes
+):
     """Padding is not worth a word, anything else is."""
     image = images(e1000)[1]
     assert isinstance(image.header, EfiHeader)
@@ -735,25 +821,35 @@ def test_decompress_reads_debians_streams_and_what_lies_behind_is_told(romforge:
     assert (tmp_path / "some").read_bytes() == b"some"
 
 
-def test_efirom_compresses_where_that_makes_the_image_smaller(romforge: Run, tmp_path: Path, e1000: bytes):
+def test_efirom_compresses_where_that_makes_the_image_smaller(
+    romforge: Run, tmp_path: Path, e1000: bytes
+):
     """At the level that is asked for; the image is one that firmware and inspect take, and holds the driver."""
     content = option_rom.driver_of(images(e1000)[1])[:20_000] + builders.SIMPLE_NETWORK
     (tmp_path / "in.efi").write_bytes(content)
     (tmp_path / "stubborn.efi").write_bytes(stubborn())
-    stored = efi_image.wrap(content, E1000)
+    stored = efi_image.wrap_driver(content, E1000)
     for options, level in (((), "default"), (("--level", "fast"), "fast")):
         done = romforge("efirom", *options, "--id", "8086:100e", "in.efi", "out.rom")
         image = (tmp_path / "out.rom").read_bytes()
-        assert done.stdout == f"out.rom: x86_64 image of {len(image):,} bytes ({len(image):#x}), 8086:100e\n"
-        assert image == option_rom.repacked(option_rom.parse_image(stored), encoder.compress(content, level)).data
+        assert (
+            done.stdout
+            == f"out.rom: x86_64 image of {len(image):,} bytes ({len(image):#x}), 8086:100e\n"
+        )
+        assert (
+            image
+            == option_rom.repacked(
+                option_rom.parse_image(stored), encoder.compress(content, level)
+            ).data
+        )
         assert len(image) < len(stored)
-        assert rom_check.examine(image) == []
+        assert rom_check.find_faults(image) == []
         assert option_rom.checksum(image) == 0
         assert option_rom.driver_of(option_rom.parse_image(image)) == content
     assert romforge("efirom", "--stored", "--id", "8086:100e", "in.efi", "out.rom").returncode == 0
     assert (tmp_path / "out.rom").read_bytes() == stored
     assert romforge("efirom", "--id", "8086:100e", "stubborn.efi", "out.rom").returncode == 0
-    assert (tmp_path / "out.rom").read_bytes() == efi_image.wrap(stubborn(), E1000)
+    assert (tmp_path / "out.rom").read_bytes() == efi_image.wrap_driver(stubborn(), E1000)
 
 
 GOOD = encoder.compress(b"words, and more words", "fast")
@@ -783,8 +879,16 @@ BAD = [
     ("decompress absent x", 1, "absent: cannot be read: No such file or directory"),
     ("decompress . x", 1, ".: cannot be read: Is a directory"),
     ("decompress large x", 1, "large: is larger than any option ROM, 16384 KiB"),
-    ("decompress nothing x", 1, "nothing: offset 0x0 (0): the compressed stream has no room for its 8-byte header"),
-    ("decompress short x", 1, "short: offset 0x0 (0): the compressed stream has no room for its 8-byte header"),
+    (
+        "decompress nothing x",
+        1,
+        "nothing: offset 0x0 (0): the compressed stream has no room for its 8-byte header",
+    ),
+    (
+        "decompress short x",
+        1,
+        "short: offset 0x0 (0): the compressed stream has no room for its 8-byte header",
+    ),
     ("decompress cut x", 1, "cut: offset 0x0 (0): the compressed size"),
     ("decompress cut-and-told x", 1, "the compressed stream is broken"),
     ("decompress text x", 1, "text: offset 0x0 (0): the compressed size"),
@@ -797,14 +901,26 @@ BAD = [
     ("efirom --id 8086:100e --level fast --stored in.efi x", 2, "not allowed with argument"),
     ("efirom --id 8086:100e absent x", 1, "absent: cannot be read"),
     ("efirom --id 8086:100e . x", 1, ".: is no file"),
-    ("efirom --id 8086:100e large x", 1, "16,777,217 bytes are no option ROM, which has at most 16384 KiB"),
+    (
+        "efirom --id 8086:100e large x",
+        1,
+        "16,777,217 bytes are no option ROM, which has at most 16384 KiB",
+    ),
     ("efirom --id 8086:100e text x", 1, "text: offset 0x0 (0): "),
-    ("efirom --id 8086:100e in.efi no/such/x", 1, "no/such/x: cannot be written: No such file or directory"),
+    (
+        "efirom --id 8086:100e in.efi no/such/x",
+        1,
+        "no/such/x: cannot be written: No such file or directory",
+    ),
 ]
 
 
-@pytest.mark.parametrize(("command", "status", "words"), BAD, ids=[command for command, _, _ in BAD])
-def test_bad_input_is_told_in_words(romforge: Run, tmp_path: Path, command: str, status: int, words: str):
+@pytest.mark.parametrize(
+    ("command", "status", "words"), BAD, ids=[command for command, _, _ in BAD]
+)
+def test_bad_input_is_told_in_words(
+    romforge: Run, tmp_path: Path, command: str, status: int, words: str
+):
     """And nothing is written."""
     for name, data in FILES.items():
         (tmp_path / name.replace(" ", "-")).write_bytes(data)
@@ -825,7 +941,9 @@ def test_an_interrupt_of_compress_leaves_no_file(project: Project, releases: dic
     (project.top / "driver").write_bytes(content)
     (project.top / "stream").write_text("before")
     before = sorted(path.name for path in project.top.iterdir())
-    process = project.start("romforge", "compress", "--level", "best", "driver", "stream", **project.endless())
+    process = project.start(
+        "romforge", "compress", "--level", "best", "driver", "stream", **project.endless()
+    )
     project.wait_for(project.begun.exists, process)
     process.send_signal(signal.SIGINT)
     status, said = project.end(process)

@@ -26,10 +26,20 @@ from romforge.formats import option_rom, rom_check
 from romforge.formats.option_rom import PciDataStructure
 from romforge.formats.uefi_compression import decoder
 from romforge.rom import assembly
-from romforge.sources.image import Part
+from romforge.sources.image import SourceImage
 from romforge.spec import loader
 from tests.support import builders, debian, yardstick
-from tests.support.builders import PCIR, compressed_efi, efi, encode, flat, greedy, legacy, mended, stored
+from tests.support.builders import (
+    PCIR,
+    compressed_efi,
+    efi,
+    encode,
+    flat,
+    greedy,
+    legacy,
+    mended,
+    stored,
+)
 from tests.support.large_roms import COMMANDS, LARGE, LARGEST
 from tests.support.measuring import Used, measured
 from tests.support.project import TOP, spec_text
@@ -37,9 +47,23 @@ from tests.support.project import TOP, spec_text
 pytestmark = pytest.mark.slow
 
 # cases of each test
-OF_REAL_ROM, OF_BUILT_ROM, OF_COMMANDS, OF_STREAM, OF_REAL_STREAM, OF_SPEC, OF_NOISE = 50, 1500, 300, 1000, 30, 2000, 800
+OF_REAL_ROM, OF_BUILT_ROM, OF_COMMANDS, OF_STREAM, OF_REAL_STREAM, OF_SPEC, OF_NOISE = (
+    50,
+    1500,
+    300,
+    1000,
+    30,
+    2000,
+    800,
+)
 BUILT_ROMS, STREAMS, SPECS = 9, 6, 2
-COUNTS = [48 * OF_REAL_ROM, BUILT_ROMS * OF_BUILT_ROM, 2 * OF_COMMANDS, STREAMS * OF_STREAM, 16 * OF_REAL_STREAM]
+COUNTS = [
+    48 * OF_REAL_ROM,
+    BUILT_ROMS * OF_BUILT_ROM,
+    2 * OF_COMMANDS,
+    STREAMS * OF_STREAM,
+    16 * OF_REAL_STREAM,
+]
 COUNTS += [SPECS * OF_SPEC, 3 * OF_NOISE]
 
 
@@ -56,13 +80,20 @@ def _move(work: bytearray, place: int, size: int, dice: random.Random) -> None:
     work[place:place] = work[begin : begin + size]
 
 
-NUMBERS = [number.to_bytes(2, "little") for number in (0, 1, 2, 4, 0x1A, 0x1C, 0x7FFF, 0x8000, 0xFFFE, 0xFFFF)]
+NUMBERS = [
+    number.to_bytes(2, "little")
+    for number in (0, 1, 2, 4, 0x1A, 0x1C, 0x7FFF, 0x8000, 0xFFFE, 0xFFFF)
+]
 CHANGES: list[Callable[[bytearray, int, int, random.Random], object]] = [
     lambda work, place, size, dice: _overwrite(work, place, dice.randbytes(1)),
     lambda work, place, size, dice: _overwrite(work, place, dice.randbytes(size)),
-    lambda work, place, size, dice: _overwrite(work, place, dice.choice((b"\0", b"\xff", b"\x80", b"\x7f")) * size),
+    lambda work, place, size, dice: _overwrite(
+        work, place, dice.choice((b"\0", b"\xff", b"\x80", b"\x7f")) * size
+    ),
     lambda work, place, size, dice: _overwrite(work, place, dice.choice(NUMBERS)),
-    lambda work, place, size, dice: _overwrite(work, place, bytes([work[place] ^ 1 << dice.randrange(8)]) if place < len(work) else b""),
+    lambda work, place, size, dice: _overwrite(
+        work, place, bytes([work[place] ^ 1 << dice.randrange(8)]) if place < len(work) else b""
+    ),
     lambda work, place, size, dice: work.__delitem__(slice(place, place + size)),
     lambda work, place, size, dice: work.__delitem__(slice(place, None)),
     _move,
@@ -75,8 +106,14 @@ def mutants(data: bytes, count: int, seed: str, places: list[int]) -> Iterator[b
     for _ in range(count):
         work = bytearray(data)
         for _ in range(dice.choice((1, 1, 2, 3, 8))):
-            place = dice.choice(places) + dice.randrange(64) if dice.random() < 0.5 else dice.randrange(len(work) + 1)
-            dice.choice(CHANGES)(work, min(place, len(work)), dice.choice((1, 1, 2, 2, 4, 16, 200)), dice)
+            place = (
+                dice.choice(places) + dice.randrange(64)
+                if dice.random() < 0.5
+                else dice.randrange(len(work) + 1)
+            )
+            dice.choice(CHANGES)(
+                work, min(place, len(work)), dice.choice((1, 1, 2, 2, 4, 16, 200)), dice
+            )
         yield bytes(work)
 
 
@@ -105,39 +142,50 @@ def try_all(cases: Iterator[bytes], action: Callable[[bytes], object], name: str
 def handle_rom(data: bytes) -> None:
     """What inspect, split, combine and build do with the bytes of a ROM, each for itself."""
     chain = option_rom.parse_chain(data)
-    assert b"".join(image.data for image in chain.images) == data[: chain.end if chain.images else 0]
-    for fault in rom_check.examine(data):
+    assert (
+        b"".join(image.data for image in chain.images) == data[: chain.end if chain.images else 0]
+    )
+    for fault in rom_check.find_faults(data):
         assert 0 <= fault.offset <= len(data), fault
         assert len(str(fault)) < 500
     refusal(lambda: rom_check.require_sound(data, "case"))
     effort = rom_check.effort_each(chain.images)
     for image in chain.images:
         refusal(partial(option_rom.driver_of, image, effort))
-    parts = [Part(image, image.kind, "case") for image in chain.images]
-    refusal(lambda: assembly.layout(parts))
+    parts = [SourceImage(image, image.kind, "case") for image in chain.images]
+    refusal(lambda: assembly.image_layout(parts))
     refusal(lambda: combine_parts(parts, None, None))
     refusal(lambda: combine_parts(parts, (0x10EC, 0x8139), 64 << 10))
 
 
-def combine_parts(parts: list[Part], ids: option_rom.Ids | None, bucket: int | None) -> None:
+def combine_parts(parts: list[SourceImage], ids: option_rom.Ids | None, bucket: int | None) -> None:
     """Chains the parts; what comes out has the sizes and sums of what went in, and the same number of images."""
-    chained = assembly.chain(parts, ids=ids)
+    chained = assembly.chain_images(parts, ids=ids)
     for before, after in zip(parts, chained):
         assert len(before.image.data) == len(after.image.data)
-        assert isinstance(before.image.header, option_rom.EfiHeader) or not (sum(before.image.data) - sum(after.image.data)) % 256
+        assert (
+            isinstance(before.image.header, option_rom.EfiHeader)
+            or not (sum(before.image.data) - sum(after.image.data)) % 256
+        )
         assert after.image.ids == (ids or before.image.ids)
-    images = option_rom.parse_chain(assembly.fit(chained, bucket=bucket)).images
-    assert [image.is_last for image in images] == [False] * (len(parts) - 1) + [True] * (len(parts) > 0)
+    images = option_rom.parse_chain(assembly.fit_bucket(chained, bucket=bucket)).images
+    assert [image.is_last for image in images] == [False] * (len(parts) - 1) + [True] * (
+        len(parts) > 0
+    )
 
 
 @pytest.mark.parametrize("suite", list(debian.KNOWN))
 @pytest.mark.parametrize("kind", ["efi", "pxe"])
-def test_mutants_of_debians_roms_give_a_result_or_an_error(releases: dict[str, Path], suite: str, kind: str):
+def test_mutants_of_debians_roms_give_a_result_or_an_error(
+    releases: dict[str, Path], suite: str, kind: str
+):
     done = 0
     for nic in debian.NICS:
         data = (releases[suite] / f"{kind}-{nic}.rom").read_bytes()
         places = [
-            place for image in option_rom.parse_rom(data).images for place in (image.offset, image.offset + image.header.pcir_pointer)
+            place
+            for image in option_rom.parse_rom(data).images
+            for place in (image.offset, image.offset + image.header.pcir_pointer)
         ]
         name = f"{suite}/{kind}-{nic}"
         done += try_all(mutants(data, OF_REAL_ROM, name, places), handle_rom, name)
@@ -156,7 +204,8 @@ def built_roms() -> dict[str, bytes]:
         "matched stream": compressed_efi(matched),
         "both": legacy(last=False) + compressed_efi(matched),
         "three": legacy(last=False) + efi(last=False) + efi(machine=builders.ARM64) + b"\xff" * 700,
-        "other": builders.with_field(legacy(last=False), PciDataStructure, PCIR, code_type=1) + legacy(),
+        "other": builders.with_field(legacy(last=False), PciDataStructure, PCIR, code_type=1)
+        + legacy(),
     }
     assert len(found) == BUILT_ROMS
     return found
@@ -165,18 +214,36 @@ def built_roms() -> dict[str, bytes]:
 @pytest.mark.parametrize(("name", "data"), built_roms().items(), ids=list(built_roms()))
 def test_mutants_of_small_roms_give_a_result_or_an_error(name: str, data: bytes):
     """In every other one an unused byte mends the sum, since a right sum leads further."""
-    places = [0, PCIR, PCIR, builders.DRIVER, builders.IPXE, builders.PNP, *range(1024, len(data), 512)]
+    places = [
+        0,
+        PCIR,
+        PCIR,
+        builders.DRIVER,
+        builders.IPXE,
+        builders.PNP,
+        *range(1024, len(data), 512),
+    ]
     slot = builders.DRIVER - 1
     all_mutants = enumerate(mutants(data, OF_BUILT_ROM, name, places))
-    cases = (mended(case, slot) if number % 2 and len(case) > slot else case for number, case in all_mutants)
+    cases = (
+        mended(case, slot) if number % 2 and len(case) > slot else case
+        for number, case in all_mutants
+    )
     assert try_all(cases, handle_rom, name) == OF_BUILT_ROM
 
 
 @pytest.mark.parametrize("name", ["both", "three"])
-def test_commands_on_mutants_of_small_roms_end_with_status_0_or_1(tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]):
+def test_commands_on_mutants_of_small_roms_end_with_status_0_or_1(
+    tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+):
     """The commands around the functions above: what they print, and as JSON."""
     path, parts, new = tmp_path / "mutant.rom", tmp_path / "parts", tmp_path / "new.rom"
-    commands = (["inspect", path], ["inspect", "--json", path], ["split", path, "-d", parts, "--json"], ["combine", path, "-o", new])
+    commands = (
+        ["inspect", path],
+        ["inspect", "--json", path],
+        ["split", path, "-d", parts, "--json"],
+        ["combine", path, "-o", new],
+    )
     data = built_roms()[name]
 
     def run_all(case: bytes) -> None:
@@ -184,9 +251,18 @@ def test_commands_on_mutants_of_small_roms_end_with_status_0_or_1(tmp_path: Path
         for command in commands:
             status = command_line.main([str(word) for word in command])
             shown = capsys.readouterr()
-            assert status == 0 or (status == 1 and (shown.err.startswith("romforge: ") or "fault" in shown.out)), command
+            assert status == 0 or (
+                status == 1 and (shown.err.startswith("romforge: ") or "fault" in shown.out)
+            ), command
 
-    assert try_all(mutants(data, OF_COMMANDS, f"commands {name}", [0, PCIR, 1024, 1024 + PCIR]), run_all, name) == OF_COMMANDS
+    assert (
+        try_all(
+            mutants(data, OF_COMMANDS, f"commands {name}", [0, PCIR, 1024, 1024 + PCIR]),
+            run_all,
+            name,
+        )
+        == OF_COMMANDS
+    )
 
 
 def handle_stream(data: bytes) -> None:
@@ -212,7 +288,8 @@ def small_streams() -> dict[str, bytes]:
 def test_mutants_of_small_streams_give_a_result_or_an_error(name: str, data: bytes):
     """The size in the header is made to fit each mutant, so that they get further than that."""
     fitted = (
-        decoder.HEADER.pack(len(case) - 8, 4096) + case[8:] if len(case) > 8 else case for case in mutants(data, OF_STREAM, name, [8])
+        decoder.HEADER.pack(len(case) - 8, 4096) + case[8:] if len(case) > 8 else case
+        for case in mutants(data, OF_STREAM, name, [8])
     )
     assert try_all(fitted, handle_stream, name) == OF_STREAM
 
@@ -221,13 +298,44 @@ def test_mutants_of_debians_streams_give_a_result_or_an_error(releases: dict[str
     done = 0
     for suite in ("trixie", "sid"):
         for nic in debian.NICS:
-            image = option_rom.parse_rom((releases[suite] / f"efi-{nic}.rom").read_bytes()).images[1]
-            data = image.data[image.header.efi_image_offset :] if isinstance(image.header, option_rom.EfiHeader) else b""
-            done += try_all(mutants(data, OF_REAL_STREAM, f"{suite}/{nic}", [0, 8, 40, 80]), handle_stream, f"{suite}/{nic}")
+            image = option_rom.parse_rom((releases[suite] / f"efi-{nic}.rom").read_bytes()).images[
+                1
+            ]
+            data = (
+                image.data[image.header.efi_image_offset :]
+                if isinstance(image.header, option_rom.EfiHeader)
+                else b""
+            )
+            done += try_all(
+                mutants(data, OF_REAL_STREAM, f"{suite}/{nic}", [0, 8, 40, 80]),
+                handle_stream,
+                f"{suite}/{nic}",
+            )
     assert done == 16 * OF_REAL_STREAM
 
 
-WORDS = ["=", '"', "'", "[", "]", "{", "}", "[[", ",", ".", "\\", "#", "\n", "\0", "true", "-1", "0x100", "1e400", "1979-05-27", '""']
+WORDS = [
+    "=",
+    '"',
+    "'",
+    "[",
+    "]",
+    "{",
+    "}",
+    "[[",
+    ",",
+    ".",
+    "\\",
+    "#",
+    "\n",
+    "\0",
+    "true",
+    "-1",
+    "0x100",
+    "1e400",
+    "1979-05-27",
+    '""',
+]
 WORDS += [
     "[nic.e1000]",
     "nic",
@@ -252,8 +360,21 @@ def spec_mutants(text: str, count: int, seed: str) -> Iterator[bytes]:
         work = list(words)
         for _ in range(dice.choice((1, 1, 2, 4))):
             place, other = dice.randrange(len(work)), dice.randrange(len(work))
-            odd = dice.choice([*WORDS, chr(dice.randrange(32)), chr(dice.randrange(128)), chr(dice.randrange(0xD800))])
-            put: list[list[str]] = [[odd], [], [work[place], odd], [work[place], work[other]], [work[other]]]
+            odd = dice.choice(
+                [
+                    *WORDS,
+                    chr(dice.randrange(32)),
+                    chr(dice.randrange(128)),
+                    chr(dice.randrange(0xD800)),
+                ]
+            )
+            put: list[list[str]] = [
+                [odd],
+                [],
+                [work[place], odd],
+                [work[place], work[other]],
+                [work[other]],
+            ]
             work[place : place + 1] = dice.choice(put)
         data = "".join(work).encode()
         yield data[: dice.randrange(len(data))] + dice.randbytes(3) if dice.random() < 0.1 else data
@@ -266,19 +387,27 @@ def test_mutants_of_specs_give_a_spec_or_an_error(tmp_path: Path, which: str):
 
     def load(data: bytes) -> None:
         path.write_bytes(data)
-        loader.load(path, tmp_path / "out")
+        loader.load_spec(path, tmp_path / "out")
 
     assert try_all(spec_mutants(text, OF_SPEC, which), load, which) == OF_SPEC
 
 
 @pytest.mark.parametrize(
-    "action", [handle_rom, handle_stream, lambda noise: handle_rom(legacy(last=False) + noise)], ids=["rom", "stream", "behind"]
+    "action",
+    [handle_rom, handle_stream, lambda noise: handle_rom(legacy(last=False) + noise)],
+    ids=["rom", "stream", "behind"],
 )
 def test_noise_gives_a_result_or_an_error(action: Callable[[bytes], object]):
     done = 0
 
     @given(st.binary(max_size=2000))
-    @settings(max_examples=OF_NOISE, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=OF_NOISE,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
     def each(noise: bytes) -> None:
         nonlocal done
         done += try_all(iter([noise]), action, "noise")
@@ -297,7 +426,9 @@ ROUNDS = 5  # runs of a command that takes too much: what else the machine does 
 def warm(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Bytecode is compiled once, whoever comes first."""
     for arguments in COMMANDS.values():
-        measured(tmp_path_factory.mktemp("warm"), *(argument.format("absent") for argument in arguments))
+        measured(
+            tmp_path_factory.mktemp("warm"), *(argument.format("absent") for argument in arguments)
+        )
 
 
 def within_bounds(directory: Path, *arguments: object, prefix: tuple[str, ...] = ()) -> Used:
@@ -323,7 +454,9 @@ def test_16_mib_of_anything_take_little_time_and_200_mb(tmp_path: Path, name: st
     (tmp_path / "large.rom").write_bytes(data)
     for command, arguments in COMMANDS.items():
         used = within_bounds(tmp_path, *(argument.format("large.rom") for argument in arguments))
-        print(f"{name}: {command}: status {used.status}, {used.cpu:.2f} s, {used.memory / 1e6:.0f} MB, {used.output[:150]!r}")
+        print(
+            f"{name}: {command}: status {used.status}, {used.cpu:.2f} s, {used.memory / 1e6:.0f} MB, {used.output[:150]!r}"
+        )
         assert used.status in (0, 1), used
 
 
@@ -353,7 +486,10 @@ ODD: dict[str, tuple[Callable[[Path], object], str]] = {
     "link to the null device": (lambda path: path.symlink_to("/dev/null"), "is no file"),
     "link to endless zeros": (lambda path: path.symlink_to("/dev/zero"), "is no file"),
     "pipe": (os.mkfifo, "is no file"),
-    "link to itself": (lambda path: path.symlink_to(path.name), "Too many levels of symbolic links"),
+    "link to itself": (
+        lambda path: path.symlink_to(path.name),
+        "Too many levels of symbolic links",
+    ),
     "link to nothing": (lambda path: path.symlink_to("nothing"), "No such file or directory"),
     "behind a file": (behind_a_file, "Not a directory"),
     "a byte too large": (sparse(LARGEST + 1), "no option ROM, which has at most 16384 KiB"),
@@ -364,7 +500,11 @@ ODD: dict[str, tuple[Callable[[Path], object], str]] = {
 
 def without_privileges() -> tuple[str, ...]:
     """What root must put in front of a command to meet files that cannot be read."""
-    return ("/usr/bin/setpriv", "--bounding-set=-dac_override,-dac_read_search") if os.geteuid() == 0 else ()
+    return (
+        ("/usr/bin/setpriv", "--bounding-set=-dac_override,-dac_read_search")
+        if os.geteuid() == 0
+        else ()
+    )
 
 
 @pytest.mark.parametrize("name", ODD)
@@ -373,7 +513,11 @@ def test_a_file_that_cannot_be_read_is_told_in_words_by_every_command(tmp_path: 
     (tmp_path / "in").mkdir()
     make(tmp_path / "in" / "odd.rom")
     for command, arguments in COMMANDS.items():
-        used = within_bounds(tmp_path, *(argument.format("in/odd.rom") for argument in arguments), prefix=without_privileges())
+        used = within_bounds(
+            tmp_path,
+            *(argument.format("in/odd.rom") for argument in arguments),
+            prefix=without_privileges(),
+        )
         assert used.status == 1, (command, used)
         told = "holds no *.rom file" if (command, name) == ("compat", "directory") else words
         assert used.output.startswith("romforge: in/odd.rom: "), (command, used)
@@ -388,7 +532,9 @@ FEW = [b"", b"\x55", b"\x55\xaa", b"\x55\xaa\x01", b"MZ", b"\n" * 100]
 def test_a_few_bytes_are_no_rom(tmp_path: Path, data: bytes):
     (tmp_path / "few.rom").write_bytes(data)
     for command in ("inspect", "split", "combine"):
-        used = within_bounds(tmp_path, *(argument.format("few.rom") for argument in COMMANDS[command]))
+        used = within_bounds(
+            tmp_path, *(argument.format("few.rom") for argument in COMMANDS[command])
+        )
         assert used.status == 1, (command, used)
         assert used.output.strip(), (command, used)
 
@@ -407,9 +553,15 @@ SPEC_FILES: dict[str, Callable[[Path], object]] = {
     "nested lists": lambda path: path.write_text("a = " + "[" * 200_000),
     "nested tables": lambda path: path.write_text("a = " + "{a=" * 60_000),
     "long keys": lambda path: path.write_text("a." * 100_000 + "a = 1"),
-    "many keys": lambda path: path.write_text("spec = 1\n" + "".join(f"k{number} = 1\n" for number in range(20_000))),
-    "many tables": lambda path: path.write_text("spec = 1\n" + "".join(f"[nic.n{number}]\n" for number in range(15_000))),
-    "many problems": lambda path: path.write_text("spec = 1\n[nic]\n" + "".join(f"n{number} = 1\n" for number in range(20_000))),
+    "many keys": lambda path: path.write_text(
+        "spec = 1\n" + "".join(f"k{number} = 1\n" for number in range(20_000))
+    ),
+    "many tables": lambda path: path.write_text(
+        "spec = 1\n" + "".join(f"[nic.n{number}]\n" for number in range(15_000))
+    ),
+    "many problems": lambda path: path.write_text(
+        "spec = 1\n[nic]\n" + "".join(f"n{number} = 1\n" for number in range(20_000))
+    ),
     "a long text": lambda path: path.write_text('spec = "' + "x" * 250_000 + '"'),
     "a long number": lambda path: path.write_text("spec = " + "1" * 250_000),
     "escapes": lambda path: path.write_text('spec = "' + "\\u0041" * 40_000),
@@ -420,6 +572,8 @@ SPEC_FILES: dict[str, Callable[[Path], object]] = {
 def test_a_file_that_is_no_spec_is_told_in_words(tmp_path: Path, name: str):
     SPEC_FILES[name](tmp_path / "romspec.toml")
     used = within_bounds(tmp_path, "check", prefix=without_privileges())
-    print(f"{name}: check: status {used.status}, {used.cpu:.2f} s, {used.memory / 1e6:.0f} MB, {used.output[:150]!r}")
+    print(
+        f"{name}: check: status {used.status}, {used.cpu:.2f} s, {used.memory / 1e6:.0f} MB, {used.output[:150]!r}"
+    )
     assert used.status == 2, used
     assert used.output.startswith(("romforge: ", "romspec.toml")), used

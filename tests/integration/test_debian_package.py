@@ -50,7 +50,9 @@ class Package:
 
     def sh(self, script: str, **environment: str) -> str:
         """Runs a script in the package's directory, without network."""
-        return self.chroot.sh(f"cd /build/{self.place.name}/ipxe-qemu; {script}", environment, user=self.user)
+        return self.chroot.sh(
+            f"cd /build/{self.place.name}/ipxe-qemu; {script}", environment, user=self.user
+        )
 
     def build(self, *options: str, **environment: str) -> str:
         """Builds packages; returns the log."""
@@ -58,12 +60,17 @@ class Package:
 
     def debs(self) -> dict[str, str]:
         """The sha256 of each package that was built."""
-        return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(self.place.glob("*.deb"))}
+        return {
+            path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in sorted(self.place.glob("*.deb"))
+        }
 
     def files(self) -> dict[str, str]:
         """The content of each file, and all directories."""
         return {
-            str(path.relative_to(self.top)): hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+            str(path.relative_to(self.top)): hashlib.sha256(path.read_bytes()).hexdigest()
+            if path.is_file()
+            else ""
             for path in sorted(self.top.rglob("*"))
         }
 
@@ -72,7 +79,11 @@ class Package:
 def chroot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chroot]:
     wanted = ["faketime", "lintian", "locales", "python3-pyelftools"]
     for test in fields("tests/control"):
-        wanted += [word for word in re.split(r"[,\s]+", test["Depends"]) if not word.startswith("ipxe-qemu")]
+        wanted += [
+            word
+            for word in re.split(r"[,\s]+", test["Depends"])
+            if not word.startswith("ipxe-qemu")
+        ]
     made = Chroot(tmp_path_factory.mktemp("debian") / chroots.SUITE)
     try:
         yield chroots.make(made.root, sorted(set(wanted)), EXAMPLE)
@@ -92,13 +103,20 @@ def names(package: Package, arch: str = "amd64") -> dict[str, str]:
     """The names of the packages that a build for an architecture makes."""
     version = re.search(r"\((.*)\)", (EXAMPLE / "debian/changelog").read_text())
     assert version
-    return {name: f"{name}_{version[1]}_{arch if name == 'ipxe-qemu-native' else 'all'}.deb" for name in (*ROMS, "ipxe-qemu-native")}
+    return {
+        name: f"{name}_{version[1]}_{arch if name == 'ipxe-qemu-native' else 'all'}.deb"
+        for name in (*ROMS, "ipxe-qemu-native")
+    }
 
 
 def members(deb: Path, into: Path) -> dict[str, str]:
     """Unpacks a package, with its control files; the sha256 of each file."""
     subprocess.run(["dpkg-deb", "-R", deb, into], check=True)
-    return {str(path.relative_to(into)): hashlib.sha256(path.read_bytes()).hexdigest() for path in into.rglob("*") if path.is_file()}
+    return {
+        str(path.relative_to(into)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in into.rglob("*")
+        if path.is_file()
+    }
 
 
 def assert_same(one: Package, other: Package, tmp_path: Path, names: list[str]) -> None:
@@ -107,10 +125,19 @@ def assert_same(one: Package, other: Package, tmp_path: Path, names: list[str]) 
         if one.debs()[name] == other.debs()[name]:
             continue
         if shutil.which("diffoscope"):
-            subprocess.run(["diffoscope", "--text", "-", one.place / name, other.place / name], check=False)
-        before, after = members(one.place / name, tmp_path / "one"), members(other.place / name, tmp_path / "other")
-        different = sorted(path for path in before.keys() | after.keys() if before.get(path) != after.get(path))
-        raise AssertionError(f"{name}: {different or 'the same files, with other owners, modes or times'}")
+            subprocess.run(
+                ["diffoscope", "--text", "-", one.place / name, other.place / name], check=False
+            )
+        before, after = (
+            members(one.place / name, tmp_path / "one"),
+            members(other.place / name, tmp_path / "other"),
+        )
+        different = sorted(
+            path for path in before.keys() | after.keys() if before.get(path) != after.get(path)
+        )
+        raise AssertionError(
+            f"{name}: {different or 'the same files, with other owners, modes or times'}"
+        )
 
 
 def test_the_rules_are_short():
@@ -124,9 +151,13 @@ def test_it_builds_by_a_user_without_home_or_network(chroot: Chroot, package: Pa
     for name, count in ROMS.items():
         package.sh(f"mkdir -p ../unpacked; dpkg-deb -x ../{name}_*.deb ../unpacked/{name}")
         assert len(list((package.place / "unpacked" / name).rglob("*.rom"))) == count
-    listed = package.sh("PYTHONPATH=romforge/src python3 -m romforge inspect --json ../unpacked/*/usr/share/*/*.rom")
+    listed = package.sh(
+        "PYTHONPATH=romforge/src python3 -m romforge inspect --json ../unpacked/*/usr/share/*/*.rom"
+    )
     assert [(rom["bytes"], rom["faults"]) for rom in json.loads(listed) if rom["faults"]] == []
-    where = package.sh("python3 -c 'import doit, rich; print(doit.__file__, rich.__file__)'; ! python3 -m pip --version 2>/dev/null")
+    where = package.sh(
+        "python3 -c 'import doit, rich; print(doit.__file__, rich.__file__)'; ! python3 -m pip --version 2>/dev/null"
+    )
     assert all(path.startswith("/usr/lib/python3/dist-packages/") for path in where.split())
 
 
@@ -155,19 +186,37 @@ __complete bash build nic:e
 
 def test_each_command_runs_on_debians_python(package: Package):
     """And on its libraries, which doit and rich are, and pyelftools for `why`."""
-    lines = [f"python3 -m romforge {line} >../said || {{ cat ../said; echo {line}; false; }}" for line in COMMANDS.split("\n") if line]
-    package.sh("\n".join(["export PYTHONPATH=romforge/src SOURCE_DATE_EPOCH=$(dpkg-parsechangelog -STimestamp)", *lines]))
+    lines = [
+        f"python3 -m romforge {line} >../said || {{ cat ../said; echo {line}; false; }}"
+        for line in COMMANDS.split("\n")
+        if line
+    ]
+    package.sh(
+        "\n".join(
+            [
+                "export PYTHONPATH=romforge/src SOURCE_DATE_EPOCH=$(dpkg-parsechangelog -STimestamp)",
+                *lines,
+            ]
+        )
+    )
     package.sh("cmp ../plain ../parts/1-x86_64.efi; grep -q e1000 ../said; test -s ../page.html")
 
 
-def test_another_place_time_locale_umask_and_user_give_the_same_bytes(chroot: Chroot, package: Package, tmp_path: Path):
+def test_another_place_time_locale_umask_and_user_give_the_same_bytes(
+    chroot: Chroot, package: Package, tmp_path: Path
+):
     """And root, who may write anywhere, writes nothing outside of the package's directory."""
     other = Package(chroot, "another-and-longer-place", user=0)
     chroot.sh("touch /stamp")
     log = other.sh(
-        "umask 077; faketime -f +400d dpkg-buildpackage -us -uc -b", LC_ALL="tr_TR.UTF-8", TZ="Asia/Tokyo", DEB_BUILD_OPTIONS="parallel=1"
+        "umask 077; faketime -f +400d dpkg-buildpackage -us -uc -b",
+        LC_ALL="tr_TR.UTF-8",
+        TZ="Asia/Tokyo",
+        DEB_BUILD_OPTIONS="parallel=1",
     )
-    assert "aarch64-linux-gnu-gcc" in log  # the compilers' command lines, for nobody asked for a terse log
+    assert (
+        "aarch64-linux-gnu-gcc" in log
+    )  # the compilers' command lines, for nobody asked for a terse log
     assert_same(package, other, tmp_path, list(package.debs()))
     assert chroot.sh("find / -xdev -newer /stamp -type f -not -path '/build/*'") == ""
 
@@ -189,7 +238,12 @@ def test_cross_building_gives_the_same_roms(chroot: Chroot, package: Package, tm
     other = Package(chroot, "cross")
     other.build("-b", "-aarm64", DEB_BUILD_OPTIONS="terse")
     assert other.debs().keys() == set(names(package, "arm64").values())
-    assert_same(package, other, tmp_path, [name for name in names(package).values() if name.endswith("_all.deb")])
+    assert_same(
+        package,
+        other,
+        tmp_path,
+        [name for name in names(package).values() if name.endswith("_all.deb")],
+    )
     depends = other.sh("dpkg-deb -f ../ipxe-qemu-native_*_arm64.deb Depends")
     assert depends.startswith("ipxe-qemu-aarch64 (=")
 
@@ -223,14 +277,20 @@ def test_without_a_cross_compiler_the_build_fails_with_the_packages_name(chroot:
 
 
 def test_lintian_finds_no_error(chroot: Chroot, package: Package):
-    chroot.sh(f"cd /build/{package.place.name}; lintian --fail-on error --no-cfg *_amd64.changes", user=USER)
+    chroot.sh(
+        f"cd /build/{package.place.name}; lintian --fail-on error --no-cfg *_amd64.changes",
+        user=USER,
+    )
 
 
 @pytest.mark.qemu
 @pytest.mark.parametrize("name", TESTS)
 def test_the_installed_roms_boot(chroot: Chroot, package: Package, name: str):
     """The autopkgtest, of one ROM; and it fails where the installed ROM was cut short."""
-    tests = {one["Features"].removeprefix("test-name="): one["Test-Command"].split() for one in fields("tests/control")}
+    tests = {
+        one["Features"].removeprefix("test-name="): one["Test-Command"].split()
+        for one in fields("tests/control")
+    }
     assert tests.keys() == TESTS.keys()
     rom = TESTS[name].removeprefix("rom:")
     assert any(f"target:{rom.split('/')[2]}" == word for word in tests[name])

@@ -40,14 +40,20 @@ class Project(Started):
 
     def write(self, text: str = "", size: str = "256KiB") -> None:
         named = "\n".join(f'{nic} = "{ids}"' for nic, ids in NICS.items())
-        (self.top / "romspec.toml").write_text(spec_text(self.roms, nics=named, extra=text).replace("256KiB", size))
+        (self.top / "romspec.toml").write_text(
+            spec_text(self.roms, nics=named, extra=text).replace("256KiB", size)
+        )
 
     def right(self, suite: str = "sid") -> dict[str, bytes]:
         """The files that must come of it: those of Debian."""
         return {name: (self.releases[suite] / name).read_bytes() for name in NAMES}
 
     def bytes(self) -> dict[str, bytes]:
-        return {path.name: path.read_bytes() for path in self.out.iterdir()} if self.out.is_dir() else {}
+        return (
+            {path.name: path.read_bytes() for path in self.out.iterdir()}
+            if self.out.is_dir()
+            else {}
+        )
 
     def manifests(self) -> list[str]:
         return [(self.top / f"out/{target}.manifest.json").read_text() for target in ("efi", "pxe")]
@@ -81,25 +87,30 @@ def test_content_that_changes_under_an_equal_mtime_is_seen(project: Project, sui
     project.swap(suite=suite)
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     after = path.stat()
-    assert (after.st_mtime_ns, after.st_size == before.st_size) == (before.st_mtime_ns, suite == "trixie")
+    assert (after.st_mtime_ns, after.st_size == before.st_size) == (
+        before.st_mtime_ns,
+        suite == "trixie",
+    )
     assert project.build().startswith("2 built, 4 up to date")
     assert project.bytes()["efi-e1000.rom"].rstrip(b"\xff") == path.read_bytes().rstrip(b"\xff")
 
 
 @pytest.mark.parametrize("ticked", [False, True])
-def test_times_that_may_be_had_twice_do_not_vouch_for_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ticked: bool):
+def test_times_that_may_be_had_twice_do_not_vouch_for_content(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ticked: bool
+):
     """A file that is changed within the tick in which it was read keeps size, mtime, ctime and inode on many kernels."""
     path = tmp_path / "file"
     path.write_bytes(b"abc")
     before = path.stat()
     monkeypatch.setattr("time.clock_gettime_ns", lambda clock: before.st_ctime_ns + ticked)
-    data, state = fingerprint.read(path)
+    data, state = fingerprint.read_file(path)
     assert data == b"abc"
     path.write_bytes(b"abd")
     monkeypatch.setattr("os.stat", lambda *_, **__: before)
-    assert fingerprint.holds(str(path), state) == ticked
+    assert fingerprint.is_unchanged(str(path), state) == ticked
     monkeypatch.undo()
-    assert not fingerprint.holds(str(path), state)
+    assert not fingerprint.is_unchanged(str(path), state)
 
 
 def test_the_content_of_a_target_is_compared_and_not_its_existence(project: Project):
@@ -136,7 +147,9 @@ def test_state_older_than_the_files_is_not_believed(project: Project):
     project.build()
     project.write(size="512KiB")
     process = project.start("doit", **project.held())
-    project.wait_for(lambda: any(len(data) == 512 << 10 for data in project.bytes().values()), process)
+    project.wait_for(
+        lambda: any(len(data) == 512 << 10 for data in project.bytes().values()), process
+    )
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     project.write()
@@ -153,13 +166,20 @@ def test_lost_state_is_work_alone(project: Project):
 
 
 @pytest.mark.parametrize("second", ["doit", "romforge"])
-@pytest.mark.parametrize("first", [[], ["-n", "2", "-P", "process"], ["-n", "2", "-P", "thread"]], ids=" ".join)
-def test_a_second_build_is_told_who_holds_the_lock(project: Project, romforge: Run, first: list[str], second: str):
+@pytest.mark.parametrize(
+    "first", [[], ["-n", "2", "-P", "process"], ["-n", "2", "-P", "thread"]], ids=" ".join
+)
+def test_a_second_build_is_told_who_holds_the_lock(
+    project: Project, romforge: Run, first: list[str], second: str
+):
     process = project.start("doit", *first, **project.held())
     project.wait_for(project.bytes, process)
     done = project.doit() if second == "doit" else romforge("build")
     assert done.returncode == 1
-    assert re.search(rf"out: another build is at work there: process {process.pid}, since \d\d:\d\d:\d\d; wait for it", done.stderr)
+    assert re.search(
+        rf"out: another build is at work there: process {process.pid}, since \d\d:\d\d:\d\d; wait for it",
+        done.stderr,
+    )
     assert process.poll() is None
     assert project.build(ROMFORGE_OUT="other").endswith("other")
     project.let_go()
@@ -212,7 +232,10 @@ def test_jobs_at_once_work_with_every_start_method(project: Project, method: str
     (project.top / "dodo.py").write_text(dodo.replace("import sys\n", f"import sys\n{first}"))
     project.write(size="128KiB")
     done = project.doit("-n", "2", "-P", "process")
-    assert (done.returncode, done.stdout.splitlines()[-1]) == (1, "3 failed, 3 built, 0 up to date, in out"), done.stderr
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (
+        1,
+        "3 failed, 3 built, 0 up to date, in out",
+    ), done.stderr
     project.write()
     assert project.build("-n", "2", "-P", "process").startswith("3 built, 3 up to date")
     assert project.bytes() == project.right()
@@ -221,8 +244,12 @@ def test_jobs_at_once_work_with_every_start_method(project: Project, method: str
 
 @pytest.mark.parametrize("reporter", [[], ["-r", "console"]], ids=["", "console"])
 @pytest.mark.parametrize("parallel", [[], *PARALLEL], ids=" ".join)
-def test_a_rom_that_fails_beside_others_fails_alone(project: Project, parallel: list[str], reporter: list[str]):
-    project.write("[target.over]\ndir = 'over'\nfile = '{nic}.rom'\nimages = ['pcbios', 'x86_64-efi']\nnics = ['pcnet']\nbucket = 'pxe'")
+def test_a_rom_that_fails_beside_others_fails_alone(
+    project: Project, parallel: list[str], reporter: list[str]
+):
+    project.write(
+        "[target.over]\ndir = 'over'\nfile = '{nic}.rom'\nimages = ['pcbios', 'x86_64-efi']\nnics = ['pcnet']\nbucket = 'pxe'"
+    )
     (project.roms / "efi-vmxnet3.rom").write_bytes(b"no ROM")
     done = project.doit(*parallel, *reporter)
     assert done.returncode == 1 if not reporter else done.returncode in (1, 2)
@@ -278,8 +305,16 @@ BREAKAGES: dict[str, Callable[[Path], object]] = {
     "no entry": changed(lambda saved: saved["_values_:"].pop("entry")),
     "outputs are a list": changed(lambda saved: saved["_values_:"].update(outputs=[])),
     "no output": changed(lambda saved: saved["_values_:"].update(outputs={})),
-    "empty states": changed(lambda saved: saved["_values_:"].update(outputs={name: [] for name in saved["_values_:"]["outputs"]})),
-    "states are numbers": changed(lambda saved: saved["_values_:"].update(inputs=dict.fromkeys(saved["_values_:"]["inputs"], 1))),
+    "empty states": changed(
+        lambda saved: saved["_values_:"].update(
+            outputs={name: [] for name in saved["_values_:"]["outputs"]}
+        )
+    ),
+    "states are numbers": changed(
+        lambda saved: saved["_values_:"].update(
+            inputs=dict.fromkeys(saved["_values_:"]["inputs"], 1)
+        )
+    ),
     "an entry that is no JSON": changed(lambda saved: saved["_values_:"].update(entry="{")),
     "a dangling link": dangling,
 }
@@ -323,7 +358,10 @@ def test_a_directory_in_place_of_the_state_is_told_and_the_work_is_done(project:
     (project.state / "inside").mkdir(parents=True)
     done = project.doit()
     assert done.returncode == 0
-    assert "doit's state is not saved: out/.romforge/state.json: cannot be written: Is a directory" in done.stderr
+    assert (
+        "doit's state is not saved: out/.romforge/state.json: cannot be written: Is a directory"
+        in done.stderr
+    )
     assert project.bytes() == project.right()
 
 
@@ -331,14 +369,14 @@ EDITED = """
 import os, threading
 from pathlib import Path
 from romforge.base import fingerprint
-read = fingerprint.read
+read = fingerprint.read_file
 new = Path({other!r}).read_bytes()
 def edited(path, *rest):
     done = read(path, *rest)
     if path == Path({path!r}) and done[0] != new:
         {how}
     return done
-fingerprint.read = edited
+fingerprint.read_file = edited
 """
 IN_PLACE = "path.write_bytes(new)"
 REPLACED = 'part = Path(f"{path}-{os.getpid()}-{threading.get_ident()}"); part.write_bytes(new); part.replace(path)'
@@ -346,17 +384,28 @@ REPLACED = 'part = Path(f"{path}-{os.getpid()}-{threading.get_ident()}"); part.w
 
 @pytest.mark.parametrize("arguments", [[], *PARALLEL, ["-r", "console"]], ids=" ".join)
 @pytest.mark.parametrize("how", [IN_PLACE, REPLACED], ids=["in place", "replaced"])
-def test_an_input_edited_while_its_task_runs_is_not_believed(project: Project, arguments: list[str], how: str):
+def test_an_input_edited_while_its_task_runs_is_not_believed(
+    project: Project, arguments: list[str], how: str
+):
     """The edit comes right after the bytes were read; the next run must find that they are not those of the ROM."""
     path, other = project.roms / "efi-e1000.rom", project.releases["trixie"] / "efi-e1000.rom"
-    first = project.doit(*arguments, **project.patched(EDITED.format(path=str(path), other=str(other), how=how)))
-    assert first.returncode == 0 or ("-n" in arguments and how == IN_PLACE), first.stderr  # another task may read half an edit
+    first = project.doit(
+        *arguments, **project.patched(EDITED.format(path=str(path), other=str(other), how=how))
+    )
+    assert first.returncode == 0 or ("-n" in arguments and how == IN_PLACE), (
+        first.stderr
+    )  # another task may read half an edit
     assert path.read_bytes() == other.read_bytes()
-    if "-n" not in arguments:  # else the other of the two tasks that read it may have done so after the edit
+    if (
+        "-n" not in arguments
+    ):  # else the other of the two tasks that read it may have done so after the edit
         assert project.bytes()["efi-e1000.rom"] == project.right()["efi-e1000.rom"]
     project.build(*arguments)
     assert project.bytes()["efi-e1000.rom"] == other.read_bytes()
-    assert project.bytes()["pxe-e1000.rom"] == (project.releases["trixie"] / "pxe-e1000.rom").read_bytes()
+    assert (
+        project.bytes()["pxe-e1000.rom"]
+        == (project.releases["trixie"] / "pxe-e1000.rom").read_bytes()
+    )
     assert project.build().startswith("0 built, 6 up to date")
 
 
@@ -364,13 +413,13 @@ def test_an_output_edited_while_its_task_ends_is_not_believed(project: Project):
     """The edit comes between the rename and the look at what was installed."""
     code = """
 from romforge.base import output_files
-write = output_files.write
+write = output_files.write_output
 def spoilt(out, path, data):
     place = write(out, path, data)
     if path.endswith("efi-e1000.rom"):
         place.write_bytes(b"x" * len(data))
     return place
-output_files.write = spoilt
+output_files.write_output = spoilt
 """
     project.build(**project.patched(code))
     project.build()
@@ -405,7 +454,9 @@ def test_the_console_reporter_works(project: Project):
     assert sum(line.startswith("-- rom:") for line in lines) == 6
     (project.out / "pxe-pcnet.rom").unlink()
     lines = project.doit("-r", "console").stdout.splitlines()
-    assert [line for line in lines if line.startswith(".  rom:")] == [".  rom:usr/share/qemu/pxe-pcnet.rom"]
+    assert [line for line in lines if line.startswith(".  rom:")] == [
+        ".  rom:usr/share/qemu/pxe-pcnet.rom"
+    ]
 
 
 @pytest.mark.parametrize("reporter", ["zero", "json", "executed-only", "error-only"])
@@ -437,13 +488,20 @@ def test_doit_from_another_directory_builds_in_that_of_the_spec(project: Project
     done = subprocess.run(
         [sys.executable, "-m", "doit", "-f", "../dodo.py"],
         cwd=project.top / "elsewhere",
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(TOP / "src"), "ROMSPEC": "../romspec.toml", "ROMFORGE_OUT": "mine"},
+        env={
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(TOP / "src"),
+            "ROMSPEC": "../romspec.toml",
+            "ROMFORGE_OUT": "mine",
+        },
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert {path.name for path in (project.top / "elsewhere/mine/usr/share/qemu").iterdir()} == NAMES
+    assert {
+        path.name for path in (project.top / "elsewhere/mine/usr/share/qemu").iterdir()
+    } == NAMES
 
 
 def orphaned(project: Project) -> int:
@@ -454,14 +512,14 @@ def orphaned(project: Project) -> int:
     code = f"""
 import os, time
 from romforge.rom import assembly
-fit = assembly.fit
+fit = assembly.fit_bucket
 def held(*arguments, **options):
     open("out/at-work", "w").close()
     end = time.monotonic() + {2 * PATIENCE}
     while not os.path.exists("go") and time.monotonic() < end:
         time.sleep(0.005)
     return fit(*arguments, **options)
-assembly.fit = held
+assembly.fit_bucket = held
 """
     process = project.start("doit", "-n", "2", "-P", "process", **project.patched(code))
     project.wait_for((project.top / "out/at-work").exists, process)
@@ -476,11 +534,17 @@ def test_a_worker_that_outlives_its_killed_build_installs_nothing_more(project: 
     session = orphaned(project)
     project.write(size="512KiB")
     project.build()
-    before = {name: (len(data), (project.out / name).stat().st_ino) for name, data in project.bytes().items()}
+    before = {
+        name: (len(data), (project.out / name).stat().st_ino)
+        for name, data in project.bytes().items()
+    }
     project.let_go()
     for one in all_gone(lambda: processes(session)):
         os.kill(one, signal.SIGKILL)
-    assert {name: (len(data), (project.out / name).stat().st_ino) for name, data in project.bytes().items()} == before
+    assert {
+        name: (len(data), (project.out / name).stat().st_ino)
+        for name, data in project.bytes().items()
+    } == before
 
 
 def test_no_worker_outlives_its_killed_build_for_long(project: Project):

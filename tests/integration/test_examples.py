@@ -21,7 +21,13 @@ from tests.support.project import TOP, run, source_files, users
 
 pytestmark = pytest.mark.slow
 
-TREES = ["romspec.toml", "examples/opt1.toml", "examples/opt2.toml", "examples/debian.toml", "examples/qemu.toml"]
+TREES = [
+    "romspec.toml",
+    "examples/opt1.toml",
+    "examples/opt2.toml",
+    "examples/debian.toml",
+    "examples/qemu.toml",
+]
 MAC = "52:54:00:12:34:56"
 
 
@@ -39,7 +45,13 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def build(checkout: Path, spec: str, *selection: str) -> Path:
     """Builds a spec in an output root of its own, which it returns."""
     out = checkout / "out" / Path(spec).stem
-    done = run([sys.executable, "-m", "doit", *selection], checkout, ROMSPEC=spec, ROMFORGE_OUT=str(out), PYTHONPATH="")
+    done = run(
+        [sys.executable, "-m", "doit", *selection],
+        checkout,
+        ROMSPEC=spec,
+        ROMFORGE_OUT=str(out),
+        PYTHONPATH="",
+    )
     assert done.returncode == 0, done.stderr
     return out
 
@@ -48,16 +60,20 @@ def build(checkout: Path, spec: str, *selection: str) -> Path:
 def test_a_spec_builds_all_its_roms_on_minipxe(checkout: Path, spec: str):
     """Each ROM is there, faultless, of its bucket, with the images and IDs that the spec says."""
     out = build(checkout, spec)
-    plan = planner.make(loader.load(checkout / spec))
+    plan = planner.make_plan(loader.load_spec(checkout / spec))
     roms = [rom for name in plan.default for rom in plan.targets[name]]
     assert len(roms) >= 8
     for rom in roms:
         data = (out / rom.path).read_bytes()
-        assert rom_check.examine(data) == []
+        assert rom_check.find_faults(data) == []
         assert len(data) == rom.bucket
         images = option_rom.parse_rom(data).images
         assert [(image.pcir.code_type, image.machine) for image in images] == [
-            (option_rom.NOBODY, 0) if pick.stub else (option_rom.LEGACY, 0) if pick.legacy else (option_rom.EFI, pick.machine)
+            (option_rom.NOBODY, 0)
+            if pick.stub
+            else (option_rom.LEGACY, 0)
+            if pick.legacy
+            else (option_rom.EFI, pick.machine)
             for pick in rom.picks
         ]
         assert {image.ids for image in images} == {rom.ids}
@@ -68,12 +84,18 @@ def test_all_gives_the_foreign_architectures_too(checkout: Path):
     out = build(checkout, "romspec.toml", "all")
     for arch in ("aarch64", "riscv64"):
         found = {path.name for path in (out / f"usr/share/qemu-{arch}").glob("efi-*.rom")}
-        assert found == {f"efi-{nic}.rom" for nic in ("e1000", "e1000e", "rtl8139", "virtio", "vmxnet3")}
+        assert found == {
+            f"efi-{nic}.rom" for nic in ("e1000", "e1000e", "rtl8139", "virtio", "vmxnet3")
+        }
 
 
 def test_a_spec_of_existing_roms_needs_no_tree():
-    plan = planner.make(loader.load(TOP / "examples/debian-roms.toml"))
-    assert (plan.makes, len(list(plan.roms())), [fetch.package for fetch in plan.fetches]) == ((), 16, ["ipxe-qemu"])
+    plan = planner.make_plan(loader.load_spec(TOP / "examples/debian-roms.toml"))
+    assert (plan.makes, len(list(plan.roms())), [fetch.package for fetch in plan.fetches]) == (
+        (),
+        16,
+        ["ipxe-qemu"],
+    )
 
 
 @pytest.mark.qemu
@@ -99,20 +121,37 @@ def test_the_arithmetic_of_the_one_rom_is_told(checkout: Path):
     sizes = [len(image.data) for image in option_rom.parse_rom(rom.read_bytes()).images]
     names = "pcbios", "x86_64-efi", "arm64-efi", "riscv64-efi"
     told = " + ".join(f"{name} {size:,}" for name, size in zip(names, sizes))
-    environment = {"ROMSPEC": "examples/opt1.toml", "ROMFORGE_OUT": str(out), "PYTHONPATH": str(checkout / "src")}
+    environment = {
+        "ROMSPEC": "examples/opt1.toml",
+        "ROMFORGE_OUT": str(out),
+        "PYTHONPATH": str(checkout / "src"),
+    }
     table = run([sys.executable, "-m", "doit", "nic:e1000"], checkout, **environment).stdout
     row = re.sub(" +", " ", next(line for line in table.splitlines() if "efi-e1000.rom" in line))
     assert f"{told} {sum(sizes):,} 256 KiB {(256 << 10) - sum(sizes):,} " in row
     plan = run([sys.executable, "-m", "romforge", "plan"], checkout, **environment).stdout
-    assert f"{told} = {sum(sizes):,} bytes, {(256 << 10) - sum(sizes):,} free, as built last" in plan
+    assert (
+        f"{told} = {sum(sizes):,} bytes, {(256 << 10) - sum(sizes):,} free, as built last" in plan
+    )
 
 
 def test_what_was_stripped_is_told(checkout: Path):
     """The sizes that stayed are those of the map; those that left are of objects that are not in it."""
     out = build(checkout, "romspec.toml", "nic:e1000")
-    command = [sys.executable, "-m", "romforge", "stripped", "--json", "--out", str(out), "nic:e1000"]
+    command = [
+        sys.executable,
+        "-m",
+        "romforge",
+        "stripped",
+        "--json",
+        "--out",
+        str(out),
+        "nic:e1000",
+    ]
     environment = users({"PYTHONPATH": str(checkout / "src")})
-    done = subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=checkout, env=environment, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     legacy, efi = json.loads(done.stdout)
     assert (legacy["task"], legacy["dropped"]) == ("make:ipxe/pcbios", [])
@@ -122,7 +161,9 @@ def test_what_was_stripped_is_told(checkout: Path):
     assert {"dhcp", "http", "shell"} <= efi["never_asked_for"].keys()
     stage = out / ".romforge/tree/ipxe/x86_64-efi/with-qemu/src/bin-x86_64-efi/8086100e.efidrv.tmp"
     size = subprocess.run(["size", "-A", stage], capture_output=True, text=True, check=True).stdout
-    loaded = {line.split()[0]: int(line.split()[1]) for line in size.splitlines() if line.startswith(".")}
+    loaded = {
+        line.split()[0]: int(line.split()[1]) for line in size.splitlines() if line.startswith(".")
+    }
     kept = sum(size for name, size in loaded.items() if not name.startswith((".comment", ".debug")))
     stayed = sum(size["file"] + size["memory"] for size in efi["stayed"].values())
     assert 0 <= kept - stayed < 64 * len(loaded)  # between objects lies padding

@@ -17,7 +17,13 @@ from tests.support.project import TOP, source_files, users
 pytestmark = pytest.mark.slow
 
 NICS = {"e1000", "e1000e", "eepro100", "ne2k_pci", "pcnet", "rtl8139", "virtio", "vmxnet3"}
-FOREIGN = {"e1000", "e1000e", "rtl8139", "virtio", "vmxnet3"}  # the others use port I/O, which x86 alone has
+FOREIGN = {
+    "e1000",
+    "e1000e",
+    "rtl8139",
+    "virtio",
+    "vmxnet3",
+}  # the others use port I/O, which x86 alone has
 SET = {f"{kind}-{nic}.rom" for kind in ("efi", "pxe") for nic in NICS}
 
 
@@ -47,13 +53,18 @@ def copy(top: Path) -> None:
 
 def assert_sound(roms: Path, names: set[str]) -> None:
     assert {path.name for path in roms.iterdir()} == names
-    assert [found for path in roms.iterdir() for found in rom_check.examine(path.read_bytes())] == []
+    assert [
+        found for path in roms.iterdir() for found in rom_check.find_faults(path.read_bytes())
+    ] == []
 
 
 def test_rpmbuild_makes_a_package(tmp_path: Path):
     """With Debian's rpmbuild, whose database knows none of the build's requirements; twice, to the same bytes."""
     spec = TOP / "examples/rpm/ipxe-qemu.spec"
-    assert len([line for line in spec.read_text().splitlines() if line and not line.startswith("#")]) <= 30
+    assert (
+        len([line for line in spec.read_text().splitlines() if line and not line.startswith("#")])
+        <= 30
+    )
     copy(tmp_path / "ipxe-qemu-2.0.0")
     built = []
     for place in ("one", "other"):
@@ -75,13 +86,17 @@ def test_qemus_goals_fill_pc_bios(tmp_path: Path):
     copy(roms / "romforge")
     bios.mkdir()
     shutil.copytree(TOP / "vendor/minipxe", roms / "ipxe")
-    (roms / "Makefile").write_text("all: efirom pxerom efi-rom-e1000 pxe-rom-virtio\ninclude romforge/examples/qemu/Makefile\n")
+    (roms / "Makefile").write_text(
+        "all: efirom pxerom efi-rom-e1000 pxe-rom-virtio\ninclude romforge/examples/qemu/Makefile\n"
+    )
     told = sh(roms, "make", "-j2", "all")
     assert told.count("16 built, 0 up to date") == 1
     assert "jobserver unavailable" not in told
     assert_sound(bios, SET)
     before = {path.name: path.stat().st_mtime_ns for path in bios.iterdir()}
-    assert "0 built, 16 up to date" in sh(roms, "make", "-f", "romforge/examples/qemu/Makefile", "efi-rom-e1000")
+    assert "0 built, 16 up to date" in sh(
+        roms, "make", "-f", "romforge/examples/qemu/Makefile", "efi-rom-e1000"
+    )
     assert {path.name: path.stat().st_mtime_ns for path in bios.iterdir()} == before
     assert {path.name for path in roms.iterdir()} == {"Makefile", "ipxe", "ipxe-roms", "romforge"}
     sh(roms, "make", "ipxe-roms-clean")

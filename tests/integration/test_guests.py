@@ -37,20 +37,33 @@ roms = ["romfile"]
 
 
 @pytest.mark.parametrize("suite", list(SAMPLE))
-def test_a_release_recombined_and_recompressed_boots_and_migrates(tmp_path: Path, releases: dict[str, Path], romforge: Run, suite: str):
+def test_a_release_recombined_and_recompressed_boots_and_migrates(
+    tmp_path: Path, releases: dict[str, Path], romforge: Run, suite: str
+):
     """Each NIC under SeaBIOS and OVMF, as default ROM and by romfile=; and from both other releases."""
     others = {name: path for name, path in releases.items() if name != suite}
     sources = "".join(f'[source.{name}]\nroms = "{path}"\n' for name, path in others.items())
     verify = f"[verify]\ntimeout = {PATIENCE}\nmigrate_from = {json.dumps(list(others))}\n"
-    (tmp_path / "romspec.toml").write_text(matrix.spec(releases[suite], SAMPLE[suite]) + sources + verify)
+    (tmp_path / "romspec.toml").write_text(
+        matrix.spec(releases[suite], SAMPLE[suite]) + sources + verify
+    )
     done = romforge("verify", "--json")
     rows = json.loads(done.stdout)
     assert [row for row in rows if row["state"] != "passed" or row["before"]] == [], done.stderr
     assert done.returncode == 0
     kinds = Counter(row["kind"] for row in rows)
     nics = len(SAMPLE[suite])
-    assert (kinds["bios"], kinds["uefi"], kinds["migrate"], kinds["structure"]) == (2 * nics, 2 * nics, 2 * nics, nics)
-    assert all(row["seconds"] > 1 and row["text"].startswith("booted by ") for row in rows if row["kind"] in ("bios", "uefi"))
+    assert (kinds["bios"], kinds["uefi"], kinds["migrate"], kinds["structure"]) == (
+        2 * nics,
+        2 * nics,
+        2 * nics,
+        nics,
+    )
+    assert all(
+        row["seconds"] > 1 and row["text"].startswith("booted by ")
+        for row in rows
+        if row["kind"] in ("bios", "uefi")
+    )
     assert all(row["text"].startswith("counted to ") for row in rows if row["kind"] == "migrate")
 
 
@@ -90,7 +103,9 @@ def sets(releases: dict[str, Path]) -> dict[str, dict[str, bytes]]:
 
 
 @pytest.mark.parametrize(("old", "new", "file"), MOVES)
-def test_qemu_says_of_a_migration_what_compat_says(tmp_path: Path, sets: dict[str, dict[str, bytes]], old: str, new: str, file: str):
+def test_qemu_says_of_a_migration_what_compat_says(
+    tmp_path: Path, sets: dict[str, dict[str, bytes]], old: str, new: str, file: str
+):
     move = matrix.Move(old, new, file, sets[old][file], sets[new][file])
     assert matrix.moved(move, tmp_path) == matrix.expected(move)
     assert matrix.expected(move)[0] == ("," not in old + new or file == "pxe-ne2k_pci.rom")

@@ -56,15 +56,23 @@ class Project(Started):
         self.write()
 
     def write(self, suite: str = "sid", extra: str = "", nics: list[str] | None = None) -> None:
-        named = "\n".join(f'{nic} = "{ids}"' for nic, ids in NICS.items() if nics is None or nic in nics)
-        (self.top / "romspec.new").write_text(spec_text(self.releases[suite], nics=named, extra=extra))
+        named = "\n".join(
+            f'{nic} = "{ids}"' for nic, ids in NICS.items() if nics is None or nic in nics
+        )
+        (self.top / "romspec.new").write_text(
+            spec_text(self.releases[suite], nics=named, extra=extra)
+        )
         (self.top / "romspec.new").replace(self.top / "romspec.toml")
 
     def right(self, suite: str = "sid") -> Set:
         return {name: (self.releases[suite] / name).read_bytes() for name in NAMES}
 
     def files(self) -> Set:
-        return {path.name: path.read_bytes() for path in self.place.iterdir() if path.is_file()} if self.place.is_dir() else {}
+        return (
+            {path.name: path.read_bytes() for path in self.place.iterdir() if path.is_file()}
+            if self.place.is_dir()
+            else {}
+        )
 
     def end(self, process: subprocess.Popen[str]) -> tuple[int, str]:
         """Exit status and all that was printed; a traceback fails the test."""
@@ -88,14 +96,20 @@ class Project(Started):
         for target in ("efi", "pxe"):
             entries = json.loads((self.out / f"{target}.manifest.json").read_bytes())["roms"]
             sums = {Path(entry["file"]).name: entry["sha256"] for entry in entries}
-            assert sums == {name: hashlib.sha256(data).hexdigest() for name, data in files.items() if name.startswith(target)}
+            assert sums == {
+                name: hashlib.sha256(data).hexdigest()
+                for name, data in files.items()
+                if name.startswith(target)
+            }
 
     def check_whole(self, *suites: str) -> None:
         """No file is anything but a whole one of these sets, nor has another name."""
         sets = [self.right(suite) for suite in suites or ("sid",)]
         files = self.files()
         assert files.keys() <= NAMES
-        assert [name for name, data in files.items() if data not in [one[name] for one in sets]] == []
+        assert [
+            name for name, data in files.items() if data not in [one[name] for one in sets]
+        ] == []
 
 
 @pytest.fixture
@@ -118,7 +132,9 @@ def disk(project: Project) -> Iterator[Disk]:
 
 
 @pytest.mark.parametrize("command", list(COMMANDS))
-def test_a_kill_at_any_moment_leaves_whole_files_and_the_next_build_right(project: Project, command: str):
+def test_a_kill_at_any_moment_leaves_whole_files_and_the_next_build_right(
+    project: Project, command: str
+):
     """Ten kills for each way to build, spread over the run; each build is to turn one set of ROMs into another."""
     dice = random.Random(f"kill {command}")
     begin = time.monotonic()
@@ -241,7 +257,9 @@ def test_a_disk_that_is_full_already_keeps_what_was_built(project: Project, disk
 
 
 @pytest.mark.parametrize("inodes", [2, 4, 6, 9, 14, 20])
-def test_a_disk_without_inodes_leaves_whole_files_and_words(project: Project, disk: Disk, inodes: int):
+def test_a_disk_without_inodes_leaves_whole_files_and_words(
+    project: Project, disk: Disk, inodes: int
+):
     disk.mount(f"size=32m,nr_inodes={inodes}")
     status, said = project.run(["romforge", "build"])
     project.check_whole()
@@ -346,7 +364,9 @@ def test_two_builds_at_once_end_right(project: Project):
         ends = [project.end(process) for process in (first, second)]
         statuses = sorted(status for status, _ in ends)
         assert statuses in ([0, 0], [0, 1]), ends
-        assert all("another build is at work there: " in said for status, said in ends if status == 1), ends
+        assert all(
+            "another build is at work there: " in said for status, said in ends if status == 1
+        ), ends
         refused += sum(statuses)
         project.check_right(suites[0])
         assert list((project.out / ".romforge/tmp").iterdir()) == []
@@ -356,7 +376,9 @@ def test_two_builds_at_once_end_right(project: Project):
 
 
 @pytest.mark.parametrize("command", ["doit", "doit, processes", "romforge build"])
-def test_a_spec_that_changes_while_it_is_built_is_built_by_the_next_run(project: Project, command: str):
+def test_a_spec_that_changes_while_it_is_built_is_built_by_the_next_run(
+    project: Project, command: str
+):
     process = project.start(*COMMANDS[command], **project.held())
     project.wait_for(project.files, process)
     project.write("trixie")
@@ -432,7 +454,9 @@ sys.addaudithook(hook)
         project.check_whole()
         if "Traceback" in output + errors or process.returncode not in (0, 130):
             wrong.append((moment, process.returncode, errors))
-    assert not wrong, "\n".join(f"open {moment}: status {status}\n{errors}" for moment, status, errors in wrong)
+    assert not wrong, "\n".join(
+        f"open {moment}: status {status}\n{errors}" for moment, status, errors in wrong
+    )
     project.check_built()
 
 
@@ -485,12 +509,14 @@ def test_a_dir_within_the_root_may_be_a_symbolic_link(project: Project):
 
 @pytest.mark.parametrize("level", ["usr", "usr/share/qemu"])
 @pytest.mark.parametrize("command", list(COMMANDS))
-def test_a_dir_made_a_link_out_of_the_root_after_the_check_is_refused(project: Project, command: str, level: str):
+def test_a_dir_made_a_link_out_of_the_root_after_the_check_is_refused(
+    project: Project, command: str, level: str
+):
     (project.top / "outside/share/qemu").mkdir(parents=True)
     code = f"""
 import os, pathlib
 from romforge.spec import loader
-load = loader.load
+load = loader.load_spec
 def moved(*arguments):
     spec = load(*arguments)
     link = pathlib.Path("out/{level}")
@@ -498,7 +524,7 @@ def moved(*arguments):
     if not link.is_symlink():
         link.symlink_to({str(project.top / "outside")!r})
     return spec
-loader.load = moved
+loader.load_spec = moved
 """
     status, said = project.run(COMMANDS[command], **project.patched(code))
     assert status == 1
@@ -526,6 +552,8 @@ def test_an_output_made_a_link_is_written_as_a_file_again(project: Project):
 
 
 def test_files_are_readable_by_all_whatever_the_umask(project: Project):
-    status = os.system(f"cd {shlex.quote(str(project.top))} && umask 077 && PYTHONPATH={TOP / 'src'} {sys.executable} -m doit > /dev/null")
+    status = os.system(
+        f"cd {shlex.quote(str(project.top))} && umask 077 && PYTHONPATH={TOP / 'src'} {sys.executable} -m doit > /dev/null"
+    )
     assert status == 0
     assert {path.stat().st_mode & 0o777 for path in project.place.iterdir()} == {0o644}

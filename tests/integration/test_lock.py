@@ -35,7 +35,9 @@ class Project:
     def put(self, nic: str, ids: tuple[int, int], blocks: int = 160) -> None:
         """A ROM that both targets are built from; blocks of 512 bytes of its legacy image."""
         efi = builders.efi(ids=ids)
-        (self.top / f"roms/efi-{nic}.rom").write_bytes(builders.legacy(ids, last=False, blocks=blocks) + efi)
+        (self.top / f"roms/efi-{nic}.rom").write_bytes(
+            builders.legacy(ids, last=False, blocks=blocks) + efi
+        )
 
     def write(self, text: str) -> None:
         (self.top / "romspec.toml").write_text(text)
@@ -70,14 +72,21 @@ def test_the_lock_says_what_was_built(project: Project):
     locked = project.lock()
     roms = locked["rom"]
     assert isinstance(roms, dict)
-    assert list(roms) == sorted(f"usr/share/qemu/{kind}-{nic}.rom" for kind in ("efi", "pxe") for nic in IDS)
+    assert list(roms) == sorted(
+        f"usr/share/qemu/{kind}-{nic}.rom" for kind in ("efi", "pxe") for nic in IDS
+    )
     for path, entry in roms.items():
         data = (project.top / "out" / path).read_bytes()
         images = option_rom.parse_rom(data).images
         assert entry["bucket"] == assembly.bucket_of(len(data))
         assert entry["used"] == sum(len(image.data) for image in images)
         assert entry["images"] == [
-            {"kind": image.kind, "size": len(image.data), "ids": f"{image.ids[0]:04x}:{image.ids[1]:04x}"} for image in images
+            {
+                "kind": image.kind,
+                "size": len(image.data),
+                "ids": f"{image.ids[0]:04x}:{image.ids[1]:04x}",
+            }
+            for image in images
         ]
         assert entry["sha256"] == lock_format.digest_of(project.top / "out" / path)
 
@@ -113,7 +122,10 @@ def ids(project: Project) -> None:
 
 
 def image_lost(project: Project) -> None:
-    project.edit('file = "efi-{nic}.rom"\nimages = ["pcbios", "x86_64-efi"]', 'file = "efi-{nic}.rom"\nimages = ["pcbios"]')
+    project.edit(
+        'file = "efi-{nic}.rom"\nimages = ["pcbios", "x86_64-efi"]',
+        'file = "efi-{nic}.rom"\nimages = ["pcbios"]',
+    )
 
 
 def image_more(project: Project) -> None:
@@ -121,7 +133,10 @@ def image_more(project: Project) -> None:
     image_lost(project)
     project.build()
     assert project.romforge("lock").returncode == 0
-    project.edit('file = "efi-{nic}.rom"\nimages = ["pcbios"]', 'file = "efi-{nic}.rom"\nimages = ["pcbios", "x86_64-efi"]')
+    project.edit(
+        'file = "efi-{nic}.rom"\nimages = ["pcbios"]',
+        'file = "efi-{nic}.rom"\nimages = ["pcbios", "x86_64-efi"]',
+    )
 
 
 def file_lost(project: Project) -> None:
@@ -134,12 +149,17 @@ def file_more(project: Project) -> None:
 
 
 def grown(project: Project) -> None:
-    project.edit('images = ["pcbios", "x86_64-efi"]\n', 'images = ["pcbios", "x86_64-efi"]\ngrowth = 1024\n')
+    project.edit(
+        'images = ["pcbios", "x86_64-efi"]\n', 'images = ["pcbios", "x86_64-efi"]\ngrowth = 1024\n'
+    )
     project.put("e1000", IDS["e1000"], blocks=163)
 
 
 SEEDED: dict[str, tuple[Callable[[Project], None], str]] = {
-    "bucket up": (bucket_up, "efi-e1000.rom: its bucket was 256 KiB, is 512 KiB; guests that run with the old one could no longer"),
+    "bucket up": (
+        bucket_up,
+        "efi-e1000.rom: its bucket was 256 KiB, is 512 KiB; guests that run with the old one could no longer",
+    ),
     "bucket down": (bucket_down, "pxe-e1000.rom: its bucket was 128 KiB, is 64 KiB"),
     "shrunk under it": (shrunk, "pxe-e1000.rom: its bucket was 128 KiB, is 64 KiB"),
     "IDs": (ids, "efi-e1000.rom: its x86_64 image carried 8086:100e, carries 8086:100f"),
@@ -147,7 +167,10 @@ SEEDED: dict[str, tuple[Callable[[Project], None], str]] = {
     "image more": (image_more, "efi-e1000.rom: has x86_64 besides"),
     "lost file": (file_lost, "efi-pcnet.rom: is locked, and the spec no longer asks for it"),
     "extra file": (file_more, "efi-rtl8139.rom: is built, and is not in the lock"),
-    "growth over the limit": (grown, "efi-e1000.rom: grew by 1,536 bytes (0x600) to 84,992, more than the 1,024 bytes (0x400)"),
+    "growth over the limit": (
+        grown,
+        "efi-e1000.rom: grew by 1,536 bytes (0x600) to 84,992, more than the 1,024 bytes (0x400)",
+    ),
 }
 
 
@@ -175,7 +198,10 @@ def test_what_is_not_there_is_caught(project: Project):
 
 
 def test_growth_within_the_limit_is_told_and_no_fault(project: Project):
-    project.edit('images = ["pcbios", "x86_64-efi"]\n', 'images = ["pcbios", "x86_64-efi"]\ngrowth = "1KiB"\n')
+    project.edit(
+        'images = ["pcbios", "x86_64-efi"]\n',
+        'images = ["pcbios", "x86_64-efi"]\ngrowth = "1KiB"\n',
+    )
     project.put("e1000", IDS["e1000"], blocks=162)
     project.build()
     status, said = project.check()
@@ -191,7 +217,9 @@ def test_a_bucket_changes_only_where_the_spec_says_why(project: Project):
     assert (done.returncode, "the lock stays as it is" in done.stderr) == (1, True)
     assert (project.top / "romspec.lock").read_bytes() == before
     reason = 'bucket_changed_in = "2.0: all architectures"\n'
-    project.edit('images = ["pcbios", "x86_64-efi"]\n', f'images = ["pcbios", "x86_64-efi"]\n{reason}')
+    project.edit(
+        'images = ["pcbios", "x86_64-efi"]\n', f'images = ["pcbios", "x86_64-efi"]\n{reason}'
+    )
     status, said = project.check()
     assert (status, "is 512 KiB: 2.0: all architectures" in said) == (0, True), said
     (project.top / "old.lock").write_bytes(before)
@@ -199,7 +227,10 @@ def test_a_bucket_changes_only_where_the_spec_says_why(project: Project):
     project.edit("spec = 1\n", 'spec = 1\n[qemu.x86_64]\nfirmware_path = ["usr/share/qemu"]\n')
     words = "Size mismatch: 0000:00:02.0/e1000.rom: 0x40000 != 0x80000: Invalid argument; guests started with romsize=524288 migrate"
     for new in ("romspec.lock", "romspec.toml"):
-        assert f"{words}; the spec says: 2.0: all architectures" in project.romforge("compat", "old.lock", new).stdout
+        assert (
+            f"{words}; the spec says: 2.0: all architectures"
+            in project.romforge("compat", "old.lock", new).stdout
+        )
     page = project.top / "page.html"
     assert project.romforge("report", "-o", "page.html", "--against", "old.lock").returncode == 0
     assert "Invalid argument; the spec says: 2.0: all architectures" in page.read_text()
@@ -212,14 +243,16 @@ def test_a_bucket_changes_only_where_the_spec_says_why(project: Project):
 
 def test_a_part_is_locked_and_checked_alone(project: Project):
     """The rest of the lock stays."""
-    before = lock_format.read(project.top / "romspec.lock")
+    before = lock_format.read_lock(project.top / "romspec.lock")
     project.put("e1000", IDS["e1000"], blocks=170)
     project.put("pcnet", IDS["pcnet"], blocks=170)
     project.build()
     assert project.romforge("lock", "nic:e1000").returncode == 0
-    after = lock_format.read(project.top / "romspec.lock")
+    after = lock_format.read_lock(project.top / "romspec.lock")
     path = "usr/share/qemu/efi-{}.rom"
-    assert after.roms[path.format("e1000")].used == before.roms[path.format("e1000")].used + 10 * 512
+    assert (
+        after.roms[path.format("e1000")].used == before.roms[path.format("e1000")].used + 10 * 512
+    )
     assert after.roms[path.format("pcnet")] == before.roms[path.format("pcnet")]
     assert project.check("nic:e1000") == (0, "")
     assert "efi-pcnet.rom: grew by 5,120" in project.check("nic:pcnet")[1]

@@ -21,7 +21,15 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A Python with these libraries and nothing else, romforge itself not installed."""
     directory = tmp_path_factory.mktemp("debian13")
     subprocess.run([sys.executable, "-m", "venv", directory], check=True)
-    install = [str(directory / "bin/pip"), "install", "--quiet", "--disable-pip-version-check", "--retries", "10", *DEBIAN_13]
+    install = [
+        str(directory / "bin/pip"),
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--retries",
+        "10",
+        *DEBIAN_13,
+    ]
     subprocess.run(install, check=True)
     return str(directory / "bin/python")
 
@@ -31,8 +39,22 @@ def test_doit_builds_uninstalled_with_the_libraries_of_debian_13(
     python: str, releases: dict[str, Path], tmp_path: Path, options: list[str]
 ) -> None:
     (tmp_path / "romspec.toml").write_text(spec_text(releases["sid"]))
-    environment = {"ROMSPEC": str(tmp_path / "romspec.toml"), "ROMFORGE_OUT": str(tmp_path / "out"), "PYTHONPATH": ""}
+    environment = {
+        "ROMSPEC": str(tmp_path / "romspec.toml"),
+        "ROMFORGE_OUT": str(tmp_path / "out"),
+        "PYTHONPATH": "",
+    }
     command = [python, "-m", "doit", "-f", str(TOP / "dodo.py"), *options]
-    assert run(command, tmp_path, **environment).stdout.splitlines()[-1].startswith("2 built, 0 up to date")
-    assert run(command, tmp_path, **environment).stdout.splitlines()[-1].startswith("0 built, 2 up to date")
-    assert (tmp_path / "out/usr/share/qemu/efi-e1000.rom").read_bytes() == (releases["sid"] / "efi-e1000.rom").read_bytes()
+    assert (
+        run(command, tmp_path, **environment)
+        .stdout.splitlines()[-1]
+        .startswith("2 built, 0 up to date")
+    )
+    assert (
+        run(command, tmp_path, **environment)
+        .stdout.splitlines()[-1]
+        .startswith("0 built, 2 up to date")
+    )
+    assert (tmp_path / "out/usr/share/qemu/efi-e1000.rom").read_bytes() == (
+        releases["sid"] / "efi-e1000.rom"
+    ).read_bytes()

@@ -47,10 +47,16 @@ class RealTree:
         shutil.copytree(REAL_TREE, self.tree, symlinks=True, ignore=ignored)
         shutil.copy(TOP / "romspec.toml", top / "romspec.toml")
         text = (TOP / "dodo.py").read_text()
-        (top / "dodo.py").write_text(text.replace("Path(__file__).resolve().parent", f"Path({str(TOP)!r})"))
+        (top / "dodo.py").write_text(
+            text.replace("Path(__file__).resolve().parent", f"Path({str(TOP)!r})")
+        )
 
     def environment(self, **more: str) -> dict[str, str]:
-        where = {"IPXE_SRC": str(self.tree), "ROMFORGE_OUT": str(self.out), "SOURCE_DATE_EPOCH": EPOCH}
+        where = {
+            "IPXE_SRC": str(self.tree),
+            "ROMFORGE_OUT": str(self.out),
+            "SOURCE_DATE_EPOCH": EPOCH,
+        }
         return where | {"ROMSPEC": str(self.top / "romspec.toml")} | more
 
     def romforge(self, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
@@ -65,13 +71,20 @@ class RealTree:
         """The sha256 of each ROM by its path."""
         root = out or self.out
         paths = sorted((root / "usr").rglob("*.rom"))
-        return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+        return {
+            str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in paths
+        }
 
     def why(self) -> dict[str, str]:
         """What a build of the default targets would do, and why."""
         text = self.romforge("plan", "--why", "--json").stdout
         found: dict[str, str] = json.loads(text)
-        return {task: reason for task, reason in found.items() if "arm64" not in task and "riscv64" not in task}
+        return {
+            task: reason
+            for task, reason in found.items()
+            if "arm64" not in task and "riscv64" not in task
+        }
 
     def edit(self, path: str, text: str = "/* edited */\n") -> None:
         with (self.tree / "src" / path).open("a") as file:
@@ -158,7 +171,9 @@ def test_minimal_drivers_are_smaller_still_and_boot(real: RealTree):
 @pytest.mark.parametrize("strength", ["safe", "minimal"])
 def test_drivers_boot_over_ipv6(real: RealTree, strength: str):
     """By UEFI's own PXE, from a server of the test's."""
-    with stripped(real, strength, network='["ipv6"]', boot='["x86_64"]', roms='["romfile"]', timeout="900"):
+    with stripped(
+        real, strength, network='["ipv6"]', boot='["x86_64"]', roms='["romfile"]', timeout="900"
+    ):
         done = real.romforge("verify", "target:qemu", "--json")
         assert failures(done) == []
         columns = {(row["nic"], row["column"]) for row in json.loads(done.stdout)}
@@ -175,7 +190,10 @@ def test_stripped_drivers_do_what_whole_ones_do_call_by_call(real: RealTree, str
     for nic in NICS:
         ids = option_rom.parse_rom(whole[nic]).images[0].ids
         device = cases.device_of(nic, ids)
-        made = [snp.calls(rom, Arch.X86_64, device, real.top / "snp", real.top / "cache") for rom in (small[nic], whole[nic])]
+        made = [
+            snp.calls(rom, Arch.X86_64, device, real.top / "snp", real.top / "cache")
+            for rom in (small[nic], whole[nic])
+        ]
         assert len(made[0]) > 40
         assert snp.differences(*made) == [], nic
 
@@ -188,7 +206,10 @@ def test_nothing_to_do_is_seen(real: RealTree):
 def test_one_edited_driver_redoes_its_nic_alone(real: RealTree):
     """realtek.c drives the rtl8139; the other ROMs keep their bytes."""
     before = real.roms()
-    real.edit("drivers/net/realtek.c", "\nint romforge_edited ( void );\nint romforge_edited ( void ) { return 1; }\n")
+    real.edit(
+        "drivers/net/realtek.c",
+        "\nint romforge_edited ( void );\nint romforge_edited ( void ) { return 1; }\n",
+    )
     assert "realtek is made of it" in real.why()["make:ipxe/pcbios"]
     assert rebuilt(real.build()) == 2
     changed = {path for path, digest in real.roms().items() if digest != before[path]}
@@ -205,7 +226,9 @@ def test_an_edited_header_redoes_those_that_include_it(real: RealTree):
 
 
 def test_a_new_file_that_no_image_uses_redoes_none(real: RealTree):
-    (real.tree / "src/drivers/net/newcomer.c").write_text('PCI_ROM ( 0x1234, 0x5678, "new", "New", 0 ),\n')
+    (real.tree / "src/drivers/net/newcomer.c").write_text(
+        'PCI_ROM ( 0x1234, 0x5678, "new", "New", 0 ),\n'
+    )
     (real.tree / "src/NOTES.txt").write_text("Nothing.\n")
     try:
         assert real.why() == {}
@@ -223,7 +246,9 @@ def test_why_adds_up(real: RealTree, rom: str):
     for image in told if isinstance(told, list) else told["images"]:
         whole = sum(image["sections"].values())
         assert sum(part["size"] for part in image["parts"]) + image["padding"] == whole
-        assert max(part["size"] for part in image["parts"]) < whole / 2  # a heap would be nearly all of it
+        assert (
+            max(part["size"] for part in image["parts"]) < whole / 2
+        )  # a heap would be nearly all of it
 
 
 def test_another_output_root_and_checkout_give_the_same_bytes(real: RealTree, tmp_path: Path):
@@ -249,7 +274,10 @@ def test_a_copied_output_root_is_up_to_date_and_never_stale(real: RealTree):
     kept, real.out = real.out, copy
     try:
         assert rebuilt(real.build()) == 0
-        real.edit("drivers/net/pcnet32.c", "\nint romforge_pcnet ( void );\nint romforge_pcnet ( void ) { return 2; }\n")
+        real.edit(
+            "drivers/net/pcnet32.c",
+            "\nint romforge_pcnet ( void );\nint romforge_pcnet ( void ) { return 2; }\n",
+        )
         assert rebuilt(real.build()) == 2
     finally:
         real.out = kept

@@ -96,7 +96,10 @@ def test_the_page_tells_what_was_built(built: Path, romforge: Run):
     told = Words(page)
     assert "efi-e1000.rom" in told.words
     assert "pcbios 71,680, x86_64-efi 1,536: 73,216 bytes of 256 KiB, 188,928 free" in told.words
-    assert 'aria-label="usr/share/qemu/pxe-e1000.rom: pcbios 71,680: 71,680 bytes of 128 KiB, 59,392 free"' in page
+    assert (
+        'aria-label="usr/share/qemu/pxe-e1000.rom: pcbios 71,680: 71,680 bytes of 128 KiB, 59,392 free"'
+        in page
+    )
     assert "script" not in told.seen
     assert not re.search(r"(?:src|href)=|url\(|@import|https?://", page)
 
@@ -116,13 +119,17 @@ def test_the_page_tells_what_changed_and_what_is_wrong(built: Path, romforge: Ru
     assert "2 of 4 ROMs have faults or are not built" in words
 
 
-def test_the_page_tells_whether_guests_migrate(built: Path, romforge: Run, releases: dict[str, Path]):
+def test_the_page_tells_whether_guests_migrate(
+    built: Path, romforge: Run, releases: dict[str, Path]
+):
     """From each older set that is named, the reason where not; a file that the older set lacks is told."""
     larger = built / "larger"
     shutil.copytree(built / "out/usr/share/qemu", larger)
     (larger / "efi-e1000.rom").write_bytes((larger / "efi-e1000.rom").read_bytes() * 2)
     (larger / "pxe-virtio.rom").unlink()
-    words = Words(report(built, romforge, "--against", f"sid={releases['sid']}", "--against", "larger")).words
+    words = Words(
+        report(built, romforge, "--against", f"sid={releases['sid']}", "--against", "larger")
+    ).words
     assert "from sid" in words
     assert "from larger" in words
     assert "fails: Size mismatch: 0000:00:02.0/e1000.rom: 0x80000 != 0x40000" in words
@@ -173,7 +180,11 @@ def test_names_cannot_break_the_page(tmp_path: Path, romforge: Run, doit: Run):
     """File names and IDs go into it as text."""
     (tmp_path / "roms").mkdir()
     (tmp_path / "roms/efi-e1000.rom").write_bytes(builders.legacy(blocks=140))
-    text = spec_text("roms").replace("efi-{nic}.rom", "<b>&'\\\"{nic}.rom").replace(', "x86_64-efi"', "", 1)
+    text = (
+        spec_text("roms")
+        .replace("efi-{nic}.rom", "<b>&'\\\"{nic}.rom")
+        .replace(', "x86_64-efi"', "", 1)
+    )
     (tmp_path / "romspec.toml").write_text(text)
     assert doit().returncode == 0
     page = report(tmp_path, romforge)
@@ -183,7 +194,9 @@ def test_names_cannot_break_the_page(tmp_path: Path, romforge: Run, doit: Run):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", WIDTHS)
-def test_a_browser_shows_it(built: Path, romforge: Run, releases: dict[str, Path], width: int, scheme: str):
+def test_a_browser_shows_it(
+    built: Path, romforge: Run, releases: dict[str, Path], width: int, scheme: str
+):
     """Nothing overflows, text has a contrast of 4.5 at least and shapes of 3, and the scheme is the reader's."""
     page = report(
         built,

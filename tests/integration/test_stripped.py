@@ -16,7 +16,7 @@ from romforge.analysis import strip_report
 from romforge.base import jobserver
 from romforge.base.errors import RomforgeError
 from romforge.plan import planner
-from romforge.plan.planner import Make
+from romforge.plan.planner import TreeBuild
 from romforge.sources.ipxe import gnu_make, image_build, make_rules, source_tree
 from romforge.sources.ipxe.gnu_make import Killed
 from romforge.spec import loader
@@ -66,8 +66,8 @@ class Project:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    def make(self) -> Make:
-        (make,) = planner.make(loader.load(self.top / "romspec.toml"), None).makes
+    def make(self) -> TreeBuild:
+        (make,) = planner.make_plan(loader.load_spec(self.top / "romspec.toml"), None).makes
         return make
 
     def state(self) -> dict[str, tuple[int, bytes]]:
@@ -96,7 +96,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 @pytest.fixture
 def pool() -> Iterator[None]:
     """What a command of ours begins with."""
-    jobserver.begin(None)
+    jobserver.begin_pool(None)
     yield
     gnu_make._stopped.clear()
 
@@ -147,13 +147,15 @@ def test_the_reason_is_told_where_nothing_is_left_out(tmp_path: Path):
 
 @pytest.mark.usefixtures("pool")
 @pytest.mark.parametrize("how", ["fails", "is interrupted", "is killed", "ends without a map"])
-def test_the_working_tree_is_as_before_however_the_link_ends(project: Project, monkeypatch: pytest.MonkeyPatch, how: str):
+def test_the_working_tree_is_as_before_however_the_link_ends(
+    project: Project, monkeypatch: pytest.MonkeyPatch, how: str
+):
     """Or where make was killed, it is marked, so that a later build begins anew."""
     make = project.make()
     before = project.state()
     seen = []
 
-    def link(step: Make, words: list[str], src: Path, log: Path) -> int:
+    def link(step: TreeBuild, words: list[str], src: Path, log: Path) -> int:
         seen.append((src / make_rules.RULES).read_text())
         (src / step.bin / f"{GOAL}.efidrv.tmp").write_bytes(b"half of a link")
         (src / step.bin / f"{GOAL}.efidrv.tmp.map").write_bytes(b"half of a map")
@@ -165,20 +167,20 @@ def test_the_working_tree_is_as_before_however_the_link_ends(project: Project, m
             return 2
         return 0 if how == "ends without a map" else 2
 
-    monkeypatch.setattr(image_build, "run", link)
+    monkeypatch.setattr(image_build, "run_make_for", link)
     expected = KeyboardInterrupt if how == "is interrupted" else RomforgeError
     with pytest.raises(expected):
-        strip_report.report(make, project.out, [GOAL])
+        strip_report.strip_report_of(make, project.out, [GOAL])
     assert "filter-out obj_config" not in seen[0]
     assert "romforge_stubs.%" in seen[0]
     assert f"{GOAL}.efidrv.tmp : " not in seen[0]
     after = project.state()
     if how == "is killed":
-        assert source_tree.load(make, project.out) is None
+        assert source_tree.load_record(make, project.out) is None
         del after["unfinished"]
         os.unlink(project.out / make.directory / "unfinished")
     assert after == before
-    assert source_tree.stale(make, project.out, [GOAL], source_tree.Trees(project.out)) == {}
+    assert source_tree.stale_goals(make, project.out, [GOAL], source_tree.Trees(project.out)) == {}
 
 
 def test_a_directory_that_a_killed_run_left_is_no_obstacle(project: Project):

@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from romforge.analysis.reference_graph import Place
+from romforge.analysis.reference_graph import SectionPlace
 from romforge.base.errors import RomforgeError
 from romforge.formats import elf, ld_map
 from romforge.formats.ld_map import LinkMap, object_name
-from romforge.plan.planner import Make
+from romforge.plan.planner import TreeBuild
 from romforge.sources.ipxe import image_build, make_rules, source_tree, toolchain
 from tests.support import yardstick
 from tests.support.linked import ROM, SPEC, Built, bigtree, minipxe, project
@@ -41,9 +41,15 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Built:
 
 def loaded(file: Path) -> dict[str, int]:
     """By binutils, what a linked file has in it of the program's memory: bytes by section."""
-    said = subprocess.run(["readelf", "-SW", file], capture_output=True, text=True, check=True).stdout
+    said = subprocess.run(
+        ["readelf", "-SW", file], capture_output=True, text=True, check=True
+    ).stdout
     rows = re.findall(r"\] (\S+) +(\S+) +[0-9a-f]+ [0-9a-f]+ ([0-9a-f]+) [0-9a-f]+ +([A-Z]*)", said)
-    return {name: int(size, 16) for name, kind, size, flags in rows if "A" in flags and kind != "NOBITS" and int(size, 16)}
+    return {
+        name: int(size, 16)
+        for name, kind, size, flags in rows
+        if "A" in flags and kind != "NOBITS" and int(size, 16)
+    }
 
 
 # Linking again
@@ -52,12 +58,12 @@ def loaded(file: Path) -> dict[str, int]:
 class Relink:
     """Links an image as its make did, but for what is left out."""
 
-    def __init__(self, built: Built, make: Make, directory: Path) -> None:
+    def __init__(self, built: Built, make: TreeBuild, directory: Path) -> None:
         self.src, self.make, self.directory = built.stage(make).parent.parent, make, directory
         self.archive = f"{make.bin}/blib.a"
         self.stage = f"{make.bin}/{built.stage(make).name}"
         tree = source_tree.Trees(built.top / "out").of(make)
-        self.words = [*make_rules.words(), *image_build.variables(make, tree)]
+        self.words = [*make_rules.rules_arguments(), *image_build.variables(make, tree)]
         said = self.run_make("-n", "-W", self.archive, self.stage).replace("\\\n", " ")
         command = next(line for line in said.splitlines() if f" -o {self.stage}" in line)
         # make removes the version object after a link: one of our own takes its place
@@ -71,43 +77,61 @@ class Relink:
         return subprocess.run(
             ["make", *self.words, *words],
             cwd=self.src,
-            env=toolchain.environment(os.environ),
+            env=toolchain.make_environment(os.environ),
             capture_output=True,
             text=True,
             check=True,
         ).stdout
 
-    def link(self, members: dict[str, Path], roots: tuple[str, ...] = (), defined: tuple[str, ...] = ()) -> LinkMap:
+    def link(
+        self, members: dict[str, Path], roots: tuple[str, ...] = (), defined: tuple[str, ...] = ()
+    ) -> LinkMap:
         """The map of a link from these objects of the archive, without some roots, and with symbols that nothing defines any more."""
         archive, made = self.directory / "other.a", self.directory / "other.tmp"
         archive.unlink(missing_ok=True)
         subprocess.run(["ar", "rcD", archive, *members.values()], check=True)
-        command = self.command.replace(f" {self.archive} -o {self.stage} ", f" {archive} -o {made} ")
-        command = command.replace(f"-Map {self.stage}.map", f"-Map {made}.map") + "".join(f" --defsym {one}=0" for one in defined)
+        command = self.command.replace(
+            f" {self.archive} -o {self.stage} ", f" {archive} -o {made} "
+        )
+        command = command.replace(f"-Map {self.stage}.map", f"-Map {made}.map") + "".join(
+            f" --defsym {one}=0" for one in defined
+        )
         for root in roots:
             command = re.sub(rf"-u {root} --defsym check_{root}={root}(?= )", "", command)
         assert str(made) in command
         assert all(f"-u {root} " not in command for root in roots)
-        done = subprocess.run(["sh", "-c", command], cwd=self.src, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            ["sh", "-c", command], cwd=self.src, capture_output=True, text=True, check=False
+        )
         assert done.returncode == 0, done.stderr
-        return ld_map.parse(Path(f"{made}.map").read_text())
+        return ld_map.parse_map(Path(f"{made}.map").read_text())
 
     def members(self) -> dict[str, Path]:
         """The objects of the archive, by name."""
-        listed = subprocess.run(["ar", "t", self.archive], cwd=self.src, capture_output=True, text=True, check=True).stdout.split()
+        listed = subprocess.run(
+            ["ar", "t", self.archive], cwd=self.src, capture_output=True, text=True, check=True
+        ).stdout.split()
         return {name.removesuffix(".o"): self.src / self.make.bin / name for name in listed}
 
 
 def taken(found: LinkMap) -> tuple[set[str], set[tuple[str, str]]]:
     """The objects of a link, and its sections that have bytes; strings, which are joined, are counted nowhere."""
-    sections = {(object_name(one.object), one.name) for one in found.kept if one.size and ".str" not in one.name}
-    return set(found.objects()), {one for one in sections if not one[1].startswith((".debug", ".comment"))}
+    sections = {
+        (object_name(one.object), one.name)
+        for one in found.kept
+        if one.size and ".str" not in one.name
+    }
+    return set(found.objects()), {
+        one for one in sections if not one[1].startswith((".debug", ".comment"))
+    }
 
 
-def predicted(graph: Any, places: set[Place]) -> tuple[set[str], set[tuple[str, str]]]:
+def predicted(graph: Any, places: set[SectionPlace]) -> tuple[set[str], set[tuple[str, str]]]:
     """The same of what is left of the graph."""
     sections = {
-        (place.object, graph.objects[place.object].sections[place.section]) for place in places if place.object and place.section >= 0
+        (place.object, graph.objects[place.object].sections[place.section])
+        for place in places
+        if place.object and place.section >= 0
     }
     return (
         {place.object for place in places if place.section < 0},
@@ -128,7 +152,9 @@ def relink(request: pytest.FixtureRequest, built: Built, tmp_path: Path) -> tupl
     return again, link.graph, told[1] - now[1]
 
 
-def test_what_a_cut_reference_leaves_is_what_the_linker_leaves(relink: tuple[Relink, Any, Any], tmp_path: Path):
+def test_what_a_cut_reference_leaves_is_what_the_linker_leaves(
+    relink: tuple[Relink, Any, Any], tmp_path: Path
+):
     """Of 20 objects, the last reference of the chain is cut: each leaves, or stays by another chain, as the graph says."""
     again, graph, thrown = relink
     rng = Random("chains")
@@ -141,9 +167,15 @@ def test_what_a_cut_reference_leaves_is_what_the_linker_leaves(relink: tuple[Rel
         assert chains[name][-1].symbol in symbols
         members = again.members()
         changed = tmp_path / f"{asker}.o"
-        renamed = [word for symbol in symbols for word in ("--redefine-sym", f"{symbol}=cut_{symbol}")]
+        renamed = [
+            word for symbol in symbols for word in ("--redefine-sym", f"{symbol}=cut_{symbol}")
+        ]
         subprocess.run(["objcopy", *renamed, members[asker], changed], check=True)
-        left = taken(again.link(members | {asker: changed}, defined=tuple(f"cut_{symbol}" for symbol in symbols)))
+        left = taken(
+            again.link(
+                members | {asker: changed}, defined=tuple(f"cut_{symbol}" for symbol in symbols)
+            )
+        )
         told = predicted(graph, graph.reached(cut=(asker, name)))
         assert left == (told[0], told[1] - thrown), f"{asker} -> {name}"
         gone += name not in left[0]
@@ -186,7 +218,9 @@ def test_sizes_add_up_to_the_sections_of_the_linked_file(built: Built):
     sizes = {one["kind"]: one["size"] for one in inspected(built)}
     for image, make in zip(built.why(ROM), built.makes):
         assert image["sections"] == loaded(built.stage(make))
-        assert sum(part["size"] for part in image["parts"]) + image["padding"] == sum(image["sections"].values())
+        assert sum(part["size"] for part in image["parts"]) + image["padding"] == sum(
+            image["sections"].values()
+        )
         assert all(sum(part["sections"].values()) == part["size"] for part in image["parts"])
         assert image["size"] == sizes["legacy" if make.legacy else "x86_64"]
         packed = sum(part["compressed"] for part in image["parts"]) + image["padding_compressed"]
@@ -211,7 +245,11 @@ def test_an_object_and_a_root_are_told_of(small: Built):
     assert "the root obj_config, which is in config" in text
     assert "crc_cmd asks for crc32, which is in crc32" in text
     assert small.why("crc32", "--in", "bin/8086100e.rom")["asked_by"] == {"crc_cmd": ["crc32"]}
-    (command,) = [line for line in small.said("crc_cmd", "--in", "pcbios/8086100e").splitlines() if line.startswith("without it")]
+    (command,) = [
+        line
+        for line in small.said("crc_cmd", "--in", "pcbios/8086100e").splitlines()
+        if line.startswith("without it")
+    ]
     assert command.endswith("with crc32")  # which nobody else calls
     assert "config" in small.why("obj_config", "--in", "pcbios/8086100e")["with_it"]
     text = small.said("efi_snp", "--in", ROM)  # in the second of its images
@@ -251,12 +289,16 @@ def test_an_image_that_is_not_built_as_it_would_be_now_is_told_of(tmp_path: Path
     built = project(tmp_path, minipxe, more='[nic.virtio]\nid = "1af4:1000"\n')
     before = built.why("pcbios/8086100e")
     driver = tmp_path / "tree/src/crypto/crc32.c"
-    driver.write_text(driver.read_text() + "\nint more ( void );\nint more ( void ) { return 1; }\n")
+    driver.write_text(
+        driver.read_text() + "\nint more ( void );\nint more ( void ) { return 1; }\n"
+    )
     done = run([sys.executable, "-m", "romforge", "why", "pcbios/8086100e", "--json"], tmp_path)
     assert (done.returncode, json.loads(done.stdout)) == (0, before)
     assert "8086100e.rom is shown as it was built: since then crypto/crc32.c changed" in done.stderr
     assert run([sys.executable, "-m", "romforge", "build", "nic:virtio"], tmp_path).returncode == 0
-    assert "8086100e.rom must be built first: crypto/crc32.c changed" in built.why("pcbios/8086100e", status=1)
+    assert "8086100e.rom must be built first: crypto/crc32.c changed" in built.why(
+        "pcbios/8086100e", status=1
+    )
     assert built.why("pcbios/1af41000")
 
 
@@ -306,13 +348,22 @@ def test_another_build_is_compared_with(tmp_path: Path, small: Built):
         )
     )
     crc = src / "crypto/crc32.c"
-    crc.write_text(crc.read_text() + '\nconst char *const more[8] __attribute__ (( section ( ".tbl.files" ), used )) = { 0 };\n')
+    crc.write_text(
+        crc.read_text()
+        + '\nconst char *const more[8] __attribute__ (( section ( ".tbl.files" ), used )) = { 0 };\n'
+    )
     done = run([sys.executable, "-m", "romforge", "build"], tmp_path)
     assert done.returncode == 0, done.stderr
-    told = [built.why("pcbios/8086100e", "--against", older) for older in (small.top / "out", tmp_path / "before.json")]
+    told = [
+        built.why("pcbios/8086100e", "--against", older)
+        for older in (small.top / "out", tmp_path / "before.json")
+    ]
     assert told[0] == told[1]
     (image,) = told[0]
-    changes = {row["object"]: ((row["is"] or 0) - (row["was"] or 0), row["was"] is None, row["is"] is None) for row in image["objects"]}
+    changes = {
+        row["object"]: ((row["is"] or 0) - (row["was"] or 0), row["was"] is None, row["is"] is None)
+        for row in image["objects"]
+    }
     assert changes["tftp"][2]
     assert changes["extra"][1]
     assert changes["crc32"] == (32, False, False)
@@ -331,12 +382,12 @@ def test_broken_objects_are_told(tmp_path: Path):
     for data in (b"", b"words of a text file"):
         path.write_bytes(data)
         with pytest.raises(RomforgeError, match="is no ELF file"):
-            elf.read(path)
+            elf.read_object(path)
     source = tmp_path / "x.c"
     source.write_text('extern int f(const char *); int g(void) { return f("words"); }\n')
     subprocess.run(["gcc", "-c", source, "-o", path], check=True)
     whole = path.read_bytes()
-    assert elf.read(path).wants == ("f",)
+    assert elf.read_object(path).wants == ("f",)
     rng = Random("elf")
     broken = 0
     for _ in range(500):  # an answer or words, no traceback
@@ -345,7 +396,7 @@ def test_broken_objects_are_told(tmp_path: Path):
             changed[rng.randrange(len(changed))] = rng.randrange(256)
         path.write_bytes(changed)
         try:
-            elf.read(path)
+            elf.read_object(path)
         except RomforgeError:
             broken += 1
     assert broken > 100

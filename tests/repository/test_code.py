@@ -19,7 +19,19 @@ PACKAGE = TOP / "src" / "romforge"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 TESTS = sorted((TOP / "tests").rglob("*.py"))
 # A folder each, from left to right: a module imports from its own room and from those to its left.
-ROOMS = ["base", "formats", "spec", "plan", "sources", "rom", "verify", "analysis", "engine", "html", "cli"]
+ROOMS = [
+    "base",
+    "formats",
+    "spec",
+    "plan",
+    "sources",
+    "rom",
+    "verify",
+    "analysis",
+    "engine",
+    "html",
+    "cli",
+]
 OUTSIDE = {"__init__", "__main__"}  # modules in no room: the version, and `python -m romforge`
 
 
@@ -61,7 +73,9 @@ def test_every_module_lies_in_a_room():
 def test_a_module_imports_from_its_room_and_from_those_to_its_left(path: Path):
     within = ROOMS[: ROOMS.index(room_of(path)) + 1]
     for room, line in rooms_imported(path):
-        assert room in within, f"{named(path)}:{line}: imports from {room}, which is not to the left of {room_of(path)}"
+        assert room in within, (
+            f"{named(path)}:{line}: imports from {room}, which is not to the left of {room_of(path)}"
+        )
 
 
 def test_packages_import_nothing():
@@ -79,8 +93,12 @@ def test_formats_know_bytes_and_not_specs():
 
 
 def test_doit_is_imported_by_the_engine_alone():
-    users = {named(path) for path in SOURCES for name, _ in imports(path) if name.split(".")[0] == "doit"}
-    assert {name for name in users if not name.startswith("engine/")} == {"cli/command_line.py"}  # asks from where doit was started
+    users = {
+        named(path) for path in SOURCES for name, _ in imports(path) if name.split(".")[0] == "doit"
+    }
+    assert {name for name in users if not name.startswith("engine/")} == {
+        "cli/command_line.py"
+    }  # asks from where doit was started
 
 
 def test_heavy_modules_are_not_imported_by_a_doit_with_nothing_to_do():
@@ -94,7 +112,13 @@ def test_heavy_modules_are_not_imported_by_a_doit_with_nothing_to_do():
         "romforge.spec.toml_positions",
     )
     code = f"import romforge.cli.command_line, romforge.engine.tasks, sys; print(*set({heavy!r}) & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": str(TOP / "src")}, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"PYTHONPATH": str(TOP / "src")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert done.stdout.split() == []
 
 
@@ -117,13 +141,21 @@ def test_every_file_names_its_licence():
     )
     files = [TOP / name for name in names if "golden" not in name]
     assert len(files) > 30
-    assert [path for path in files if "SPDX-License-Identifier: GPL-2.0-or-later" not in "".join(path.open().readlines()[:2])] == []
+    assert [
+        path
+        for path in files
+        if "SPDX-License-Identifier: GPL-2.0-or-later" not in "".join(path.open().readlines()[:2])
+    ] == []
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", [["ruff", "check"], ["ruff", "format", "--check"], ["mypy"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "command", [["ruff", "check"], ["ruff", "format", "--check"], ["mypy"]], ids=" ".join
+)
 def test_linters_find_nothing(command: list[str]):
-    done = subprocess.run([sys.executable, "-m", *command], cwd=TOP, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", *command], cwd=TOP, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -132,14 +164,19 @@ def test_no_op_costs_stay_within_their_limits():
     """And `bench/run` makes JSON, a section of a page, and a table of them."""
     with TemporaryDirectory() as directory:
         done = subprocess.run(
-            [sys.executable, TOP / "bench/run", "--only", "noop", "-o", directory], capture_output=True, text=True, check=False
+            [sys.executable, TOP / "bench/run", "--only", "noop", "-o", directory],
+            capture_output=True,
+            text=True,
+            check=False,
         )
         found = json.loads(Path(directory, "bench.json").read_text())["measures"]
         page = Path(directory, "bench.html").read_text()
     assert (done.returncode, len(found)) == (0, 2), done.stdout + done.stderr
     for one in found:
         assert one["value"] <= one["at_most"], one
-        assert f"| {one['what']} | {one['value']:.2f} | at most {one['at_most']:.2f} |" in done.stdout
+        assert (
+            f"| {one['what']} | {one['value']:.2f} | at most {one['at_most']:.2f} |" in done.stdout
+        )
         assert f'<td class="number">{one["value"]:.2f}</td><td class="good">' in page
 
 
@@ -166,7 +203,16 @@ def test_tests_import_from_no_other_test():
 
 # Times in tests
 
-CLOCKS = {"monotonic", "perf_counter", "process_time", "thread_time", "times", "getrusage", "time", "spent"}
+CLOCKS = {
+    "monotonic",
+    "perf_counter",
+    "process_time",
+    "thread_time",
+    "times",
+    "getrusage",
+    "time",
+    "spent",
+}
 CLOCKS |= {f"{name}_ns" for name in CLOCKS}
 OF_TIMES = {"abs", "min", "max", "sum", "round", "int", "float"}
 WAITS = {"wait", "join", "communicate", "settimeout"}  # whose first argument is how long
@@ -203,7 +249,9 @@ class Times(ast.NodeVisitor):
             return left and not right if isinstance(node.op, ast.Div) else left or right
         if isinstance(node, ast.Call):
             name = called(node)
-            return name in CLOCKS | self.functions or (name in OF_TIMES and any(self.is_time(one) for one in node.args))
+            return name in CLOCKS | self.functions or (
+                name in OF_TIMES and any(self.is_time(one) for one in node.args)
+            )
         if isinstance(node, ast.Attribute | ast.GeneratorExp | ast.ListComp):
             return self.is_time(node.value if isinstance(node, ast.Attribute) else node.elt)
         return isinstance(node, ast.Name) and node.id in self.variables
@@ -211,7 +259,9 @@ class Times(ast.NodeVisitor):
     def number(self, node: ast.AST | None) -> float | None:
         """What is computed of constants alone; None where it is no number."""
         try:
-            found = eval(compile(ast.Expression(node), "", "eval"), {"__builtins__": {}}, self.constants)  # type: ignore[arg-type]
+            found = eval(
+                compile(ast.Expression(node), "", "eval"), {"__builtins__": {}}, self.constants
+            )  # type: ignore[arg-type]
         except Exception:
             return None
         return found if isinstance(found, int | float) else None
@@ -220,28 +270,45 @@ class Times(ast.NodeVisitor):
         for one in ast.walk(node.test):
             if isinstance(one, ast.Compare):
                 sides = [one.left, *one.comparators]
-                if any(map(self.is_time, sides)) and any(self.number(side) is not None for side in sides):
+                if any(map(self.is_time, sides)) and any(
+                    self.number(side) is not None for side in sides
+                ):
                     self.found.add(node.lineno)
         self.generic_visit(node)
 
     def visit_BinOp(self, node: ast.BinOp) -> None:
         """``end = time.monotonic() + 5``."""
-        if isinstance(node.op, ast.Add) and self.is_time(node.left) and (self.number(node.right) or PATIENCE) < PATIENCE:
+        if (
+            isinstance(node.op, ast.Add)
+            and self.is_time(node.left)
+            and (self.number(node.right) or PATIENCE) < PATIENCE
+        ):
             self.found.add(node.lineno)
         self.generic_visit(node)
 
     def visit_Call(self, node: ast.Call) -> None:
         named = {word.arg: word.value for word in node.keywords}
         ends = [named.get("timeout")]
-        ends += node.args[:1] if isinstance(node.func, ast.Attribute) and called(node) in WAITS else []
-        if self.number(named.get("deadline")) or any((self.number(end) or PATIENCE) < PATIENCE for end in ends):
+        ends += (
+            node.args[:1] if isinstance(node.func, ast.Attribute) and called(node) in WAITS else []
+        )
+        if self.number(named.get("deadline")) or any(
+            (self.number(end) or PATIENCE) < PATIENCE for end in ends
+        ):
             self.found.add(node.lineno)
         self.generic_visit(node)
 
     def visit_arguments(self, node: ast.arguments) -> None:
         positional = [*node.posonlyargs, *node.args]
-        pairs = [*zip(positional[len(positional) - len(node.defaults) :], node.defaults), *zip(node.kwonlyargs, node.kw_defaults)]
-        self.found |= {one.lineno for one, given in pairs if one.arg == "timeout" and (self.number(given) or PATIENCE) < PATIENCE}
+        pairs = [
+            *zip(positional[len(positional) - len(node.defaults) :], node.defaults),
+            *zip(node.kwonlyargs, node.kw_defaults),
+        ]
+        self.found |= {
+            one.lineno
+            for one, given in pairs
+            if one.arg == "timeout" and (self.number(given) or PATIENCE) < PATIENCE
+        }
         self.generic_visit(node)
 
 
@@ -259,9 +326,18 @@ def broken_by_slowness(tree: ast.Module) -> list[int]:
     while before < (before := len(timed)):
         for one in all_functions:
             times = Times(one, timed, constants)
-            if any(isinstance(node, ast.Return) and times.is_time(node.value) for node in ast.walk(one)):
+            if any(
+                isinstance(node, ast.Return) and times.is_time(node.value) for node in ast.walk(one)
+            ):
                 timed.add(one.name)
-    return sorted(set().union(*(Times(one, timed, constants).found for one in (ast.Module(simple, []), *all_functions))))
+    return sorted(
+        set().union(
+            *(
+                Times(one, timed, constants).found
+                for one in (ast.Module(simple, []), *all_functions)
+            )
+        )
+    )
 
 
 def called(node: ast.Call) -> str:
@@ -285,8 +361,14 @@ def test_no_test_depends_on_how_fast_the_machine_is(path: Path):
         ("assert x and abs(int(found[1], 16) - time.time()) < 100", True),
         ("LIMIT = 3\nassert spent(work) <= LIMIT", True),
         ("took = perf_counter() - began\nassert took < 1", True),
-        ("def cost(work):\n    return time.process_time() - began\nassert 3 >= min(cost(one) for one in all)", True),
-        ("start, end = os.times(), os.times()\nassert end.children_user - start.children_user < 4", True),
+        (
+            "def cost(work):\n    return time.process_time() - began\nassert 3 >= min(cost(one) for one in all)",
+            True,
+        ),
+        (
+            "start, end = os.times(), os.times()\nassert end.children_user - start.children_user < 4",
+            True,
+        ),
         ("process.communicate(timeout=60)", True),
         ("process.wait(30)", True),
         ("subprocess.run(command, timeout=1.5)", True),

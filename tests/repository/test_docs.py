@@ -229,7 +229,7 @@ def test_every_toml_snippet_is_a_spec_or_a_part_of_one(page: Path, tmp_path: Pat
         path = tmp_path / f"line-{block.line}.toml"
         path.write_text(completed(block.text))
         try:
-            loader.load(path)
+            loader.load_spec(path)
         except SpecError as error:
             pytest.fail(f"{page.name}:{block.line}: {error}")
 
@@ -241,7 +241,7 @@ WRONG = "[nic.e1000]\nids = 1\n", '[target.x]\nlevel = "worst"\n', "[sauce.x]\n"
 def test_a_wrong_fragment_is_found(wrong: str, tmp_path: Path):
     (tmp_path / "romspec.toml").write_text(completed(wrong))
     with pytest.raises(SpecError):
-        loader.load(tmp_path / "romspec.toml")
+        loader.load_spec(tmp_path / "romspec.toml")
 
 
 # Messages
@@ -284,9 +284,9 @@ def test_a_generated_page_is_up_to_date(name: str):
 
 
 def test_the_generator_prints_a_page_or_how_to_call_it(capsys: pytest.CaptureFixture[str]):
-    assert reference.main(["spec"]) == 0
+    assert reference.write_reference(["spec"]) == 0
     assert capsys.readouterr().out == (DOCS / "spec-reference.md").read_text()
-    assert reference.main([]) == reference.main(["nothing"]) == 2
+    assert reference.write_reference([]) == reference.write_reference(["nothing"]) == 2
     assert "spec|commands" in capsys.readouterr().err
 
 

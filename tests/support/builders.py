@@ -51,17 +51,30 @@ def overlaid(size: int, parts: dict[int, bytes], fill: int = 0) -> bytes:
     return bytes(data)
 
 
-def pcir(ids: Ids, blocks: int, code_type: int, last: bool, device_list: int = 0) -> PciDataStructure:
+def pcir(
+    ids: Ids, blocks: int, code_type: int, last: bool, device_list: int = 0
+) -> PciDataStructure:
     """A PCI Data Structure of revision 3."""
     indicator = LAST_IMAGE if last else 0
-    return PciDataStructure(b"PCIR", *ids, device_list, 0x18, 3, NETWORK_ETHERNET, blocks, 0, code_type, indicator, 0)
+    return PciDataStructure(
+        b"PCIR", *ids, device_list, 0x18, 3, NETWORK_ETHERNET, blocks, 0, code_type, indicator, 0
+    )
 
 
-def legacy(ids: Ids = E1000, *, last: bool = True, blocks: int = 2, devices: Sequence[int] = (), entry: bytes = b"\xe9\xf0\0") -> bytes:
+def legacy(
+    ids: Ids = E1000,
+    *,
+    last: bool = True,
+    blocks: int = 2,
+    devices: Sequence[int] = (),
+    entry: bytes = b"\xe9\xf0\0",
+) -> bytes:
     """A sound legacy image with all of iPXE's headers; ``entry`` is the jump at offset 3."""
     header = LegacyHeader(SIGNATURE, blocks, entry, 0, bytes(9), IPXE, bytes(4), UNDI, PCIR, PNP)
     ipxe = IpxeHeader(b"iPXE", IpxeHeader.LAYOUT.size, 0, blocks, 0, 0x12345678)
-    undi = UndiHeader(b"UNDI", UndiHeader.LAYOUT.size, 0, 0, b"\0\x01\x02", 0x200, 0x800, 0x1000, 0x2000, b"PCIR")
+    undi = UndiHeader(
+        b"UNDI", UndiHeader.LAYOUT.size, 0, 0, b"\0\x01\x02", 0x200, 0x800, 0x1000, 0x2000, b"PCIR"
+    )
     pnp = PnpHeader(b"$PnP", 1, 2, 0, 0, 0, 0, 0, 0, b"\x02\0\0", 0x64, 0, 0, 0x300, 0, 0)
     listed = b"".join(device.to_bytes(2, "little") for device in (*devices, 0)) if devices else b""
     parts = {
@@ -78,7 +91,9 @@ def legacy(ids: Ids = E1000, *, last: bool = True, blocks: int = 2, devices: Seq
 SIMPLE_NETWORK = uuid.UUID("a19832b9-ac25-11d3-9a2d-0090273fc14d").bytes_le
 
 
-def driver(machine: int = X86_64, subsystem: int = 11, size: int = 1024, interface: bytes = SIMPLE_NETWORK) -> bytes:
+def driver(
+    machine: int = X86_64, subsystem: int = 11, size: int = 1024, interface: bytes = SIMPLE_NETWORK
+) -> bytes:
     """A PE file with nothing in it but the headers, and the GUID of a network interface."""
     coff = CoffHeader(b"PE\0\0", machine, 0, 0, 0, 0, OptionalHeader.LAYOUT.size, 0x2022)
     optional = OptionalHeader(0x20B, bytes(54), size, 0x200, 0, subsystem)
@@ -99,14 +114,28 @@ def efi(
     """An EFI image around ``content``: a driver, or its compressed stream; sums to 0 as efirom's do if ``free_byte``."""
     content = driver(machine, subsystem) if content is None else content
     blocks = -(-(DRIVER + len(content)) // BLOCK)
-    header = EfiHeader(SIGNATURE, blocks, EFI_SIGNATURE, subsystem, machine, compression, bytes(8), DRIVER, PCIR)
-    image = overlaid(blocks * BLOCK, {0: header.emit(), PCIR: pcir(ids, blocks, EFI, last).emit(), DRIVER: content})
+    header = EfiHeader(
+        SIGNATURE, blocks, EFI_SIGNATURE, subsystem, machine, compression, bytes(8), DRIVER, PCIR
+    )
+    image = overlaid(
+        blocks * BLOCK,
+        {0: header.emit(), PCIR: pcir(ids, blocks, EFI, last).emit(), DRIVER: content},
+    )
     return mended(image, EFI_FREE_BYTE) if free_byte else image
 
 
-def compressed_efi(stream: bytes, ids: Ids = E1000, *, last: bool = True, machine: int = X86_64, subsystem: int = 11) -> bytes:
+def compressed_efi(
+    stream: bytes,
+    ids: Ids = E1000,
+    *,
+    last: bool = True,
+    machine: int = X86_64,
+    subsystem: int = 11,
+) -> bytes:
     """An EFI image with a stream of the UEFI compression inside."""
-    return efi(stream, ids, last=last, machine=machine, subsystem=subsystem, compression=UEFI_COMPRESSED)
+    return efi(
+        stream, ids, last=last, machine=machine, subsystem=subsystem, compression=UEFI_COMPRESSED
+    )
 
 
 def changed(data: bytes, offset: int, new: Structure | bytes) -> bytes:
@@ -162,7 +191,9 @@ def greedy(data: bytes) -> list[Token]:
     while place < len(data):
         length, distance = 0, 0
         for wanted in range(3, min(256, len(data) - place) + 1):
-            begin = data.rfind(data[place : place + wanted], max(0, place - 8192), place + wanted - 1)
+            begin = data.rfind(
+                data[place : place + wanted], max(0, place - 8192), place + wanted - 1
+            )
             if begin < 0:
                 break
             length, distance = wanted, place - begin
@@ -187,7 +218,10 @@ def encode(
     bits, rest = [], iter(tokens)
     while block := list(islice(rest, per_block)):
         bits += [f"{len(block):016b}", codes]
-        bits += [words[token] if isinstance(token, int) else _match(token, words, places) for token in block]
+        bits += [
+            words[token] if isinstance(token, int) else _match(token, words, places)
+            for token in block
+        ]
     return framed("".join(bits), sum(1 if isinstance(token, int) else token[0] for token in tokens))
 
 
@@ -205,12 +239,20 @@ def stored(data: bytes) -> bytes:
 
 def bomb() -> bytes:
     """A stream of some 8 KiB that becomes nearly 16 MiB of zeros: a literal and 65,534 matches of 256 bytes."""
-    return encode([0, *[(256, 1)] * (MOST_SYMBOLS - 1)], characters=flat([0, 509]), positions=flat([0]))
+    return encode(
+        [0, *[(256, 1)] * (MOST_SYMBOLS - 1)], characters=flat([0, 509]), positions=flat([0])
+    )
 
 
 def table_bomb(blocks: int) -> bytes:
     """A stream whose every block carries codes of up to 16 bits for a single byte."""
-    return encode([0] * blocks, per_block=1, characters=skewed(range(17)), positions=skewed(POSITIONS), extra=skewed([*range(2, 19)]))
+    return encode(
+        [0] * blocks,
+        per_block=1,
+        characters=skewed(range(17)),
+        positions=skewed(POSITIONS),
+        extra=skewed([*range(2, 19)]),
+    )
 
 
 def _words(code: Code) -> dict[int, str]:

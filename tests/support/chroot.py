@@ -33,13 +33,29 @@ class Chroot:
         self.root = root
 
     def run(
-        self, command: Sequence[str], environment: Mapping[str, str], network: bool = False, user: int = 0
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        network: bool = False,
+        user: int = 0,
     ) -> subprocess.CompletedProcess[str]:
         """Runs a command there, in a process tree of its own that dies with us; standard error goes where output goes."""
-        clean = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/nonexistent", "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"}
+        clean = {
+            "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+            "HOME": "/nonexistent",
+            "LC_ALL": "C.UTF-8",
+            "DEBIAN_FRONTEND": "noninteractive",
+        }
         if network:
             clean |= {name: value for name, value in os.environ.items() if name.endswith("_proxy")}
-        spaces = ["--mount", "--pid", "--fork", "--kill-child", f"--mount-proc={self.root}/proc", *([] if network else ["--net"])]
+        spaces = [
+            "--mount",
+            "--pid",
+            "--fork",
+            "--kill-child",
+            f"--mount-proc={self.root}/proc",
+            *([] if network else ["--net"]),
+        ]
         who = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"] if user else []
         return subprocess.run(
             ["unshare", *spaces, "chroot", str(self.root), *who, *command],
@@ -51,7 +67,13 @@ class Chroot:
             check=False,
         )
 
-    def sh(self, script: str, environment: Mapping[str, str] | None = None, network: bool = False, user: int = 0) -> str:
+    def sh(
+        self,
+        script: str,
+        environment: Mapping[str, str] | None = None,
+        network: bool = False,
+        user: int = 0,
+    ) -> str:
         """What a shell's script says; fails the test where the script fails, or a Python prints a traceback."""
         done = self.run(["bash", "-euc", script], environment or {}, network, user)
         assert done.returncode == 0, done.stdout[-8000:]
@@ -66,11 +88,16 @@ def make(directory: Path, packages: Sequence[str], package: Path) -> Chroot:
     """A chroot with some packages and the build dependencies of a source package; from the cache where there is one."""
     assert os.geteuid() == 0, "chroots are made by root"
     about = [str(_RECIPE), SUITE, *packages, (package / "debian/control").read_text()]
-    kept = debian.CACHE / f"chroot_{SUITE}_{hashlib.sha256(repr(about).encode()).hexdigest()[:12]}.tar.zst"
+    kept = (
+        debian.CACHE
+        / f"chroot_{SUITE}_{hashlib.sha256(repr(about).encode()).hexdigest()[:12]}.tar.zst"
+    )
     directory.mkdir(parents=True)
     chroot = Chroot(directory)
     if kept.is_file():
-        subprocess.run(["tar", "-x", "--zstd", "--numeric-owner", "-C", directory, "-f", kept], check=True)
+        subprocess.run(
+            ["tar", "-x", "--zstd", "--numeric-owner", "-C", directory, "-f", kept], check=True
+        )
         return chroot
     script = 'rm -rf "$1"; debootstrap --variant=minbase "$2" "$1" "$3" >"$1.log" || { tail "$1.log"; false; }'
     debian.retried(["sh", "-c", script, "-", str(directory), SUITE, debian.archive()])
@@ -87,6 +114,20 @@ def make(directory: Path, packages: Sequence[str], package: Path) -> Chroot:
     )
     debian.CACHE.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=debian.CACHE) as part:
-        subprocess.run(["tar", "-c", "-I", "zstd -1 -T0", "--numeric-owner", "-C", directory, "-f", f"{part}/tar", "."], check=True)
+        subprocess.run(
+            [
+                "tar",
+                "-c",
+                "-I",
+                "zstd -1 -T0",
+                "--numeric-owner",
+                "-C",
+                directory,
+                "-f",
+                f"{part}/tar",
+                ".",
+            ],
+            check=True,
+        )
         Path(part, "tar").rename(kept)
     return chroot

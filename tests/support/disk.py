@@ -23,9 +23,13 @@ class Disk:
         place.mkdir()
 
     def mount(self, options: str, what: str = "") -> None:
-        command = f"mount -t tmpfs -o {what or options} romforge-test {shlex.quote(str(self.place))}"
+        command = (
+            f"mount -t tmpfs -o {what or options} romforge-test {shlex.quote(str(self.place))}"
+        )
         status = os.system(command)
-        assert status == 0, f"this test needs a file system of its own, and so root: `{command}` ended with status {status}"
+        assert status == 0, (
+            f"this test needs a file system of its own, and so root: `{command}` ended with status {status}"
+        )
 
     def remount(self, options: str) -> None:
         self.mount(f"remount,{options}")

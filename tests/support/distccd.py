@@ -25,11 +25,26 @@ class Servers:
         self.processes = [self._start(port, log) for port, log in zip(self.ports, self.logs)]
 
     def _start(self, port: int, log: Path) -> subprocess.Popen[bytes]:
-        command = ["distccd", "--no-detach", "--daemon", "--allow", "127.0.0.1", "--listen", "127.0.0.1", "--port", str(port)]
+        command = [
+            "distccd",
+            "--no-detach",
+            "--daemon",
+            "--allow",
+            "127.0.0.1",
+            "--listen",
+            "127.0.0.1",
+            "--port",
+            str(port),
+        ]
         command += ["--jobs", str(self.jobs), "--log-stderr", "--log-level", "info"]
-        clean = {"PATH": "/usr/local/bin:/usr/bin:/bin", "TMPDIR": "/tmp"}  # started by root, it becomes another user
+        clean = {
+            "PATH": "/usr/local/bin:/usr/bin:/bin",
+            "TMPDIR": "/tmp",
+        }  # started by root, it becomes another user
         with log.open("wb") as output:
-            return subprocess.Popen(command, env=clean, stdin=subprocess.DEVNULL, stderr=output, start_new_session=True)
+            return subprocess.Popen(
+                command, env=clean, stdin=subprocess.DEVNULL, stderr=output, start_new_session=True
+            )
 
     @property
     def hosts(self) -> str:

@@ -36,7 +36,11 @@ class Forge:
 
     def __init__(self, top: Path, tools: Path) -> None:
         self.top, self.tree, self.src, self.tools = top, top / "tree", top / "tree/src", tools
-        self.environment = {"SOURCE_DATE_EPOCH": "1700000000", "HOME": str(top), "PATH": f"{tools}:{os.environ['PATH']}"}
+        self.environment = {
+            "SOURCE_DATE_EPOCH": "1700000000",
+            "HOME": str(top),
+            "PATH": f"{tools}:{os.environ['PATH']}",
+        }
         self.environment |= dict.fromkeys(["IPXE_SRC", "MAKEFLAGS", "DEB_BUILD_OPTIONS"], "")
 
     def copy(self, top: Path) -> Forge:
@@ -44,21 +48,34 @@ class Forge:
         return Forge(top, self.tools)
 
     def spec(
-        self, platforms: Mapping[str, str] | None = None, nics: tuple[str, ...] = TWO, source: str = 'tree = "tree"', extra: str = ""
+        self,
+        platforms: Mapping[str, str] | None = None,
+        nics: tuple[str, ...] = TWO,
+        source: str = 'tree = "tree"',
+        extra: str = "",
     ) -> None:
         """A spec with a target for each platform, whose ROMs are PLATFORM/NIC.rom; platforms with their keys."""
         platforms = platforms or {LEGACY: "", EFI: ""}
         tables = [f"spec = 1\n[source.ipxe]\n{source}"]
         tables += [f"[platform.{name}]\n{keys}" for name, keys in platforms.items()]
-        tables += [f'[target.{name}]\ndir = "{name}"\nfile = "{{nic}}.rom"\nimages = ["{name}"]' for name in platforms]
+        tables += [
+            f'[target.{name}]\ndir = "{name}"\nfile = "{{nic}}.rom"\nimages = ["{name}"]'
+            for name in platforms
+        ]
         tables += [f'[nic.{nic}]\nid = "{NICS[nic]}"' for nic in nics]
         (self.top / "romspec.toml").write_text("\n".join([*tables, extra, ""]))
 
     def doit(self, *arguments: str, **environment: str) -> CompletedProcess[str]:
-        return run([sys.executable, "-m", "doit", *arguments], self.top, **(self.environment | environment))
+        return run(
+            [sys.executable, "-m", "doit", *arguments], self.top, **(self.environment | environment)
+        )
 
     def romforge(self, *arguments: str, **environment: str) -> CompletedProcess[str]:
-        return run([sys.executable, "-m", "romforge", *arguments], self.top, **(self.environment | environment))
+        return run(
+            [sys.executable, "-m", "romforge", *arguments],
+            self.top,
+            **(self.environment | environment),
+        )
 
     def build(self, *arguments: str, **environment: str) -> CompletedProcess[str]:
         done = self.doit(*arguments, **environment)
@@ -79,9 +96,14 @@ class Forge:
     def asked(self) -> list[tuple[str, set[str]]]:
         """For each call of make since the last look: the BIN, and the names of the images."""
         log = self.top / "makes"
-        calls = [line.split("\x1f") for line in log.read_text().splitlines()] if log.exists() else []
+        calls = (
+            [line.split("\x1f") for line in log.read_text().splitlines()] if log.exists() else []
+        )
         log.unlink(missing_ok=True)
-        goals = [[word.split("/") for word in words if re.fullmatch(r"bin[^/=]*/[^/]*(?<!\.deps)", word)] for words in calls]
+        goals = [
+            [word.split("/") for word in words if re.fullmatch(r"bin[^/=]*/[^/]*(?<!\.deps)", word)]
+            for words in calls
+        ]
         images = [one for one in goals if one]  # a make for no image finds out what is configured
         return sorted((one[0][0], {name.split(".")[0] for _, name in one}) for one in images)
 
@@ -91,17 +113,25 @@ class Forge:
     def code(self, name: str) -> bytes:
         """What the images of a ROM hold, uncompressed."""
         images = option_rom.parse_rom((self.top / "out" / name).read_bytes()).images
-        return b"".join(option_rom.driver_of(image) if image.machine else image.data for image in images)
+        return b"".join(
+            option_rom.driver_of(image) if image.machine else image.data for image in images
+        )
 
     def paths(self) -> list[Path]:
         out = self.top / "out"
-        return [path for path in out.rglob("*.rom") if path.relative_to(out).parts[0] != ".romforge"]
+        return [
+            path for path in out.rglob("*.rom") if path.relative_to(out).parts[0] != ".romforge"
+        ]
 
     def rewritten(self, act: Callable[[], object]) -> set[str]:
         """The ROMs that ``act`` writes anew."""
         before = {path: stamp(path) for path in self.paths()}
         act()
-        return {str(path.relative_to(self.top / "out")) for path in self.paths() if before.get(path) != stamp(path)}
+        return {
+            str(path.relative_to(self.top / "out"))
+            for path in self.paths()
+            if before.get(path) != stamp(path)
+        }
 
     def edit(self, name: str, old: str = MARK, new: str = MARKED) -> None:
         text = (self.src / name).read_text()
@@ -117,7 +147,11 @@ class Forge:
 
     def objects(self, platform: str, nic: str, config: str = "plain") -> set[str]:
         """The objects of a link, from its map."""
-        text = self.stage(platform, nic, ".tmp.map", config).read_text().split("Discarded input sections")[0]
+        text = (
+            self.stage(platform, nic, ".tmp.map", config)
+            .read_text()
+            .split("Discarded input sections")[0]
+        )
         return set(re.findall(r"blib\.a\((\S+)\.o\)", text))
 
     def wrap(self, name: str, script: str) -> str:
@@ -129,7 +163,11 @@ class Forge:
 
     def make(self, directory: Path, *words: str) -> None:
         """The tree's own make."""
-        clean = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFLAGS"))}
+        clean = {
+            key: value
+            for key, value in os.environ.items()
+            if not key.startswith(("MAKE", "MFLAGS"))
+        }
         clean["SOURCE_DATE_EPOCH"] = self.environment["SOURCE_DATE_EPOCH"]
         command = ["/usr/bin/make", "-sj2", SAME_ANYWHERE, *words]
         subprocess.run(command, cwd=directory, env=clean, check=True, capture_output=True)
@@ -146,12 +184,25 @@ def both(nic: str) -> set[str]:
 
 
 def asks(*nics: str, platforms: tuple[str, ...] = (LEGACY, EFI)) -> list[tuple[str, set[str]]]:
-    return sorted((BINS[platform].split("/")[0], {GOALS[nic] for nic in nics}) for platform in platforms)
+    return sorted(
+        (BINS[platform].split("/")[0], {GOALS[nic] for nic in nics}) for platform in platforms
+    )
 
 
 def git(top: Path, *words: str) -> str:
-    command = ["git", "-c", "user.name=n", "-c", "user.email=e", "-c", "protocol.file.allow=always", *words]
-    return subprocess.run(command, cwd=top, capture_output=True, text=True, check=True).stdout.strip()
+    command = [
+        "git",
+        "-c",
+        "user.name=n",
+        "-c",
+        "user.email=e",
+        "-c",
+        "protocol.file.allow=always",
+        *words,
+    ]
+    return subprocess.run(
+        command, cwd=top, capture_output=True, text=True, check=True
+    ).stdout.strip()
 
 
 def committed(tree: Path) -> None:

@@ -16,20 +16,32 @@ LARGEST = 16 << 20
 
 def minimal(blocks: int, *, last: bool = False) -> bytes:
     """A legacy image of any size with nothing but header, PCIR and a right sum."""
-    header = LegacyHeader(option_rom.SIGNATURE, 1, b"\xe9\0\0", 0, bytes(9), 0, bytes(4), 0, PCIR, 0)
+    header = LegacyHeader(
+        option_rom.SIGNATURE, 1, b"\xe9\0\0", 0, bytes(9), 0, bytes(4), 0, PCIR, 0
+    )
     pcir = builders.pcir((0x8086, 0x100E), blocks, option_rom.LEGACY, last)
-    return mended(builders.overlaid(blocks * option_rom.BLOCK, {0: header.emit(), PCIR: pcir.emit()}), 6)
+    return mended(
+        builders.overlaid(blocks * option_rom.BLOCK, {0: header.emit(), PCIR: pcir.emit()}), 6
+    )
 
 
 def endless_list() -> bytes:
     """An image of 16 MiB, all of it the device list."""
-    image = builders.with_field(minimal(32768, last=True), PciDataStructure, PCIR, device_list_pointer=builders.PCIR_END - PCIR)
+    image = builders.with_field(
+        minimal(32768, last=True),
+        PciDataStructure,
+        PCIR,
+        device_list_pointer=builders.PCIR_END - PCIR,
+    )
     return mended(image[: builders.PCIR_END] + b"\x01" * (LARGEST - builders.PCIR_END), 6)
 
 
 def chained(images: list[bytes]) -> bytes:
     """Images one behind the other, only the last marked so, filled up to 16 MiB."""
-    marked = [option_rom.rewrite(option_rom.parse_image(image), last=index == len(images) - 1).data for index, image in enumerate(images)]
+    marked = [
+        option_rom.rewrite(option_rom.parse_image(image), last=index == len(images) - 1).data
+        for index, image in enumerate(images)
+    ]
     return b"".join(marked).ljust(LARGEST, b"\xff")
 
 
@@ -45,7 +57,9 @@ def stored_16_mib() -> bytes:
 
 def literals() -> bytes:
     """A sound stream of half a million literals, each with a code of 16 bits."""
-    return encode([200] * 500_000, characters=builders.skewed([*range(16), 200]), positions=flat([0]))
+    return encode(
+        [200] * 500_000, characters=builders.skewed([*range(16), 200]), positions=flat([0])
+    )
 
 
 LARGE: dict[str, Callable[[], bytes]] = {
@@ -56,7 +70,9 @@ LARGE: dict[str, Callable[[], bytes]] = {
     "many images": lambda: minimal(1) * 32768,
     "32 images": lambda: minimal(1024) * 31 + minimal(1024, last=True),
     "one image": lambda: minimal(32768, last=True),
-    "image and junk": lambda: (minimal(1, last=True) + b"\xff" * (LARGEST - 600)).ljust(LARGEST, b"\x01"),
+    "image and junk": lambda: (minimal(1, last=True) + b"\xff" * (LARGEST - 600)).ljust(
+        LARGEST, b"\x01"
+    ),
     "device list": endless_list,
     "stored": stored_16_mib,
     "bomb": lambda: chained([compressed_efi(builders.bomb())]),
@@ -67,7 +83,9 @@ LARGE: dict[str, Callable[[], bytes]] = {
     "tables": lambda: chained([compressed_efi(builders.table_bomb(20_000))]),
     "32 tables": lambda: chained([compressed_efi(builders.table_bomb(9_000))] * 32),
     "literals": lambda: chained([compressed_efi(literals())]),
-    "32 literals": lambda: chained([compressed_efi(encode([200] * 18_000, characters=builders.skewed([*range(16), 200])))] * 32),
+    "32 literals": lambda: chained(
+        [compressed_efi(encode([200] * 18_000, characters=builders.skewed([*range(16), 200])))] * 32
+    ),
 }
 COMMANDS = {
     "inspect": ["inspect", "{}"],

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from romforge.analysis import image_sizes
 from romforge.plan import planner
-from romforge.plan.planner import Make
+from romforge.plan.planner import TreeBuild
 from romforge.sources.ipxe import source_tree
 from romforge.spec import loader
 from tests.support.project import TOP, run
@@ -42,7 +42,7 @@ class Built(NamedTuple):
     """A project whose ROM is built, and the makes of its platforms."""
 
     top: Path
-    makes: tuple[Make, ...]
+    makes: tuple[TreeBuild, ...]
 
     def why(self, *words: str | Path, status: int = 0) -> Any:
         done = run([sys.executable, "-m", "romforge", "why", *map(str, words), "--json"], self.top)
@@ -54,10 +54,10 @@ class Built(NamedTuple):
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    def stage(self, make: Make) -> Path:
+    def stage(self, make: TreeBuild) -> Path:
         return image_sizes.linked_file(make, self.top / "out", GOAL)
 
-    def link(self, make: Make) -> image_sizes.Link:
+    def link(self, make: TreeBuild) -> image_sizes.LinkedImage:
         plan = source_tree.recorded_link_plan(make, self.top / "out")
         return image_sizes.read_image_link(make, self.top / "out", GOAL, plan)
 
@@ -67,7 +67,7 @@ def project(top: Path, tree: Callable[[Path], object], more: str = "") -> Built:
     (top / "romspec.toml").write_text(SPEC.format(more))
     done = run([sys.executable, "-m", "romforge", "build"], top)
     assert done.returncode == 0, done.stderr
-    return Built(top, planner.make(loader.load(top / "romspec.toml"), None).makes)
+    return Built(top, planner.make_plan(loader.load_spec(top / "romspec.toml"), None).makes)
 
 
 def minipxe(place: Path) -> None:
@@ -75,4 +75,6 @@ def minipxe(place: Path) -> None:
 
 
 def bigtree(place: Path) -> None:
-    subprocess.run([sys.executable, TOP / "bench/bigtree.py", place], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [sys.executable, TOP / "bench/bigtree.py", place], check=True, stdout=subprocess.DEVNULL
+    )

@@ -12,20 +12,35 @@ from pathlib import Path
 from tests.support.project import PATIENCE
 
 COMMON = ["-nodefaults", "-display", "none", "-accel", "tcg", "-no-reboot", "-monitor", "none"]
-PC = ["-vga", "none", "-device", "isa-debug-exit,iobase=0xf4,iosize=4", "-global", "isa-debugcon.iobase=0x402"]
+PC = [
+    "-vga",
+    "none",
+    "-device",
+    "isa-debug-exit,iobase=0xf4,iosize=4",
+    "-global",
+    "isa-debugcon.iobase=0x402",
+]
 MARK = r"minipxe {} {}:{} build ([0-9a-f]{{8}}) {}\r?\n"
 
 
-def boot(directory: Path, command: list[str], found: Callable[[str], bool], *, keys: str = "") -> tuple[str, int | None]:
+def boot(
+    directory: Path, command: list[str], found: Callable[[str], bool], *, keys: str = ""
+) -> tuple[str, int | None]:
     """The serial port's text once ``found`` is content with it, or QEMU has ended; its status, None where it was killed."""
     serial = directory / "serial"
     serial.write_text("")
     command = [*command, "-serial", "stdio"]
     with serial.open("wb") as out:
-        qemu = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=out, stderr=subprocess.STDOUT, cwd=directory)
+        qemu = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=out, stderr=subprocess.STDOUT, cwd=directory
+        )
     try:
         end = time.monotonic() + PATIENCE
-        while time.monotonic() < end and qemu.poll() is None and not found(serial.read_text(errors="replace")):
+        while (
+            time.monotonic() < end
+            and qemu.poll() is None
+            and not found(serial.read_text(errors="replace"))
+        ):
             if keys and "=> " in serial.read_text(errors="replace"):
                 assert qemu.stdin
                 qemu.stdin.write(keys.encode())
@@ -41,7 +56,12 @@ def boot(directory: Path, command: list[str], found: Callable[[str], bool], *, k
 def uefi(directory: Path, code: str, variables: str) -> list[str]:
     shutil.copy(variables, directory / "variables")
     drive = "if=pflash,format=raw,unit"
-    return ["-drive", f"{drive}=0,readonly=on,file={code}", "-drive", f"{drive}=1,file={directory / 'variables'}"]
+    return [
+        "-drive",
+        f"{drive}=0,readonly=on,file={code}",
+        "-drive",
+        f"{drive}=1,file={directory / 'variables'}",
+    ]
 
 
 def card(device: str, rom: Path) -> list[str]:

@@ -23,7 +23,7 @@ from romforge.analysis import compat
 from romforge.base.arch import Arch
 from romforge.formats import option_rom
 from romforge.verify import cases, migration
-from romforge.verify.boot import Refuted
+from romforge.verify.boot import CheckFailed
 from romforge.verify.cases import Proof
 from tests.support import debian
 from tests.support.project import PATIENCE, TOP
@@ -82,9 +82,14 @@ class Move(NamedTuple):
 
 def sets(releases: dict[str, Path]) -> dict[str, dict[str, bytes]]:
     """The releases' ROMs, and those of each padded to 512 KiB and without their EFI images, which fit a smaller bucket."""
-    found = {suite: {name: (root / name).read_bytes() for name in debian.ROMS} for suite, root in releases.items()}
+    found = {
+        suite: {name: (root / name).read_bytes() for name in debian.ROMS}
+        for suite, root in releases.items()
+    }
     for suite in releases:
-        found[f"{suite}, 512 KiB"] = {name: data.ljust(512 << 10, b"\xff") for name, data in found[suite].items()}
+        found[f"{suite}, 512 KiB"] = {
+            name: data.ljust(512 << 10, b"\xff") for name, data in found[suite].items()
+        }
         found[f"{suite}, trimmed"] = {name: trimmed(data) for name, data in found[suite].items()}
     return found
 
@@ -92,7 +97,9 @@ def sets(releases: dict[str, Path]) -> dict[str, dict[str, bytes]]:
 def trimmed(data: bytes) -> bytes:
     """The legacy image of a ROM alone, which is its first."""
     first = bytearray(option_rom.parse_rom(data).images[0].data)
-    place = int.from_bytes(first[0x18:0x1A], "little") + 0x15  # the indicator byte of the PCI data structure
+    place = (
+        int.from_bytes(first[0x18:0x1A], "little") + 0x15
+    )  # the indicator byte of the PCI data structure
     old, first[place] = first[place], first[place] | option_rom.LAST_IMAGE
     first[option_rom.CHECKSUM] = (first[option_rom.CHECKSUM] + old - first[place]) & 0xFF
     return bytes(first)
@@ -100,7 +107,11 @@ def trimmed(data: bytes) -> bytes:
 
 def moves(found: dict[str, dict[str, bytes]]) -> Iterator[Move]:
     """Between all releases, to and fro; and between each and its own padded and trimmed sets."""
-    pairs = [pair for pair in permutations(found, 2) if "," not in "".join(pair) or pair[0].split(",")[0] == pair[1].split(",")[0]]
+    pairs = [
+        pair
+        for pair in permutations(found, 2)
+        if "," not in "".join(pair) or pair[0].split(",")[0] == pair[1].split(",")[0]
+    ]
     for old, new in pairs:
         for file in debian.ROMS:
             yield Move(old, new, file, found[old][file], found[new][file])
@@ -109,8 +120,10 @@ def moves(found: dict[str, dict[str, bytes]]) -> Iterator[Move]:
 def expected(move: Move) -> tuple[bool, str]:
     """What ``compat`` says of a move: whether it works, and QEMU's words where not, with our guest's slot."""
     before, after = (compat.RomFile(len(data), ("legacy",)) for data in (move.before, move.after))
-    (verdict,) = compat.compare({move.file: before}, {move.file: after})
-    return verdict.compatible, "" if verdict.compatible else verdict.reason.replace("00:02.0", "00:03.0")
+    (verdict,) = compat.compare_sets({move.file: before}, {move.file: after})
+    return verdict.compatible, "" if verdict.compatible else verdict.reason.replace(
+        "00:02.0", "00:03.0"
+    )
 
 
 def moved(move: Move, directory: Path) -> tuple[bool, str]:
@@ -118,10 +131,32 @@ def moved(move: Move, directory: Path) -> tuple[bool, str]:
     ids = IDS[move.nic]
     device = cases.device_of(move.nic, ids)
     default = move.file.startswith("efi-")
-    proof = Proof(move.file, "", cases.MIGRATE, Arch.X86_64, default, move.nic, device, ids, (), (), None, "", "", (), PATIENCE)
+    proof = Proof(
+        move.file,
+        "",
+        cases.MIGRATE,
+        Arch.X86_64,
+        default,
+        move.nic,
+        device,
+        ids,
+        (),
+        (),
+        None,
+        "",
+        "",
+        (),
+        PATIENCE,
+    )
     try:
-        migration.prove(proof, move.before, move.after, directory / move.name.replace(" ", "_"), directory / "cache")
-    except Refuted as refuted:
+        migration.prove_migration(
+            proof,
+            move.before,
+            move.after,
+            directory / move.name.replace(" ", "_"),
+            directory / "cache",
+        )
+    except CheckFailed as refuted:
         check, _, words = str(refuted).partition(": ")
         return False, words if check == "migration" else str(refuted)
     return True, ""
@@ -134,7 +169,11 @@ def _boots(suite: str, roms: Path, directory: Path) -> bool:
     environment = {**os.environ, "PYTHONPATH": str(TOP / "src")}
     began = time.monotonic()
     done = subprocess.run(
-        [sys.executable, "-m", "romforge", "verify", "--json"], cwd=directory, env=environment, stdout=subprocess.PIPE, check=False
+        [sys.executable, "-m", "romforge", "verify", "--json"],
+        cwd=directory,
+        env=environment,
+        stdout=subprocess.PIPE,
+        check=False,
     )
     seconds = time.monotonic() - began
     ran = Counter((row["kind"], row["state"]) for row in json.loads(done.stdout or "[]"))
@@ -157,14 +196,18 @@ def _moves(releases: dict[str, Path], directory: Path) -> bool:
         f"migrations: {works} moved, {len(found) - works} refused by QEMU, in {seconds:.0f} s; compat agrees on {len(found) - len(wrong)}"
     )
     for move, (_, words) in wrong:
-        print(f"  {move.name}: compat says {expected(move)[1] or 'migrates'}; QEMU says {words or 'migrates'}")
+        print(
+            f"  {move.name}: compat says {expected(move)[1] or 'migrates'}; QEMU says {words or 'migrates'}"
+        )
     return not wrong
 
 
 def main() -> int:
     with TemporaryDirectory(prefix="romforge-matrix-") as top:
         releases = {suite: debian.unpack(suite, Path(top, suite)) for suite in debian.KNOWN}
-        right = [_boots(suite, roms, Path(top, f"boots-{suite}")) for suite, roms in releases.items()]
+        right = [
+            _boots(suite, roms, Path(top, f"boots-{suite}")) for suite, roms in releases.items()
+        ]
         right.append(_moves(releases, Path(top, "moves")))
     return int(not all(right))
 

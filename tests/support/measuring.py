@@ -33,8 +33,21 @@ class Used(NamedTuple):
 
 def measured(directory: Path, *arguments: object, prefix: tuple[str, ...] = ()) -> Used:
     """Runs romforge in a directory; a traceback fails the test, and so does waiting for what never comes."""
-    command = [sys.executable, "-c", LAUNCHER, *prefix, sys.executable, "-m", "romforge", *map(str, arguments)]
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(("ROM", "PYTEST", "PYTHONDONT"))}
+    command = [
+        sys.executable,
+        "-c",
+        LAUNCHER,
+        *prefix,
+        sys.executable,
+        "-m",
+        "romforge",
+        *map(str, arguments),
+    ]
+    environment = {
+        key: value
+        for key, value in os.environ.items()
+        if not key.startswith(("ROM", "PYTEST", "PYTHONDONT"))
+    }
     environment |= {"PYTHONPATH": str(TOP / "src")}
     done = subprocess.run(
         command,

@@ -31,9 +31,20 @@ class Tree:
 
     def run(self, *goals: str, jobs: int = 2, **variables: str) -> subprocess.CompletedProcess[str]:
         words = [f"{name}={value}" for name, value in (DEFAULTS | variables).items()]
-        clean = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFLAGS", "CROSS_COMPILE"))}
+        clean = {
+            key: value
+            for key, value in os.environ.items()
+            if not key.startswith(("MAKE", "MFLAGS", "CROSS_COMPILE"))
+        }
         command = ["make", f"-j{jobs}", *words, *goals]
-        return subprocess.run(command, cwd=self.src, env=clean | {"LC_ALL": "C"}, capture_output=True, text=True, check=False)
+        return subprocess.run(
+            command,
+            cwd=self.src,
+            env=clean | {"LC_ALL": "C"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
 
     def make(self, *goals: str, jobs: int = 2, **variables: str) -> str:
         done = self.run(*goals, jobs=jobs, **variables)
@@ -44,7 +55,9 @@ class Tree:
     def built(self, *goals: str, jobs: int = 2, **variables: str) -> set[str]:
         """The objects that a make compiles, without version objects and devices' IDs."""
         return {
-            Path(name).stem for name in re.findall(r"\[BUILD\] (\S+)", self.make(*goals, jobs=jobs, **variables)) if ".ids." not in name
+            Path(name).stem
+            for name in re.findall(r"\[BUILD\] (\S+)", self.make(*goals, jobs=jobs, **variables))
+            if ".ids." not in name
         }
 
     def read(self, name: str) -> bytes:

@@ -48,7 +48,9 @@ def _matches(name: str, patterns: list[str]) -> bool:
     return any(fnmatch.fnmatch(name, pattern) for pattern in patterns)
 
 
-def run(command: list[str], directory: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def run(
+    command: list[str], directory: Path, **environment: str
+) -> subprocess.CompletedProcess[str]:
     """Runs a command as a user would, without a terminal; fails the test where it prints a traceback."""
     done = subprocess.run(
         command,
@@ -66,13 +68,17 @@ def run(command: list[str], directory: Path, **environment: str) -> subprocess.C
 
 def users(environment: dict[str, str]) -> dict[str, str]:
     """The environment of a user who has the checkout's romforge, and nothing of ours but what is given."""
-    clean = {key: value for key, value in os.environ.items() if not key.startswith(("ROM", "PYTEST"))}
+    clean = {
+        key: value for key, value in os.environ.items() if not key.startswith(("ROM", "PYTEST"))
+    }
     return clean | {"PYTHONPATH": str(TOP / "src")} | environment
 
 
 def spec_text(roms: Path | str, *, nics: str = 'e1000 = "8086:100e"', extra: str = "") -> str:
     """A small spec over a directory of ROMs: efi-* padded to 256 KiB, pxe-* unpadded in 128 KiB."""
-    named = "\n".join(f"[nic.{nic.split(' = ')[0]}]\nid = {nic.split(' = ')[1]}" for nic in nics.splitlines())
+    named = "\n".join(
+        f"[nic.{nic.split(' = ')[0]}]\nid = {nic.split(' = ')[1]}" for nic in nics.splitlines()
+    )
     return f"""spec = 1
 [source.roms]
 roms = "{roms}"
@@ -146,7 +152,7 @@ class Started:
 HELD = """
 import os, time
 from romforge.base import output_files
-write, top = output_files.write, {top!r}
+write, top = output_files.write_output, {top!r}
 def held(*arguments):
     done = write(*arguments)
     if str(done).endswith(".rom"):
@@ -158,7 +164,7 @@ def held(*arguments):
                 break
             time.sleep(0.005)
     return done
-output_files.write = held
+output_files.write_output = held
 """
 
 

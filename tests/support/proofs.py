@@ -30,4 +30,4 @@ def dead(rom: bytes) -> bytes:
         known = uuid.UUID(guid).bytes_le
         assert driver.count(known) >= 1
         driver = driver.replace(known, uuid.uuid4().bytes_le)
-    return efi_image.wrap(driver, image.ids)
+    return efi_image.wrap_driver(driver, image.ids)

@@ -77,7 +77,10 @@ jobs = 16
 MISTAKES = [
     "".join(f"k{number} = 1\n" for number in range(20_000)),
     "[target.a]\n" + "".join(f"imagess{number} = 1\n" for number in range(12_000)),
-    spec_text("roms") + "[target.x]\ndir = 'x'\nfile = 'x'\nimages = [" + '"pcbiosx", ' * 20_000 + "]",
+    spec_text("roms")
+    + "[target.x]\ndir = 'x'\nfile = 'x'\nimages = ["
+    + '"pcbiosx", ' * 20_000
+    + "]",
     spec_text("roms")
     + "".join(f'[nic.nic{n}]\nid = "8086:100e"\n' for n in range(1000))
     + "[target.x]\ndir='x'\nfile='x'\nimages=['pcbios']\nnics = ["

@@ -5,12 +5,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from romforge.plan.planner import Make
+from romforge.plan.planner import TreeBuild
 from tests.support.forge import EFI
 
 
-def step(**given: Any) -> Make:
+def step(**given: Any) -> TreeBuild:
     """A step for the EFI platform, with some fields changed."""
-    fields = {"source": "ipxe", "platform": EFI, "trees": ("tree",), "directory": "work", "bin": "bin-x86_64-efi", "media": "efidrv"}
+    fields = {
+        "source": "ipxe",
+        "platform": EFI,
+        "trees": ("tree",),
+        "directory": "work",
+        "bin": "bin-x86_64-efi",
+        "media": "efidrv",
+    }
     fields |= {"arch": "x86_64", "cross": None, "config": None} | given
-    return Make(**{name: fields.get(name, ()) for name in Make._fields})  # type: ignore[arg-type]
+    return TreeBuild(**{name: fields.get(name, ()) for name in TreeBuild._fields})  # type: ignore[arg-type]

@@ -41,7 +41,13 @@ def _used() -> float:
     return sum(used.ru_utime + used.ru_stime for used in both)
 
 
-def ratio(action: Callable[[], object], beside: Callable[[], object] = loop, *, enough: float, rounds: int = 5) -> float:
+def ratio(
+    action: Callable[[], object],
+    beside: Callable[[], object] = loop,
+    *,
+    enough: float,
+    rounds: int = 5,
+) -> float:
     """What an action takes, over what the work beside it takes.
 
     The least of each, in turn; once that is little enough, there are no more rounds.

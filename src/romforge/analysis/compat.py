@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from romforge.base.errors import RomforgeError, human
+from romforge.base.errors import RomforgeError, format_size
 from romforge.formats import option_rom
 from romforge.plan import planner
 from romforge.rom import lock_format
@@ -55,9 +55,11 @@ def read_sets(old: Path, new: Path, out: Path) -> tuple[dict[str, RomFile], dict
     return before, after
 
 
-def compare(old: dict[str, RomFile], new: dict[str, RomFile]) -> list[Verdict]:
+def compare_sets(old: dict[str, RomFile], new: dict[str, RomFile]) -> list[Verdict]:
     """A verdict for each file of either set, in order of the names."""
-    return [_verdict(name, old.get(name), new.get(name)) for name in sorted(old.keys() | new.keys())]
+    return [
+        _verdict(name, old.get(name), new.get(name)) for name in sorted(old.keys() | new.keys())
+    ]
 
 
 def read_set(path: Path, out: Path = Path("out")) -> dict[str, RomFile]:
@@ -71,7 +73,10 @@ def read_set(path: Path, out: Path = Path("out")) -> dict[str, RomFile]:
         return _opened(path, out)
     if path.suffix == ".lock":
         return _by_base_name(
-            {name: RomFile(one.bucket, one.kinds, one.bucket_changed_in) for name, one in lock_format.read(path).roms.items()}
+            {
+                name: RomFile(one.bucket, one.kinds, one.bucket_changed_in)
+                for name, one in lock_format.read_lock(path).roms.items()
+            }
         )
     if path.is_dir():
         found = dict(_in_directory(path))
@@ -80,17 +85,21 @@ def read_set(path: Path, out: Path = Path("out")) -> dict[str, RomFile]:
     else:
         found = {path.name: rom_files.read_rom(path)[0]}
     if not found:
-        raise RomforgeError(f"{path}: holds no *.rom file; name a directory of ROMs, a .deb or a ROM")
+        raise RomforgeError(
+            f"{path}: holds no *.rom file; name a directory of ROMs, a .deb or a ROM"
+        )
     return _by_base_name({name: RomFile(len(data), _images(data)) for name, data in found.items()})
 
 
 def _opened(spec: Path, out: Path) -> dict[str, RomFile]:
     """The files that QEMU opens: of each name the first in the search path. Several architectures' names begin with theirs."""
-    loaded = loader.load(spec, out)
+    loaded = loader.load_spec(spec, out)
     machines = loaded.qemu
     if not machines:
-        raise RomforgeError(f'{spec}: says nothing of where QEMU looks; write firmware_path = ["DIR"] in a [qemu.ARCH]')
-    says = lock_format.rules(loaded, list(planner.make(loaded).roms()))
+        raise RomforgeError(
+            f'{spec}: says nothing of where QEMU looks; write firmware_path = ["DIR"] in a [qemu.ARCH]'
+        )
+    says = lock_format.rules(loaded, list(planner.make_plan(loaded).roms()))
     found: dict[str, RomFile] = {}
     for arch, one in machines.items():
         for directory in one.firmware_path:
@@ -100,19 +109,26 @@ def _opened(spec: Path, out: Path) -> dict[str, RomFile]:
                 name = path.name if len(machines) == 1 else f"{arch}/{path.name}"
                 found.setdefault(name, RomFile(len(data), _images(data), rule.bucket_changed_in))
     if not found:
-        raise RomforgeError(f"{out}: holds no *.rom file in the directories of {spec}; build them first")
+        raise RomforgeError(
+            f"{out}: holds no *.rom file in the directories of {spec}; build them first"
+        )
     return dict(sorted(found.items()))
 
 
 def _by_base_name(found: dict[str, RomFile]) -> dict[str, RomFile]:
     base = Counter(PurePosixPath(name).name for name in found)
-    return {PurePosixPath(name).name if base[PurePosixPath(name).name] == 1 else name: one for name, one in sorted(found.items())}
+    return {
+        PurePosixPath(name).name if base[PurePosixPath(name).name] == 1 else name: one
+        for name, one in sorted(found.items())
+    }
 
 
 def _in_directory(root: Path) -> Iterator[tuple[str, bytes]]:
     """The ROM files below a directory; a link to another file below it would only say the same twice."""
     for path in sorted(root.rglob("*.rom")):
-        if path.is_file() and not (path.is_symlink() and path.resolve().is_relative_to(root.resolve())):
+        if path.is_file() and not (
+            path.is_symlink() and path.resolve().is_relative_to(root.resolve())
+        ):
             yield str(path.relative_to(root)), rom_files.read_rom(path)[0]
 
 
@@ -123,23 +139,43 @@ def _images(data: bytes) -> tuple[str, ...]:
 def _verdict(name: str, old: RomFile | None, new: RomFile | None) -> Verdict:
     if old is None or new is None:
         gone = new is None
-        reason = f'QEMU would not start there: failed to find romfile "{PurePosixPath(name).name}"' if gone else "only in the new set"
+        reason = (
+            f'QEMU would not start there: failed to find romfile "{PurePosixPath(name).name}"'
+            if gone
+            else "only in the new set"
+        )
         return Verdict(name, old, new, not gone, reason)
     if not old.size or not new.size:
         return Verdict(name, old, new, False, f'romfile "{PurePosixPath(name).name}" is empty')
     if old.bucket != new.bucket:
-        reason = f"Size mismatch: {_block(name)}: {old.bucket:#x} != {new.bucket:#x}: Invalid argument"
+        reason = (
+            f"Size mismatch: {_block(name)}: {old.bucket:#x} != {new.bucket:#x}: Invalid argument"
+        )
         said = f"the spec says: {new.bucket_changed_in}" if new.bucket_changed_in else ""
         return Verdict(name, old, new, False, reason, _romsize(old.bucket, new.bucket), said)
     if not old.images or not new.images:
-        return Verdict(name, old, new, False, f"the {'new' if old.images else 'old'} file holds no image of a ROM")
-    changed = "" if old.images == new.images else f"images were {', '.join(old.images)}, are {', '.join(new.images)}"
+        return Verdict(
+            name,
+            old,
+            new,
+            False,
+            f"the {'new' if old.images else 'old'} file holds no image of a ROM",
+        )
+    changed = (
+        ""
+        if old.images == new.images
+        else f"images were {', '.join(old.images)}, are {', '.join(new.images)}"
+    )
     return Verdict(name, old, new, True, changed)
 
 
 def _romsize(old: int, new: int) -> str:
     """Which side could have been given a larger ROM; the property only enlarges, and must be a power of two."""
-    return f"migrates to a QEMU started with romsize={old}" if old > new else f"guests started with romsize={new} migrate"
+    return (
+        f"migrates to a QEMU started with romsize={old}"
+        if old > new
+        else f"guests started with romsize={new} migrate"
+    )
 
 
 def _block(name: str) -> str:
@@ -153,8 +189,8 @@ def rows(verdicts: list[Verdict]) -> list[list[str]]:
     return [
         [
             one.file,
-            human(one.old.bucket) if one.old else "-",
-            human(one.new.bucket) if one.new else "-",
+            format_size(one.old.bucket) if one.old else "-",
+            format_size(one.new.bucket) if one.new else "-",
             "migrates" if one.compatible else "FAILS",
             "; ".join(filter(None, [one.reason, one.romsize, one.said])),
         ]

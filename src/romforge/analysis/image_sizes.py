@@ -20,12 +20,12 @@ from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
-from romforge.analysis.reference_graph import Graph, Place, Step
+from romforge.analysis.reference_graph import Graph, ReferenceStep, SectionPlace
 from romforge.base.errors import RomforgeError
 from romforge.formats import elf, ld_map, option_rom
-from romforge.formats.elf import Section
+from romforge.formats.elf import LinkedSection
 from romforge.formats.ld_map import LinkMap, object_file, object_name
-from romforge.plan.planner import Make, Plan
+from romforge.plan.planner import Plan, TreeBuild
 from romforge.sources import rom_files
 from romforge.sources.ipxe import link_check, make_rules, source_tree
 from romforge.sources.ipxe.dependencies import DependencyFiles
@@ -45,11 +45,11 @@ class Span(NamedTuple):
     address: int
     size: int
     object: str
-    place: Place | None
+    place: SectionPlace | None
 
 
 @dataclass(frozen=True)
-class Part:
+class ObjectContents:
     """An object in an image.
 
     ``size`` is what it has of the linked file, ``memory`` what it has besides, ``compressed`` an
@@ -64,7 +64,7 @@ class Part:
     memory: int
     compressed: int
     sections: dict[str, int]
-    chain: tuple[Step, ...]
+    chain: tuple[ReferenceStep, ...]
     asked_by: dict[str, list[str]]
     leaves: int
     leaves_memory: int
@@ -83,7 +83,7 @@ class Root:
 
 
 @dataclass(frozen=True)
-class Image:
+class ImageContents:
     """A linked image: the bytes of its sections, and what they are made of.
 
     ``size`` is that of the image in a ROM, 0 where no ROM has it. The sizes of ``parts`` and
@@ -98,18 +98,18 @@ class Image:
     memory: int
     padding: int
     padding_compressed: int
-    parts: tuple[Part, ...]
+    parts: tuple[ObjectContents, ...]
     roots: tuple[Root, ...]
 
 
-class Link(NamedTuple):
+class LinkedImage(NamedTuple):
     """What is left of a link: the graph of its references, and what each node has of bytes."""
 
     graph: Graph
-    sizes: Mapping[Place, int]  # of the linked file
-    memory: Mapping[Place, int]  # besides
+    sizes: Mapping[SectionPlace, int]  # of the linked file
+    memory: Mapping[SectionPlace, int]  # besides
     spans: tuple[Span, ...]
-    outputs: Mapping[str, Section]
+    outputs: Mapping[str, LinkedSection]
     pieces: Mapping[str, Mapping[str, int]]  # bytes of the file by object and section
 
     def size(self) -> int:
@@ -122,7 +122,12 @@ class Link(NamedTuple):
             found[place.object] += size
         return found
 
-    def leaving(self, everything: set[Place], objects: tuple[str, ...] = (), roots: tuple[str, ...] = ()) -> Leaving:
+    def leaving(
+        self,
+        everything: set[SectionPlace],
+        objects: tuple[str, ...] = (),
+        roots: tuple[str, ...] = (),
+    ) -> Leaving:
         """What of ``everything`` that is in the link would leave without objects and roots."""
         gone = everything - self.graph.reached(objects, roots)
         sizes, memory = self.sizes, self.memory
@@ -140,7 +145,7 @@ class Leaving(NamedTuple):
     size: int
     memory: int
     objects: tuple[str, ...]
-    places: set[Place]
+    places: set[SectionPlace]
 
 
 class ObjectFiles:
@@ -154,11 +159,13 @@ class ObjectFiles:
         if path not in self._read:
             if not path.exists():
                 return None
-            self._read[path] = elf.read(path)
+            self._read[path] = elf.read_object(path)
         return self._read[path]
 
 
-def analyse_image(step: Make, out: Path, goal: str, nics: tuple[str, ...], size: int, link: Link) -> Image:
+def analyse_image(
+    step: TreeBuild, out: Path, goal: str, nics: tuple[str, ...], size: int, link: LinkedImage
+) -> ImageContents:
     """All there is to say of an image, which has ``size`` bytes in a ROM."""
     directories = DependencyFiles(out / step.directory / "src" / step.bin)
     shares = compressed_shares(link, size)
@@ -170,7 +177,7 @@ def analyse_image(step: Make, out: Path, goal: str, nics: tuple[str, ...], size:
     for name in link.graph.objects:
         leaving = link.leaving(everything, (name,))
         parts.append(
-            Part(
+            ObjectContents(
                 name=name,
                 directory=directory_of(name, directories),
                 size=sum(link.pieces.get(name, {}).values()),
@@ -190,7 +197,7 @@ def analyse_image(step: Make, out: Path, goal: str, nics: tuple[str, ...], size:
         leaving = link.leaving(everything, (), (symbol,))
         definer = link.graph.definer[symbol]
         roots.append(Root(symbol, definer, leaving.size, leaving.memory, leaving.objects))
-    return Image(
+    return ImageContents(
         name=f"{step.platform}/{goal}",
         nics=nics,
         size=size,
@@ -210,13 +217,17 @@ def directory_of(name: str, directories: DependencyFiles) -> str:
     return directories.directory(link_check.stem(name))
 
 
-def nics_of(plan: Plan, step: Make, goal: str) -> tuple[str, ...]:
+def nics_of(plan: Plan, step: TreeBuild, goal: str) -> tuple[str, ...]:
     """The names of the NICs whose ROMs have an image."""
-    names = [rom.nic for rom in plan.roms() if rom.goal == goal and any(pick.make == step.task for pick in rom.picks)]
+    names = [
+        rom.nic
+        for rom in plan.roms()
+        if rom.goal == goal and any(pick.make == step.task for pick in rom.picks)
+    ]
     return tuple(dict.fromkeys(names))
 
 
-def size_in_rom(plan: Plan, step: Make, goal: str, out: Path) -> int:
+def size_in_rom(plan: Plan, step: TreeBuild, goal: str, out: Path) -> int:
     """The bytes of an image in the first ROM that has it; 0 where none is built."""
     for rom in plan.roms():
         if rom.goal != goal or not (out / rom.path).is_file():
@@ -228,13 +239,15 @@ def size_in_rom(plan: Plan, step: Make, goal: str, out: Path) -> int:
     return 0
 
 
-def linked_file(step: Make, out: Path, goal: str) -> Path:
+def linked_file(step: TreeBuild, out: Path, goal: str) -> Path:
     """What the linker made of an image; the map lies beside it."""
     bin_directory = out / step.directory / "src" / step.bin
     return bin_directory / f"{goal}.{source_tree.linked_medium(step)}.tmp"
 
 
-def read_image_link(step: Make, out: Path, goal: str, plan: LinkPlan, files: ObjectFiles | None = None) -> Link:
+def read_image_link(
+    step: TreeBuild, out: Path, goal: str, plan: LinkPlan, files: ObjectFiles | None = None
+) -> LinkedImage:
     """The link of a platform's image; raises RomforgeError where there is none."""
     path = linked_file(step, out, goal)
     src = out / step.directory / "src"
@@ -251,20 +264,22 @@ def link_roots_of(linked: Path, plan: LinkPlan) -> list[str] | None:
     return list(dict.fromkeys([*kept, *plan.add]))
 
 
-def read_link(src: Path, linked: Path, roots: Iterable[str] | None, files: ObjectFiles) -> Link:
+def read_link(
+    src: Path, linked: Path, roots: Iterable[str] | None, files: ObjectFiles
+) -> LinkedImage:
     """Reads a link that was made in ``src``; raises RomforgeError.
 
     Where ``roots`` are not known they are taken from the map, which names those alone that brought
     an object in.
     """
     link_map = link_check.read_map(linked.with_name(f"{linked.name}.map"))
-    outputs = {section.name: section for section in elf.linked(linked)}
+    outputs = {section.name: section for section in elf.linked_sections(linked)}
     members = [inclusion.member for inclusion in link_map.included]
     members += [section.object for section in link_map.kept]
     objects = {}
     command_line_objects = []
     for member in dict.fromkeys(members):
-        name = shown_name(member)
+        name = shown_section_name(member)
         found = files.read(src / object_file(member))
         objects[name] = found or _object_of_link(member, link_map, outputs, elf.labels(linked))
         if not member.endswith(")"):
@@ -277,19 +292,19 @@ def read_link(src: Path, linked: Path, roots: Iterable[str] | None, files: Objec
     return _measured(graph, pieces, outputs)
 
 
-def shown_name(member: str) -> str:
+def shown_section_name(member: str) -> str:
     """The name of an object of a map, as reports show it."""
-    return make_rules.shown_name(object_name(member))
+    return make_rules.shown_object_name(object_name(member))
 
 
 def _object_of_link(
     member: str,
     link_map: LinkMap,
-    outputs: Mapping[str, Section],
+    outputs: Mapping[str, LinkedSection],
     labels: Iterable[elf.Label],
 ) -> elf.Object:
     """What a link says of an object whose file is gone: its sections and its symbols."""
-    sections: dict[int, Section] = {}
+    sections: dict[int, LinkedSection] = {}
     pieces = []
     for piece in link_map.kept:
         if piece.object != member or piece.output not in outputs:
@@ -297,7 +312,7 @@ def _object_of_link(
         pieces.append(piece)
         strings = _STRINGS.search(piece.name)
         merged = strings or _CONSTANTS.search(piece.name)
-        sections[len(sections)] = Section(
+        sections[len(sections)] = LinkedSection(
             name=piece.name,
             address=0,
             size=piece.size,
@@ -317,7 +332,9 @@ def _object_of_link(
     return elf.Object(sections, defines, (), {})
 
 
-def _pieces(link_map: LinkMap, objects: Mapping[str, elf.Object], outputs: Mapping[str, Section]) -> Iterator[tuple[Place, ld_map.Section]]:
+def _pieces(
+    link_map: LinkMap, objects: Mapping[str, elf.Object], outputs: Mapping[str, LinkedSection]
+) -> Iterator[tuple[SectionPlace, ld_map.MapSection]]:
     """The map's sections, each with the section of its object that it is.
 
     Common symbols are in no section; they belong to the object itself.
@@ -332,15 +349,15 @@ def _pieces(link_map: LinkMap, objects: Mapping[str, elf.Object], outputs: Mappi
         output = outputs.get(piece.output)
         if output is None:
             continue
-        name = shown_name(piece.object)
+        name = shown_section_name(piece.object)
         same = left[name].get(piece.name, [])
-        place = Place(name, -1)
+        place = SectionPlace(name, -1)
         if same:
             sections = objects[name].sections
             equal = [index for index in same if sections[index].size == piece.size]
             index = (equal or same)[0]
             same.remove(index)
-            place = Place(name, index)
+            place = SectionPlace(name, index)
         end = output.address + output.size
         yield place, piece._replace(size=min(piece.size, end - piece.address))
 
@@ -349,12 +366,14 @@ class _Measures:
     """Attributes bytes to nodes of the graph."""
 
     def __init__(self) -> None:
-        self.sizes: dict[Place, int] = defaultdict(int)
-        self.memory: dict[Place, int] = defaultdict(int)
+        self.sizes: dict[SectionPlace, int] = defaultdict(int)
+        self.memory: dict[SectionPlace, int] = defaultdict(int)
         self.pieces: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
         self.spans: list[Span] = []
 
-    def add(self, place: Place, owner: Place, section: str, span: tuple[str, int, int]) -> None:
+    def add(
+        self, place: SectionPlace, owner: SectionPlace, section: str, span: tuple[str, int, int]
+    ) -> None:
         """Attributes a span (output section, address, size) to a node and to an owner's object."""
         output, address, size = span
         self.sizes[place] += size
@@ -362,10 +381,16 @@ class _Measures:
         self.spans.append(Span(output, address, size, owner.object, place))
 
 
-def _measured(graph: Graph, pieces: list[tuple[Place, ld_map.Section]], outputs: Mapping[str, Section]) -> Link:
+def _measured(
+    graph: Graph,
+    pieces: list[tuple[SectionPlace, ld_map.MapSection]],
+    outputs: Mapping[str, LinkedSection],
+) -> LinkedImage:
     """Attributes bytes to nodes, and adds the strings that sections share to the graph."""
     measures = _Measures()
-    shared: dict[tuple[str, int, bool], list[tuple[Place, ld_map.Section]]] = defaultdict(list)
+    shared: dict[tuple[str, int, bool], list[tuple[SectionPlace, ld_map.MapSection]]] = defaultdict(
+        list
+    )
     for place, piece in pieces:
         section = graph.objects[place.object].sections.get(place.section)
         if not outputs[piece.output].filled:
@@ -378,14 +403,14 @@ def _measured(graph: Graph, pieces: list[tuple[Place, ld_map.Section]], outputs:
     for (output, width, strings), group in shared.items():
         users = _users(graph, group, width, strings)
         for holder, address, entry in _entries(group, outputs[output], width, strings):
-            node = Place("", address)
+            node = SectionPlace("", address)
             places = users.get(entry) or [holder]
             for place in places:
                 graph.next[place].append(node)
             owner = places[0]
             name = graph.objects[owner.object].sections[owner.section].name
             measures.add(node, owner, name, (output, address, len(entry)))
-    return Link(
+    return LinkedImage(
         graph=graph,
         sizes=measures.sizes,
         memory=measures.memory,
@@ -395,9 +420,11 @@ def _measured(graph: Graph, pieces: list[tuple[Place, ld_map.Section]], outputs:
     )
 
 
-def _users(graph: Graph, group: list[tuple[Place, ld_map.Section]], width: int, strings: bool) -> dict[bytes, list[Place]]:
+def _users(
+    graph: Graph, group: list[tuple[SectionPlace, ld_map.MapSection]], width: int, strings: bool
+) -> dict[bytes, list[SectionPlace]]:
     """For each entry that sections share, the sections that have it."""
-    users: dict[bytes, list[Place]] = defaultdict(list)
+    users: dict[bytes, list[SectionPlace]] = defaultdict(list)
     for place, _ in group:
         data = graph.objects[place.object].sections[place.section].data
         for entry in dict.fromkeys(_split(data, width, strings)):
@@ -405,7 +432,12 @@ def _users(graph: Graph, group: list[tuple[Place, ld_map.Section]], width: int, 
     return users
 
 
-def _entries(group: list[tuple[Place, ld_map.Section]], output: Section, width: int, strings: bool) -> Iterator[tuple[Place, int, bytes]]:
+def _entries(
+    group: list[tuple[SectionPlace, ld_map.MapSection]],
+    output: LinkedSection,
+    width: int,
+    strings: bool,
+) -> Iterator[tuple[SectionPlace, int, bytes]]:
     """What the linker joined equal entries to: the section that holds each, address and bytes."""
     for place, piece in group:
         start = piece.address - output.address
@@ -433,7 +465,7 @@ def _split(data: bytes, width: int, strings: bool) -> list[bytes]:
     return [*found, begun] if begun else found
 
 
-def _gapless(spans: list[Span], outputs: Mapping[str, Section]) -> Iterator[Span]:
+def _gapless(spans: list[Span], outputs: Mapping[str, LinkedSection]) -> Iterator[Span]:
     """The spans in order of their addresses, with padding between them; raises RomforgeError."""
     by_output: dict[str, list[Span]] = defaultdict(list)
     for span in spans:
@@ -445,7 +477,9 @@ def _gapless(spans: list[Span], outputs: Mapping[str, Section]) -> Iterator[Span
         place = output.address
         for span in sorted(by_output[name], key=lambda span: span.address):
             if span.address < place:
-                raise RomforgeError(f"{name}: the map puts {span.object} at {span.address:#x}, where another object ends at {place:#x}")
+                raise RomforgeError(
+                    f"{name}: the map puts {span.object} at {span.address:#x}, where another object ends at {place:#x}"
+                )
             if span.address > place:
                 yield Span(name, place, span.address - place, PADDING, None)
             yield span
@@ -455,7 +489,7 @@ def _gapless(spans: list[Span], outputs: Mapping[str, Section]) -> Iterator[Span
             yield Span(name, place, end - place, PADDING, None)
 
 
-def compressed_shares(link: Link, size: int) -> dict[str, int]:
+def compressed_shares(link: LinkedImage, size: int) -> dict[str, int]:
     """Estimates of what each object has of the ``size`` bytes of the image; they add up to it.
 
     An object counts by what it adds to a stream of deflate that has seen what lies before it; a
@@ -483,7 +517,7 @@ def compressed_shares(link: Link, size: int) -> dict[str, int]:
     return shares
 
 
-def compressed_saving(link: Link, size: int, gone: set[Place]) -> int:
+def compressed_saving(link: LinkedImage, size: int, gone: set[SectionPlace]) -> int:
     """An estimate of what an image of ``size`` bytes loses if ``gone`` leaves it.
 
     What is left is compressed anew: it does so a little worse, or better, than its shares say.
@@ -507,6 +541,6 @@ def _deflate(data: bytes) -> bytes:
     return packer.compress(data) + packer.flush()
 
 
-def _content(output: Section, span: Span) -> bytes:
+def _content(output: LinkedSection, span: Span) -> bytes:
     start = span.address - output.address
     return output.data[start : start + span.size]

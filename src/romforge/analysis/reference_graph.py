@@ -19,7 +19,7 @@ from romforge.formats.elf import Object
 _PLAIN = "text", "rodata", "data", "bss"  # families of sections that no script keeps as a whole
 
 
-class Place(NamedTuple):
+class SectionPlace(NamedTuple):
     """A section of an object, by its index; or, with -1, the object itself.
 
     A string that several sections share is of the object "".
@@ -29,7 +29,7 @@ class Place(NamedTuple):
     section: int
 
 
-class Step(NamedTuple):
+class ReferenceStep(NamedTuple):
     """A link of a chain: an object, and the symbol by which it was asked for."""
 
     symbol: str
@@ -44,22 +44,30 @@ class Graph:
         objects: Mapping[str, Object],
         roots: Iterable[str],
         command_line_objects: Iterable[str],
-        linked_sections: Collection[Place],
+        linked_sections: Collection[SectionPlace],
     ) -> None:
         """Objects of the command line are linked whether or not anything asks for them."""
         self.objects = objects
         self.roots = tuple(roots)
         self.command_line_objects = tuple(command_line_objects)
         self.definer = self._definers()
-        self.next: dict[Place, list[Place]] = defaultdict(list)
+        self.next: dict[SectionPlace, list[SectionPlace]] = defaultdict(list)
         for name, item in objects.items():
-            self.next[Place(name, -1)] = [Place(self.definer[symbol], -1) for symbol in item.wants if symbol in self.definer]
+            self.next[SectionPlace(name, -1)] = [
+                SectionPlace(self.definer[symbol], -1)
+                for symbol in item.wants
+                if symbol in self.definer
+            ]
             for index, references in item.refers.items():
-                targets = [Place(name, other) for other in references.sections if other in item.sections]
+                targets = [
+                    SectionPlace(name, other)
+                    for other in references.sections
+                    if other in item.sections
+                ]
                 for symbol in references.symbols:
                     if place := self._section(symbol):
                         targets.append(place)
-                self.next[Place(name, index)] = targets
+                self.next[SectionPlace(name, index)] = targets
         self._add_unexplained_objects()
         self._add_kept_sections(linked_sections)
 
@@ -72,13 +80,13 @@ class Graph:
                 (weak if definition.weak else definers).setdefault(symbol, name)
         return weak | definers
 
-    def _section(self, symbol: str) -> Place | None:
+    def _section(self, symbol: str) -> SectionPlace | None:
         """The section that a symbol lies in."""
         name = self.definer.get(symbol)
         if name is None:
             return None
         index = self.objects[name].defines[symbol].section
-        return None if index is None else Place(name, index)
+        return None if index is None else SectionPlace(name, index)
 
     def _add_unexplained_objects(self) -> None:
         """Takes objects as named on the command line that are linked, but nothing known asks for.
@@ -87,11 +95,11 @@ class Graph:
         """
         reached = self.reached()
         for name in self.objects:
-            if Place(name, -1) not in reached:
+            if SectionPlace(name, -1) not in reached:
                 self.command_line_objects += (name,)
                 reached = self.reached()
 
-    def _add_kept_sections(self, linked_sections: Collection[Place]) -> None:
+    def _add_kept_sections(self, linked_sections: Collection[SectionPlace]) -> None:
         """Adds what the linker script keeps: sections that are in the link, but nothing asks for.
 
         Where all sections of a family are in the link and some are kept, the script keeps the
@@ -102,28 +110,28 @@ class Graph:
         incomplete_families: set[str] = set()
         for name, item in self.objects.items():
             for index, section in item.sections.items():
-                if Place(name, index) not in linked:
+                if SectionPlace(name, index) not in linked:
                     incomplete_families.add(_family(section.name))
         while missing := linked - self.reached():
-            pointed_at: set[Place] = set()
+            pointed_at: set[SectionPlace] = set()
             for place in missing:
                 pointed_at.update(target for target in self.next[place] if target != place)
             for place in (missing - pointed_at) or missing:
-                self.next[Place(place.object, -1)].append(place)
+                self.next[SectionPlace(place.object, -1)].append(place)
                 kept_families.add(self._family_of(place))
         tables = kept_families - incomplete_families - set(_PLAIN)
         for place in linked:
             if self._family_of(place) in tables:
-                self.next[Place(place.object, -1)].append(place)
+                self.next[SectionPlace(place.object, -1)].append(place)
 
-    def _family_of(self, place: Place) -> str:
+    def _family_of(self, place: SectionPlace) -> str:
         return _family(self.objects[place.object].sections[place.section].name)
 
-    def _starts(self, roots: Iterable[str]) -> Iterator[Place]:
-        yield from (Place(name, -1) for name in self.command_line_objects)
+    def _starts(self, roots: Iterable[str]) -> Iterator[SectionPlace]:
+        yield from (SectionPlace(name, -1) for name in self.command_line_objects)
         for symbol in roots:
             if symbol in self.definer:
-                yield Place(self.definer[symbol], -1)
+                yield SectionPlace(self.definer[symbol], -1)
             if section := self._section(symbol):
                 yield section
 
@@ -132,7 +140,7 @@ class Graph:
         objects: Collection[str] = (),
         roots: Collection[str] = (),
         cut: tuple[str, str] | None = None,
-    ) -> set[Place]:
+    ) -> set[SectionPlace]:
         """What is in the link without these objects and roots.
 
         ``cut`` are two objects: the references from the first to the second do not count.
@@ -153,26 +161,26 @@ class Graph:
                 ahead.append(target)
         return found - barred
 
-    def _places(self, name: str) -> Iterator[Place]:
-        yield Place(name, -1)
+    def _places(self, name: str) -> Iterator[SectionPlace]:
+        yield SectionPlace(name, -1)
         for index in self.objects[name].sections:
-            yield Place(name, index)
+            yield SectionPlace(name, index)
 
-    def chains(self) -> dict[str, tuple[Step, ...]]:
+    def chains(self) -> dict[str, tuple[ReferenceStep, ...]]:
         """Of each object the shortest way from a root; nothing for one of the command line."""
-        found: dict[str, tuple[Step, ...]] = dict.fromkeys(self.command_line_objects, ())
+        found: dict[str, tuple[ReferenceStep, ...]] = dict.fromkeys(self.command_line_objects, ())
         ahead = deque(self.command_line_objects)
         for symbol in self.roots:
             name = self.definer.get(symbol)
             if name and name not in found:
-                found[name] = (Step(symbol, name),)
+                found[name] = (ReferenceStep(symbol, name),)
                 ahead.append(name)
         while ahead:
             asker = ahead.popleft()
             for symbol in self.objects[asker].wants:
                 name = self.definer.get(symbol)
                 if name and name not in found:
-                    found[name] = (*found[asker], Step(symbol, name))
+                    found[name] = (*found[asker], ReferenceStep(symbol, name))
                     ahead.append(name)
         return found
 

@@ -16,11 +16,18 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from romforge.base.errors import RomforgeError
-from romforge.base.table import Column, render
+from romforge.base.table import Column, render_table
 from romforge.formats import elf
 from romforge.formats.ld_map import Size
-from romforge.plan.planner import Make
-from romforge.sources.ipxe import gnu_make, image_build, link_check, link_roots, make_rules, source_tree
+from romforge.plan.planner import TreeBuild
+from romforge.sources.ipxe import (
+    gnu_make,
+    image_build,
+    link_check,
+    link_roots,
+    make_rules,
+    source_tree,
+)
 from romforge.sources.ipxe.gnu_make import Killed
 from romforge.sources.ipxe.link_roots import LinkPlan
 from romforge.sources.ipxe.source_tree import Trees
@@ -62,14 +69,14 @@ class Stripped(NamedTuple):
     never_asked_for: Mapping[str, Size]
 
 
-def report(step: Make, out: Path, goals: list[str]) -> list[Stripped]:
+def strip_report_of(step: TreeBuild, out: Path, goals: list[str]) -> list[Stripped]:
     """What images of a platform do without; raises RomforgeError where one must be built first."""
     trees = Trees(out)
-    if stale := source_tree.stale(step, out, goals, trees):
+    if stale := source_tree.stale_goals(step, out, goals, trees):
         goal, why = next(iter(stale.items()))
         raise RomforgeError(f"{step.task}: {goal}.{step.media} must be built first: {why}")
     plan = source_tree.recorded_link_plan(step, out)
-    record = source_tree.load(step, out) or source_tree.blank()
+    record = source_tree.load_record(step, out) or source_tree.blank_record()
     stayed = {goal: _sizes(step, out, goal) for goal in goals}
     whole = stayed
     if plan.drop or plan.add or plan.left_out:
@@ -78,7 +85,9 @@ def report(step: Make, out: Path, goals: list[str]) -> list[Stripped]:
     for goal in goals:
         names = record["goals"][goal]["left_out"]
         gone = {name: size for name, size in whole[goal].items() if name not in stayed[goal]}
-        never_asked_for = {name: size for name, size in gone.items() if link_check.stem(name) not in names}
+        never_asked_for = {
+            name: size for name, size in gone.items() if link_check.stem(name) not in names
+        }
         stripped = Stripped(
             goal=goal,
             dropped=plan.drop,
@@ -93,7 +102,9 @@ def report(step: Make, out: Path, goals: list[str]) -> list[Stripped]:
     return found
 
 
-def _left_out(plan: LinkPlan, names: list[str], gone: Mapping[str, Size]) -> tuple[LeftOutObject, ...]:
+def _left_out(
+    plan: LinkPlan, names: list[str], gone: Mapping[str, Size]
+) -> tuple[LeftOutObject, ...]:
     sizes = {link_check.stem(name): size for name, size in gone.items()}
     explicit = {name for group in plan.left_out if group.explicit for name in group.objects}
     safe = {name for group in link_roots.known_groups(link_roots.SAFE) for name in group.objects}
@@ -112,7 +123,7 @@ def _needed(plan: LinkPlan, names: list[str]) -> tuple[str, ...]:
     return tuple(name for name in planned if name not in names)
 
 
-def _reason(step: Make, plan: LinkPlan, names: list[str]) -> str | None:
+def _reason(step: TreeBuild, plan: LinkPlan, names: list[str]) -> str | None:
     """Why nothing is left out; None where something is."""
     if plan.drop or names:
         return None
@@ -125,15 +136,22 @@ def _reason(step: Make, plan: LinkPlan, names: list[str]) -> str | None:
     return None
 
 
-def _sizes(step: Make, out: Path, goal: str) -> dict[str, Size]:
+def _sizes(step: TreeBuild, out: Path, goal: str) -> dict[str, Size]:
     """The objects of a link, the largest first."""
-    linked = out / step.directory / "src" / step.bin / f"{goal}.{source_tree.linked_medium(step)}.tmp"
+    linked = (
+        out / step.directory / "src" / step.bin / f"{goal}.{source_tree.linked_medium(step)}.tmp"
+    )
     link_map = link_check.read_map(linked.with_name(f"{linked.name}.map"))
-    sizes = {make_rules.shown_name(name): size for name, size in link_map.sizes(elf.sections_in_file(linked)).items()}
+    sizes = {
+        make_rules.shown_object_name(name): size
+        for name, size in link_map.sizes(elf.sections_in_file(linked)).items()
+    }
     return dict(sorted(sizes.items(), key=lambda item: (-item[1].file, -item[1].memory, item[0])))
 
 
-def _link_from_all_roots(step: Make, out: Path, trees: Trees, goals: list[str]) -> dict[str, dict[str, Size]]:
+def _link_from_all_roots(
+    step: TreeBuild, out: Path, trees: Trees, goals: list[str]
+) -> dict[str, dict[str, Size]]:
     """The sizes of links from all roots; the working tree is as before when it ends."""
     work = out / step.directory
     log = work / "stripped.log"
@@ -144,8 +162,8 @@ def _link_from_all_roots(step: Make, out: Path, trees: Trees, goals: list[str]) 
     sizes = {}
     began = time.time_ns()
     with gnu_make.build(), _set_aside(step, out, goals):
-        make_rules.write(work / "src", LinkPlan(), {}, step.bin)
-        status = image_build.run(step, words, work / "src", log)
+        make_rules.write_rules(work / "src", LinkPlan(), {}, step.bin)
+        status = image_build.run_make_for(step, words, work / "src", log)
         if gnu_make.interrupted():
             image_build.drop_halves(work / "src" / step.bin, began)
         elif status == 0:
@@ -153,12 +171,14 @@ def _link_from_all_roots(step: Make, out: Path, trees: Trees, goals: list[str]) 
     if gnu_make.interrupted():
         raise KeyboardInterrupt
     if status:
-        raise RomforgeError(f"{step.task}: the link from all roots ended with status {status}; see {log}")
+        raise RomforgeError(
+            f"{step.task}: the link from all roots ended with status {status}; see {log}"
+        )
     return sizes
 
 
 @contextmanager
-def _set_aside(step: Make, out: Path, goals: list[str]) -> Iterator[None]:
+def _set_aside(step: TreeBuild, out: Path, goals: list[str]) -> Iterator[None]:
     """Sets images, their stages and the rules of their link aside, and brings them back.
 
     The working tree is marked as unfinished meanwhile: if this process is killed, or make was, a
@@ -168,7 +188,7 @@ def _set_aside(step: Make, out: Path, goals: list[str]) -> Iterator[None]:
     bin_directory = work / "src" / step.bin
     rules = work / "src" / make_rules.RULES
     aside = work / "aside"
-    record = source_tree.load(step, out)
+    record = source_tree.load_record(step, out)
     source_tree.mark_unfinished(step, out)
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir()
@@ -191,20 +211,22 @@ def _set_aside(step: Make, out: Path, goals: list[str]) -> Iterator[None]:
         os.replace(aside / rules.name, rules)
         aside.rmdir()
         if in_order and record is not None:
-            source_tree.save(step, out, record)
+            source_tree.save_record(step, out, record)
 
 
-def as_json(step: Make, stripped: Stripped) -> dict[str, Any]:
+def as_json(step: TreeBuild, stripped: Stripped) -> dict[str, Any]:
     """What `romforge stripped --json` prints of an image."""
     sizes = {
         "stayed": {name: size._asdict() for name, size in stripped.stayed.items()},
-        "never_asked_for": {name: size._asdict() for name, size in stripped.never_asked_for.items()},
+        "never_asked_for": {
+            name: size._asdict() for name, size in stripped.never_asked_for.items()
+        },
     }
     left_out = [{**item._asdict(), "size": item.size._asdict()} for item in stripped.left_out]
     return {"task": step.task, **stripped._asdict(), "left_out": left_out, **sizes}
 
 
-def lines(stripped: Stripped) -> Iterator[str]:
+def strip_report_lines(stripped: Stripped) -> Iterator[str]:
     """What `romforge stripped` prints of an image."""
     if stripped.reason:
         yield stripped.reason
@@ -238,7 +260,7 @@ def lines(stripped: Stripped) -> Iterator[str]:
         memory = sum(size.memory for size in sizes.values())
         sums.append([f"{len(sizes)} objects", *_cells(Size(file, memory)), verb])
     columns = [Column("object"), Column("bytes", right=True), Column("memory", right=True)]
-    yield from render([*columns, Column("")], rows + sums)
+    yield from render_table([*columns, Column("")], rows + sums)
 
 
 def _cells(size: Size) -> list[str]:

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from romforge.analysis import image_sizes
-from romforge.analysis.image_sizes import Leaving, Link
+from romforge.analysis.image_sizes import Leaving, LinkedImage
 from romforge.analysis.reference_graph import Graph
-from romforge.plan.planner import Make
+from romforge.plan.planner import TreeBuild
 from romforge.sources.ipxe import link_check, link_roots
 from romforge.sources.ipxe.link_roots import LeftOut, LinkPlan
 
@@ -74,7 +74,7 @@ class _Proposal(NamedTuple):
     line: str
 
 
-def suggest(step: Make, plan: LinkPlan, link: Link, size: int) -> Suggestions:
+def suggest(step: TreeBuild, plan: LinkPlan, link: LinkedImage, size: int) -> Suggestions:
     """Candidates, the largest saving first; ``size`` is that of the image in a ROM."""
     if step.legacy:
         return Suggestions()
@@ -96,7 +96,7 @@ def suggest(step: Make, plan: LinkPlan, link: Link, size: int) -> Suggestions:
     return Suggestions(tuple(candidates))
 
 
-def _proposals(step: Make, plan: LinkPlan, graph: Graph) -> Iterator[_Proposal]:
+def _proposals(step: TreeBuild, plan: LinkPlan, graph: Graph) -> Iterator[_Proposal]:
     """Each object that is not the driver itself, and the groups that romforge knows."""
     taken = {graph.definer[root] for root in graph.roots} | set(graph.command_line_objects)
     names: dict[str, str] = {}
@@ -112,7 +112,9 @@ def _proposals(step: Make, plan: LinkPlan, graph: Graph) -> Iterator[_Proposal]:
         if objects and objects not in proposals:
             proposals[objects] = _Proposal(objects, line or _line(step, sources))
 
-    groups = [group for group in link_roots.known_groups(link_roots.MINIMAL) if group not in plan.left_out]
+    groups = [
+        group for group in link_roots.known_groups(link_roots.MINIMAL) if group not in plan.left_out
+    ]
     if step.strip.strength == link_roots.SAFE:
         propose((source for group in groups for source in group.objects), _minimal_line(step))
     for group in groups:
@@ -125,7 +127,7 @@ def _proposals(step: Make, plan: LinkPlan, graph: Graph) -> Iterator[_Proposal]:
     yield from proposals.values()
 
 
-def _minimal_line(step: Make) -> str:
+def _minimal_line(step: TreeBuild) -> str:
     """What to write into [platform.NAME] for the greatest strength."""
     words = [f'strength = "{link_roots.MINIMAL}"']
     for key, roots in (("drop", step.strip.drop), ("keep", step.strip.keep)):
@@ -195,7 +197,7 @@ def _tables(graph: Graph, leaving: Leaving) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-def _line(step: Make, names: Iterable[str]) -> str:
+def _line(step: TreeBuild, names: Iterable[str]) -> str:
     """What to write into [platform.NAME]: what it leaves out already, and these."""
     quoted = [f'"{name}"' for name in dict.fromkeys([*step.strip.leave_out, *names])]
     return f"leave_out = [{', '.join(quoted)}]"

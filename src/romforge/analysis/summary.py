@@ -91,7 +91,7 @@ class ImageObjects:
 
 
 @dataclass(frozen=True)
-class Report:
+class BuildSummary:
     """What a page shows; ``sets`` are verdicts by the name of the older set.
 
     ``changes`` is None where there is no lock.
@@ -105,13 +105,23 @@ class Report:
     proofs: tuple[Proven, ...]
 
 
-def gather(spec: Spec, plan: Plan, out: Path, older: Mapping[str, Path], proofs: Sequence[Proven]) -> Report:
+def gather_summary(
+    spec: Spec, plan: Plan, out: Path, older: Mapping[str, Path], proofs: Sequence[Proven]
+) -> BuildSummary:
     """Looks at what is built; raises RomforgeError where nothing is, or a set cannot be read."""
-    rows = tuple(_row(rom, out) for rom in plan.roms() if rom.target in plan.default or (out / rom.path).is_file())
+    rows = tuple(
+        _row(rom, out)
+        for rom in plan.roms()
+        if rom.target in plan.default or (out / rom.path).is_file()
+    )
     there = [row for row in rows if row.images]
     if not there:
         raise RomforgeError(f"{out}: none of the ROMs of {spec.path} is built; run doit first")
-    changes = tuple(lock_format.against(spec, plan, out, None)) if lock_format.beside(spec.path).exists() else None
+    changes = (
+        tuple(lock_format.compare_build_with_lock(spec, plan, out, None))
+        if lock_format.lock_path(spec.path).exists()
+        else None
+    )
     says = lock_format.rules(spec, list(plan.roms()))
     now = {
         Path(row.path).name: compat.RomFile(
@@ -121,9 +131,12 @@ def gather(spec: Spec, plan: Plan, out: Path, older: Mapping[str, Path], proofs:
         )
         for row in there
     }
-    sets = {name: tuple(_among(compat.compare(compat.read_set(path, out), now), now)) for name, path in older.items()}
+    sets = {
+        name: tuple(_among(compat.compare_sets(compat.read_set(path, out), now), now))
+        for name, path in older.items()
+    }
     images = tuple(_images(plan, out))
-    return Report(spec.path.name, rows, images, changes, sets, tuple(proofs))
+    return BuildSummary(spec.path.name, rows, images, changes, sets, tuple(proofs))
 
 
 def _row(rom: Rom, out: Path) -> Row:
@@ -131,9 +144,17 @@ def _row(rom: Rom, out: Path) -> Row:
         data = read_rom(out / rom.path)[0]
     except RomforgeError:
         return Row(rom.path, rom.nic, rom.bucket or 0, (), ("is not built",))
-    wrong = tuple(str(fault) for fault in rom_check.examine(data) if fault.severity is not rom_check.Severity.NOTE)
+    wrong = tuple(
+        str(fault)
+        for fault in rom_check.find_faults(data)
+        if fault.severity is not rom_check.Severity.NOTE
+    )
     images = option_rom.parse_chain(data).images
-    names = [pick.platform for pick in rom.picks] if len(rom.picks) == len(images) else [one.kind for one in images]
+    names = (
+        [pick.platform for pick in rom.picks]
+        if len(rom.picks) == len(images)
+        else [one.kind for one in images]
+    )
     return Row(
         rom.path,
         rom.nic,
@@ -151,7 +172,7 @@ def _among(verdicts: Sequence[Verdict], now: Mapping[str, compat.RomFile]) -> li
 def _images(plan: Plan, out: Path) -> Iterator[ImageObjects]:
     """The images that trees built, with the objects that their links took."""
     for make in plan.makes:
-        record = source_tree.load(make, out) or source_tree.blank()
+        record = source_tree.load_record(make, out) or source_tree.blank_record()
         link_plan = source_tree.recorded_link_plan(make, out)
         directories = DependencyFiles(out / make.directory / "src" / make.bin)
         files = image_sizes.ObjectFiles()
@@ -166,7 +187,9 @@ def _images(plan: Plan, out: Path) -> Iterator[ImageObjects]:
             yield ImageObjects(nics, make.platform, goal, size, tuple(objects))
 
 
-def _object_sizes(link: image_sizes.Link, size: int, directories: DependencyFiles) -> Iterator[ObjectSize]:
+def _object_sizes(
+    link: image_sizes.LinkedImage, size: int, directories: DependencyFiles
+) -> Iterator[ObjectSize]:
     shares = image_sizes.compressed_shares(link, size)
     memory = link.memory_by_object()
     for name in link.graph.objects:

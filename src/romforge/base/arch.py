@@ -21,7 +21,9 @@ class Arch(Enum):
     RISCV64 = "riscv64", 0x5064, "riscv64-linux-gnu", ("riscv64",)
     LOONG64 = "loong64", 0x6264, "loongarch64-linux-gnu", ("loongarch64",)
 
-    def __init__(self, ipxe_name: str, machine: int, triplet: str, compilers: tuple[str, ...]) -> None:
+    def __init__(
+        self, ipxe_name: str, machine: int, triplet: str, compilers: tuple[str, ...]
+    ) -> None:
         self.ipxe_name = ipxe_name
         self.machine = machine
         self.triplet = triplet

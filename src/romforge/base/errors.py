@@ -38,7 +38,7 @@ class FormatError(RomforgeError):
     """
 
     def __init__(self, offset: int, what: str) -> None:
-        super().__init__(f"{at(offset)}: {what}")
+        super().__init__(f"{format_offset(offset)}: {what}")
         self.offset = offset
         self.what = what
 
@@ -46,22 +46,22 @@ class FormatError(RomforgeError):
         return type(self), (self.offset, self.what)
 
 
-def at(offset: int) -> str:
+def format_offset(offset: int) -> str:
     """An offset in bytes as ``offset 0x1c (28)``."""
     return f"offset {offset:#x} ({offset})"
 
 
-def amount(size: int) -> str:
+def format_bytes(size: int) -> str:
     """A number of bytes as ``2,048 bytes (0x800)``."""
     return f"{size:,} bytes ({size:#x})"
 
 
-def human(size: int) -> str:
+def format_size(size: int) -> str:
     """A size in bytes as ``256 KiB`` where it is a whole number of KiB, else in bytes."""
     return f"{size // 1024} KiB" if size and size % 1024 == 0 else f"{size:,} bytes"
 
 
-def near(word: str, known: Iterable[str]) -> str:
+def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`` (did you mean "e1000"?)`` when ``word`` is a near miss of one of ``known``, else nothing."""
     import difflib  # only ever needed for an error
 
@@ -69,7 +69,7 @@ def near(word: str, known: Iterable[str]) -> str:
     return f' (did you mean "{close[0]}"?)' if close else ""
 
 
-def listing(words: Iterable[str]) -> str:
+def join_words(words: Iterable[str]) -> str:
     """Words as ``a, b and c``."""
     *head, last = list(words) or ["nothing"]
     return f"{', '.join(head)} and {last}" if head else last

@@ -21,12 +21,12 @@ from typing import Any
 
 from romforge.base.errors import RomforgeError
 
-State = list[int | str]
+FileState = list[int | str]
 _COARSE_CLOCK = 5  # CLOCK_REALTIME_COARSE: what Linux stamps files with; it ticks every 1 to 10 ms
 _SECOND = 1_000_000_000  # ns
 
 
-def read(path: Path, limit: int = -1) -> tuple[bytes, State]:
+def read_file(path: Path, limit: int = -1) -> tuple[bytes, FileState]:
     """A file's bytes, at most ``limit`` of them, and their state; raises RomforgeError where it cannot be read or changes."""
     for _ in range(3):
         try:
@@ -41,7 +41,7 @@ def read(path: Path, limit: int = -1) -> tuple[bytes, State]:
     raise RomforgeError(f"{path}: changes while it is read; let its writer end first")
 
 
-def holds(path: str, recorded: State | None, *, link: bool = True) -> bool:
+def is_unchanged(path: str, recorded: FileState | None, *, link: bool = True) -> bool:
     """Whether the file at ``path``, which may be a ``link`` to one, still has the recorded content."""
     try:
         now = os.stat(path, follow_symlinks=link)
@@ -59,7 +59,7 @@ def holds(path: str, recorded: State | None, *, link: bool = True) -> bool:
         return False
 
 
-def difference(values: dict[str, Any], step: str, out: Path) -> str:
+def why_out_of_date(values: dict[str, Any], step: str, out: Path) -> str:
     """Why a step is to be done again, in words; empty where it was done as it is now, and what it read and wrote is as it was.
 
     ``values`` is the step's record: its digest, which now is ``step``, its inputs and its outputs. Paths are absolute,
@@ -68,30 +68,30 @@ def difference(values: dict[str, Any], step: str, out: Path) -> str:
     if values.get("step") != step:
         return "the spec or romforge itself changed" if values else "it was not built yet"
     for path, was in values["outputs"].items():
-        if not holds(f"{out}/{path}", was, link=False):
+        if not is_unchanged(f"{out}/{path}", was, link=False):
             return f"{path} was changed or removed"
     for path, was in values["inputs"].items():
-        if not holds(os.path.join(out, path), was):
+        if not is_unchanged(os.path.join(out, path), was):
             return f"{path} changed"
     return ""
 
 
-def below(out: Path, inputs: dict[str, State | None]) -> dict[str, State | None]:
+def relative_to_root(out: Path, inputs: dict[str, FileState | None]) -> dict[str, FileState | None]:
     """Inputs with the paths of those below ``out`` relative to it: an output root may move, or be copied."""
     top = f"{os.path.abspath(out)}/"
     return {os.path.abspath(path).removeprefix(top): state for path, state in inputs.items()}
 
 
-def settled(path: Path, data: bytes) -> State:
+def stamp(path: Path, data: bytes) -> FileState:
     """The state of a file just written with ``data``, after waiting (a few ms) until its times can vouch for it.
 
     Where somebody has changed it already, it is a state that does not hold.
     """
     for _ in range(12):
-        if _vouches(os.stat(path)):
+        if _mtime_is_reliable(os.stat(path)):
             break
         time.sleep(0.001)
-    found, now = read(path)
+    found, now = read_file(path)
     return now if found == data else [len(data), 0, 0, 0, sha256(data)]
 
 
@@ -99,12 +99,12 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _state(status: os.stat_result, digest: str) -> State:
+def _state(status: os.stat_result, digest: str) -> FileState:
     size, mtime, ctime, inode = _times(status)
-    return [size, mtime, ctime, inode if _vouches(status) else 0, digest]
+    return [size, mtime, ctime, inode if _mtime_is_reliable(status) else 0, digest]
 
 
-def _vouches(status: os.stat_result) -> bool:
+def _mtime_is_reliable(status: os.stat_result) -> bool:
     """Whether a later change of the file is certain to get another ctime."""
     try:
         now = time.clock_gettime_ns(_COARSE_CLOCK)
@@ -114,5 +114,5 @@ def _vouches(status: os.stat_result) -> bool:
     return now - status.st_ctime_ns > (2 * _SECOND if whole_seconds else 0)
 
 
-def _times(status: os.stat_result) -> State:
+def _times(status: os.stat_result) -> FileState:
     return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]

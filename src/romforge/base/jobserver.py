@@ -40,9 +40,13 @@ class Pool:
     """Jobs to share. ``jobs`` is their number, 0 where a make above decides; close it when done."""
 
     def __init__(self, reading: int, writing: int, auth: str, jobs: int) -> None:
-        self.local = threading.BoundedSemaphore(MOST_JOBS)  # for jobs of this process, which no other machine can take
+        self.local = threading.BoundedSemaphore(
+            MOST_JOBS
+        )  # for jobs of this process, which no other machine can take
         self.reading, self.writing, self.auth, self.jobs = reading, writing, auth, jobs
-        self._own = os.pipe2(os.O_CLOEXEC)  # holds the one job that needs no byte of the pool, so that both are waited for
+        self._own = os.pipe2(
+            os.O_CLOEXEC
+        )  # holds the one job that needs no byte of the pool, so that both are waited for
         os.write(self._own[1], b"+")
         self._held: list[_Job] = []
         self._lock = threading.Lock()
@@ -99,7 +103,12 @@ class Pool:
             self._held.remove(held)
             if held.home == self._own[1] and self._held:
                 other = self._held[0]
-                held.home, held.byte, other.home, other.byte = other.home, other.byte, held.home, held.byte
+                held.home, held.byte, other.home, other.byte = (
+                    other.home,
+                    other.byte,
+                    held.home,
+                    held.byte,
+                )
             os.write(held.home, held.byte)
 
 
@@ -110,24 +119,26 @@ class _Job:
         self.home, self.byte = home, byte
 
 
-def begin(jobs: int | None, usual: int | None = None, local: int = MOST_JOBS) -> Pool:
-    """The pool of this process, for all who ask by ``shared``: of so many jobs, else that of the make above, else a new one.
+def begin_pool(jobs: int | None, usual: int | None = None, local: int = MOST_JOBS) -> Pool:
+    """The pool of this process, for all who ask by ``shared_pool``: of so many jobs, else that of the make above, else a new one.
 
     ``usual`` is the number where neither caller nor environment says; ``local`` the most jobs of this process at once.
     """
     global _shared  # noqa: PLW0603
-    end()
-    _shared = (None if jobs else join(os.environ)) or make(jobs or wanted(os.environ, usual))
+    end_pool()
+    _shared = (None if jobs else join_pool(os.environ)) or make_pool(
+        jobs or wanted_jobs(os.environ, usual)
+    )
     _shared.local = threading.BoundedSemaphore(local)
     return _shared
 
 
-def shared() -> Pool:
+def shared_pool() -> Pool:
     """The pool of this process; in a worker that was spawned, and so has no part in it, a single job."""
-    return _shared or begin(1)
+    return _shared or begin_pool(1)
 
 
-def end() -> None:
+def end_pool() -> None:
     """Closes the pool of this process."""
     global _shared  # noqa: PLW0603
     if _shared:
@@ -135,7 +146,7 @@ def end() -> None:
     _shared = None
 
 
-def wanted(environment: Mapping[str, str], usual: int | None = None) -> int:
+def wanted_jobs(environment: Mapping[str, str], usual: int | None = None) -> int:
     """How many jobs to run where nobody says: ``parallel=N`` of DEB_BUILD_OPTIONS, else ``usual``, else one for each processor."""
     for word in environment.get("DEB_BUILD_OPTIONS", "").split():
         name, _, number = word.partition("=")
@@ -149,23 +160,23 @@ def processors() -> int:
     return len(os.sched_getaffinity(0))
 
 
-class Place(NamedTuple):
+class PoolPlace(NamedTuple):
     """Where MAKEFLAGS says that a pool is: descriptors, or the path of a named pipe."""
 
     descriptors: tuple[int, int] | None
     path: str
 
 
-def make(jobs: int) -> Pool:
+def make_pool(jobs: int) -> Pool:
     """A new pool of ``jobs``, at least one."""
     reading, writing = os.pipe()
     os.write(writing, b"+" * (max(jobs, 1) - 1))
     return Pool(reading, writing, f"{reading},{writing}", max(jobs, 1))
 
 
-def join(environment: Mapping[str, str]) -> Pool | None:
+def join_pool(environment: Mapping[str, str]) -> Pool | None:
     """The pool of the make that started this process; None where there is none, or it cannot be reached."""
-    place = find(environment.get("MAKEFLAGS", ""))
+    place = find_pool(environment.get("MAKEFLAGS", ""))
     if place is None:
         return None
     if place.descriptors is None:
@@ -182,23 +193,25 @@ def join(environment: Mapping[str, str]) -> Pool | None:
     return Pool(reading, writing, f"{reading},{writing}", 0)
 
 
-def find(flags: str) -> Place | None:
+def find_pool(flags: str) -> PoolPlace | None:
     """What MAKEFLAGS says of a pool; the last word counts."""
     found = None
     for word in flags.split():
         for auth in _AUTH:
             if word.startswith(auth):
-                found = _place(word.removeprefix(auth))
+                found = _parse_auth(word.removeprefix(auth))
     return found
 
 
-def _place(auth: str) -> Place | None:
+def _parse_auth(auth: str) -> PoolPlace | None:
     if auth.startswith("fifo:"):
-        return Place(None, auth.removeprefix("fifo:"))
+        return PoolPlace(None, auth.removeprefix("fifo:"))
     reading, _, writing = auth.partition(",")
-    if not (reading.isdecimal() and writing.isdecimal()):  # make says -2,-2 where the recipe is not recursive
+    if not (
+        reading.isdecimal() and writing.isdecimal()
+    ):  # make says -2,-2 where the recipe is not recursive
         return None
-    return Place((int(reading), int(writing)), "")
+    return PoolPlace((int(reading), int(writing)), "")
 
 
 def _is_pipe(handle: int) -> bool:

@@ -25,39 +25,45 @@ def temporary(out: Path) -> Path:
     return out / STATE / "tmp"
 
 
-def prepare(out: Path) -> None:
+def prepare_root(out: Path) -> None:
     """Creates the state directory; raises RomforgeError where the output root cannot be written."""
     try:
         temporary(out).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         what = f"{error.filename or out}: {error.strerror}"
-        raise RomforgeError(f"the output root cannot be written: {what}; set ROMFORGE_OUT=DIR or --out DIR to have another") from None
+        raise RomforgeError(
+            f"the output root cannot be written: {what}; set ROMFORGE_OUT=DIR or --out DIR to have another"
+        ) from None
 
 
-def sweep(out: Path) -> None:
+def remove_leftovers(out: Path) -> None:
     """Removes what killed runs left in the temporary directory; only for the holder of the lock."""
     for rest in temporary(out).iterdir():
-        shutil.rmtree(rest, ignore_errors=True) if rest.is_dir() and not rest.is_symlink() else rest.unlink(missing_ok=True)
+        shutil.rmtree(
+            rest, ignore_errors=True
+        ) if rest.is_dir() and not rest.is_symlink() else rest.unlink(missing_ok=True)
 
 
-def write(out: Path, path: str, data: bytes) -> Path:
+def write_output(out: Path, path: str, data: bytes) -> Path:
     """Makes ``data`` the content of ``path`` below the output root; raises RomforgeError, the old content kept.
 
     A file that has the content already is left alone, with its times.
     """
-    place = within(out, path)
+    place = path_within(out, path)
     try:
         if place.is_file() and not place.is_symlink() and place.read_bytes() == data:
             return place
         place.parent.mkdir(parents=True, exist_ok=True)
-        within(out, path)
+        path_within(out, path)
         _replace(place, data, temporary(out))
     except OSError as error:
-        raise RomforgeError(f"{place}: cannot be written: {error.strerror}; what was there before is unchanged") from None
+        raise RomforgeError(
+            f"{place}: cannot be written: {error.strerror}; what was there before is unchanged"
+        ) from None
     return place
 
 
-def replace(path: Path, data: bytes) -> None:
+def replace_file(path: Path, data: bytes) -> None:
     """Makes ``data`` the content of a file that a command was told to write; raises RomforgeError, the old content kept."""
     try:
         _replace(path, data, path.parent)
@@ -77,11 +83,13 @@ def _replace(place: Path, data: bytes, directory: Path) -> None:
         raise
 
 
-def within(out: Path, path: str) -> Path:
+def path_within(out: Path, path: str) -> Path:
     """``out / path``; raises RomforgeError where a symbolic link leads out of the output root."""
     root, parent = os.path.realpath(out), os.path.realpath((out / path).parent)
     if os.path.commonpath((root, parent)) != root:
-        raise RomforgeError(f"{out / path}: a symbolic link leads out of the output root to {parent}")
+        raise RomforgeError(
+            f"{out / path}: a symbolic link leads out of the output root to {parent}"
+        )
     return out / path
 
 
@@ -90,25 +98,27 @@ def require_apart(out: Path, outputs: set[str], sources: set[str]) -> None:
     read = {os.path.realpath(source): source for source in sources}
     for directory in sorted(outputs):
         if source := read.get(os.path.realpath(out / directory)):
-            raise RomforgeError(f"{out / directory}: the sources are read from there ({source}); have another dir, or another output root")
+            raise RomforgeError(
+                f"{out / directory}: the sources are read from there ({source}); have another dir, or another output root"
+            )
 
 
-def remove(out: Path, path: str) -> None:
+def remove_output(out: Path, path: str) -> None:
     """Removes a file of an earlier build."""
     try:
-        within(out, path).unlink(missing_ok=True)
+        path_within(out, path).unlink(missing_ok=True)
     except OSError as error:
         raise RomforgeError(f"{out / path}: cannot be removed: {error.strerror}") from None
 
 
-def save(out: Path, path: str, value: object) -> None:
-    """Writes what ``load`` is to read back, with its digest in front; raises RomforgeError."""
+def save_json(out: Path, path: str, value: object) -> None:
+    """Writes what ``load_json`` is to read back, with its digest in front; raises RomforgeError."""
     text = json.dumps(value).encode()
-    write(out, path, fingerprint.sha256(text).encode() + b"\n" + text)
+    write_output(out, path, fingerprint.sha256(text).encode() + b"\n" + text)
 
 
-def load(out: Path, path: str) -> Any:
-    """What ``save`` wrote; None where there is nothing, or not what was written."""
+def load_json(out: Path, path: str) -> Any:
+    """What ``save_json`` wrote; None where there is nothing, or not what was written."""
     try:
         digest, _, text = (out / path).read_bytes().partition(b"\n")
         return json.loads(text) if digest.decode() == fingerprint.sha256(text) else None
@@ -116,9 +126,13 @@ def load(out: Path, path: str) -> Any:
         return None
 
 
-def remove_own(out: Path, path: str, sha256: str | None) -> bool:
+def remove_if_unchanged(out: Path, path: str, sha256: str | None) -> bool:
     """Removes a file of an earlier build, if it is still the one that was built; tells whether it was."""
-    if sha256 and (out / path).is_file() and fingerprint.sha256((out / path).read_bytes()) == sha256:
-        remove(out, path)
+    if (
+        sha256
+        and (out / path).is_file()
+        and fingerprint.sha256((out / path).read_bytes()) == sha256
+    ):
+        remove_output(out, path)
         return True
     return False

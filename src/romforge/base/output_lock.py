@@ -24,7 +24,7 @@ class Busy(RomforgeError):
     """Another process builds in the output root."""
 
 
-def hold(out: Path) -> None:
+def hold_lock(out: Path) -> None:
     """Takes the lock of the output root until this process ends or gives it back; raises Busy, which says who holds it.
 
     A POSIX record lock, and not flock: a worker process that outlives a killed build must not keep it.
@@ -37,18 +37,18 @@ def hold(out: Path) -> None:
                 _require_alive(int(holder))
                 _die_with_parent()
                 return
-            output_files.prepare(out)
-            _held[str(out)] = _take(path, out)
+            output_files.prepare_root(out)
+            _held[str(out)] = _take_lock(path, out)
             os.environ[_HOLDER] = f"{os.getpid()} {path}"
-            output_files.sweep(out)
+            output_files.remove_leftovers(out)
 
 
-def held(out: Path) -> bool:
+def is_lock_held(out: Path) -> bool:
     """Whether this process holds the lock of the output root."""
     return str(out) in _held
 
 
-def release(out: Path) -> None:
+def release_lock(out: Path) -> None:
     """Gives the lock back, if this process holds it."""
     with _threads:
         if (handle := _held.pop(str(out), None)) is not None:
@@ -61,7 +61,9 @@ def _require_alive(holder: int) -> None:
     try:
         os.kill(holder, 0)
     except ProcessLookupError:
-        raise Busy(f"the build that began this work, process {holder}, is gone; run doit again") from None
+        raise Busy(
+            f"the build that began this work, process {holder}, is gone; run doit again"
+        ) from None
     except PermissionError:
         pass  # it lives
 
@@ -74,7 +76,7 @@ def _die_with_parent() -> None:
         ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG
 
 
-def _take(path: str, out: Path) -> int:
+def _take_lock(path: str, out: Path) -> int:
     """Opens and locks the file, and writes into it who holds it."""
     try:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -83,9 +85,13 @@ def _take(path: str, out: Path) -> int:
     try:
         fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        holder = os.read(handle, 200).decode(errors="replace").strip() or "a process that has just begun"
+        holder = (
+            os.read(handle, 200).decode(errors="replace").strip() or "a process that has just begun"
+        )
         os.close(handle)
-        raise Busy(f"{out}: another build is at work there: {holder}; wait for it, or set ROMFORGE_OUT=DIR") from None
+        raise Busy(
+            f"{out}: another build is at work there: {holder}; wait for it, or set ROMFORGE_OUT=DIR"
+        ) from None
     with suppress(OSError):  # a full disk: the lock holds all the same
         os.ftruncate(handle, 0)
         os.write(handle, f"process {os.getpid()}, since {time.strftime('%H:%M:%S')}\n".encode())

@@ -15,7 +15,7 @@ class MissingTool(RomforgeError):
     """A program that is not installed."""
 
 
-def run(command: Sequence[str], *, package: str, cwd: str | None = None) -> bytes:
+def run_program(command: Sequence[str], *, package: str, cwd: str | None = None) -> bytes:
     """Runs a program and returns what it writes to standard output.
 
     Raises MissingTool, which names the Debian ``package`` to install, and RomforgeError with the program's last
@@ -23,10 +23,17 @@ def run(command: Sequence[str], *, package: str, cwd: str | None = None) -> byte
     """
     try:
         done = subprocess.run(
-            list(command), cwd=cwd, env={**os.environ, "LC_ALL": "C.UTF-8"}, stdin=subprocess.DEVNULL, capture_output=True, check=False
+            list(command),
+            cwd=cwd,
+            env={**os.environ, "LC_ALL": "C.UTF-8"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
         )
     except FileNotFoundError:
-        raise MissingTool(f"{command[0]}: not found; install the Debian package {package}") from None
+        raise MissingTool(
+            f"{command[0]}: not found; install the Debian package {package}"
+        ) from None
     except OSError as error:
         raise RomforgeError(f"{command[0]}: cannot be run: {error.strerror}") from None
     if done.returncode:
@@ -37,7 +44,7 @@ def run(command: Sequence[str], *, package: str, cwd: str | None = None) -> byte
 
 
 @functools.lru_cache
-def guarded(signal: str = "TERM") -> list[str]:
+def pdeathsig_prefix(signal: str = "TERM") -> list[str]:
     """What to begin a command with so that it gets a signal when this process dies, however it dies."""
     try:
         said = subprocess.run(["setpriv", "--version"], capture_output=True, check=False).stdout

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The command line, and the place where errors become words and exit statuses (in a doit, a failed task is tasks.act's).
+"""The command line, and the place where errors become words and exit statuses (in a doit, a failed task is tasks.run_step's).
 
 0 fine, 1 what was checked is wrong or the build failed, 2 usage or spec error, 130 interrupted.
 """
@@ -26,10 +26,12 @@ SPEC, OUT = "romspec.toml", "out"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command of the command line; returns its exit status."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if words[:1] == ["__complete"] and len(words) > 2:  # asked by the scripts of `romforge completion`
+    if (
+        words[:1] == ["__complete"] and len(words) > 2
+    ):  # asked by the scripts of `romforge completion`
         from romforge.cli import completion
 
-        return _guarded(lambda: completion.answer(make_parser(), *words[1:]))
+        return _guarded(lambda: completion.answer_completion(make_parser(), *words[1:]))
     from romforge.cli import rom_commands, spec_commands
 
     parser = make_parser()
@@ -49,11 +51,19 @@ def dodo() -> dict[str, Any]:
         here = Path(get_initial_workdir())
         spec = here / os.environ["ROMSPEC"] if os.environ.get("ROMSPEC") else Path(SPEC)
         out = here / os.environ["ROMFORGE_OUT"] if os.environ.get("ROMFORGE_OUT") else Path(OUT)
-        tree = os.path.abspath(here / os.environ["IPXE_SRC"]) if os.environ.get("IPXE_SRC") else None
+        tree = (
+            os.path.abspath(here / os.environ["IPXE_SRC"]) if os.environ.get("IPXE_SRC") else None
+        )
         words = sys.argv[1:]
         some = any(word.startswith("verify") or word in ("list", "help") for word in words)
-        proofs = "all" if any(word.startswith("verify:") for word in words) else "default" if some else ""
-        return tasks.load(spec, out, tree, every=bool(words), verify=proofs).members()
+        proofs = (
+            "all"
+            if any(word.startswith("verify:") for word in words)
+            else "default"
+            if some
+            else ""
+        )
+        return tasks.load_tasks(spec, out, tree, every=bool(words), verify=proofs).members()
 
     sys.excepthook = _excepthook
     found: dict[str, Any] = {}
@@ -66,7 +76,9 @@ def dodo() -> dict[str, Any]:
 def _guarded(action: Callable[[], int]) -> int:
     """Runs an action; its errors are told on standard error and become the exit status."""
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):  # file names and bars need not be in the terminal's encoding
+        if isinstance(
+            stream, TextIOWrapper
+        ):  # file names and bars need not be in the terminal's encoding
             stream.reconfigure(errors="backslashreplace" if stream is sys.stderr else "replace")
     try:
         status = action()
@@ -92,7 +104,9 @@ def _guarded(action: Callable[[], int]) -> int:
         return 1
 
 
-def _excepthook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+def _excepthook(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
     """Ends a doit that is interrupted, at whatever moment, with words and status 130."""
     if not issubclass(kind, KeyboardInterrupt):
         sys.__excepthook__(kind, error, trace)
@@ -117,7 +131,9 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"romforge {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    def command(name: str, about: str, *, spec: bool = False, data: bool = True) -> argparse.ArgumentParser:
+    def command(
+        name: str, about: str, *, spec: bool = False, data: bool = True
+    ) -> argparse.ArgumentParser:
         one = commands.add_parser(name, help=about, description=about[0].upper() + about[1:] + ".")
         if spec:
             one.add_argument(
@@ -153,7 +169,12 @@ def _jobs(text: str) -> int:
 
 def _add_level(command: argparse.ArgumentParser) -> argparse._MutuallyExclusiveGroup:
     group = command.add_mutually_exclusive_group()
-    group.add_argument("--level", choices=("fast", "default", "best"), default="default", help="how hard to look; default: default")
+    group.add_argument(
+        "--level",
+        choices=("fast", "default", "best"),
+        default="default",
+        help="how hard to look; default: default",
+    )
     return group
 
 
@@ -161,9 +182,17 @@ def _add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
     """The commands that work on a spec, with the arguments of each, and the others."""
     build = command("build", "builds ROMs, as doit does", spec=True)
     build.add_argument(
-        "selection", nargs="*", metavar="SELECTION", help="nic:NAME, target:NAME, rom:PATH or all; default: what the spec says"
+        "selection",
+        nargs="*",
+        metavar="SELECTION",
+        help="nic:NAME, target:NAME, rom:PATH or all; default: what the spec says",
     )
-    build.add_argument("--jobs", type=_jobs, metavar="N", help="jobs to run at once, those of every make included; default: all processors")
+    build.add_argument(
+        "--jobs",
+        type=_jobs,
+        metavar="N",
+        help="jobs to run at once, those of every make included; default: all processors",
+    )
     one = command("verify", "boots ROMs in QEMU, and migrates guests that run with them", spec=True)
     one.add_argument(
         "selection",
@@ -171,35 +200,94 @@ def _add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
         metavar="SELECTION",
         help="nic:NAME, target:NAME, rom:PATH, all, or a task verify:…; default: what the spec says",
     )
-    one.add_argument("--controls", action="store_true", help="run ROMs that are spoilt instead, each of which must fail")
-    one.add_argument("--jobs", type=_jobs, metavar="N", help="proofs to run at once; default: all processors")
-    one.add_argument("--junit", type=Path, metavar="FILE", help="write the outcomes there as JUnit's XML, too")
-    one = command("lock", "writes down what was built, or compares with what is written", spec=True)
-    one.add_argument("selection", nargs="*", metavar="SELECTION", help="as for build; default: all that is built, or locked")
-    one.add_argument("--check", action="store_true", help="compare; a bucket, an image, IDs or a file that changed is a fault")
-    one = command("report", "writes a page about what was built: sizes, objects, changes, migration, proofs", spec=True, data=False)
-    one.add_argument("-o", dest="output", metavar="FILE.html", type=Path, required=True, help="the page to write")
     one.add_argument(
-        "--against", metavar="[NAME=]SET", action="append", default=[], help="an older set, as compat takes it; may be repeated"
+        "--controls",
+        action="store_true",
+        help="run ROMs that are spoilt instead, each of which must fail",
+    )
+    one.add_argument(
+        "--jobs", type=_jobs, metavar="N", help="proofs to run at once; default: all processors"
+    )
+    one.add_argument(
+        "--junit", type=Path, metavar="FILE", help="write the outcomes there as JUnit's XML, too"
+    )
+    one = command("lock", "writes down what was built, or compares with what is written", spec=True)
+    one.add_argument(
+        "selection",
+        nargs="*",
+        metavar="SELECTION",
+        help="as for build; default: all that is built, or locked",
+    )
+    one.add_argument(
+        "--check",
+        action="store_true",
+        help="compare; a bucket, an image, IDs or a file that changed is a fault",
+    )
+    one = command(
+        "report",
+        "writes a page about what was built: sizes, objects, changes, migration, proofs",
+        spec=True,
+        data=False,
+    )
+    one.add_argument(
+        "-o", dest="output", metavar="FILE.html", type=Path, required=True, help="the page to write"
+    )
+    one.add_argument(
+        "--against",
+        metavar="[NAME=]SET",
+        action="append",
+        default=[],
+        help="an older set, as compat takes it; may be repeated",
     )
     command("check", "validates the spec", spec=True)
     one = command("plan", "prints every step, its inputs, outputs and tool", spec=True)
-    one.add_argument("--why", action="store_true", help="tell instead what a build of all would do now, and why")
-    one = command("stripped", "tells what leaving out roots took out of the images of trees, and what stayed", spec=True)
     one.add_argument(
-        "selection", nargs="*", metavar="SELECTION", help="nic:NAME, target:NAME, rom:PATH or make:SOURCE/PLATFORM; default: all"
+        "--why", action="store_true", help="tell instead what a build of all would do now, and why"
     )
-    one = command("why", "tells which objects fill an image of a tree, who pulled each in, and what would leave without it", spec=True)
-    one.add_argument("what", metavar="WHAT", help="a ROM, or an image as PLATFORM/GOAL; with --in an object, or a root of the link")
-    one.add_argument("--in", dest="image", metavar="IMAGE", help="the image, as PLATFORM/GOAL, or the ROM, in which to look for an object")
+    one = command(
+        "stripped",
+        "tells what leaving out roots took out of the images of trees, and what stayed",
+        spec=True,
+    )
     one.add_argument(
-        "--against", metavar="BUILD", type=Path, help="tell what changed since another build: its output root, or what --json printed"
+        "selection",
+        nargs="*",
+        metavar="SELECTION",
+        help="nic:NAME, target:NAME, rom:PATH or make:SOURCE/PLATFORM; default: all",
+    )
+    one = command(
+        "why",
+        "tells which objects fill an image of a tree, who pulled each in, and what would leave without it",
+        spec=True,
+    )
+    one.add_argument(
+        "what",
+        metavar="WHAT",
+        help="a ROM, or an image as PLATFORM/GOAL; with --in an object, or a root of the link",
+    )
+    one.add_argument(
+        "--in",
+        dest="image",
+        metavar="IMAGE",
+        help="the image, as PLATFORM/GOAL, or the ROM, in which to look for an object",
+    )
+    one.add_argument(
+        "--against",
+        metavar="BUILD",
+        type=Path,
+        help="tell what changed since another build: its output root, or what --json printed",
     )
     _add_tools(command)
-    one = command("completion", "prints a script that makes a shell complete romforge's command line", data=False)
+    one = command(
+        "completion",
+        "prints a script that makes a shell complete romforge's command line",
+        data=False,
+    )
     one.add_argument("shell", choices=("bash", "zsh", "fish"), help="which; source what it prints")
     one = command("man", "prints a manual page, for man -l", data=False)
-    one.add_argument("page", choices=("romforge", "romspec"), help="of the command line, or of the spec")
+    one.add_argument(
+        "page", choices=("romforge", "romspec"), help="of the command line, or of the spec"
+    )
 
 
 def _add_tools(command: Callable[..., argparse.ArgumentParser]) -> None:
@@ -208,16 +296,37 @@ def _add_tools(command: Callable[..., argparse.ArgumentParser]) -> None:
     one.add_argument("roms", nargs="+", metavar="ROM", type=Path, help="the files to look at")
     one = command("split", "writes one file per image, and the driver inside each EFI image")
     one.add_argument("rom", metavar="ROM", type=Path, help="the file to take apart")
-    one.add_argument("-d", dest="directory", metavar="DIR", type=Path, required=True, help="where to write them")
+    one.add_argument(
+        "-d", dest="directory", metavar="DIR", type=Path, required=True, help="where to write them"
+    )
     one = command("combine", "chains images into one ROM", data=False)
-    one.add_argument("images", nargs="+", metavar="IMAGE", type=Path, help="images, or ROMs with several, in this order")
-    one.add_argument("-o", dest="output", metavar="OUT", type=Path, required=True, help="the ROM to write")
-    one.add_argument("--bucket", metavar="SIZE", help="pad to this size, such as 256KiB, and fail where it does not fit")
-    one.add_argument("--id", metavar="VVVV:DDDD", help="write this vendor and device into every image")
+    one.add_argument(
+        "images",
+        nargs="+",
+        metavar="IMAGE",
+        type=Path,
+        help="images, or ROMs with several, in this order",
+    )
+    one.add_argument(
+        "-o", dest="output", metavar="OUT", type=Path, required=True, help="the ROM to write"
+    )
+    one.add_argument(
+        "--bucket",
+        metavar="SIZE",
+        help="pad to this size, such as 256KiB, and fail where it does not fit",
+    )
+    one.add_argument(
+        "--id", metavar="VVVV:DDDD", help="write this vendor and device into every image"
+    )
     one = command("efirom", "wraps an EFI driver as an image of a ROM", data=False)
     one.add_argument("driver", metavar="IN.efi", type=Path, help="the driver")
     one.add_argument("output", metavar="OUT.rom", type=Path, help="the image to write")
-    one.add_argument("--id", metavar="VVVV:DDDD", required=True, help="the vendor and device that the image carries")
+    one.add_argument(
+        "--id",
+        metavar="VVVV:DDDD",
+        required=True,
+        help="the vendor and device that the image carries",
+    )
     _add_level(one).add_argument("--stored", action="store_true", help="do not compress the driver")
     one = command("compress", "compresses a file as UEFI does, header included", data=False)
     _add_level(one)
@@ -227,7 +336,16 @@ def _add_tools(command: Callable[..., argparse.ArgumentParser]) -> None:
         each.add_argument("output", metavar="OUT", type=Path, help="the file to write")
     one = command("compat", "tells for each ROM of two sets whether a guest would migrate")
     for name in ("old", "new"):
-        one.add_argument(name, metavar=name.upper(), type=Path, help="a directory, a .deb, a lock, a ROM, or a spec with [qemu.ARCH]")
+        one.add_argument(
+            name,
+            metavar=name.upper(),
+            type=Path,
+            help="a directory, a .deb, a lock, a ROM, or a spec with [qemu.ARCH]",
+        )
     one.add_argument(
-        "--out", metavar="DIR", type=Path, default=Path(os.environ.get("ROMFORGE_OUT") or OUT), help="for a spec: its output root"
+        "--out",
+        metavar="DIR",
+        type=Path,
+        default=Path(os.environ.get("ROMFORGE_OUT") or OUT),
+        help="for a spec: its output root",
     )

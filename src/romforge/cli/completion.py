@@ -45,16 +45,20 @@ class _Before(NamedTuple):
     ended: bool  # by --
 
 
-def script(shell: str) -> str:
+def completion_script(shell: str) -> str:
     """The script that makes a shell ask us."""
     return (Path(__file__).parent / "shells" / f"romforge.{shell}").read_text()
 
 
-def answer(parser: argparse.ArgumentParser, shell: str, *given: str) -> int:
+def answer_completion(parser: argparse.ArgumentParser, shell: str, *given: str) -> int:
     """Prints what may come next, if anything may."""
     line, keep, quote = _joined(given) if shell == "bash" else (given, "", "")
-    found = find(parser, line)
-    words = [word for word in found.words if word.isprintable() and (shell != "bash" or word.startswith(line[-1]))]
+    found = find_completions(parser, line)
+    words = [
+        word
+        for word in found.words
+        if word.isprintable() and (shell != "bash" or word.startswith(line[-1]))
+    ]
     if words or found.kind != _WORDS:
         print(found.kind, *([found.skip] if found.kind == _FILES and shell == "zsh" else []))
     for word in words:
@@ -68,7 +72,7 @@ def answer(parser: argparse.ArgumentParser, shell: str, *given: str) -> int:
     return 0
 
 
-def find(parser: argparse.ArgumentParser, words: Sequence[str]) -> Found:
+def find_completions(parser: argparse.ArgumentParser, words: Sequence[str]) -> Found:
     """What may come in the place of the last word."""
     *before, word = words
     read = _read(parser, before)
@@ -80,7 +84,11 @@ def find(parser: argparse.ArgumentParser, words: Sequence[str]) -> Found:
         name, equals, _ = word.partition("=")
         option = _options(read.parser).get(name)
         if equals:
-            return _values(read, option, word, f"{name}=") if option and option.nargs != 0 else Found(_WORDS, {})
+            return (
+                _values(read, option, word, f"{name}=")
+                if option and option.nargs != 0
+                else Found(_WORDS, {})
+            )
         return Found(_WORDS, _unused(read))
     if read.rest:
         return _values(read, read.rest[0], word)
@@ -121,11 +129,17 @@ def _positionals(parser: argparse.ArgumentParser) -> list[argparse.Action]:
 
 def _unused(read: _Before) -> dict[str, str]:
     """The options that may still be given."""
-    spent = {name for name in read.given if not isinstance(_by_dest(read)[name], argparse._AppendAction)}
+    spent = {
+        name for name in read.given if not isinstance(_by_dest(read)[name], argparse._AppendAction)
+    }
     for group in read.parser._mutually_exclusive_groups:
         names = {action.dest for action in group._group_actions}
         spent |= names if names & spent else set()
-    return {name: action.help or "" for name, action in _options(read.parser).items() if action.dest not in spent}
+    return {
+        name: action.help or ""
+        for name, action in _options(read.parser).items()
+        if action.dest not in spent
+    }
 
 
 def _by_dest(read: _Before) -> dict[str, argparse.Action]:
@@ -140,7 +154,13 @@ def _values(read: _Before, action: argparse.Action, word: str, prefix: str = "")
     if action.metavar == "DIR":
         return Found(_DIRECTORIES, {}, len(prefix))
     if action.metavar == _SETS:
-        return Found(_FILES, {}, len(prefix) + len(word[len(prefix) :].rpartition("=")[0]) + ("=" in word[len(prefix) :]))
+        return Found(
+            _FILES,
+            {},
+            len(prefix)
+            + len(word[len(prefix) :].rpartition("=")[0])
+            + ("=" in word[len(prefix) :]),
+        )
     if action.type is Path:
         return Found(_FILES, {}, len(prefix))
     if isinstance(action, argparse._SubParsersAction):
@@ -155,10 +175,10 @@ def _planned(read: _Before) -> tuple[Spec, Plan] | None:
 
     path = Path(read.given.get("spec") or read.parser.get_default("spec")).expanduser()
     try:
-        spec = loader.load(path)
+        spec = loader.load_spec(path)
     except RomforgeError:
         return None
-    return spec, planner.make(spec)
+    return spec, planner.make_plan(spec)
 
 
 def _selections(read: _Before, word: str) -> dict[str, str]:
@@ -170,7 +190,9 @@ def _selections(read: _Before, word: str) -> dict[str, str]:
     found = {"all": "every target"} | dict(_tasks(spec, plan, steps=command not in _OF_ROMS))
     if word:  # the paths alone are the same again
         found |= {rom.path: found[rom.task] for rom in plan.roms()}
-    if command == "verify" and word and ("verify:".startswith(word) or word.startswith("verify:")):  # there are many
+    if (
+        command == "verify" and word and ("verify:".startswith(word) or word.startswith("verify:"))
+    ):  # there are many
         found |= _proofs(spec, plan, controls="controls" in read.given)
     return found
 
@@ -181,7 +203,11 @@ def _images(read: _Before) -> dict[str, str]:
     if not planned:
         return {}
     roms = {rom.path: " + ".join(pick.platform for pick in rom.picks) for rom in planned[1].roms()}
-    return roms | {f"{make.platform}/{goal}": f"{make.bin}/{goal}.{make.media}" for make in planned[1].makes for goal in make.goals}
+    return roms | {
+        f"{make.platform}/{goal}": f"{make.bin}/{goal}.{make.media}"
+        for make in planned[1].makes
+        for goal in make.goals
+    }
 
 
 def _tasks(spec: Spec, plan: Plan, steps: bool) -> Iterator[tuple[str, str]]:
@@ -189,20 +215,27 @@ def _tasks(spec: Spec, plan: Plan, steps: bool) -> Iterator[tuple[str, str]]:
         vendor, device = spec.nic[nic].id
         yield f"nic:{nic}", f"ROMs of {vendor:04x}:{device:04x}"
     for target, roms in plan.targets.items():
-        yield f"target:{target}", f"{len(roms)} ROM{'' if len(roms) == 1 else 's'} in {spec.target[target].dir}"
+        yield (
+            f"target:{target}",
+            f"{len(roms)} ROM{'' if len(roms) == 1 else 's'} in {spec.target[target].dir}",
+        )
     for rom in plan.roms():
         yield rom.task, " + ".join(pick.platform for pick in rom.picks)
     if steps:
         yield from ((make.task, f"the images of {make.bin}") for make in plan.makes)
-        yield from ((fetch.task, f"the ROM files of {fetch.package or fetch.deb}") for fetch in plan.fetches)
+        yield from (
+            (fetch.task, f"the ROM files of {fetch.package or fetch.deb}") for fetch in plan.fetches
+        )
 
 
 def _proofs(spec: Spec, plan: Plan, controls: bool) -> dict[str, str]:
     from romforge.engine import staleness
     from romforge.verify import cases, corruptions
 
-    made: Sequence[Any] = cases.make(spec, plan, staleness.replaced(plan))
-    return {proof.task: proof.kind for proof in (corruptions.add(made) if controls else made)}
+    made: Sequence[Any] = cases.make_proofs(spec, plan, staleness.replaced(plan))
+    return {
+        proof.task: proof.kind for proof in (corruptions.add_controls(made) if controls else made)
+    }
 
 
 def _joined(parts: Sequence[str]) -> tuple[list[str], str, str]:

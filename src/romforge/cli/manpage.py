@@ -13,14 +13,16 @@ from dataclasses import MISSING, Field, fields
 from typing import Any
 
 from romforge import __version__
-from romforge.base.errors import EXIT_STATUSES, listing
+from romforge.base.errors import EXIT_STATUSES, join_words
 from romforge.spec import json_schema, value_types
-from romforge.spec.fields import Kind
+from romforge.spec.fields import ValueType
 from romforge.spec.model import ORIGINS, SECTIONS, Header, Source, Spec, Toolchain, Verify
 
 _DAY = "2026-11-23"  # when the text changed last; no build date, so that a page is reproducible
 _COMMON = 3  # commands that an option is of, to be told once for all
-_MARKS = str.maketrans({"\\": "\\e", "'": "\\(aq", "`": "\\(ga", "^": "\\(ha", "~": "\\(ti", "-": "\\-"})
+_MARKS = str.maketrans(
+    {"\\": "\\e", "'": "\\(aq", "`": "\\(ga", "^": "\\(ha", "~": "\\(ti", "-": "\\-"}
+)
 
 _ABOUT = """\
 makes boot ROMs of network cards for QEMU from one file, the spec: which cards, which code, which IDs, which size. It takes images
@@ -45,7 +47,7 @@ ENVIRONMENT = {
     "MAKEFLAGS": "the jobserver of a make above, whose jobs are then used",
     "NO_COLOR": "if set, there are no colours",
 }
-FILES = {
+MANUAL_FILES = {
     "romspec.toml": "the spec",
     "romspec.lock": "beside the spec: what romforge lock wrote down",
     "out/TARGET.manifest.json": "of each ROM of a target its size, its images and where they came from",
@@ -88,28 +90,91 @@ def romforge(parser: argparse.ArgumentParser) -> str:
     commands = _commands(parser)
     count = Counter(_identity(action) for one in commands.values() for action in _optionals(one))
     common = {key for key, number in count.items() if number >= _COMMON}
-    shown = {_identity(action): action for one in commands.values() for action in _optionals(one) if _identity(action) in common}
+    shown = {
+        _identity(action): action
+        for one in commands.values()
+        for action in _optionals(one)
+        if _identity(action) in common
+    }
     parts = [_head("romforge", 1, (parser.description or "").rstrip("."))]
-    parts += [".SH SYNOPSIS", r".B romforge", r"\fICOMMAND\fR [\fIARGUMENT\fR...]", ".br", ".B romforge", r"\-\-help | \-\-version"]
+    parts += [
+        ".SH SYNOPSIS",
+        r".B romforge",
+        r"\fICOMMAND\fR [\fIARGUMENT\fR...]",
+        ".br",
+        ".B romforge",
+        r"\-\-help | \-\-version",
+    ]
     parts += [".SH DESCRIPTION", ".B romforge", *_text(_ABOUT), ".SH COMMANDS"]
     for name, one in commands.items():
-        parts += [f".SS {_escaped(name)}", *_synopsis(name, one), ".PP", *_text(one.description or "")]
-        parts += [line for action in one._actions if _identity(action) not in common for line in _argument(action)]
-    parts += [".SH OPTIONS", "Many commands take these:", *(line for action in shown.values() for line in _argument(action))]
-    parts += [line for action in _optionals(parser) if _identity(action) not in common for line in _argument(action)]
-    parts += [".SH SELECTIONS", *_table(SELECTIONS), ".SH EXIT STATUS", *_table({str(key): one for key, one in EXIT_STATUSES.items()})]
-    parts += [".SH ENVIRONMENT", *_table(ENVIRONMENT), ".SH FILES", *_table(FILES), ".SH EXAMPLES", *_table(_EXAMPLES)]
-    return "\n".join([*parts, ".SH SEE ALSO", r".BR romspec (5),", r".BR doit (1),", r".BR qemu-system-x86_64 (1)", ""])
+        parts += [
+            f".SS {_escaped(name)}",
+            *_synopsis(name, one),
+            ".PP",
+            *_text(one.description or ""),
+        ]
+        parts += [
+            line
+            for action in one._actions
+            if _identity(action) not in common
+            for line in _argument(action)
+        ]
+    parts += [
+        ".SH OPTIONS",
+        "Many commands take these:",
+        *(line for action in shown.values() for line in _argument(action)),
+    ]
+    parts += [
+        line
+        for action in _optionals(parser)
+        if _identity(action) not in common
+        for line in _argument(action)
+    ]
+    parts += [
+        ".SH SELECTIONS",
+        *_table(SELECTIONS),
+        ".SH EXIT STATUS",
+        *_table({str(key): one for key, one in EXIT_STATUSES.items()}),
+    ]
+    parts += [
+        ".SH ENVIRONMENT",
+        *_table(ENVIRONMENT),
+        ".SH FILES",
+        *_table(MANUAL_FILES),
+        ".SH EXAMPLES",
+        *_table(_EXAMPLES),
+    ]
+    return "\n".join(
+        [
+            *parts,
+            ".SH SEE ALSO",
+            r".BR romspec (5),",
+            r".BR doit (1),",
+            r".BR qemu-system-x86_64 (1)",
+            "",
+        ]
+    )
 
 
 def romspec(_: argparse.ArgumentParser) -> str:
     """romspec(5)."""
-    tables: dict[str, type] = {f"{name}.{'ARCH' if name == 'qemu' else 'NAME'}": cls for name, cls in SECTIONS.items()}
+    tables: dict[str, type] = {
+        f"{name}.{'ARCH' if name == 'qemu' else 'NAME'}": cls for name, cls in SECTIONS.items()
+    }
     tables |= {"config.NAME.HEADER": Header, "verify": Verify, "toolchain": Toolchain}
     order = [one.name for one in fields(Spec)]
-    parts = [_head("romspec", 5, "the ROM files that romforge builds"), ".SH SYNOPSIS", ".I romspec.toml", ".SH DESCRIPTION"]
-    parts += _text("A spec is a TOML file. Paths in it are relative to its directory, if nothing else is said. All that is wrong with it")
-    parts += _text("is told by romforge check, each with its line. An editor that knows JSON Schema can use romspec.schema.json.")
+    parts = [
+        _head("romspec", 5, "the ROM files that romforge builds"),
+        ".SH SYNOPSIS",
+        ".I romspec.toml",
+        ".SH DESCRIPTION",
+    ]
+    parts += _text(
+        "A spec is a TOML file. Paths in it are relative to its directory, if nothing else is said. All that is wrong with it"
+    )
+    parts += _text(
+        "is told by romforge check, each with its line. An editor that knows JSON Schema can use romspec.schema.json."
+    )
     parts += _text("A NAME begins with a letter or digit, and goes on with those and _ . + or -.")
     parts += [".TP", r"\fBspec\fR (1, required)", "The version of this format."]
     parts += [".SH TABLES"]
@@ -130,7 +195,11 @@ def _head(name: str, section: int, about: str) -> str:
 
 
 def _commands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
-    return next(dict(action.choices) for action in parser._actions if isinstance(action, argparse._SubParsersAction))
+    return next(
+        dict(action.choices)
+        for action in parser._actions
+        if isinstance(action, argparse._SubParsersAction)
+    )
 
 
 def _optionals(parser: argparse.ArgumentParser) -> list[argparse.Action]:
@@ -138,7 +207,11 @@ def _optionals(parser: argparse.ArgumentParser) -> list[argparse.Action]:
 
 
 def _identity(action: argparse.Action) -> tuple[object, ...]:
-    return (*action.option_strings, action.help) if action.option_strings else (action.dest, id(action))
+    return (
+        (*action.option_strings, action.help)
+        if action.option_strings
+        else (action.dest, id(action))
+    )
 
 
 def _synopsis(name: str, parser: argparse.ArgumentParser) -> Iterator[str]:
@@ -157,7 +230,9 @@ def _synopsis(name: str, parser: argparse.ArgumentParser) -> Iterator[str]:
 
 def _usage(action: argparse.Action) -> str:
     name = f"\\fB{_escaped(action.option_strings[-1])}\\fR" if action.option_strings else ""
-    return " ".join(part for part in (name, _value(action)) if part) + ("..." if action.nargs in ("*", "+") else "")
+    return " ".join(part for part in (name, _value(action)) if part) + (
+        "..." if action.nargs in ("*", "+") else ""
+    )
 
 
 def _value(action: argparse.Action) -> str:
@@ -171,18 +246,24 @@ def _value(action: argparse.Action) -> str:
 
 def _argument(action: argparse.Action) -> list[str]:
     names = ", ".join(rf"\fB{_escaped(name)}\fR" for name in action.option_strings)
-    return [".TP", " ".join(part for part in (names, _value(action)) if part), *_text(as_sentence(action.help or ""))]
+    return [
+        ".TP",
+        " ".join(part for part in (names, _value(action)) if part),
+        *_text(as_sentence(action.help or "")),
+    ]
 
 
 def _keys(cls: type, above: str = "") -> Iterator[str]:
     """The keys of a table, with those of the tables in it."""
     for one in fields(cls):
-        kind: Kind = one.metadata["kind"]
+        kind: ValueType = one.metadata["kind"]
         kind_type = describe_type(kind.schema)
         yield ".TP"
         yield rf"\fB{_escaped(above + one.name)}\fR ({_escaped(kind_type)}{_default(one, kind)})"
         yield from _text(as_sentence(one.metadata["doc"]))
-        if kind.right and kind not in (value_types.TEXT, value_types.FLAG) and '"' not in kind_type:  # else it says the type again
+        if (
+            kind.right and kind not in (value_types.TEXT, value_types.FLAG) and '"' not in kind_type
+        ):  # else it says the type again
             yield from _text(as_sentence(kind.right))
         if kind.table:
             yield from _keys(kind.table, f"{above}{one.name}.")
@@ -194,22 +275,30 @@ def describe_type(rules: Mapping[str, Any]) -> str:
         return " or ".join(dict.fromkeys(describe_type(one) for one in rules["anyOf"]))
     if "const" in rules or "enum" in rules:
         values = [rules["const"]] if "const" in rules else rules["enum"]
-        return "number" if isinstance(values[0], int) else listing(map(json.dumps, values)).replace(" and ", " or ")
+        return (
+            "number"
+            if isinstance(values[0], int)
+            else join_words(map(json.dumps, values)).replace(" and ", " or ")
+        )
     if rules.get("type") == "array":
         items = describe_type(rules["items"])
         return f"list of {items}s" if " " not in items and '"' not in items else f"list of {items}"
-    return {"string": "text", "integer": "number", "boolean": "true or false"}.get(rules.get("type", ""), "table")
+    return {"string": "text", "integer": "number", "boolean": "true or false"}.get(
+        rules.get("type", ""), "table"
+    )
 
 
-def _default(one: Field[Any], kind: Kind) -> str:
+def _default(one: Field[Any], kind: ValueType) -> str:
     if one.default is MISSING:
         return ", required"
-    written = json_schema.written(one.default, {"type": "object"} if kind.table else dict(kind.schema))
+    written = json_schema.written(
+        one.default, {"type": "object"} if kind.table else dict(kind.schema)
+    )
     return "" if written is None or kind.table else f", default {_escaped(json.dumps(written))}"
 
 
 def describe_origins() -> str:
-    told = (f"{name}, without {listing(without)}" for name, without in ORIGINS.items())
+    told = (f"{name}, without {join_words(without)}" for name, without in ORIGINS.items())
     return f"A source has exactly one of {'; '.join(told)}."
 
 
@@ -238,4 +327,6 @@ def _line(text: str) -> str:
 
 def _escaped(text: str) -> str:
     """Text without what roff would read; each hyphen as the one that is typed."""
-    return "".join(one if ord(one) < 128 else f"\\[u{ord(one):04X}]" for one in text.translate(_MARKS))
+    return "".join(
+        one if ord(one) < 128 else f"\\[u{ord(one):04X}]" for one in text.translate(_MARKS)
+    )

@@ -18,7 +18,7 @@ from typing import Any
 from romforge.base.errors import EXIT_STATUSES
 from romforge.cli import manpage
 from romforge.spec import json_schema, value_types
-from romforge.spec.fields import Kind
+from romforge.spec.fields import ValueType
 from romforge.spec.model import SECTIONS, Header, Source, Spec, Toolchain, Verify
 
 _GENERATED = "<!-- Made by `python -m romforge.cli.reference {}`: a change made here is lost. -->\n"
@@ -69,7 +69,7 @@ def command_reference(parser: argparse.ArgumentParser) -> str:
         ("Selections", "selection", manpage.SELECTIONS),
         ("Exit status", "status", {str(key): text for key, text in EXIT_STATUSES.items()}),
         ("Environment", "variable", manpage.ENVIRONMENT),
-        ("Files", "file", manpage.FILES),
+        ("Files", "file", manpage.MANUAL_FILES),
     ):
         lines += [f"## {title}", "", f"| {first} | meaning |", "|---|---|"]
         for name, text in rows.items():
@@ -91,7 +91,7 @@ def _tables() -> dict[str, type]:
 def _key_rows(table: type, above: str = "") -> Iterator[str]:
     """A row for each key of a table, with those of the tables in it."""
     for field in fields(table):
-        kind: Kind = field.metadata["kind"]
+        kind: ValueType = field.metadata["kind"]
         value = manpage.describe_type(kind.schema)
         meaning = manpage.as_sentence(field.metadata["doc"])
         if _says_more(kind, value):
@@ -102,12 +102,14 @@ def _key_rows(table: type, above: str = "") -> Iterator[str]:
             yield from _key_rows(kind.table, f"{above}{field.name}.")
 
 
-def _says_more(kind: Kind, value: str) -> bool:
+def _says_more(kind: ValueType, value: str) -> bool:
     """Whether the hint of a kind says more than what the key takes."""
-    return bool(kind.right) and kind not in (value_types.TEXT, value_types.FLAG) and '"' not in value
+    return (
+        bool(kind.right) and kind not in (value_types.TEXT, value_types.FLAG) and '"' not in value
+    )
 
 
-def _default(field: Field[Any], kind: Kind) -> str:
+def _default(field: Field[Any], kind: ValueType) -> str:
     if field.default is MISSING:
         return ", required"
     rules = {"type": "object"} if kind.table else dict(kind.schema)
@@ -171,7 +173,7 @@ def _text(text: str) -> str:
     return escaped.replace("[", "\\[").replace("]", "\\]")
 
 
-def main(arguments: list[str]) -> int:
+def write_reference(arguments: list[str]) -> int:
     from romforge.cli.command_line import make_parser
 
     pages: dict[str, Callable[[], str]] = {
@@ -186,4 +188,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))
+    raise SystemExit(write_reference(sys.argv[1:]))

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from romforge.analysis import image_sizes, suggestions
-from romforge.analysis.image_sizes import Image, Part
+from romforge.analysis.image_sizes import ImageContents, ObjectContents
 from romforge.analysis.suggestions import Candidate, Suggestions
-from romforge.base.errors import RomforgeError, UsageError, listing, near
-from romforge.base.table import BOLD, Column, colours, paint, render
+from romforge.base.errors import RomforgeError, UsageError, did_you_mean, join_words
+from romforge.base.table import BOLD, Column, paint, render_table, wants_colours
 from romforge.plan import planner
-from romforge.plan.planner import Make, Plan, Rom
+from romforge.plan.planner import Plan, Rom, TreeBuild
 from romforge.sources.ipxe import source_tree
 from romforge.spec import loader
 
@@ -28,19 +28,22 @@ _POSSIBLE, _OTHERS = 10, 5  # candidates that are shown
 class Explained(NamedTuple):
     """An image, and what could be left out of it."""
 
-    image: Image
+    image: ImageContents
     platform: str
     suggestions: Suggestions
 
     def as_json(self) -> dict[str, Any]:
-        candidates = [{**asdict(candidate), "possible": candidate.possible} for candidate in self.suggestions.candidates]
+        candidates = [
+            {**asdict(candidate), "possible": candidate.possible}
+            for candidate in self.suggestions.candidates
+        ]
         leave_out = {"reason": self.suggestions.reason, "candidates": candidates}
         return {**asdict(self.image), "leave_out": leave_out}
 
 
 def why_command(arguments: Any, tree: str | None) -> int:
     """The command: a ROM or an image is shown; or an object or a root, in an image."""
-    plan = planner.make(loader.load(arguments.spec, arguments.out), tree)
+    plan = planner.make_plan(loader.load_spec(arguments.spec, arguments.out), tree)
     goals = _asked(plan, arguments.image or arguments.what, arguments.out)
     _require_built(goals, arguments.out)
     explained = [_explain(plan, make, goal, arguments.out) for make, goal in goals]
@@ -63,12 +66,12 @@ def why_command(arguments: Any, tree: str | None) -> int:
     return 0
 
 
-def _asked(plan: Plan, what: str, out: Path) -> list[tuple[Make, str]]:
+def _asked(plan: Plan, what: str, out: Path) -> list[tuple[TreeBuild, str]]:
     """The images of trees that a ROM is made of, or the one of this name; raises RomforgeError.
 
     Where several ROMs have a name, it stands for the one that is built.
     """
-    images: dict[str, tuple[Make, str]] = {}
+    images: dict[str, tuple[TreeBuild, str]] = {}
     for make in plan.makes:
         for goal in make.goals:
             for name in (f"{make.platform}/{goal}", f"{make.bin}/{goal}.{make.media}"):
@@ -79,7 +82,9 @@ def _asked(plan: Plan, what: str, out: Path) -> list[tuple[Make, str]]:
     makes = {make.task: make for make in plan.makes}
     made = [(makes[pick.make], rom.goal) for pick in rom.picks if pick.make]
     if not made:
-        raise RomforgeError(f"{rom.path} is made of existing ROMs, which say nothing of their objects")
+        raise RomforgeError(
+            f"{rom.path} is made of existing ROMs, which say nothing of their objects"
+        )
     return made
 
 
@@ -92,22 +97,26 @@ def _rom(plan: Plan, what: str, out: Path, images: list[str]) -> Rom:
     if len(named) > 1 and what not in named:
         named = [path for path in named if (out / path).is_file()] or named
     if len(named) > 1 and what not in named:
-        raise UsageError(f"there are several {what}: {listing(named)}")
+        raise UsageError(f"there are several {what}: {join_words(named)}")
     if not named:
         example = next(iter(images), "pcbios/8086100e")
-        raise UsageError(f'there is no ROM or image "{what}"{near(what, [*roms, *images])}; images are PLATFORM/GOAL, such as {example}')
+        raise UsageError(
+            f'there is no ROM or image "{what}"{did_you_mean(what, [*roms, *images])}; images are PLATFORM/GOAL, such as {example}'
+        )
     return roms[what if what in named else named[0]]
 
 
-def _require_built(goals: list[tuple[Make, str]], out: Path) -> None:
+def _require_built(goals: list[tuple[TreeBuild, str]], out: Path) -> None:
     """Raises RomforgeError where what an image was linked of is not there any more.
 
     Says where it would be built anew now.
     """
     trees = source_tree.Trees(out)
     for make, goal in goals:
-        entry = (source_tree.load(make, out) or source_tree.blank())["goals"].get(goal)
-        stale = source_tree.stale(make, out, [goal], trees).get(goal)
+        entry = (source_tree.load_record(make, out) or source_tree.blank_record())["goals"].get(
+            goal
+        )
+        stale = source_tree.stale_goals(make, out, [goal], trees).get(goal)
         image = f"{make.task}: {goal}.{make.media}"
         if entry is None or entry["why"]:
             raise RomforgeError(f"{image} must be built first: {stale}")
@@ -116,7 +125,7 @@ def _require_built(goals: list[tuple[Make, str]], out: Path) -> None:
             print(f"romforge: {note}", file=sys.stderr)
 
 
-def _explain(plan: Plan, make: Make, goal: str, out: Path) -> Explained:
+def _explain(plan: Plan, make: TreeBuild, goal: str, out: Path) -> Explained:
     link_plan = source_tree.recorded_link_plan(make, out)
     link = image_sizes.read_image_link(make, out, goal, link_plan)
     size = image_sizes.size_in_rom(plan, make, goal, out)
@@ -126,7 +135,9 @@ def _explain(plan: Plan, make: Make, goal: str, out: Path) -> Explained:
     return Explained(image, make.platform, found)
 
 
-def _older(place: Path, plan: Plan, goals: list[tuple[Make, str]]) -> dict[str, dict[str, Any]]:
+def _older(
+    place: Path, plan: Plan, goals: list[tuple[TreeBuild, str]]
+) -> dict[str, dict[str, Any]]:
     """What another build says of the images, by name.
 
     It is an output root, or what `why --json` printed of one.
@@ -144,10 +155,14 @@ def _older(place: Path, plan: Plan, goals: list[tuple[Make, str]]) -> dict[str, 
         raise RomforgeError(f"{place}: cannot be read: {error.strerror}") from None
     except (ValueError, KeyError, TypeError):
         pass
-    raise RomforgeError(f"{place}: is no output root, and nothing that `romforge why ROM --json` printed")
+    raise RomforgeError(
+        f"{place}: is no output root, and nothing that `romforge why ROM --json` printed"
+    )
 
 
-def _compared(images: list[Image], older: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+def _compared(
+    images: list[ImageContents], older: dict[str, dict[str, Any]]
+) -> list[dict[str, Any]]:
     """For each image what is new, gone, grown and shrunk, the largest change first."""
     found = []
     for image in images:
@@ -168,7 +183,9 @@ def _compared(images: list[Image], older: dict[str, dict[str, Any]]) -> list[dic
             }
             if row["was"] != row["is"] or row["memory_was"] != row["memory_is"]:
                 rows.append(row)
-        rows.sort(key=lambda row: (-abs(_change(row)), -abs(_change(row, "memory_")), row["object"]))
+        rows.sort(
+            key=lambda row: (-abs(_change(row)), -abs(_change(row, "memory_")), row["object"])
+        )
         was = sum(older[image.name]["sections"].values())
         is_now = sum(image.sections.values())
         found.append({"name": image.name, "was": was, "is": is_now, "objects": rows})
@@ -183,7 +200,7 @@ def _change(row: dict[str, Any], of: str = "") -> int:
 def _differences(compared: list[dict[str, Any]]) -> Iterator[str]:
     for image in compared:
         size, growth = image["is"], image["is"] - image["was"]
-        yield paint(image["name"], BOLD, colours()) + f": {size:,} bytes linked, {growth:+,}"
+        yield paint(image["name"], BOLD, wants_colours()) + f": {size:,} bytes linked, {growth:+,}"
         rows = []
         for row in image["objects"]:
             memory = _change(row, "memory_")
@@ -194,7 +211,7 @@ def _differences(compared: list[dict[str, Any]]) -> Iterator[str]:
             continue
         columns = [Column("object"), Column(""), Column("bytes", right=True)]
         columns += [Column("memory", right=True), Column("pulled in by")]
-        yield from (f"  {line}" for line in render(columns, rows))
+        yield from (f"  {line}" for line in render_table(columns, rows))
 
 
 def _state(row: dict[str, Any]) -> str:
@@ -205,19 +222,21 @@ def _state(row: dict[str, Any]) -> str:
     return "grown" if (_change(row) or _change(row, "memory_")) > 0 else "shrunk"
 
 
-def _image_lines(image: Image) -> Iterator[str]:
+def _image_lines(image: ImageContents) -> Iterator[str]:
     """An image by directories, the largest first, and the roots of its link."""
     linked = sum(image.sections.values())
     nics = f" ({', '.join(image.nics)})" if image.nics else ""
     yield (
-        paint(f"{image.name}{nics}", BOLD, colours())
+        paint(f"{image.name}{nics}", BOLD, wants_colours())
         + f": {image.size:,} bytes in the ROM, {linked:,} linked, and {image.memory:,} of memory"
     )
     yield "  " + ", ".join(f"{name} {size:,}" for name, size in image.sections.items())
-    directories: dict[str, list[Part]] = {}
+    directories: dict[str, list[ObjectContents]] = {}
     for part in image.parts:
         directories.setdefault(part.directory or "(no source)", []).append(part)
-    largest_first = sorted(directories.items(), key=lambda both: -sum(part.size for part in both[1]))
+    largest_first = sorted(
+        directories.items(), key=lambda both: -sum(part.size for part in both[1])
+    )
     rows = []
     for name, parts in largest_first:
         size = sum(part.size for part in parts)
@@ -232,7 +251,7 @@ def _image_lines(image: Image) -> Iterator[str]:
     columns = [Column("object")]
     titles = "bytes", "in the ROM", "", "memory", "leaves without"
     columns += [Column(title, right=True) for title in titles]
-    yield from _indented(render([*columns, Column("pulled in by")], rows))
+    yield from _indented(render_table([*columns, Column("pulled in by")], rows))
     yield ""
     root_rows = []
     for root in sorted(image.roots, key=lambda root: -root.leaves):
@@ -240,7 +259,7 @@ def _image_lines(image: Image) -> Iterator[str]:
         names = _names(root.with_it)
         root_rows.append([root.symbol, f"{root.leaves:,}", memory_leaves, names])
     columns = [Column("root"), Column("leaves without", right=True), Column("memory", right=True)]
-    yield from _indented(render([*columns, Column("objects")], root_rows))
+    yield from _indented(render_table([*columns, Column("objects")], root_rows))
 
 
 def _size_cells(size: int, compressed: int, memory: int) -> list[str]:
@@ -277,7 +296,7 @@ def _suggestion_lines(explained: Explained) -> Iterator[str]:
 
 def _candidate_lines(candidate: Candidate) -> Iterator[str]:
     with_it = f", with {_names(candidate.with_it)}" if candidate.with_it else ""
-    names = paint(", ".join(candidate.objects), BOLD, colours())
+    names = paint(", ".join(candidate.objects), BOLD, wants_colours())
     yield f"    {names}: about {candidate.saves:,} bytes of the ROM{with_it}"
     askers = list(candidate.asked_by.items())
     shown = [f"{name} ({_names(tuple(symbols), _SYMBOLS)})" for name, symbols in askers[:_SHOWN]]
@@ -289,7 +308,7 @@ def _candidate_lines(candidate: Candidate) -> Iterator[str]:
 
 
 def _tables(tables: tuple[str, ...]) -> str:
-    return f"table{'' if len(tables) == 1 else 's'} {listing(tables)}"
+    return f"table{'' if len(tables) == 1 else 's'} {join_words(tables)}"
 
 
 def _needs(candidate: Candidate) -> str:
@@ -308,7 +327,7 @@ def _needs(candidate: Candidate) -> str:
     return f"{' and '.join(needs)}; romforge does not have {_names(candidate.missing)}"
 
 
-def _object_or_root(images: list[Image], what: str) -> tuple[dict[str, Any], list[str]]:
+def _object_or_root(images: list[ImageContents], what: str) -> tuple[dict[str, Any], list[str]]:
     """An object or a root, of the first image that has it; raises RomforgeError where none does."""
     for image in images:
         for root in image.roots:
@@ -324,18 +343,18 @@ def _object_or_root(images: list[Image], what: str) -> tuple[dict[str, Any], lis
     for image in images:
         known += [part.name for part in image.parts]
         known += [root.symbol for root in image.roots]
-    where = listing(image.name for image in images)
-    raise RomforgeError(f"{where}: there is no object or root {what}{near(what, known)}")
+    where = join_words(image.name for image in images)
+    raise RomforgeError(f"{where}: there is no object or root {what}{did_you_mean(what, known)}")
 
 
 def _leaves(size: int, memory: int) -> str:
     return f"{size:,} bytes{f' and {memory:,} of memory' if memory else ''} leave"
 
 
-def _part_lines(image: Image, part: Part) -> list[str]:
+def _part_lines(image: ImageContents, part: ObjectContents) -> list[str]:
     memory = f"; {part.memory:,} of memory" if part.memory else ""
     lines = [
-        f"{paint(part.name, BOLD, colours())} ({part.directory or 'no source'}) in {image.name}: "
+        f"{paint(part.name, BOLD, wants_colours())} ({part.directory or 'no source'}) in {image.name}: "
         f"{part.size:,} bytes, about {part.compressed:,} in the ROM{memory}"
     ]
     for name, size in sorted(part.sections.items(), key=lambda both: -both[1]):
@@ -360,7 +379,7 @@ def _part_lines(image: Image, part: Part) -> list[str]:
     return lines
 
 
-def _chain(part: Part) -> str:
+def _chain(part: ObjectContents) -> str:
     """``obj_config → config → shell``: the root, and the objects on the way to this one."""
     if not part.chain:
         return "the command line"

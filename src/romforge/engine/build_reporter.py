@@ -16,12 +16,12 @@ from typing import Any, ClassVar, TextIO
 
 from romforge.base import jobserver, output_files, output_lock
 from romforge.base.errors import RomforgeError
-from romforge.base.table import RED, colours, encodable, paint
+from romforge.base.table import RED, encodable, paint, wants_colours
 from romforge.engine import size_table, staleness
 from romforge.engine.staleness import Demand
 from romforge.plan.planner import Plan, Rom
 from romforge.rom.manifest import holds_manifest, read_manifest
-from romforge.spec.model import manifest
+from romforge.spec.model import manifest_name
 
 
 class WakingQueue(queue.Queue[Any]):
@@ -49,11 +49,15 @@ class Reporter:
     out: ClassVar[Path]
     as_json: ClassVar[bool] = False  # print the entries instead of the table
     jobs: ClassVar[int | None] = None  # that the user asked for
-    demand: ClassVar[Demand | None] = None  # of the run, once it begins; workers that are forked then have it too
+    demand: ClassVar[Demand | None] = (
+        None  # of the run, once it begins; workers that are forked then have it too
+    )
 
     def __init__(self, outstream: TextIO, options: dict[str, Any]) -> None:
         self.outstream = outstream
-        self.entries: dict[str, str] = {}  # what the manifest says of each ROM, by its path: JSON, and seldom decoded
+        self.entries: dict[
+            str, str
+        ] = {}  # what the manifest says of each ROM, by its path: JSON, and seldom decoded
         self.bad: set[str] = set()  # the paths of those that failed
         self.sources: dict[str, dict[str, str]] = {}
         self.failed: list[str] = []
@@ -69,18 +73,18 @@ class Reporter:
         MThreadRunner.Queue = staticmethod(WakingQueue)
         self.total = sum(name.startswith("rom:") for name in tasks)
         try:
-            output_lock.hold(self.out)
+            output_lock.hold_lock(self.out)
         except RomforgeError as error:
             self.say(str(error))
             raise SystemExit(1) from None
         if self.plan.makes:
-            Reporter.demand = staleness.of(self.plan, self.out, closure(tasks, selected))
+            Reporter.demand = staleness.stale_images(self.plan, self.out, closure(tasks, selected))
             self.sources.update(Reporter.demand.about)
             for text in Reporter.demand.told():
                 self.say(text)
         if self._takes_long():
             local = jobserver.processors() if self.plan.may_distribute() else jobserver.MOST_JOBS
-            jobserver.begin(self.jobs, self._usual_jobs(), local)
+            jobserver.begin_pool(self.jobs, self._usual_jobs(), local)
 
     def _usual_jobs(self) -> int | None:
         """How many jobs the spec asks for; distcc is asked where there is something to make, and the user did not say."""
@@ -92,7 +96,7 @@ class Reporter:
         from romforge.sources.ipxe import launcher, toolchain
 
         try:
-            return launcher.distcc_jobs(toolchain.environment(os.environ, ("distcc",)))
+            return launcher.distcc_jobs(toolchain.make_environment(os.environ, ("distcc",)))
         except RomforgeError as error:
             self.say(f"{error}; so there is one for each processor", "")
             return None
@@ -104,7 +108,9 @@ class Reporter:
     def execute_task(self, task: Any) -> None:
         wanted = self.demand.wanted.get(task.name) if self.demand else None
         if wanted and self.demand and task.name not in self.demand.refused:
-            self.say(f"{task.name}: builds {len(wanted)} image{'' if len(wanted) == 1 else 's'}", "")
+            self.say(
+                f"{task.name}: builds {len(wanted)} image{'' if len(wanted) == 1 else 's'}", ""
+            )
         if task.actions and sys.stderr.isatty():
             self._show(task)
 
@@ -129,8 +135,12 @@ class Reporter:
         self.failed.append(task.name)
         if task.name.startswith("rom:"):
             self.bad.add(_path(task))
-            self.entries[_path(task)] = getattr(fail, "entry", None) or self._untried(_path(task), fail.message)
-        if fail.get_name() == "UnmetDependency" or (self.demand and task.name in self.demand.refused):
+            self.entries[_path(task)] = getattr(fail, "entry", None) or self._untried(
+                _path(task), fail.message
+            )
+        if fail.get_name() == "UnmetDependency" or (
+            self.demand and task.name in self.demand.refused
+        ):
             return  # what it depends on has said why; or it was told before the run
         text = fail.message if fail.get_name() == "TaskFailed" else fail.get_msg()
         self.say(f"{task.name}: {text}" if text not in self.told else f"{task.name}: the same")
@@ -170,7 +180,7 @@ class Reporter:
             self.say(str(error))
         lines = self._json() if self.as_json else self._table()
         self.outstream.write(encodable("".join(f"{line}\n" for line in lines), self.outstream))
-        output_lock.release(self.out)
+        output_lock.release_lock(self.out)
         if interrupted is KeyboardInterrupt:
             self.say("interrupted")
             raise SystemExit(130)
@@ -182,7 +192,7 @@ class Reporter:
         if self.demand:
             from romforge.sources.ipxe import gnu_make
 
-            gnu_make.interrupt()
+            gnu_make.interrupt_makes()
 
     def _keep(self, task: Any) -> None:
         if entry := task.values.get("entry"):
@@ -195,8 +205,13 @@ class Reporter:
         first, *rest = text.split("\n")
         if self.progress is not None:
             self.progress.stop()
-        lines = [f"{paint('romforge:', tint, bool(tint) and colours(sys.stderr))} {first}", *rest]
-        sys.stderr.write("".join(f"{line}\n" for line in lines))  # at once, since others may speak too
+        lines = [
+            f"{paint('romforge:', tint, bool(tint) and wants_colours(sys.stderr))} {first}",
+            *rest,
+        ]
+        sys.stderr.write(
+            "".join(f"{line}\n" for line in lines)
+        )  # at once, since others may speak too
         if self.progress is not None:
             self.progress.start()
 
@@ -211,12 +226,20 @@ class Reporter:
             for path in self.bad & self.entries.keys() & before.keys():
                 self._keep_stale(path, before[path])
             entries = [
-                self.entries.get(rom.path) or json.dumps(before[rom.path]) for rom in roms if rom.path in self.entries or rom.path in before
+                self.entries.get(rom.path) or json.dumps(before[rom.path])
+                for rom in roms
+                if rom.path in self.entries or rom.path in before
             ]
             if spec == self.plan.spec:  # another spec's files are none of ours
                 gone = before.keys() - wanted
-                self.removed += [path for path in gone if output_files.remove_own(self.out, path, _left(before[path]))]
-            output_files.write(self.out, manifest(name), self._manifest(name, roms, entries))
+                self.removed += [
+                    path
+                    for path in gone
+                    if output_files.remove_if_unchanged(self.out, path, _left(before[path]))
+                ]
+            output_files.write_output(
+                self.out, manifest_name(name), self._manifest(name, roms, entries)
+            )
 
     def _untried(self, path: str, failed: str) -> str:
         """The entry of a ROM that was not tried, since what it depends on failed."""
@@ -242,9 +265,15 @@ class Reporter:
 
     def _table(self) -> list[str]:
         """The table of sizes and the line that sums up the run."""
-        entries = {rom.path: self.entries[rom.path] for rom in self.plan.roms() if rom.path in self.entries}
-        changes = size_table.since_lock(self.plan, entries) if self.built else {}  # a run that built nothing must not take longer
-        lines = size_table.lines(entries, self.bad, changes, colours(self.outstream))
+        entries = {
+            rom.path: self.entries[rom.path] for rom in self.plan.roms() if rom.path in self.entries
+        }
+        changes = (
+            size_table.since_lock(self.plan, entries) if self.built else {}
+        )  # a run that built nothing must not take longer
+        lines = size_table.size_table_lines(
+            entries, self.bad, changes, wants_colours(self.outstream)
+        )
         good = len(self.entries) - len(self.bad)
         lines += [f"removed {path}, which the spec no longer asks for" for path in self.removed]
         verdict = f"{len(self.bad)} failed, " if self.bad else ""

@@ -20,10 +20,13 @@ from romforge.base import output_files
 from romforge.base.errors import RomforgeError
 from romforge.base.output_files import STATE
 
-FILE = f"{STATE}/state.json"
+STATE_FILE = f"{STATE}/state.json"
 # A file that is never there: doit's JSON database then begins empty, and only its dump would write.
 CONFIG = {"backend": "json", "dep_file": f"/dev/null/{STATE}"}
-_KEYS = "_values_:", "ignore:"  # of doit: what an action returned, and whether `doit ignore` named the task
+_KEYS = (
+    "_values_:",
+    "ignore:",
+)  # of doit: what an action returned, and whether `doit ignore` named the task
 
 Tasks = dict[str, dict[str, Any]]
 
@@ -31,7 +34,7 @@ Tasks = dict[str, dict[str, Any]]
 def adopt(out: Path, names: Iterable[str]) -> None:
     """Fills doit's database from the state of the output root, and takes over its writing; ``names`` are the tasks'."""
     backend = Globals.dep_manager.backend
-    before: Tasks = output_files.load(out, FILE) or {}
+    before: Tasks = output_files.load_json(out, STATE_FILE) or {}
     for name, saved in before.items():
         for key, value in saved.items():
             backend.set(name, key, value)
@@ -48,7 +51,10 @@ def _write(out: Path, backend: Any, names: list[str], before: Tasks) -> None:
     if tasks == before:
         return
     try:
-        output_files.prepare(out)
-        output_files.save(out, FILE, tasks)
+        output_files.prepare_root(out)
+        output_files.save_json(out, STATE_FILE, tasks)
     except RomforgeError as error:
-        print(f"romforge: doit's state is not saved: {error}; the next run does the work again", file=sys.stderr)
+        print(
+            f"romforge: doit's state is not saved: {error}; the next run does the work again",
+            file=sys.stderr,
+        )

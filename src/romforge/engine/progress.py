@@ -31,7 +31,12 @@ class _Doing(ProgressColumn):
     max_refresh = 0.2  # seconds
 
     def render(self, task: Task) -> Text:
-        return Text(f"{gnu_make.doing()} {compression_cache.doing()}".strip(), style="dim", no_wrap=True, overflow="ellipsis")
+        return Text(
+            f"{gnu_make.progress_line()} {compression_cache.compressing_line()}".strip(),
+            style="dim",
+            no_wrap=True,
+            overflow="ellipsis",
+        )
 
 
 class Progress:
@@ -39,7 +44,13 @@ class Progress:
 
     def __init__(self, total: int) -> None:
         columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Doing()
-        self.bar = Bar(*columns, console=_terminal(), transient=True, redirect_stdout=False, redirect_stderr=False)
+        self.bar = Bar(
+            *columns,
+            console=_terminal(),
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
         self.task = self.bar.add_task("", total=total)
         self.bar.start()
 

@@ -11,8 +11,8 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from romforge.base.errors import RomforgeError, listing
-from romforge.plan.planner import Make, Plan
+from romforge.base.errors import RomforgeError, join_words
+from romforge.plan.planner import Plan, TreeBuild
 from romforge.sources.ipxe import source_tree, toolchain
 
 Reasons = dict[str, str]  # in words, by goal
@@ -38,10 +38,10 @@ class Demand(NamedTuple):
         by_text: dict[str, list[str]] = {}
         for task, text in self.refused.items():
             by_text.setdefault(text, []).append(task)
-        return [*self.notes, *(f"{listing(tasks)}: {text}" for text, tasks in by_text.items())]
+        return [*self.notes, *(f"{join_words(tasks)}: {text}" for text, tasks in by_text.items())]
 
 
-def of(plan: Plan, out: Path, selected: set[str]) -> Demand:
+def stale_images(plan: Plan, out: Path, selected: set[str]) -> Demand:
     """The demand of a run of these tasks, and all that they depend on."""
     goals = _goals(plan, selected)
     spec = Path(plan.spec) if plan.spec else None
@@ -53,14 +53,16 @@ def of(plan: Plan, out: Path, selected: set[str]) -> Demand:
         if make.task not in goals:
             demand.alone.add(make.task)
         try:
-            why = source_tree.stale(make, out, list(goals.get(make.task, make.goals)), trees)
+            why = source_tree.stale_goals(make, out, list(goals.get(make.task, make.goals)), trees)
             demand.wanted[make.task] = why
             tree = trees.of(make)
             demand.about[make.source] = {"tree": str(tree.src.parent), "revision": tree.revision}
             if why:
-                from romforge.sources.ipxe import build_failure  # a run with nothing to build goes without
+                from romforge.sources.ipxe import (
+                    build_failure,  # a run with nothing to build goes without
+                )
 
-                toolchain.require(make)
+                toolchain.require_tools(make)
                 toolchain.require_git(make, tree.src)
                 build_failure.require_embedded(make, spec)
         except RomforgeError as error:
@@ -79,13 +81,15 @@ def _goals(plan: Plan, selected: set[str]) -> dict[str, dict[str, None]]:
     return goals
 
 
-def _notes(makes: tuple[Make, ...], selected: set[str]) -> tuple[str, ...]:
+def _notes(makes: tuple[TreeBuild, ...], selected: set[str]) -> tuple[str, ...]:
     """That a tree is built in the place of another, which is not there."""
     found = {}
     for make in makes:
         if make.task in selected and (tree := _fallback(make)):
             absent, taken = _short(make.trees[0]), _short(str(tree.parent))
-            found[make.source] = f"{absent} is not there, so {taken} is built; to get the real one: {source_tree.HOW_TO_GET}"
+            found[make.source] = (
+                f"{absent} is not there, so {taken} is built; to get the real one: {source_tree.HOW_TO_GET}"
+            )
     return tuple(found.values())
 
 
@@ -94,12 +98,12 @@ def replaced(plan: Plan) -> set[str]:
     return {make.source for make in plan.makes if _fallback(make)}
 
 
-def _fallback(make: Make) -> Path | None:
+def _fallback(make: TreeBuild) -> Path | None:
     """The fallback tree of a platform, if that is what is built."""
     if len(make.trees) < 2:
         return None
     try:
-        tree = source_tree.locate(make)
+        tree = source_tree.locate_tree(make)
     except RomforgeError:
         return None  # told for each platform
     return None if tree.is_relative_to(make.trees[0]) else tree

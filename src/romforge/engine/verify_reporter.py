@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 from romforge.base import output_files
-from romforge.base.table import BOLD, DIM, RED, Column, colours, paint, render
+from romforge.base.table import BOLD, DIM, RED, Column, paint, render_table, wants_colours
 from romforge.engine.build_reporter import Reporter
 from romforge.verify.cases import Proof
 
@@ -75,8 +75,14 @@ class Matrix(Reporter):
     def add_failure(self, task: Any, fail: Any) -> None:
         if task.name.startswith(_PREFIX):
             unmet = fail.get_name() == "UnmetDependency"
-            text = fail.message if fail.get_name() in ("TaskFailed", "UnmetDependency") else fail.get_msg()
-            self.outcomes[task.name] = Outcome(NOT_RUN, f"not run: {text} failed") if unmet else Outcome(FAILED, text)
+            text = (
+                fail.message
+                if fail.get_name() in ("TaskFailed", "UnmetDependency")
+                else fail.get_msg()
+            )
+            self.outcomes[task.name] = (
+                Outcome(NOT_RUN, f"not run: {text} failed") if unmet else Outcome(FAILED, text)
+            )
         super().add_failure(task, fail)
 
     def complete_run(self) -> None:
@@ -84,20 +90,26 @@ class Matrix(Reporter):
             if task.name.startswith(_PREFIX) and task.name not in self.outcomes:
                 self.outcomes[task.name] = _outcome(task, before=True)
         if self.junit and sys.exc_info()[0] is None:
-            output_files.replace(self.junit, _junit(self._rows()))
+            output_files.replace_file(self.junit, _junit(self._rows()))
         super().complete_run()
 
     def _interrupt(self) -> None:
         super()._interrupt()
         from romforge.verify import qemu
 
-        qemu.interrupt()
+        qemu.interrupt_guests()
 
     def _rows(self) -> list[dict[str, Any]]:
         found = []
         for proof in self.selected:
             outcome = self.outcomes.get(proof.task) or Outcome(NOT_RUN)
-            row = {"rom": proof.rom, "nic": proof.nic, "column": proof.column, "kind": proof.kind, "control": proof.control}
+            row = {
+                "rom": proof.rom,
+                "nic": proof.nic,
+                "column": proof.column,
+                "kind": proof.kind,
+                "control": proof.control,
+            }
             row |= outcome._asdict()
             if not outcome.calls:
                 del row["calls"]
@@ -120,16 +132,22 @@ class Matrix(Reporter):
         """The matrix: a line for each ROM, a column for each kind of proof; of controls a line each."""
         if any(proof.control for proof in self.selected):
             titles = ["file", "proof", "control", ""]
-            rows = [[proof.rom, proof.column, proof.control, self._cell(proof)] for proof in self.selected]
+            rows = [
+                [proof.rom, proof.column, proof.control, self._cell(proof)]
+                for proof in self.selected
+            ]
         else:
             columns = list(dict.fromkeys(proof.column for proof in self.selected))
             titles = ["file", *columns]
             by_rom: dict[str, dict[str, str]] = {}
             for proof in self.selected:
                 by_rom.setdefault(proof.rom, {})[proof.column] = self._cell(proof)
-            rows = [[rom, *(cells.get(column, "-") for column in columns)] for rom, cells in by_rom.items()]
-        colour = colours(self.outstream)
-        lines = render([Column(title) for title in titles], rows) if rows else []
+            rows = [
+                [rom, *(cells.get(column, "-") for column in columns)]
+                for rom, cells in by_rom.items()
+            ]
+        colour = wants_colours(self.outstream)
+        lines = render_table([Column(title) for title in titles], rows) if rows else []
         lines[:2] = [paint(lines[0], BOLD, colour), paint(lines[1], DIM, colour)] if lines else []
         return [paint(line, RED, colour and "FAILED" in line) for line in lines]
 
@@ -147,10 +165,18 @@ def _junit(rows: list[dict[str, Any]]) -> bytes:
     from xml.etree import ElementTree
 
     count = {state: str(sum(row["state"] == state for row in rows)) for state in (FAILED, NOT_RUN)}
-    suite = ElementTree.Element("testsuite", name="romforge verify", tests=str(len(rows)), failures=count[FAILED], errors=count[NOT_RUN])
+    suite = ElementTree.Element(
+        "testsuite",
+        name="romforge verify",
+        tests=str(len(rows)),
+        failures=count[FAILED],
+        errors=count[NOT_RUN],
+    )
     for row in rows:
         name = f"{row['column']}: {row['control']}" if row["control"] else row["column"]
-        case = ElementTree.SubElement(suite, "testcase", classname=row["rom"], name=name, time=f"{row['seconds']:.2f}")
+        case = ElementTree.SubElement(
+            suite, "testcase", classname=row["rom"], name=name, time=f"{row['seconds']:.2f}"
+        )
         if row["state"] in (FAILED, NOT_RUN):
             text = "".join(one if one.isprintable() or one == "\n" else "?" for one in row["text"])
             kind = "failure" if row["state"] == FAILED else "error"

@@ -8,7 +8,7 @@ the driver at 0x38. Sizes are bytes.
 from __future__ import annotations
 
 from romforge.base.arch import BY_MACHINE
-from romforge.base.errors import FormatError, amount
+from romforge.base.errors import FormatError, format_bytes
 from romforge.formats import option_rom, pe
 from romforge.formats.option_rom import BLOCK, Ids
 
@@ -16,20 +16,25 @@ _PCIR, _CHECKSUM, _DRIVER = 0x1C, 0x34, 0x38
 _MOST_BLOCKS = 0xFFFF  # what the image length has room for
 
 
-def wrap(driver: bytes, ids: Ids) -> bytes:
+def wrap_driver(driver: bytes, ids: Ids) -> bytes:
     """The EFI ROM image of a driver, stored, and marked as the last; machine and subsystem are those of the PE file.
 
     Raises FormatError where the file is no EFI driver of an architecture that boots from option ROMs.
     """
-    found = pe.parse(driver)
+    found = pe.parse_pe(driver)
     if found.machine not in BY_MACHINE:
         raise FormatError(4, f"no architecture has machine {found.machine:#06x}")
     if found.subsystem not in (pe.EFI_BOOT_SERVICE_DRIVER, pe.EFI_RUNTIME_DRIVER):
         name = pe.SUBSYSTEMS.get(found.subsystem, "no EFI subsystem")
-        raise FormatError(0, f"subsystem {found.subsystem} ({name}) is not that of a driver (11 or 12); build NAME.efidrv")
+        raise FormatError(
+            0,
+            f"subsystem {found.subsystem} ({name}) is not that of a driver (11 or 12); build NAME.efidrv",
+        )
     blocks = -(-(_DRIVER + len(driver)) // BLOCK)
     if blocks > _MOST_BLOCKS:
-        raise FormatError(0, f"a driver of {amount(len(driver))} is larger than an image can be")
+        raise FormatError(
+            0, f"a driver of {format_bytes(len(driver))} is larger than an image can be"
+        )
     header = option_rom.EfiHeader(
         signature=option_rom.SIGNATURE,
         initialization_blocks=blocks,

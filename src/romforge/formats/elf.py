@@ -23,7 +23,9 @@ try:
     from elftools.elf.constants import SH_FLAGS
     from elftools.elf.elffile import ELFFile
 except ImportError:  # a checkout runs without it, as long as nobody asks why
-    raise MissingTool("the Python module elftools: not found; install the Debian package python3-pyelftools") from None
+    raise MissingTool(
+        "the Python module elftools: not found; install the Debian package python3-pyelftools"
+    ) from None
 
 _GLOBAL, _WEAK, _UNIQUE = _EXTERNAL = 1, 2, 10  # bindings of symbols that other files see
 _OBJECT, _FUNCTION, _COMMON = 1, 2, 5  # types of symbols
@@ -33,7 +35,7 @@ _SYMBOLS = {32: struct.Struct("IIIBBH"), 64: struct.Struct("IBBHQQ")}
 
 
 @dataclass(frozen=True)
-class Section:
+class LinkedSection:
     """A section.
 
     ``merged`` is the bytes of an entry where the linker joins equal ones, and ``strings`` says
@@ -81,7 +83,7 @@ class Object:
     ``wants`` are the symbols that ask for other objects, which weak ones do not.
     """
 
-    sections: dict[int, Section]
+    sections: dict[int, LinkedSection]
     defines: dict[str, Symbol]
     wants: tuple[str, ...]
     refers: dict[int, References]
@@ -99,7 +101,7 @@ class _RawSymbol(NamedTuple):
     value: int
 
 
-def read(path: Path) -> Object:
+def read_object(path: Path) -> Object:
     """An object file; raises RomforgeError where it is none, or cannot be read."""
     with _opened(path) as file:
         raw = list(file.iter_sections())
@@ -119,7 +121,7 @@ def read(path: Path) -> Object:
         return Object(sections, defines, tuple(wants), refers)
 
 
-def _defined(symbol: _RawSymbol, sections: dict[int, Section]) -> Symbol:
+def _defined(symbol: _RawSymbol, sections: dict[int, LinkedSection]) -> Symbol:
     section = sections.get(symbol.section)
     code = symbol.type == _FUNCTION
     if section and symbol.type not in (_OBJECT, _FUNCTION, _COMMON):
@@ -128,7 +130,7 @@ def _defined(symbol: _RawSymbol, sections: dict[int, Section]) -> Symbol:
     return Symbol(index, code, symbol.binding == _WEAK)
 
 
-def linked(path: Path) -> list[Section]:
+def linked_sections(path: Path) -> list[LinkedSection]:
     """The sections of a linked file that the program has in memory; raises RomforgeError."""
     with _opened(path) as file:
         return [one for one in map(_section, file.iter_sections()) if one.loaded and one.size]
@@ -171,7 +173,11 @@ def global_symbols(path: Path) -> set[str]:
     """The global and weak symbols that a file defines; raises RomforgeError."""
     with _opened(path) as file:
         symbols = _symbols(file, list(file.iter_sections()))
-        return {symbol.name for symbol in symbols if symbol.binding in _EXTERNAL and symbol.section != _UNDEFINED}
+        return {
+            symbol.name
+            for symbol in symbols
+            if symbol.binding in _EXTERNAL and symbol.section != _UNDEFINED
+        }
 
 
 def has_relocations(path: Path) -> bool:
@@ -240,10 +246,10 @@ def _opened(path: Path) -> Iterator[Any]:
             raise RomforgeError(f"{path}: is {kind} ELF file: {reason}") from None
 
 
-def _section(one: Any) -> Section:
+def _section(one: Any) -> LinkedSection:
     flags, filled = one["sh_flags"], one["sh_type"] != "SHT_NOBITS"
     loaded = bool(flags & SH_FLAGS.SHF_ALLOC)
-    return Section(
+    return LinkedSection(
         name=one.name,
         address=one["sh_addr"],
         size=one["sh_size"],
@@ -273,7 +279,9 @@ def _symbols(file: Any, sections: list[Any]) -> Iterator[_RawSymbol]:
         yield _RawSymbol(name, info >> 4, info & 15, section, value)
 
 
-def _references(file: Any, raw: list[Any], symbols: list[_RawSymbol], sections: dict[int, Section]) -> Iterator[tuple[int, References]]:
+def _references(
+    file: Any, raw: list[Any], symbols: list[_RawSymbol], sections: dict[int, LinkedSection]
+) -> Iterator[tuple[int, References]]:
     """Of each section that is loaded what its relocations refer to."""
     for table in raw:
         if table["sh_type"] not in ("SHT_REL", "SHT_RELA") or table["sh_info"] not in sections:

@@ -41,7 +41,7 @@ class Inclusion(NamedTuple):
     symbol: str
 
 
-class Section(NamedTuple):
+class MapSection(NamedTuple):
     """An input section, with the output section it is in, which is empty for a discarded one."""
 
     output: str
@@ -62,8 +62,8 @@ class LinkMap(NamedTuple):
     """What a link took, and what became of it."""
 
     included: tuple[Inclusion, ...]
-    kept: tuple[Section, ...]
-    discarded: tuple[Section, ...]
+    kept: tuple[MapSection, ...]
+    discarded: tuple[MapSection, ...]
 
     def objects(self) -> list[str]:
         """The names of all objects that were linked, in the order of the map."""
@@ -106,7 +106,7 @@ def object_file(member: str) -> str:
     return f"{archive.rpartition('/')[0]}/{name[:-1]}" if archive else member
 
 
-def parse(text: str) -> LinkMap:
+def parse_map(text: str) -> LinkMap:
     """Reads a map; raises RomforgeError where the text is none."""
     parts: dict[str, list[str]] = {_INCLUDED: [], _DISCARDED: [], _MAP: []}
     lines: list[str] = []
@@ -134,7 +134,7 @@ def _included(lines: list[str]) -> Iterator[Inclusion]:
             member = ""
 
 
-def _kept(lines: list[str]) -> Iterator[Section]:
+def _kept(lines: list[str]) -> Iterator[MapSection]:
     """Sections, each no longer than to where the next begins.
 
     Of strings that were joined with others' the map has the old size.
@@ -151,7 +151,7 @@ def _kept(lines: list[str]) -> Iterator[Section]:
         yield before
 
 
-def _sections(lines: list[str]) -> Iterator[Section]:
+def _sections(lines: list[str]) -> Iterator[MapSection]:
     """Output sections stand at the margin, their input sections a space in.
 
     Both break after a long name. Padding is nobody's.
@@ -173,9 +173,11 @@ def _sections(lines: list[str]) -> Iterator[Section]:
             name = ""
 
 
-def _discarded(lines: list[str]) -> Iterator[Section]:
+def _discarded(lines: list[str]) -> Iterator[MapSection]:
     return (section._replace(output="") for section in _sections(lines) if section.object)
 
 
-def _section(output: str, name: str, match: re.Match[str]) -> Section:
-    return Section(output, name, int(match["address"], 16), int(match["size"], 16), match["object"])
+def _section(output: str, name: str, match: re.Match[str]) -> MapSection:
+    return MapSection(
+        output, name, int(match["address"], 16), int(match["size"], 16), match["object"]
+    )

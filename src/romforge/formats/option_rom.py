@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from romforge.base.arch import machine_name
-from romforge.base.errors import FormatError, amount
+from romforge.base.errors import FormatError, format_bytes
 from romforge.formats.structure import Structure
 from romforge.formats.uefi_compression import decoder
 
@@ -169,7 +169,11 @@ class Image:
         """``legacy``, ``stub``, or the architecture of an EFI image under iPXE's name."""
         if self.pcir.code_type in (LEGACY, NOBODY):
             return "legacy" if self.pcir.code_type == LEGACY else "stub"
-        return machine_name(self.machine) if self.pcir.code_type == EFI else f"type {self.pcir.code_type:#04x}"
+        return (
+            machine_name(self.machine)
+            if self.pcir.code_type == EFI
+            else f"type {self.pcir.code_type:#04x}"
+        )
 
 
 @dataclass(frozen=True)
@@ -189,20 +193,27 @@ def show_ids(ids: Ids) -> str:
 def parse_image(data: bytes, offset: int = 0) -> Image:
     """Reads the image at ``offset``; raises FormatError where header, PCI Data Structure or length are wrong."""
     if data[offset : offset + 2] != b"\x55\xaa":
-        raise FormatError(offset, f"no expansion ROM signature: {_found(data, offset, 2)} where 55 aa must be")
+        raise FormatError(
+            offset, f"no expansion ROM signature: {_found(data, offset, 2)} where 55 aa must be"
+        )
     pointer = LegacyHeader.parse(data, offset).pcir_pointer
     place = offset + pointer
     if pointer < EfiHeader.LAYOUT.size or place + PciDataStructure.LAYOUT.size > len(data):
         raise FormatError(offset + 0x18, f"the PCIR pointer {pointer:#x} points outside the image")
     if data[place : place + 4] != b"PCIR":
-        raise FormatError(place, f"no PCI Data Structure: {_found(data, place, 4)} where 'PCIR' must be")
+        raise FormatError(
+            place, f"no PCI Data Structure: {_found(data, place, 4)} where 'PCIR' must be"
+        )
     pcir = PciDataStructure.parse(data, place)
     size = pcir.image_blocks * BLOCK
     if not size:
         raise FormatError(place + 0x10, "the image length is 0 blocks")
     if offset + size > len(data):
         over = offset + size - len(data)
-        raise FormatError(place + 0x10, f"the image length {amount(size)} goes {amount(over)} past the end of the file")
+        raise FormatError(
+            place + 0x10,
+            f"the image length {format_bytes(size)} goes {format_bytes(over)} past the end of the file",
+        )
     if pointer + PciDataStructure.LAYOUT.size > size:
         raise FormatError(offset + 0x18, f"the PCIR pointer {pointer:#x} points outside the image")
     header = (EfiHeader if pcir.code_type == EFI else LegacyHeader).parse(data, offset)
@@ -215,14 +226,22 @@ def parse_chain(data: bytes) -> Chain:
     offset = 0
     while True:
         if images and offset >= len(data):
-            return Chain(tuple(images), offset, FormatError(offset, "the file ends, and no image is marked as the last"))
+            return Chain(
+                tuple(images),
+                offset,
+                FormatError(offset, "the file ends, and no image is marked as the last"),
+            )
         if len(images) == MAX_IMAGES:
-            return Chain(tuple(images), offset, FormatError(offset, f"more than {MAX_IMAGES} images"))
+            return Chain(
+                tuple(images), offset, FormatError(offset, f"more than {MAX_IMAGES} images")
+            )
         try:
             image = parse_image(data, offset)
         except FormatError as error:
             unmarked = FormatError(offset, "padding begins, and no image is marked as the last")
-            return Chain(tuple(images), offset, unmarked if images and is_padding(data[offset:]) else error)
+            return Chain(
+                tuple(images), offset, unmarked if images and is_padding(data[offset:]) else error
+            )
         images.append(image)
         offset += len(image.data)
         if image.is_last:
@@ -253,18 +272,25 @@ def device_list(image: Image) -> list[int] | None:
         return None
     if image.pcir.device_list_pointer < PciDataStructure.LAYOUT.size:
         where = image.offset + image.header.pcir_pointer + 8
-        raise FormatError(where, f"the device list pointer {image.pcir.device_list_pointer:#x} points into the PCI Data Structure")
+        raise FormatError(
+            where,
+            f"the device list pointer {image.pcir.device_list_pointer:#x} points into the PCI Data Structure",
+        )
     place = image.header.pcir_pointer + image.pcir.device_list_pointer
     devices: list[int] = []
     while True:
         entry = place + 2 * len(devices)
         if entry + 2 > len(image.data):
-            raise FormatError(image.offset + place, "the device list runs out of the image before its zero")
+            raise FormatError(
+                image.offset + place, "the device list runs out of the image before its zero"
+            )
         device = int.from_bytes(image.data[entry : entry + 2], "little")
         if not device:
             return devices
         if len(devices) == MAX_DEVICES:
-            raise FormatError(image.offset + place, f"the device list has no zero behind {MAX_DEVICES:,} devices")
+            raise FormatError(
+                image.offset + place, f"the device list has no zero behind {MAX_DEVICES:,} devices"
+            )
         devices.append(device)
 
 
@@ -282,7 +308,9 @@ def driver_of(image: Image, effort: int | None = None) -> bytes:
     if header.compression_type == UNCOMPRESSED:
         return image.data[place:]
     if header.compression_type != UEFI_COMPRESSED:
-        raise FormatError(0xC, f"compression type {header.compression_type} is neither 0 (none) nor 1 (UEFI)")
+        raise FormatError(
+            0xC, f"compression type {header.compression_type} is neither 0 (none) nor 1 (UEFI)"
+        )
     return decoder.decompress(image.data, place, effort=effort)
 
 
@@ -320,7 +348,9 @@ def repacked(image: Image, stream: bytes) -> Image:
     data = bytearray((image.data[: header.efi_image_offset] + stream).ljust(size * BLOCK, b"\0"))
     header = replace(header, initialization_blocks=size, compression_type=UEFI_COMPRESSED)
     data[: header.LAYOUT.size] = header.emit()
-    data[header.pcir_pointer : header.pcir_pointer + image.pcir.LAYOUT.size] = replace(image.pcir, image_blocks=size).emit()
+    data[header.pcir_pointer : header.pcir_pointer + image.pcir.LAYOUT.size] = replace(
+        image.pcir, image_blocks=size
+    ).emit()
     if slot is not None:
         data[slot] = (data[slot] - sum(data)) & 0xFF
     return parse_image(bytes(data))
@@ -330,13 +360,20 @@ def _checksum_slot(image: Image) -> int | None:
     """The byte that takes up a change of the sum: offset 6, or the one efirom leaves behind PCIR."""
     if isinstance(image.header, EfiHeader):
         slot = image.header.pcir_pointer + image.pcir.length
-        free = image.pcir.length >= PciDataStructure.LAYOUT.size and slot < min(image.header.efi_image_offset, len(image.data))
-        return slot if free and not checksum(image.data) else None  # the UEFI Specification asks for no checksum
+        free = image.pcir.length >= PciDataStructure.LAYOUT.size and slot < min(
+            image.header.efi_image_offset, len(image.data)
+        )
+        return (
+            slot if free and not checksum(image.data) else None
+        )  # the UEFI Specification asks for no checksum
     if image.data[3] in (0xE9, 0xEB):  # the jump ends before offset 6
         return CHECKSUM
     if image.data[-1] in (0x00, 0xFF) and image.data[-2] == image.data[-1]:
         return len(image.data) - 1  # padding, not the tail of a payload
-    raise FormatError(image.offset + CHECKSUM, "no free byte to mend the checksum: the init code begins at offset 3")
+    raise FormatError(
+        image.offset + CHECKSUM,
+        "no free byte to mend the checksum: the init code begins at offset 3",
+    )
 
 
 def _found(data: bytes, offset: int, count: int) -> str:

@@ -14,7 +14,11 @@ from romforge.base.errors import FormatError
 from romforge.formats.structure import Structure
 
 EFI_APPLICATION, EFI_BOOT_SERVICE_DRIVER, EFI_RUNTIME_DRIVER = 10, 11, 12
-SUBSYSTEMS = {EFI_APPLICATION: "application", EFI_BOOT_SERVICE_DRIVER: "boot service driver", EFI_RUNTIME_DRIVER: "runtime driver"}
+SUBSYSTEMS = {
+    EFI_APPLICATION: "application",
+    EFI_BOOT_SERVICE_DRIVER: "boot service driver",
+    EFI_RUNTIME_DRIVER: "runtime driver",
+}
 HEADERS_WITHIN = 4096  # the PE headers of any EFI driver lie in its first page
 
 
@@ -68,16 +72,21 @@ class Pe:
     image_size: int
 
 
-def parse(data: bytes) -> Pe:
+def parse_pe(data: bytes) -> Pe:
     """Reads the headers of a PE file from its first bytes; raises FormatError where it is none."""
     dos = DosHeader.parse(data)
     if dos.signature != b"MZ":
         raise FormatError(0, f"no PE file: {data[:2].hex(' ')} where 'MZ' must be")
     coff = CoffHeader.parse(data, dos.pe_pointer)
     if coff.signature != b"PE\0\0":
-        raise FormatError(dos.pe_pointer, f"no PE signature: {coff.signature.hex(' ')} where 'PE' 00 00 must be")
+        raise FormatError(
+            dos.pe_pointer, f"no PE signature: {coff.signature.hex(' ')} where 'PE' 00 00 must be"
+        )
     place = dos.pe_pointer + CoffHeader.LAYOUT.size
     optional = OptionalHeader.parse(data, place)
     if optional.magic not in (0x10B, 0x20B):
-        raise FormatError(place, f"optional header magic {optional.magic:#x} is neither PE32 (0x10b) nor PE32+ (0x20b)")
+        raise FormatError(
+            place,
+            f"optional header magic {optional.magic:#x} is neither PE32 (0x10b) nor PE32+ (0x20b)",
+        )
     return Pe(coff.machine, optional.subsystem, optional.image_size)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from romforge.base.arch import BY_MACHINE, machine_name
-from romforge.base.errors import FormatError, RomforgeError, amount, at, listing
+from romforge.base.errors import FormatError, RomforgeError, format_bytes, format_offset, join_words
 from romforge.formats import option_rom, pe
 from romforge.formats.option_rom import EfiHeader, Image, LegacyHeader, show_ids
 from romforge.formats.uefi_compression import decoder
@@ -49,10 +49,10 @@ class Fault:
 
     def __str__(self) -> str:
         where = "" if self.image is None else f"image {self.image}, "
-        return f"{'note' if self.severity is Severity.NOTE else 'fault'}: {where}{at(self.offset)}: {self.text}"
+        return f"{'note' if self.severity is Severity.NOTE else 'fault'}: {where}{format_offset(self.offset)}: {self.text}"
 
 
-def examine(data: bytes) -> list[Fault]:
+def find_faults(data: bytes) -> list[Fault]:
     """All faults and notes of a ROM file, in file order."""
     if not data:
         return [Fault(0, "the file is empty")]
@@ -60,8 +60,15 @@ def examine(data: bytes) -> list[Fault]:
     found = list(_behind(data, chain))
     effort = effort_each(chain.images)
     for index, image in enumerate(chain.images):
-        checks = _efi(image, effort) if isinstance(image.header, EfiHeader) else _legacy(image, image.header)
-        found += [Fault(image.offset + offset, text, bad, index) for offset, text, bad in (*_any(image), *checks)]
+        checks = (
+            _efi(image, effort)
+            if isinstance(image.header, EfiHeader)
+            else _legacy(image, image.header)
+        )
+        found += [
+            Fault(image.offset + offset, text, bad, index)
+            for offset, text, bad in (*_any(image), *checks)
+        ]
     found += _agreement(chain.images)
     return sorted(found, key=lambda fault: (fault.offset, fault.severity.name, fault.text))
 
@@ -73,9 +80,11 @@ def effort_each(images: Sequence[Image]) -> int:
 
 def require_sound(data: bytes, name: str) -> None:
     """Raises RomforgeError that lists the faults of a ROM, if it has any but those of its IDs."""
-    faults = [fault for fault in examine(data) if fault.severity is Severity.FAULT]
+    faults = [fault for fault in find_faults(data) if fault.severity is Severity.FAULT]
     if faults:
-        raise RomforgeError(f"{name} is not a sound ROM:\n" + "\n".join(f"  {fault}" for fault in faults))
+        raise RomforgeError(
+            f"{name} is not a sound ROM:\n" + "\n".join(f"  {fault}" for fault in faults)
+        )
 
 
 _Finding = tuple[int, str, Severity]  # offset in the image
@@ -91,16 +100,23 @@ def _behind(data: bytes, chain: option_rom.Chain) -> Iterator[Fault]:
     if not tail.strip(b"\xff"):
         return
     if option_rom.is_padding(tail):
-        yield Fault(chain.end, f"{amount(len(tail))} of padding are 00, not ff", _NOTE)
+        yield Fault(chain.end, f"{format_bytes(len(tail))} of padding are 00, not ff", _NOTE)
         return
     try:
         image = option_rom.parse_image(data, chain.end)
     except FormatError:
         junk = chain.end + len(tail) - len(tail.lstrip(b"\xff"))
-        yield Fault(junk, f"junk behind the last image: {tail.lstrip(bytes([255]))[:4].hex(' ')} is no padding")
+        yield Fault(
+            junk,
+            f"junk behind the last image: {tail.lstrip(bytes([255]))[:4].hex(' ')} is no padding",
+        )
     else:
         place = chain.images[-1].offset + chain.images[-1].header.pcir_pointer + 0x15
-        yield Fault(place, f"marked as the last image, but {image.kind} follows at {at(chain.end)}", image=len(chain.images) - 1)
+        yield Fault(
+            place,
+            f"marked as the last image, but {image.kind} follows at {format_offset(chain.end)}",
+            image=len(chain.images) - 1,
+        )
 
 
 def _any(image: Image) -> Iterator[_Finding]:
@@ -111,11 +127,23 @@ def _any(image: Image) -> Iterator[_Finding]:
     if image.ids in ((0, 0), (0xFFFF, 0xFFFF)):
         yield place + 4, f"vendor:device is {show_ids(image.ids)}, which is no device", Severity.IDS
     if pcir.length < 0x18 or place + pcir.length > len(image.data):
-        yield place + 0xA, f"the PCI Data Structure's length {pcir.length:#x} is not between 0x18 and the image", _FAULT
+        yield (
+            place + 0xA,
+            f"the PCI Data Structure's length {pcir.length:#x} is not between 0x18 and the image",
+            _FAULT,
+        )
     if pcir.class_code != option_rom.NETWORK_ETHERNET:
-        yield place + 0xD, f"class code {pcir.class_code[::-1].hex(' ')} is not 02 00 00 (Ethernet controller)", _NOTE
+        yield (
+            place + 0xD,
+            f"class code {pcir.class_code[::-1].hex(' ')} is not 02 00 00 (Ethernet controller)",
+            _NOTE,
+        )
     if pcir.code_type not in (option_rom.LEGACY, option_rom.EFI, option_rom.NOBODY):
-        yield place + 0x14, f"code type {pcir.code_type:#04x} is neither legacy (0) nor EFI (3)", _NOTE
+        yield (
+            place + 0x14,
+            f"code type {pcir.code_type:#04x} is neither legacy (0) nor EFI (3)",
+            _NOTE,
+        )
     try:
         devices = option_rom.device_list(image)
     except FormatError as error:
@@ -123,18 +151,26 @@ def _any(image: Image) -> Iterator[_Finding]:
     else:
         if devices and pcir.device_id not in devices:
             more = [f"{len(devices) - 8} more"] if len(devices) > 8 else []
-            named = listing([*(f"{device:04x}" for device in devices[:8]), *more])
+            named = join_words([*(f"{device:04x}" for device in devices[:8]), *more])
             yield place + 8, f"the device list {named} lacks {pcir.device_id:04x}", _NOTE
 
 
 def _legacy(image: Image, header: LegacyHeader) -> Iterator[_Finding]:
     blocks = header.initialization_blocks
     if not 0 < blocks <= image.pcir.image_blocks:
-        yield 2, f"the header's length of {blocks} blocks is not between 1 and PCIR's {image.pcir.image_blocks}", _FAULT
+        yield (
+            2,
+            f"the header's length of {blocks} blocks is not between 1 and PCIR's {image.pcir.image_blocks}",
+            _FAULT,
+        )
     total = option_rom.checksum(image.data)
     if total and image.pcir.code_type == option_rom.LEGACY:
         right = (image.data[option_rom.CHECKSUM] - total) & 0xFF
-        yield option_rom.CHECKSUM, f"the checksum is {total:#04x}, not 0; {right:#04x} here would mend it", _FAULT
+        yield (
+            option_rom.CHECKSUM,
+            f"the checksum is {total:#04x}, not 0; {right:#04x} here would mend it",
+            _FAULT,
+        )
     if image.data[header.ipxe_pointer :][:4] == b"iPXE":
         yield from _summed(image, header.ipxe_pointer, option_rom.IpxeHeader, 4, 1)
     if image.data[header.undi_pointer :][:4] == b"UNDI":
@@ -147,12 +183,20 @@ def _legacy(image: Image, header: LegacyHeader) -> Iterator[_Finding]:
 
 
 def _summed(
-    image: Image, place: int, kind: type[option_rom.IpxeHeader | option_rom.UndiHeader | option_rom.PnpHeader], field: int, unit: int
+    image: Image,
+    place: int,
+    kind: type[option_rom.IpxeHeader | option_rom.UndiHeader | option_rom.PnpHeader],
+    field: int,
+    unit: int,
 ) -> Iterator[_Finding]:
     """A header that tells its own length, and whose bytes must sum to 0."""
     length = image.data[place + field] * unit if place + field < len(image.data) else 0
     if length < 8 or place + length > len(image.data):
-        yield place, f"the {kind.TITLE} is {length} bytes long, which is too short or leaves the image", _FAULT
+        yield (
+            place,
+            f"the {kind.TITLE} is {length} bytes long, which is too short or leaves the image",
+            _FAULT,
+        )
     elif option_rom.checksum(image.data[place : place + length]):
         yield place, f"the bytes of the {kind.TITLE} do not sum to 0", _FAULT
 
@@ -164,7 +208,11 @@ def _efi(image: Image, effort: int) -> Iterator[_Finding]:
         yield 4, f"the EFI signature is {header.efi_signature:#x}, not 0xef1", _FAULT
     if not 0 < header.initialization_blocks <= image.pcir.image_blocks:
         blocks = header.initialization_blocks
-        yield 2, f"the initialization size of {blocks} blocks is not between 1 and PCIR's {image.pcir.image_blocks}", _FAULT
+        yield (
+            2,
+            f"the initialization size of {blocks} blocks is not between 1 and PCIR's {image.pcir.image_blocks}",
+            _FAULT,
+        )
     if header.machine not in BY_MACHINE:
         yield 0xA, f"no architecture has machine {header.machine:#06x}", _FAULT
     if header.subsystem not in (pe.EFI_BOOT_SERVICE_DRIVER, pe.EFI_RUNTIME_DRIVER):
@@ -201,7 +249,9 @@ def _driver(image: Image, header: EfiHeader, effort: int) -> tuple[bytes, bool]:
         return option_rom.driver_of(image, effort), True
     except decoder.TooLong as error:
         try:
-            start = decoder.decompress(image.data, header.efi_image_offset, first=pe.HEADERS_WITHIN, effort=effort // 8)
+            start = decoder.decompress(
+                image.data, header.efi_image_offset, first=pe.HEADERS_WITHIN, effort=effort // 8
+            )
         except decoder.TooLong:
             raise error from None
         return start, False
@@ -209,7 +259,7 @@ def _driver(image: Image, header: EfiHeader, effort: int) -> tuple[bytes, bool]:
 
 def _pe(header: EfiHeader, start: bytes) -> Iterator[_Finding]:
     try:
-        driver = pe.parse(start)
+        driver = pe.parse_pe(start)
     except FormatError as error:
         yield header.efi_image_offset, f"the driver inside, {error}", _FAULT
         return
@@ -217,7 +267,11 @@ def _pe(header: EfiHeader, start: bytes) -> Iterator[_Finding]:
         inside, outside = machine_name(driver.machine), machine_name(header.machine)
         yield 0xA, f"the header says {outside}, the driver inside is for {inside}", _FAULT
     if driver.subsystem != header.subsystem:
-        yield 8, f"the header says subsystem {header.subsystem}, the driver inside is of subsystem {driver.subsystem}", _FAULT
+        yield (
+            8,
+            f"the header says subsystem {header.subsystem}, the driver inside is of subsystem {driver.subsystem}",
+            _FAULT,
+        )
 
 
 def _agreement(images: tuple[Image, ...]) -> Iterator[Fault]:
@@ -227,11 +281,24 @@ def _agreement(images: tuple[Image, ...]) -> Iterator[Fault]:
         place = image.offset + image.header.pcir_pointer + 4
         if index and image.ids != images[0].ids:
             first = show_ids(images[0].ids)
-            yield Fault(place, f"vendor:device is {show_ids(image.ids)}, that of image 0 is {first}", Severity.IDS, index)
+            yield Fault(
+                place,
+                f"vendor:device is {show_ids(image.ids)}, that of image 0 is {first}",
+                Severity.IDS,
+                index,
+            )
         if image.kind in seen:
-            yield Fault(image.offset, f"a second {image.kind} image; firmware takes image {seen[image.kind]}", _NOTE, index)
+            yield Fault(
+                image.offset,
+                f"a second {image.kind} image; firmware takes image {seen[image.kind]}",
+                _NOTE,
+                index,
+            )
         seen.setdefault(image.kind, index)
 
 
 def _compressed(image: Image) -> bool:
-    return isinstance(image.header, EfiHeader) and image.header.compression_type == option_rom.UEFI_COMPRESSED
+    return (
+        isinstance(image.header, EfiHeader)
+        and image.header.compression_type == option_rom.UEFI_COMPRESSED
+    )

@@ -7,7 +7,7 @@ import struct
 from dataclasses import astuple
 from typing import ClassVar, TypeVar
 
-from romforge.base.errors import FormatError, amount
+from romforge.base.errors import FormatError, format_bytes
 
 S = TypeVar("S", bound="Structure")
 
@@ -22,7 +22,10 @@ class Structure:
     def parse(cls: type[S], data: bytes, offset: int = 0) -> S:
         """Reads the structure at ``offset`` bytes into ``data``; raises FormatError where it does not fit."""
         if offset < 0 or offset + cls.LAYOUT.size > len(data):
-            raise FormatError(offset, f"the {cls.TITLE} of {amount(cls.LAYOUT.size)} lies outside the {amount(len(data))}")
+            raise FormatError(
+                offset,
+                f"the {cls.TITLE} of {format_bytes(cls.LAYOUT.size)} lies outside the {format_bytes(len(data))}",
+            )
         return cls(*cls.LAYOUT.unpack_from(data, offset))
 
     def emit(self) -> bytes:

@@ -8,8 +8,8 @@ from html import escape
 from pathlib import Path
 
 from romforge import __version__
-from romforge.analysis.summary import ImageObjects, ObjectSize, Proven, Report, Row
-from romforge.base.errors import human
+from romforge.analysis.summary import BuildSummary, ImageObjects, ObjectSize, Proven, Row
+from romforge.base.errors import format_size
 from romforge.html.treemap import Box, squarify
 
 _WIDE, _HIGH = 960, 320  # of a treemap, in units of its picture
@@ -18,7 +18,7 @@ _LISTED = 40  # objects in a table; the rest is summed up
 _LABEL = 7  # units of width for each character of a label
 
 
-def render(report: Report) -> str:
+def render_page(report: BuildSummary) -> str:
     """The whole page."""
     style = (Path(__file__).resolve().parent / "page.css").read_text()
     parts = [*_head(report), *_sizes(report.rows), *_changes(report), *_faults(report.rows)]
@@ -40,14 +40,18 @@ def _text(value: object) -> str:
     return escape("".join(one if one.isprintable() else " " for one in str(value)))
 
 
-def _head(report: Report) -> Iterator[str]:
+def _head(report: BuildSummary) -> Iterator[str]:
     built = [row for row in report.rows if row.images]
     wrong = sum(bool(row.wrong) for row in report.rows)
     yield f"<h1>{_text(report.spec)}</h1>"
     used = sum(row.used for row in built)
     by = f"by romforge {_text(__version__)}"
     yield f'<p class="dim">{len(built)} ROMs, {used:,} bytes in use; {by}</p>'
-    told = f"{wrong} of {len(report.rows)} ROMs have faults or are not built" if wrong else "every ROM is built and without fault"
+    told = (
+        f"{wrong} of {len(report.rows)} ROMs have faults or are not built"
+        if wrong
+        else "every ROM is built and without fault"
+    )
     yield f'<p class="{"bad" if wrong else "good"}">{told}</p>'
 
 
@@ -71,7 +75,9 @@ def _bar(row: Row) -> Iterator[str]:
         yield f'<div class="rom"><span class="path">{_text(row.path)}</span> {fault}</div>'
         return
     told = ", ".join(f"{image.name} {image.size:,}" for image in row.images)
-    words = f"{told}: {row.used:,} bytes of {human(row.bucket)}, {row.bucket - row.used:,} free"
+    words = (
+        f"{told}: {row.used:,} bytes of {format_size(row.bucket)}, {row.bucket - row.used:,} free"
+    )
     begin, parts = 0.0, ['<rect class="empty" width="1000" height="16"/>']
     for image in row.images:
         width = 1000 * image.size / row.bucket
@@ -89,7 +95,7 @@ def _colour(kind: str) -> str:
     return f"k{_KINDS.index(kind)}" if kind in _KINDS else "k5"
 
 
-def _changes(report: Report) -> Iterator[str]:
+def _changes(report: BuildSummary) -> Iterator[str]:
     yield "<h2>Since the lock</h2>"
     if report.changes is None:
         yield "<p>There is no lock; <code>romforge lock</code> writes one.</p>"
@@ -107,11 +113,13 @@ def _changes(report: Report) -> Iterator[str]:
 def _faults(rows: Sequence[Row]) -> Iterator[str]:
     yield "<h2>Faults</h2>"
     found = [(row.path, wrong) for row in rows for wrong in row.wrong]
-    items = (f'<li><span class="path">{_text(path)}</span>: {_text(wrong)}</li>' for path, wrong in found)
+    items = (
+        f'<li><span class="path">{_text(path)}</span>: {_text(wrong)}</li>' for path, wrong in found
+    )
     yield f"<ul>{''.join(items)}</ul>" if found else '<p class="good">None.</p>'
 
 
-def _migrations(report: Report) -> Iterator[str]:
+def _migrations(report: BuildSummary) -> Iterator[str]:
     """A row for each file, a column for each older set."""
     yield "<h2>Migration</h2>"
     if not report.sets:
@@ -127,7 +135,11 @@ def _migrations(report: Report) -> Iterator[str]:
         one = verdicts[name].get(file)
         if one is None or one.old is None:
             return '<td class="dim">not there</td>'
-        told = "migrates" if one.compatible else "fails: " + "; ".join(filter(None, [one.reason, one.said]))
+        told = (
+            "migrates"
+            if one.compatible
+            else "fails: " + "; ".join(filter(None, [one.reason, one.said]))
+        )
         return f'<td class="{"good" if one.compatible else "bad"}">{_text(told)}</td>'
 
     yield from _matrix(
@@ -163,7 +175,9 @@ def _proofs(proofs: Sequence[Proven]) -> Iterator[str]:
     )
 
 
-def _matrix(corner: str, names: Iterable[str], columns: Iterable[str], cells: Callable[[str], Iterable[str]]) -> Iterator[str]:
+def _matrix(
+    corner: str, names: Iterable[str], columns: Iterable[str], cells: Callable[[str], Iterable[str]]
+) -> Iterator[str]:
     head = "".join(f'<th scope="col">{_text(column)}</th>' for column in (corner, *columns))
     yield '<div class="scroll" tabindex="0" role="region" aria-label="table"><table>'
     yield f"<thead><tr>{head}</tr></thead><tbody>"

@@ -9,10 +9,29 @@ from pathlib import Path
 from typing import NamedTuple
 
 from romforge.base.output_files import STATE
-from romforge.spec.model import STUB, Header, Ids, Pairs, Platform, Source, Spec, Strip, Target, bin_directory, firmware, rom_path
+from romforge.spec.model import (
+    STUB,
+    Header,
+    Ids,
+    Pairs,
+    Platform,
+    Source,
+    Spec,
+    Strip,
+    Target,
+    bin_directory,
+    firmware_of,
+    rom_path,
+)
 
 # Where ROMs lie in a directory, in Debian's and Ubuntu's ipxe-qemu, in bookworm's, and in Fedora's ipxe-roms-qemu.
-_DIRECTORIES = ("", "usr/share/qemu/", "usr/lib/ipxe/qemu/", "usr/share/ipxe.efi/", "usr/share/ipxe/")
+_DIRECTORIES = (
+    "",
+    "usr/share/qemu/",
+    "usr/lib/ipxe/qemu/",
+    "usr/share/ipxe.efi/",
+    "usr/share/ipxe/",
+)
 _FILES = ("efi-{nic}.rom", "pxe-{nic}.rom", "{nic}.rom", "{vendor}{device}.rom")
 DEFAULT_FILES = tuple(directory + file for directory in _DIRECTORIES for file in _FILES)
 
@@ -44,7 +63,7 @@ class StripOptions(NamedTuple):
     leave_out: tuple[str, ...] = ()
 
 
-class Make(NamedTuple):
+class TreeBuild(NamedTuple):
     """Builds the images of a platform with a tree's own makefiles, in a working tree of its own.
 
     Paths are absolute, but ``directory``, which is relative to the output root. Configuration headers are the text of
@@ -78,7 +97,7 @@ class Make(NamedTuple):
         return not self.media.startswith("efi")
 
 
-class Pick(NamedTuple):
+class ImageRequest(NamedTuple):
     """The image of a platform: the first of ``files`` below ``root`` that holds one of this code type and machine."""
 
     platform: str
@@ -106,7 +125,7 @@ class Rom(NamedTuple):
     goal: str  # iPXE's name of the image
     accept_ids: tuple[Ids, ...]
     fix_ids: bool
-    picks: tuple[Pick, ...]
+    picks: tuple[ImageRequest, ...]
     bucket: int | None
     pad: bool
     level: str  # of compression
@@ -116,7 +135,7 @@ class Rom(NamedTuple):
         return f"rom:{self.path}"
 
 
-Step = Fetch | Make | Rom
+PlanStep = Fetch | TreeBuild | Rom
 
 
 class Plan(NamedTuple):
@@ -124,7 +143,7 @@ class Plan(NamedTuple):
 
     spec: str  # absolute path of the spec
     fetches: tuple[Fetch, ...]
-    makes: tuple[Make, ...]
+    makes: tuple[TreeBuild, ...]
     targets: dict[str, tuple[Rom, ...]]
     default: tuple[str, ...]
     jobs: int | str | None = None  # of all makes together, or "distcc", which knows
@@ -133,7 +152,7 @@ class Plan(NamedTuple):
         for roms in self.targets.values():
             yield from roms
 
-    def steps(self) -> Iterator[Step]:
+    def steps(self) -> Iterator[PlanStep]:
         yield from self.fetches
         yield from self.makes
         yield from self.roms()
@@ -152,18 +171,31 @@ class Plan(NamedTuple):
         given = set(tasks or [f"target:{name}" for name in self.default])
         if "all" in given:
             return list(self.roms())
-        given.update(rom.task for nic, roms in self.nics().items() if f"nic:{nic}" in given for rom in roms)
+        given.update(
+            rom.task for nic, roms in self.nics().items() if f"nic:{nic}" in given for rom in roms
+        )
         return [rom for rom in self.roms() if {rom.task, f"target:{rom.target}"} & given]
 
     def directories(self) -> tuple[set[str], set[str]]:
         """Those that ROMs are written to, relative to the output root, and those outside it that they are read from."""
-        picks = {pick for roms in self.targets.values() for rom in roms[:1] for pick in rom.picks if os.path.isabs(pick.root)}
+        picks = {
+            pick
+            for roms in self.targets.values()
+            for rom in roms[:1]
+            for pick in rom.picks
+            if os.path.isabs(pick.root)
+        }
         sources = {f"{pick.root}/{os.path.dirname(file)}" for pick in picks for file in pick.files}
         return {os.path.dirname(rom.path) for rom in self.roms()}, sources
 
     def takes_long(self) -> bool:
         """Whether there is work for several processors."""
-        return bool(self.makes) or any(pick.compress for roms in self.targets.values() for rom in roms[:1] for pick in rom.picks)
+        return bool(self.makes) or any(
+            pick.compress
+            for roms in self.targets.values()
+            for rom in roms[:1]
+            for pick in rom.picks
+        )
 
     def may_distribute(self) -> bool:
         """Whether more jobs may be run than this machine has processors, since others compile too, or nobody does."""
@@ -175,30 +207,45 @@ class Plan(NamedTuple):
         return [step.task for step in self.steps() if step.task in needed]
 
 
-def make(spec: Spec, tree: str | None = None) -> Plan:
+def make_plan(spec: Spec, tree: str | None = None) -> Plan:
     """The plan of a checked spec; ``tree`` is an iPXE source tree to take for the first that the spec names."""
     targets = {name: tuple(_roms(spec, name, target)) for name, target in spec.target.items()}
     used = {pick.source for roms in targets.values() for rom in roms[:1] for pick in rom.picks}
-    fetches = [found for name, source in spec.source.items() if name in used and (found := fetch(spec, name, source))]
+    fetches = [
+        found
+        for name, source in spec.source.items()
+        if name in used and (found := fetch_step(spec, name, source))
+    ]
     default = tuple(name for name, target in spec.target.items() if target.default)
-    return Plan(os.path.abspath(spec.path), tuple(fetches), tuple(_makes(spec, targets, tree)), targets, default, spec.toolchain.jobs)
+    return Plan(
+        os.path.abspath(spec.path),
+        tuple(fetches),
+        tuple(_makes(spec, targets, tree)),
+        targets,
+        default,
+        spec.toolchain.jobs,
+    )
 
 
-def fetch(spec: Spec, name: str, source: Source) -> Fetch | None:
+def fetch_step(spec: Spec, name: str, source: Source) -> Fetch | None:
     """The step that gets the ROMs of a source; None where they are there."""
     if not source.package and not _is_deb(source):
         return None
     deb = _beside(spec, source.roms) if source.roms else None
-    return Fetch(name, source.package, deb, source.sha256, root(spec, name, source))
+    return Fetch(name, source.package, deb, source.sha256, source_root(spec, name, source))
 
 
 def _is_deb(source: Source) -> bool:
     return source.roms is not None and source.roms.endswith(".deb")
 
 
-def root(spec: Spec, name: str, source: Source) -> str:
+def source_root(spec: Spec, name: str, source: Source) -> str:
     """Where the ROMs of a source lie: absolute, or relative to the output root."""
-    return f"{STATE}/source/{name}" if source.roms is None or _is_deb(source) else _beside(spec, source.roms)
+    return (
+        f"{STATE}/source/{name}"
+        if source.roms is None or _is_deb(source)
+        else _beside(spec, source.roms)
+    )
 
 
 def _beside(spec: Spec, path: str) -> str:
@@ -214,49 +261,84 @@ def _roms(spec: Spec, name: str, target: Target) -> Iterator[Rom]:
         nic = spec.nic[nic_name]
         path = rom_path(name, target, nic_name, nic.id)
         goal = nic.goal or f"{nic.id[0]:04x}{nic.id[1]:04x}"
-        yield Rom(path, name, nic_name, nic.id, goal, nic.accept_ids, target.fix_ids, picks, size, pad, target.level)
+        yield Rom(
+            path,
+            name,
+            nic_name,
+            nic.id,
+            goal,
+            nic.accept_ids,
+            target.fix_ids,
+            picks,
+            size,
+            pad,
+            target.level,
+        )
 
 
-def _pick(spec: Spec, target: Target, platform: str) -> Pick:
+def _pick(spec: Spec, target: Target, platform: str) -> ImageRequest:
     if platform == STUB:
-        return Pick(STUB, False, 0, "", "", "", (), False)
-    kind = firmware(platform, spec.platform[platform])
+        return ImageRequest(STUB, False, 0, "", "", "", (), False)
+    kind = firmware_of(platform, spec.platform[platform])
     assert kind is not None  # a checked spec has no other
     arch, firmware_name = kind
     name = spec.platform[platform].source or target.source or next(iter(spec.source))
     source, legacy = spec.source[name], firmware_name == "pcbios"
     if source.tree is None:
-        again = not legacy and target.level != "stored" and (target.recompress or spec.platform[platform].recompress)
-        return Pick(platform, legacy, arch.machine, name, "", root(spec, name, source), source.files or DEFAULT_FILES, again)
+        again = (
+            not legacy
+            and target.level != "stored"
+            and (target.recompress or spec.platform[platform].recompress)
+        )
+        return ImageRequest(
+            platform,
+            legacy,
+            arch.machine,
+            name,
+            "",
+            source_root(spec, name, source),
+            source.files or DEFAULT_FILES,
+            again,
+        )
     where, file = _working_tree(spec, name, platform), f"{{goal}}.{_media(spec, platform)}"
     built = f"{where}/src/{bin_directory(platform, spec.platform[platform])}"
     compress = not legacy and target.level != "stored"
-    return Pick(platform, legacy, arch.machine, name, f"make:{name}/{platform}", built, (file,), compress)
+    return ImageRequest(
+        platform, legacy, arch.machine, name, f"make:{name}/{platform}", built, (file,), compress
+    )
 
 
-def _makes(spec: Spec, targets: Mapping[str, tuple[Rom, ...]], tree: str | None) -> Iterator[Make]:
+def _makes(
+    spec: Spec, targets: Mapping[str, tuple[Rom, ...]], tree: str | None
+) -> Iterator[TreeBuild]:
     """One make for each platform of a tree that any target takes images of."""
     goals: dict[tuple[str, str], dict[str, None]] = {}
     for roms in targets.values():
         for pick in roms[0].picks if roms else ():
             if pick.make:
-                goals.setdefault((pick.source, pick.platform), {}).update(dict.fromkeys(rom.goal for rom in roms))
+                goals.setdefault((pick.source, pick.platform), {}).update(
+                    dict.fromkeys(rom.goal for rom in roms)
+                )
     first = next((name for name, source in spec.source.items() if source.tree), None)
     for (source, platform), names in goals.items():
         yield _make(spec, source, platform, tuple(names), tree if source == first else None)
 
 
-def _make(spec: Spec, source_name: str, name: str, goals: tuple[str, ...], tree: str | None) -> Make:
+def _make(
+    spec: Spec, source_name: str, name: str, goals: tuple[str, ...], tree: str | None
+) -> TreeBuild:
     source, platform = spec.source[source_name], spec.platform[name]
-    kind = firmware(name, platform)
+    kind = firmware_of(name, platform)
     assert kind is not None  # a checked spec has no other
     assert source.tree is not None  # nor is this called for one
     config = platform.config or source.config
     strip = platform.strip or Strip()
-    return Make(
+    return TreeBuild(
         source=source_name,
         platform=name,
-        trees=(tree,) if tree else tuple(_beside(spec, one) for one in (source.tree, source.fallback) if one),
+        trees=(tree,)
+        if tree
+        else tuple(_beside(spec, one) for one in (source.tree, source.fallback) if one),
         directory=_working_tree(spec, source_name, name),
         bin=bin_directory(name, platform),
         media=_media(spec, name),
@@ -267,7 +349,11 @@ def _make(spec: Spec, source_name: str, name: str, goals: tuple[str, ...], tree:
         variables=tuple(sorted({**dict(source.make), **dict(platform.make)}.items())),
         files=tuple(
             (variable, tuple(_beside(spec, file) for file in files))
-            for variable, files in (("EMBED", platform.embed), ("TRUST", platform.trust), ("CERT", platform.cert))
+            for variable, files in (
+                ("EMBED", platform.embed),
+                ("TRUST", platform.trust),
+                ("CERT", platform.cert),
+            )
             if files
         ),
         debug=platform.debug,
@@ -297,12 +383,19 @@ def _working_tree(spec: Spec, source: str, platform: str) -> str:
 
 
 def _media(spec: Spec, platform: str) -> str:
-    kind = firmware(platform, spec.platform[platform])
+    kind = firmware_of(platform, spec.platform[platform])
     return spec.platform[platform].media or ("rom" if kind and kind[1] == "pcbios" else "efidrv")
 
 
 def _header(header: Header) -> str:
     """The text of a local configuration header; a macro that iPXE's own headers define must be undefined first."""
-    lines = [f"#undef {name}" for name in (*header.undef, *header.define, *(name for name, _ in header.set))]
-    lines += [f"#define {name}" for name in header.define] + [f"#define {name} {value}" for name, value in header.set]
-    return "\n".join(["/* Written by romforge from the spec: a change made here is lost. */", *lines, ""])
+    lines = [
+        f"#undef {name}"
+        for name in (*header.undef, *header.define, *(name for name, _ in header.set))
+    ]
+    lines += [f"#define {name}" for name in header.define] + [
+        f"#define {name} {value}" for name, value in header.set
+    ]
+    return "\n".join(
+        ["/* Written by romforge from the spec: a change made here is lost. */", *lines, ""]
+    )

@@ -22,11 +22,13 @@ from romforge.formats.option_rom import Image
 from romforge.formats.uefi_compression import encoder
 
 _PACKAGE = str(Path(__file__).resolve().parents[2])
-_busy: dict[str, threading.Lock] = {}  # by the cached file: two ROMs may ask for the same driver at once
+_busy: dict[
+    str, threading.Lock
+] = {}  # by the cached file: two ROMs may ask for the same driver at once
 _done: dict[str, str] = {}  # how far each has come, as its process says
 
 
-def smallest(image: Image, driver: bytes | None, compress: Callable[[bytes], bytes]) -> Image:
+def smallest_image(image: Image, driver: bytes | None, compress: Callable[[bytes], bytes]) -> Image:
     """An EFI image with its driver compressed by ``compress``, or as it was where that is not smaller, or would move more."""
     if not _ends_with_driver(image):
         return image
@@ -46,16 +48,16 @@ def _ends_with_driver(image: Image) -> bool:
     return max(ends) <= header.efi_image_offset
 
 
-def cached(driver: bytes, level: str, out: Path) -> bytes:
+def compress_cached(driver: bytes, level: str, out: Path) -> bytes:
     """The compressed stream of a driver, which is made once and kept; raises RomforgeError."""
-    name = f"{fingerprint.sha256(driver)}-{level}-{encoder.VERSION}"
+    name = f"{fingerprint.sha256(driver)}-{level}-{encoder.ENCODER_VERSION}"
     path = f"{STATE}/compressed/{name}"
     with _busy.setdefault(path, threading.Lock()):
         found = _kept(out / path)
         if found is None:
-            with jobserver.shared().local_job():
+            with jobserver.shared_pool().local_job():
                 found = _in_process(driver, level, out, name)
-            output_files.write(out, path, fingerprint.sha256(found).encode() + b"\n" + found)
+            output_files.write_output(out, path, fingerprint.sha256(found).encode() + b"\n" + found)
     return found
 
 
@@ -71,10 +73,23 @@ def _kept(path: Path) -> bytes | None:
 def _in_process(driver: bytes, level: str, out: Path, name: str) -> bytes:
     """Compresses in another process, which leaves this one's threads to their work; its output is a file, its progress a pipe."""
     place = output_files.temporary(out) / f"{name}-{os.getpid()}"
-    command = [*programs.guarded(), sys.executable, "-m", "romforge.rom.compression_cache", level, str(place)]
+    command = [
+        *programs.pdeathsig_prefix(),
+        sys.executable,
+        "-m",
+        "romforge.rom.compression_cache",
+        level,
+        str(place),
+    ]
     environment = {**os.environ, "PYTHONPATH": _PACKAGE}
     said = [""]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment) as process:
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env=environment,
+    ) as process:
         assert process.stdin
         assert process.stderr
         try:
@@ -96,13 +111,13 @@ def _in_process(driver: bytes, level: str, out: Path, name: str) -> bytes:
     return stream
 
 
-def doing() -> str:
+def compressing_line() -> str:
     """How far the drivers that are being compressed have come."""
     rounds = list(_done.values())
     return f"compressing: round {', '.join(rounds)}" if rounds else ""
 
 
-def main() -> None:
+def compress_in_child() -> None:
     """What the process does: reads a driver from standard input, tells each round on standard error, and writes a file."""
 
     def told(done: int, of: int) -> None:
@@ -116,4 +131,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    compress_in_child()

@@ -9,10 +9,12 @@ from romforge.formats.option_rom import Image
 
 
 @dataclass(frozen=True)
-class Part:
+class SourceImage:
     """An image to chain: what it is called in messages, and where it came from."""
 
     image: Image
     name: str
     origin: str
-    driver: bytes | None = None  # what an EFI image holds, where that is known better than from the image
+    driver: bytes | None = (
+        None  # what an EFI image holds, where that is known better than from the image
+    )

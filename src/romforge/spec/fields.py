@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, field, fields
 from typing import Any, NamedTuple, TypeVar
 
-from romforge.base.errors import listing, near
+from romforge.base.errors import did_you_mean, join_words
 
 Path = tuple[str | int, ...]  # keys and list indices from the top of the file
 T = TypeVar("T")
@@ -16,7 +16,7 @@ HUGE = 256  # bits; Python refuses to write numbers of some thousand digits
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
 
-class Kind(NamedTuple):
+class ValueType(NamedTuple):
     """A kind of value: ``read`` returns it in the form the program uses, or raises ValueError with what is wrong.
 
     Where elements of a list or table are wrong, that is an ElementsError.
@@ -50,10 +50,14 @@ class Problem(NamedTuple):
     @property
     def text(self) -> str:
         """All of it; made for the problems that are shown only, since near misses take their time."""
-        return self.what + (near(self.word, self.known) if self.word else "") + (f"; {self.right}" if self.right else "")
+        return (
+            self.what
+            + (did_you_mean(self.word, self.known) if self.word else "")
+            + (f"; {self.right}" if self.right else "")
+        )
 
 
-def key(kind: Kind, doc: str, default: Any = MISSING) -> Any:
+def key(kind: ValueType, doc: str, default: Any = MISSING) -> Any:
     """A dataclass field that is a key of the spec; without ``default`` the key must be given."""
     return field(default=default, metadata={"kind": kind, "doc": doc})
 
@@ -64,15 +68,25 @@ def read_table(cls: type[T], raw: object, path: Path, problems: list[Problem]) -
     A wrong or missing key takes its kind's blank; None where there is no table at all.
     """
     if not isinstance(raw, dict):
-        problems.append(Problem(path, f"must be a table, not {show(raw)}", f"its keys are {listing(one.name for one in fields(cls))}"))  # type: ignore[arg-type]
+        problems.append(
+            Problem(
+                path,
+                f"must be a table, not {show(raw)}",
+                f"its keys are {join_words(one.name for one in fields(cls))}",
+            )
+        )  # type: ignore[arg-type]
         return None
     known = {one.name: one for one in fields(cls)}  # type: ignore[arg-type]
     if not raw.keys() <= known.keys():
-        right = f"known are {listing(known)}"
-        problems += [Problem((*path, name), "unknown key", right, name, known) for name in raw if name not in known]
+        right = f"known are {join_words(known)}"
+        problems += [
+            Problem((*path, name), "unknown key", right, name, known)
+            for name in raw
+            if name not in known
+        ]
     values = {}
     for name, one in known.items():
-        kind: Kind = one.metadata["kind"]
+        kind: ValueType = one.metadata["kind"]
         if name in raw:
             values[name] = _value(kind, raw[name], (*path, name), problems)
         elif one.default is not MISSING:
@@ -83,7 +97,7 @@ def read_table(cls: type[T], raw: object, path: Path, problems: list[Problem]) -
     return cls(**values)
 
 
-def _value(kind: Kind, raw: object, path: Path, problems: list[Problem]) -> Any:
+def _value(kind: ValueType, raw: object, path: Path, problems: list[Problem]) -> Any:
     if kind.table and (isinstance(raw, dict) or not kind.schema):
         return read_table(kind.table, raw, path, problems)
     try:
@@ -102,7 +116,14 @@ def show(value: object) -> str:
         return str(value).lower()
     if isinstance(value, str):
         text = value if len(value) <= _LONGEST_SHOWN else value[: _LONGEST_SHOWN - 3] + "..."
-        return '"' + "".join(_ESCAPES.get(one) or (one if one.isprintable() else f"\\u{ord(one):04x}") for one in text) + '"'
+        return (
+            '"'
+            + "".join(
+                _ESCAPES.get(one) or (one if one.isprintable() else f"\\u{ord(one):04x}")
+                for one in text
+            )
+            + '"'
+        )
     if isinstance(value, (dict, list)):
         return "a table" if isinstance(value, dict) else "a list"
     return "a huge number" if isinstance(value, int) and value.bit_length() > HUGE else str(value)

@@ -13,17 +13,19 @@ from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields
 from typing import Any
 
-from romforge.spec.fields import Kind
+from romforge.spec.fields import ValueType
 from romforge.spec.loader import NAME
 from romforge.spec.model import ORIGINS, SECTIONS, Header, Source, Spec, Toolchain, Verify
 
 Schema = dict[str, Any]
 
 
-def make() -> Schema:
+def make_schema() -> Schema:
     """The schema of a whole spec."""
     sections = {name: _named(_table(cls), inspect.getdoc(cls)) for name, cls in SECTIONS.items()}
-    sections["config"] = _named(_named(_table(Header), "The headers of a configuration."), inspect.getdoc(Header))
+    sections["config"] = _named(
+        _named(_table(Header), "The headers of a configuration."), inspect.getdoc(Header)
+    )
     sections["verify"] = {"description": inspect.getdoc(Verify)} | _table(Verify)
     sections["toolchain"] = {"description": inspect.getdoc(Toolchain)} | _table(Toolchain)
     about = {
@@ -37,17 +39,29 @@ def make() -> Schema:
 
 
 def _object(properties: Mapping[str, Schema], required: list[str]) -> Schema:
-    return {"type": "object", "properties": dict(properties), "required": required, "additionalProperties": False}
+    return {
+        "type": "object",
+        "properties": dict(properties),
+        "required": required,
+        "additionalProperties": False,
+    }
 
 
 def _named(schema: Schema, doc: str | None) -> Schema:
     """A table of tables under names of one's own."""
-    return {"type": "object", "description": doc or "", "patternProperties": {f"^{NAME}$": schema}, "additionalProperties": False}
+    return {
+        "type": "object",
+        "description": doc or "",
+        "patternProperties": {f"^{NAME}$": schema},
+        "additionalProperties": False,
+    }
 
 
 def _table(cls: type) -> Schema:
     keys = fields(cls)
-    schema = _object({one.name: _key(one) for one in keys}, [one.name for one in keys if one.default is MISSING])
+    schema = _object(
+        {one.name: _key(one) for one in keys}, [one.name for one in keys if one.default is MISSING]
+    )
     return schema | {"oneOf": [_origin(one) for one in ORIGINS]} if cls is Source else schema
 
 
@@ -57,12 +71,16 @@ def _origin(name: str) -> Schema:
 
 
 def _key(one: Field[Any]) -> Schema:
-    kind: Kind = one.metadata["kind"]
+    kind: ValueType = one.metadata["kind"]
     schema = dict(kind.schema)
     if kind.table:
         schema = {"anyOf": [schema, _table(kind.table)]} if schema else _table(kind.table)
     default = written(one.default, schema)
-    return {"description": one.metadata["doc"]} | schema | ({} if default is None else {"default": default})
+    return (
+        {"description": one.metadata["doc"]}
+        | schema
+        | ({} if default is None else {"default": default})
+    )
 
 
 def written(default: object, schema: Schema) -> object:
@@ -70,11 +88,13 @@ def written(default: object, schema: Schema) -> object:
     if default == ():
         return {} if schema.get("type") == "object" else []
     if default is None:  # which is all where a key takes "*"
-        return next((choice["const"] for choice in schema.get("anyOf", ()) if "const" in choice), None)
+        return next(
+            (choice["const"] for choice in schema.get("anyOf", ()) if "const" in choice), None
+        )
     if isinstance(default, tuple):
         return list(default)
     return None if default is MISSING else default
 
 
 if __name__ == "__main__":
-    print(json.dumps(make(), indent=2, ensure_ascii=False))
+    print(json.dumps(make_schema(), indent=2, ensure_ascii=False))

@@ -24,20 +24,36 @@ Pairs = tuple[tuple[str, str], ...]
 class Source:
     """Where images come from: an iPXE tree, existing ROMs (a directory or a .deb), or a Debian package that holds ROMs."""
 
-    tree: str | None = key(value_types.TEXT, "an iPXE source tree; IPXE_SRC=DIR names another", None)
-    fallback: str | None = key(value_types.TEXT, "the tree to build where there is no such directory", None)
-    roms: str | None = key(value_types.TEXT, "a directory of ROM files, or a .deb that holds them", None)
-    package: str | None = key(value_types.PACKAGE, "a Debian package of ROM files, got through apt", None)
+    tree: str | None = key(
+        value_types.TEXT, "an iPXE source tree; IPXE_SRC=DIR names another", None
+    )
+    fallback: str | None = key(
+        value_types.TEXT, "the tree to build where there is no such directory", None
+    )
+    roms: str | None = key(
+        value_types.TEXT, "a directory of ROM files, or a .deb that holds them", None
+    )
+    package: str | None = key(
+        value_types.PACKAGE, "a Debian package of ROM files, got through apt", None
+    )
     files: tuple[str, ...] | None = key(
-        value_types.FILES, "where the ROM of a NIC may lie in it, tried in this order; default where distributions have it", None
+        value_types.FILE_LIST,
+        "where the ROM of a NIC may lie in it, tried in this order; default where distributions have it",
+        None,
     )
     sha256: str | None = key(value_types.SHA256, "of the .deb, if it must be this one", None)
     config: str | None = key(
-        value_types.TEXT, "the configuration to build with: one of the tree's, such as qemu, or a [config.NAME.HEADER] of the spec", None
+        value_types.TEXT,
+        "the configuration to build with: one of the tree's, such as qemu, or a [config.NAME.HEADER] of the spec",
+        None,
     )
     make: Pairs = key(value_types.VARIABLES, "variables for make", ())
-    mark: str | None = key(value_types.MARK, "what shows on a console that its images run, if they boot nothing", None)
-    fallback_mark: str | None = key(value_types.MARK, "the same for images of the fallback tree", None)
+    mark: str | None = key(
+        value_types.MARK, "what shows on a console that its images run, if they boot nothing", None
+    )
+    fallback_mark: str | None = key(
+        value_types.MARK, "the same for images of the fallback tree", None
+    )
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -53,36 +69,76 @@ class Header:
 class Strip:
     """What to leave out of a platform's links: a strength alone, or a table with roots of the link too."""
 
-    strength: str = key(value_types.STRENGTH, 'how much to leave out of EFI drivers: "none", "safe" or "minimal"', "safe")
-    drop: tuple[str, ...] = key(value_types.SYMBOLS, "roots to leave out, besides those that a default drops", ())
-    keep: tuple[str, ...] = key(value_types.SYMBOLS, "roots to link although a default drops them, or the tree names none such", ())
+    strength: str = key(
+        value_types.STRENGTH,
+        'how much to leave out of EFI drivers: "none", "safe" or "minimal"',
+        "safe",
+    )
+    drop: tuple[str, ...] = key(
+        value_types.SYMBOLS, "roots to leave out, besides those that a default drops", ()
+    )
+    keep: tuple[str, ...] = key(
+        value_types.SYMBOLS,
+        "roots to link although a default drops them, or the tree names none such",
+        (),
+    )
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Platform:
     """An architecture and its firmware, which is what iPXE calls a BIN: pcbios, x86_64-efi, arm64-efi and so on."""
 
-    bin: str | None = key(value_types.BIN, 'iPXE\'s BIN directory; default "bin-NAME", for pcbios "bin"', None)
-    media: str | None = key(value_types.MEDIA, 'what make builds; default "rom" for pcbios, "efidrv" for EFI', None)
-    cross: str | None = key(
-        value_types.TEXT, "the toolchain's prefix, such as \"aarch64-linux-gnu-\"; default none, or that of Debian's cross compiler", None
+    bin: str | None = key(
+        value_types.BIN, 'iPXE\'s BIN directory; default "bin-NAME", for pcbios "bin"', None
     )
-    source: str | None = key(value_types.TEXT, "the source of this platform's images; default the target's", None)
-    config: str | None = key(value_types.TEXT, "the configuration to build with, instead of the source's", None)
+    media: str | None = key(
+        value_types.MEDIA, 'what make builds; default "rom" for pcbios, "efidrv" for EFI', None
+    )
+    cross: str | None = key(
+        value_types.TEXT,
+        "the toolchain's prefix, such as \"aarch64-linux-gnu-\"; default none, or that of Debian's cross compiler",
+        None,
+    )
+    source: str | None = key(
+        value_types.TEXT, "the source of this platform's images; default the target's", None
+    )
+    config: str | None = key(
+        value_types.TEXT, "the configuration to build with, instead of the source's", None
+    )
     make: Pairs = key(value_types.VARIABLES, "variables for make, besides the source's", ())
     strip: Strip | None = key(
-        value_types.STRENGTH_OR_TABLE._replace(table=Strip, read=lambda value: Strip(value_types.STRENGTH.read(value))),
+        value_types.STRENGTH_OR_TABLE._replace(
+            table=Strip, read=lambda value: Strip(value_types.STRENGTH.read(value))
+        ),
         'what to leave out of EFI drivers: "none", "safe" (the default), "minimal", or a table',
         None,
     )
-    leave_out: tuple[str, ...] = key(value_types.NAMES, "objects that no image may hold, by the names of their sources, such as aoe", ())
-    require: tuple[str, ...] = key(value_types.NAMES, "objects that every image must hold, such as efi_snp", ())
-    recompress: bool = key(value_types.FLAG, "whether to compress EFI images of existing ROMs anew, where that makes them smaller", False)
-    embed: tuple[str, ...] = key(value_types.PATHS, "files to embed, such as a script: make's EMBED", ())
-    trust: tuple[str, ...] = key(value_types.CERTIFICATES, "certificates to trust: make's TRUST", ())
+    leave_out: tuple[str, ...] = key(
+        value_types.NAMES,
+        "objects that no image may hold, by the names of their sources, such as aoe",
+        (),
+    )
+    require: tuple[str, ...] = key(
+        value_types.NAMES, "objects that every image must hold, such as efi_snp", ()
+    )
+    recompress: bool = key(
+        value_types.FLAG,
+        "whether to compress EFI images of existing ROMs anew, where that makes them smaller",
+        False,
+    )
+    embed: tuple[str, ...] = key(
+        value_types.PATHS, "files to embed, such as a script: make's EMBED", ()
+    )
+    trust: tuple[str, ...] = key(
+        value_types.CERTIFICATES, "certificates to trust: make's TRUST", ()
+    )
     cert: tuple[str, ...] = key(value_types.CERTIFICATES, "certificates to embed: make's CERT", ())
-    launcher: tuple[str, ...] | None = key(value_types.LAUNCHER, 'instead of that of [toolchain]; "" for none', None)
-    debug: tuple[str, ...] = key(value_types.OBJECTS, 'objects to debug, such as "e1000" or "http:2": make\'s DEBUG', ())
+    launcher: tuple[str, ...] | None = key(
+        value_types.LAUNCHER, 'instead of that of [toolchain]; "" for none', None
+    )
+    debug: tuple[str, ...] = key(
+        value_types.OBJECTS, 'objects to debug, such as "e1000" or "http:2": make\'s DEBUG', ()
+    )
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -90,9 +146,19 @@ class Nic:
     """A QEMU network device, under the name that stands for {nic} in file names."""
 
     id: Ids = key(value_types.ID, "vendor and device that its ROM must carry")
-    goal: str | None = key(value_types.GOAL, "iPXE's name of its image: a ROM, a driver, or IDs; default those of id", None)
-    accept_ids: tuple[Ids, ...] = key(value_types.IDS, "other IDs that existing images of it may carry", ())
-    device: str | None = key(value_types.DEVICE, "QEMU's device, as for its option -device; default that of the IDs", None)
+    goal: str | None = key(
+        value_types.GOAL,
+        "iPXE's name of its image: a ROM, a driver, or IDs; default those of id",
+        None,
+    )
+    accept_ids: tuple[Ids, ...] = key(
+        value_types.IDS, "other IDs that existing images of it may carry", ()
+    )
+    device: str | None = key(
+        value_types.DEVICE,
+        "QEMU's device, as for its option -device; default that of the IDs",
+        None,
+    )
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -108,24 +174,51 @@ class Target:
     """A set of ROM files in one directory."""
 
     dir: str = key(value_types.DIRECTORY, "the directory below the output root")
-    file: str = key(value_types.FILE, "the pattern of the file names: {nic}, {vendor}, {device} and {target} are filled in")
-    images: tuple[str, ...] = key(value_types.PLATFORMS, "the platforms whose images a ROM chains, in this order")
-    nics: tuple[str, ...] | None = key(value_types.NICS, 'the NICs to make a ROM for; "*" for all', None)
+    file: str = key(
+        value_types.FILE_PATTERN,
+        "the pattern of the file names: {nic}, {vendor}, {device} and {target} are filled in",
+    )
+    images: tuple[str, ...] = key(
+        value_types.PLATFORMS, "the platforms whose images a ROM chains, in this order"
+    )
+    nics: tuple[str, ...] | None = key(
+        value_types.NICS, 'the NICs to make a ROM for; "*" for all', None
+    )
     bucket: str | None = key(value_types.TEXT, "the bucket that each ROM must be in", None)
-    source: str | None = key(value_types.TEXT, "the source of the images, where the platform names none; default the first", None)
+    source: str | None = key(
+        value_types.TEXT,
+        "the source of the images, where the platform names none; default the first",
+        None,
+    )
     fix_ids: bool = key(value_types.FLAG, "whether to write the NIC's IDs into every image", False)
-    level: str = key(value_types.LEVEL, "how hard to compress EFI images that a tree built, or that are compressed anew", "default")
-    recompress: bool = key(value_types.FLAG, "whether to compress EFI images of existing ROMs anew, where that makes them smaller", False)
+    level: str = key(
+        value_types.LEVEL,
+        "how hard to compress EFI images that a tree built, or that are compressed anew",
+        "default",
+    )
+    recompress: bool = key(
+        value_types.FLAG,
+        "whether to compress EFI images of existing ROMs anew, where that makes them smaller",
+        False,
+    )
     default: bool = key(value_types.FLAG, "whether a plain doit builds it", True)
-    growth: int | None = key(value_types.AMOUNT, "bytes that each ROM may grow by since the lock; default: any", None)
-    bucket_changed_in: str | None = key(value_types.TEXT, "the version in which the bucket changed, and why: guests cannot migrate", None)
+    growth: int | None = key(
+        value_types.AMOUNT, "bytes that each ROM may grow by since the lock; default: any", None
+    )
+    bucket_changed_in: str | None = key(
+        value_types.TEXT,
+        "the version in which the bucket changed, and why: guests cannot migrate",
+        None,
+    )
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Qemu:
     """Where the QEMU of an architecture looks for ROMs, for `romforge compat`."""
 
-    firmware_path: tuple[str, ...] = key(value_types.DIRECTORIES, "directories below the output root, in the order of QEMU's search")
+    firmware_path: tuple[str, ...] = key(
+        value_types.DIRECTORIES, "directories below the output root, in the order of QEMU's search"
+    )
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -133,17 +226,29 @@ class Verify:
     """What `romforge verify` proves of each ROM, besides that its structure is sound."""
 
     boot: tuple[str, ...] = key(
-        value_types.FIRMWARES, "the firmwares to boot under, where the ROM has an image for it", value_types.FIRMWARES_ALL
+        value_types.FIRMWARES,
+        "the firmwares to boot under, where the ROM has an image for it",
+        value_types.FIRMWARES_ALL,
     )
-    roms: tuple[str, ...] = key(value_types.MODES, "how QEMU gets the ROM: as its default ROM, or by romfile=", value_types.MODES_ALL)
+    roms: tuple[str, ...] = key(
+        value_types.MODES,
+        "how QEMU gets the ROM: as its default ROM, or by romfile=",
+        value_types.MODES_ALL,
+    )
     network: tuple[str, ...] = key(
         value_types.NETWORKS,
         "the networks to boot UEFI firmware from; a PC BIOS boots from IPv4 alone",
         value_types.NETWORKS_ALL[:1],
     )
-    start: tuple[str, ...] = key(value_types.STARTS, "architectures for which QEMU must start with a ROM that has no image for them", ())
+    start: tuple[str, ...] = key(
+        value_types.STARTS,
+        "architectures for which QEMU must start with a ROM that has no image for them",
+        (),
+    )
     migrate_from: tuple[str, ...] = key(
-        value_types.SOURCES, 'sources of older ROMs, or "lock"; guests that run with those must migrate', ()
+        value_types.SOURCES,
+        'sources of older ROMs, or "lock"; guests that run with those must migrate',
+        (),
     )
     snp: bool | None = key(
         value_types.FLAG,
@@ -157,9 +262,15 @@ class Verify:
 class Toolchain:
     """What compiles a tree, on this machine or on several."""
 
-    launcher: tuple[str, ...] = key(value_types.LAUNCHER, "what runs the compiler: ccache, distcc, icecc, sccache, or another command", ())
+    launcher: tuple[str, ...] = key(
+        value_types.LAUNCHER,
+        "what runs the compiler: ccache, distcc, icecc, sccache, or another command",
+        (),
+    )
     jobs: int | str | None = key(
-        value_types.JOBS, 'jobs of all makes together, or "distcc" to ask `distcc -j`; default: all processors', None
+        value_types.JOBS,
+        'jobs of all makes together, or "distcc" to ask `distcc -j`; default: all processors',
+        None,
     )
 
 
@@ -180,14 +291,27 @@ class Spec:
 
 
 # The sections of a spec whose tables have a name and keys; [config] is a level deeper.
-SECTIONS: Mapping[str, type] = {"source": Source, "platform": Platform, "nic": Nic, "bucket": Bucket, "target": Target, "qemu": Qemu}
+SECTIONS: Mapping[str, type] = {
+    "source": Source,
+    "platform": Platform,
+    "nic": Nic,
+    "bucket": Bucket,
+    "target": Target,
+    "qemu": Qemu,
+}
 # What a source must have exactly one of, and the keys that each goes without.
 _OF_TREES = ("fallback", "config", "make", "fallback_mark")
-ORIGINS: Mapping[str, tuple[str, ...]] = {"tree": ("files", "sha256"), "roms": _OF_TREES, "package": _OF_TREES}
-Names = Mapping[str, frozenset[str] | None]  # of all tables by section, faulty ones included; None where the section is faulty
+ORIGINS: Mapping[str, tuple[str, ...]] = {
+    "tree": ("files", "sha256"),
+    "roms": _OF_TREES,
+    "package": _OF_TREES,
+}
+Names = Mapping[
+    str, frozenset[str] | None
+]  # of all tables by section, faulty ones included; None where the section is faulty
 
 
-def firmware(name: str, platform: Platform) -> tuple[Arch, Literal["pcbios", "efi"]] | None:
+def firmware_of(name: str, platform: Platform) -> tuple[Arch, Literal["pcbios", "efi"]] | None:
     """The architecture and the firmware that a platform's BIN stands for; None where iPXE has no such BIN."""
     directory = bin_directory(name, platform)
     if not re.fullmatch(value_types.BINS, directory):
@@ -204,17 +328,22 @@ def bin_directory(name: str, platform: Platform) -> str:
 
 def rom_path(name: str, target: Target, nic: str, ids: Ids) -> str:
     """The path of a NIC's ROM in a target, relative to the output root."""
-    return os.path.normpath(f"{target.dir}/{expand(target.file, nic, ids, name)}")
+    return os.path.normpath(f"{target.dir}/{expand_pattern(target.file, nic, ids, name)}")
 
 
-def manifest(target: str) -> str:
+def manifest_name(target: str) -> str:
     """The path of a target's manifest, relative to the output root."""
     return f"{target}.manifest.json"
 
 
-def expand(pattern: str, nic: str, ids: Ids, target: str) -> str:
+def expand_pattern(pattern: str, nic: str, ids: Ids, target: str) -> str:
     """A file pattern with its placeholders filled in."""
     if "{" not in pattern:
         return pattern
     vendor, device = f"{ids[0]:04x}", f"{ids[1]:04x}"
-    return pattern.replace("{nic}", nic).replace("{vendor}", vendor).replace("{device}", device).replace("{target}", target)
+    return (
+        pattern.replace("{nic}", nic)
+        .replace("{vendor}", vendor)
+        .replace("{device}", device)
+        .replace("{target}", target)
+    )

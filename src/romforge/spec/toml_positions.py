@@ -12,14 +12,15 @@ import re
 from romforge.spec.fields import Path
 
 _TOKEN = re.compile(
-    r'"""(?:\\.|[^\\])*?"""{1,3}|\'\'\'.*?\'\'\'{1,3}|"(?:\\.|[^"\\\n])*"|\'[^\'\n]*\'|#[^\n]*|[][{},=.\n]|[^][{},=.\s#"\']+', re.DOTALL
+    r'"""(?:\\.|[^\\])*?"""{1,3}|\'\'\'.*?\'\'\'{1,3}|"(?:\\.|[^"\\\n])*"|\'[^\'\n]*\'|#[^\n]*|[][{},=.\n]|[^][{},=.\s#"\']+',
+    re.DOTALL,
 )
 _ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|.)")
 _DEEPEST = 16  # a spec is six deep; what is deeper is not told apart
 _CONTROLS = {"b": "\b", "t": "\t", "n": "\n", "f": "\f", "r": "\r", "e": "\x1b"}
 
 
-def locate(text: str) -> dict[Path, int]:
+def locate_keys(text: str) -> dict[Path, int]:
     """The line (from 1) of every table, key and list element of a TOML document, by its path of keys and indices."""
     return _Reader(text).lines
 
@@ -126,5 +127,8 @@ def _key(token: str) -> str:
     if token.startswith("'"):
         return token[1:-1]
     if token.startswith('"'):
-        return _ESCAPE.sub(lambda m: chr(int(m[1][1:], 16)) if m[1][0] in "xuU" else _CONTROLS.get(m[1], m[1]), token[1:-1])
+        return _ESCAPE.sub(
+            lambda m: chr(int(m[1][1:], 16)) if m[1][0] in "xuU" else _CONTROLS.get(m[1], m[1]),
+            token[1:-1],
+        )
     return token

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 from romforge.base.arch import BY_NAME
-from romforge.base.errors import human, listing
+from romforge.base.errors import format_size, join_words
 from romforge.base.jobserver import MOST_JOBS
-from romforge.spec.fields import HUGE, ElementsError, Kind, show
+from romforge.spec.fields import HUGE, ElementsError, ValueType, show
 
 
 def _text(value: object) -> str:
@@ -30,7 +30,7 @@ def _matching(pattern: str, what: str) -> Callable[[object], str]:
     return read
 
 
-def _each(kind: Kind) -> Callable[[object], tuple[Any, ...]]:
+def _each(kind: ValueType) -> Callable[[object], tuple[Any, ...]]:
     """Reads a list of elements of a kind."""
 
     def elements(value: object) -> tuple[Any, ...]:
@@ -57,11 +57,11 @@ def _nics(value: object) -> tuple[str, ...] | None:
     return None if value == "*" else _each(TEXT)(value)
 
 
-def _some_of(words: tuple[str, ...]) -> Kind:
+def _some_of(words: tuple[str, ...]) -> ValueType:
     """A list of some of a few words."""
-    right = f"write a list of {listing(show(word) for word in words)}"
-    word = Kind(right, {"enum": list(words)}, _matching("|".join(words), "such word"))
-    return Kind(right, {"type": "array", "items": word.schema}, _each(word), blank=())
+    right = f"write a list of {join_words(show(word) for word in words)}"
+    word = ValueType(right, {"enum": list(words)}, _matching("|".join(words), "such word"))
+    return ValueType(right, {"type": "array", "items": word.schema}, _each(word), blank=())
 
 
 def _seconds(value: object) -> int:
@@ -82,7 +82,9 @@ def _launcher(value: object) -> tuple[str, ...]:
         try:
             words = shlex.split(value)
         except ValueError:
-            raise ValueError(f"{show(value)} lacks a closing quote, or ends in a backslash") from None
+            raise ValueError(
+                f"{show(value)} lacks a closing quote, or ends in a backslash"
+            ) from None
     if any(not word.isprintable() for word in words):
         raise ValueError("the command holds a control character")
     if words and ("=" in words[0] or words[0].startswith("-")):
@@ -91,7 +93,9 @@ def _launcher(value: object) -> tuple[str, ...]:
 
 
 def _jobs(value: object) -> int | str:
-    if value != "distcc" and (not isinstance(value, int) or isinstance(value, bool) or not 0 < value <= MOST_JOBS):
+    if value != "distcc" and (
+        not isinstance(value, int) or isinstance(value, bool) or not 0 < value <= MOST_JOBS
+    ):
         raise ValueError(f"{show(value)} is no such number")
     return value
 
@@ -117,9 +121,13 @@ def parse_size(value: object) -> int:
         raise ValueError(f"{show(value)} is no size")
     shown = f"{show(value)} bytes" if size == value and abs(size) < 1 << HUGE else show(value)
     if not _SIZES[0] <= size <= _SIZES[-1]:
-        raise ValueError(f"{shown} is {'less than 2 KiB' if size < _SIZES[0] else 'more than 16 MiB'}")
+        raise ValueError(
+            f"{shown} is {'less than 2 KiB' if size < _SIZES[0] else 'more than 16 MiB'}"
+        )
     if size not in _SIZES:
-        raise ValueError(f"{shown} is no power of two, the next is {human(1 << size.bit_length())}")
+        raise ValueError(
+            f"{shown} is no power of two, the next is {format_size(1 << size.bit_length())}"
+        )
     return size
 
 
@@ -138,7 +146,9 @@ def _variables(value: object) -> tuple[tuple[str, str], ...]:
     wrong: dict[str | int, str] = {}
     for name, one in value.items():
         if not re.fullmatch(_MACRO, name):
-            wrong[name] = f"{show(name)} is no name of a variable or macro; write letters, digits and _, and no digit first"
+            wrong[name] = (
+                f"{show(name)} is no name of a variable or macro; write letters, digits and _, and no digit first"
+            )
         elif not isinstance(one, (str, int)):
             wrong[name] = f"{show(one)} is neither text nor a whole number; write a text in quotes"
         elif isinstance(one, str) and ("\0" in one or "\n" in one):
@@ -147,131 +157,212 @@ def _variables(value: object) -> tuple[tuple[str, str], ...]:
             wrong[name] = "the number is huge; write it as a text in quotes"
     if wrong:
         raise ElementsError(wrong, ())
-    return tuple(sorted((name, str(int(one)) if isinstance(one, bool) else str(one)) for name, one in value.items()))
+    return tuple(
+        sorted(
+            (name, str(int(one)) if isinstance(one, bool) else str(one))
+            for name, one in value.items()
+        )
+    )
 
 
 _IDS = "[0-9a-fA-F]{4}:[0-9a-fA-F]{4}"
-_SIZES = [1 << shift for shift in range(11, 25)]  # 2 KiB to 16 MiB: an expansion ROM's base address register
-_SIZE = [f"{size >> 10} ?KiB" for size in _SIZES] + [f"{size >> 20} ?MiB" for size in _SIZES if size >> 20] + [str(size) for size in _SIZES]
+_SIZES = [
+    1 << shift for shift in range(11, 25)
+]  # 2 KiB to 16 MiB: an expansion ROM's base address register
+_SIZE = (
+    [f"{size >> 10} ?KiB" for size in _SIZES]
+    + [f"{size >> 20} ?MiB" for size in _SIZES if size >> 20]
+    + [str(size) for size in _SIZES]
+)
 _MACRO = "[A-Za-z_][A-Za-z0-9_]*"
 _OBJECT = "[A-Za-z0-9_-]+(?::[0-9]+)?"
 _GOAL = "[A-Za-z0-9_]+(?:-{1,2}[A-Za-z0-9_]+)*"
-_PACKAGE = "[a-z0-9][a-z0-9+.-]+(?:/[a-z0-9][a-z0-9.-]*|=[0-9][A-Za-z0-9.+~:-]*)?"  # as apt-get takes it
+_PACKAGE = (
+    "[a-z0-9][a-z0-9+.-]+(?:/[a-z0-9][a-z0-9.-]*|=[0-9][A-Za-z0-9.+~:-]*)?"  # as apt-get takes it
+)
 _RELATIVE = r"^(?!/)(?!(?:.*/)?\.\.(?:/|$))(?!(?:\./)*\.romforge(?:/|$))"  # begins a pattern
 BINS = rf"bin(?:-(?:(?:i386|x86_64)-)?pcbios|-(?:(?:{'|'.join(BY_NAME)})-)?efi(?:-sb)?)?"  # iPXE's, as a regular expression
 _ENTRY = {"type": "string", "minLength": 1}
 
-TEXT = Kind("write a text in quotes", _ENTRY, _text)
-TEXTS = Kind('write a list of texts, such as ["a", "b"]', {"type": "array", "items": _ENTRY}, _each(TEXT), blank=())
-DIRECTORY = Kind(
-    'write a path in quotes, such as "usr/share/qemu"', {"type": "string", "minLength": 1, "pattern": _RELATIVE + r"[^{}=*\n]+$"}, _text
-)
-FILE = Kind(
-    'write a pattern in quotes, such as "efi-{nic}.rom"',
-    {"type": "string", "minLength": 1, "pattern": _RELATIVE + r"(?:[^{}=*\n]|\{(?:nic|vendor|device|target)\})+$"},
-    _text,
-)
-FILES = Kind(
-    'write a list of patterns, such as ["efi-{nic}.rom"]',
-    {"type": "array", "items": {"type": "string", "pattern": _RELATIVE + r"(?:[^{}]|\{(?:nic|vendor|device|target)\})+$"}},
-    _each(FILE),
+TEXT = ValueType("write a text in quotes", _ENTRY, _text)
+TEXTS = ValueType(
+    'write a list of texts, such as ["a", "b"]',
+    {"type": "array", "items": _ENTRY},
+    _each(TEXT),
     blank=(),
 )
-PLATFORMS = TEXTS._replace(right='write a list of platforms, such as ["pcbios", "x86_64-efi"]; or ["stub"] for a ROM with no code')
+DIRECTORY = ValueType(
+    'write a path in quotes, such as "usr/share/qemu"',
+    {"type": "string", "minLength": 1, "pattern": _RELATIVE + r"[^{}=*\n]+$"},
+    _text,
+)
+FILE_PATTERN = ValueType(
+    'write a pattern in quotes, such as "efi-{nic}.rom"',
+    {
+        "type": "string",
+        "minLength": 1,
+        "pattern": _RELATIVE + r"(?:[^{}=*\n]|\{(?:nic|vendor|device|target)\})+$",
+    },
+    _text,
+)
+FILE_LIST = ValueType(
+    'write a list of patterns, such as ["efi-{nic}.rom"]',
+    {
+        "type": "array",
+        "items": {
+            "type": "string",
+            "pattern": _RELATIVE + r"(?:[^{}]|\{(?:nic|vendor|device|target)\})+$",
+        },
+    },
+    _each(FILE_PATTERN),
+    blank=(),
+)
+PLATFORMS = TEXTS._replace(
+    right='write a list of platforms, such as ["pcbios", "x86_64-efi"]; or ["stub"] for a ROM with no code'
+)
 NAMES = TEXTS._replace(right='write a list of objects, such as ["efi_snp"]')
 PATHS = TEXTS._replace(right='write a list of files, such as ["boot.ipxe"]')
 CERTIFICATES = TEXTS._replace(right='write a list of files, such as ["ca.crt"]')
 DIRECTORIES = TEXTS._replace(right='write a list of directories, such as ["usr/share/qemu"]')
-FLAG = Kind("write true or false, without quotes", {"type": "boolean"}, _flag)
-ID = Kind(
+FLAG = ValueType("write true or false, without quotes", {"type": "boolean"}, _flag)
+ID = ValueType(
     'write vendor and device as four hexadecimal digits each, such as "8086:100e"',
     {"type": "string", "pattern": f"^{_IDS}$"},
     _ids,
     blank=None,
 )
-IDS = Kind('write a list of IDs, such as ["8086:100e"]', {"type": "array", "items": ID.schema}, _each(ID), blank=())
-SIZE = Kind(
+IDS = ValueType(
+    'write a list of IDs, such as ["8086:100e"]',
+    {"type": "array", "items": ID.schema},
+    _each(ID),
+    blank=(),
+)
+SIZE = ValueType(
     'write a power of two in KiB, MiB or bytes, such as "256KiB" or 262144',
     {"anyOf": [{"type": "string", "pattern": f"^(?:{'|'.join(_SIZE)})$"}, {"enum": _SIZES}]},
     parse_size,
 )
-AMOUNT = Kind(
+AMOUNT = ValueType(
     'write a number of bytes, or KiB such as "4KiB"',
-    {"anyOf": [{"type": "string", "pattern": "^[0-9]{1,5} ?KiB$"}, {"type": "integer", "minimum": 0}]},
+    {
+        "anyOf": [
+            {"type": "string", "pattern": "^[0-9]{1,5} ?KiB$"},
+            {"type": "integer", "minimum": 0},
+        ]
+    },
     _amount,
 )
-SHA256 = Kind(
+SHA256 = ValueType(
     "write the 64 hexadecimal digits that sha256sum prints, in lower case",
     {"type": "string", "pattern": "^[0-9a-f]{64}$"},
     _matching("[0-9a-f]{64}", "sha256"),
 )
-PACKAGE = Kind(
+PACKAGE = ValueType(
     'write the name of a Debian package, such as "ipxe-qemu", or "ipxe-qemu/trixie" for that of a release that apt knows',
     {"type": "string", "pattern": f"^{_PACKAGE}$"},
     _matching(_PACKAGE, "package name"),
 )
-BIN = Kind(
-    'write what iPXE calls the directory, such as "bin" or "bin-x86_64-efi"', {"type": "string", "pattern": f"^{BINS}$"}, _text, blank="bin"
+BIN = ValueType(
+    'write what iPXE calls the directory, such as "bin" or "bin-x86_64-efi"',
+    {"type": "string", "pattern": f"^{BINS}$"},
+    _text,
+    blank="bin",
 )
-MACRO = Kind(
-    "write its name alone, and a value by set = { NAME = 1 }", {"type": "string", "pattern": f"^{_MACRO}$"}, _matching(_MACRO, "macro")
+MACRO = ValueType(
+    "write its name alone, and a value by set = { NAME = 1 }",
+    {"type": "string", "pattern": f"^{_MACRO}$"},
+    _matching(_MACRO, "macro"),
 )
-MACROS = Kind('write a list of macros, such as ["NET_PROTO_IPV6"]', {"type": "array", "items": MACRO.schema}, _each(MACRO), blank=())
-SYMBOL = Kind('write the symbol\'s name, such as "obj_config"', {"type": "string", "pattern": f"^{_MACRO}$"}, _matching(_MACRO, "symbol"))
-SYMBOLS = Kind('write a list of symbols, such as ["obj_config"]', {"type": "array", "items": SYMBOL.schema}, _each(SYMBOL), blank=())
-OBJECT = Kind(
+MACROS = ValueType(
+    'write a list of macros, such as ["NET_PROTO_IPV6"]',
+    {"type": "array", "items": MACRO.schema},
+    _each(MACRO),
+    blank=(),
+)
+SYMBOL = ValueType(
+    'write the symbol\'s name, such as "obj_config"',
+    {"type": "string", "pattern": f"^{_MACRO}$"},
+    _matching(_MACRO, "symbol"),
+)
+SYMBOLS = ValueType(
+    'write a list of symbols, such as ["obj_config"]',
+    {"type": "array", "items": SYMBOL.schema},
+    _each(SYMBOL),
+    blank=(),
+)
+OBJECT = ValueType(
     'write an object\'s name, and a level if there should be one, such as "http:2"',
     {"type": "string", "pattern": f"^{_OBJECT}$"},
     _matching(_OBJECT, "object to debug"),
 )
-OBJECTS = Kind('write a list of objects, such as ["e1000", "http:2"]', {"type": "array", "items": OBJECT.schema}, _each(OBJECT), blank=())
-GOAL = Kind(
+OBJECTS = ValueType(
+    'write a list of objects, such as ["e1000", "http:2"]',
+    {"type": "array", "items": OBJECT.schema},
+    _each(OBJECT),
+    blank=(),
+)
+GOAL = ValueType(
     'write it as make\'s goal has it, such as "rtl8139", "8086100e" or "1af41000--1af41041"',
     {"type": "string", "pattern": f"^{_GOAL}$"},
     _matching(_GOAL, "name of an image"),
 )
-VARIABLES = Kind(
+VARIABLES = ValueType(
     'write a table, such as { NAME = "value" }',
     {
         "type": "object",
-        "patternProperties": {f"^{_MACRO}$": {"type": ["string", "integer", "boolean"], "pattern": r"^[^\n\u0000]*$"}},
+        "patternProperties": {
+            f"^{_MACRO}$": {"type": ["string", "integer", "boolean"], "pattern": r"^[^\n\u0000]*$"}
+        },
         "additionalProperties": False,
     },
     _variables,
     blank=(),
 )
-MEDIA = Kind(
+MEDIA = ValueType(
     'write "rom", "mrom", "efidrv" or "efirom"',
     {"enum": ["rom", "mrom", "efidrv", "efirom"]},
     _matching("rom|mrom|efidrv|efirom", "medium of an option ROM"),
 )
-LEVEL = Kind(
+LEVEL = ValueType(
     'write "stored", "fast", "default" or "best"',
     {"enum": ["stored", "fast", "default", "best"]},
     _matching("stored|fast|default|best", "level of compression"),
 )
 _STRENGTHS = "none", "safe", "minimal"
-STRENGTH = Kind('write "none", "safe" or "minimal"', {"enum": list(_STRENGTHS)}, _matching("|".join(_STRENGTHS), "strength"))
+STRENGTH = ValueType(
+    'write "none", "safe" or "minimal"',
+    {"enum": list(_STRENGTHS)},
+    _matching("|".join(_STRENGTHS), "strength"),
+)
 STRENGTH_OR_TABLE = STRENGTH._replace(right=f"{STRENGTH.right}, or a table")
 _WORD = "[A-Za-z0-9_.-]+"
-DEVICE = Kind(
+DEVICE = ValueType(
     'write it as for -device, such as "virtio-net-pci,disable-legacy=on"',
     {"type": "string", "pattern": f"^{_WORD}(?:,{_WORD}={_WORD})*$"},
     _matching(f"{_WORD}(?:,{_WORD}={_WORD})*", "device of QEMU"),
 )
-MARK = Kind(
+MARK = ValueType(
     'write a part of a line, such as "iPXE initialising devices"; {nic}, {vendor} and {device} are filled in',
     {"type": "string", "pattern": r"^(?:[ -z|~]|\{(?:nic|vendor|device)\})+$"},
     _matching(r"(?:[ -z|~]|\{(?:nic|vendor|device)\})+", "mark"),
 )
-SECONDS = Kind("write a number of seconds from 1 to 3600", {"type": "integer", "minimum": 1, "maximum": 3600}, _seconds)
-LAUNCHER = Kind(
+SECONDS = ValueType(
+    "write a number of seconds from 1 to 3600",
+    {"type": "integer", "minimum": 1, "maximum": 3600},
+    _seconds,
+)
+LAUNCHER = ValueType(
     'write a command, such as "ccache" or ["env", "CCACHE_DIR=/srv/ccache", "ccache"]; "" for none',
-    {"anyOf": [{"type": "string", "pattern": r"^\s*(?:[^-=\s][^=\s]*(?:\s.*)?)?$"}, {"type": "array", "items": _ENTRY}]},
+    {
+        "anyOf": [
+            {"type": "string", "pattern": r"^\s*(?:[^-=\s][^=\s]*(?:\s.*)?)?$"},
+            {"type": "array", "items": _ENTRY},
+        ]
+    },
     _launcher,
     blank=(),
 )
-JOBS = Kind(
+JOBS = ValueType(
     f'write a number of jobs from 1 to {MOST_JOBS}, or "distcc"',
     {"anyOf": [{"type": "integer", "minimum": 1, "maximum": MOST_JOBS}, {"enum": ["distcc"]}]},
     _jobs,
@@ -281,9 +372,11 @@ FIRMWARES_ALL = "bios", "x86_64", "arm64", "riscv64", "loong64"  # that QEMU has
 MODES_ALL = "default", "romfile"
 NETWORKS_ALL = "ipv4", "ipv6"
 NETWORKS = _some_of(NETWORKS_ALL)
-FIRMWARES, MODES, STARTS = (_some_of(words) for words in (FIRMWARES_ALL, MODES_ALL, FIRMWARES_ALL[1:]))
+FIRMWARES, MODES, STARTS = (
+    _some_of(words) for words in (FIRMWARES_ALL, MODES_ALL, FIRMWARES_ALL[1:])
+)
 SOURCES = TEXTS._replace(right='write a list of sources, such as ["bookworm"]')
-NICS = Kind(
+NICS = ValueType(
     'write "*" or a list of NICs, such as ["e1000"]',
     {"anyOf": [{"const": "*"}, {"type": "array", "items": _ENTRY | {"not": {"const": "*"}}}]},
     _nics,
@@ -291,6 +384,6 @@ NICS = Kind(
 )
 
 
-def subtable(cls: type) -> Kind:
+def subtable(cls: type) -> ValueType:
     """A key whose value is a table with keys of its own."""
-    return Kind("", {}, lambda value: value, cls)
+    return ValueType("", {}, lambda value: value, cls)

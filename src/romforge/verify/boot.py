@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from romforge.base.arch import Arch
-from romforge.base.errors import RomforgeError, at
+from romforge.base.errors import RomforgeError, format_offset
 from romforge.formats import option_rom
 from romforge.rom.assembly import bucket_of
 from romforge.verify import diagnosis, fat_image, guest_program, network_server, qemu
@@ -41,7 +41,9 @@ _REMOVABLE = {
     Arch.RISCV64: "EFI/BOOT/BOOTRISCV64.EFI",
     Arch.LOONG64: "EFI/BOOT/BOOTLOONGARCH64.EFI",
 }
-_GUEST_ENDED = 0x10 << 1 | 1  # QEMU's exit status when the boot program writes 10h to isa-debug-exit
+_GUEST_ENDED = (
+    0x10 << 1 | 1
+)  # QEMU's exit status when the boot program writes 10h to isa-debug-exit
 # A guest's clock goes by its instructions, 64 ns each, and leaps where it waits: most of a boot is waiting for time to pass.
 CLOCK = "-icount", "shift=6,sleep=off"
 # What the console shows where the firmware has given the network up.
@@ -51,7 +53,7 @@ _GIVEN_UP = {
 }
 
 
-class Refuted(RomforgeError):
+class CheckFailed(RomforgeError):
     """A proof that failed: ``check`` is the one that found it."""
 
     def __init__(self, check: str, text: str) -> None:
@@ -59,30 +61,32 @@ class Refuted(RomforgeError):
         self.check = check
 
 
-class Card(NamedTuple):
+class NicSetup(NamedTuple):
     """A NIC with its ROM: the options of QEMU, and what its ROM is to hold as QEMU gives it to the guest."""
 
     options: list[str]
     content: bytes
 
 
-def prove(proof: Proof, data: bytes, directory: Path, cache: Path, expected: bytes | None = None) -> str:
+def prove_boot(
+    proof: Proof, data: bytes, directory: Path, cache: Path, expected: bytes | None = None
+) -> str:
     """Boots a ROM, or starts QEMU with it; returns what was seen. Raises Refuted, and RomforgeError where it cannot be run.
 
     ``expected`` is what the guest is to find in the ROM's place, if that is not ``data``.
     """
     machine = MACHINES[proof.arch]
-    nic = card(proof, data, directory)
+    nic = nic_setup(proof, data, directory)
     if proof.kind == START:
         return _start(machine, nic, directory)
     content = nic.content
     if expected is not None:
-        content = card(proof, expected, directory / "expected").content
+        content = nic_setup(proof, expected, directory / "expected").content
     nonce = secrets.token_hex(8)
     served = directory / "tftp"
     served.mkdir()
-    program = guest_program.compile("bios" if proof.kind == BIOS else proof.arch, cache)
-    (served / _BOOT_FILE).write_bytes(guest_program.patched(program.read_bytes(), nonce))
+    program = guest_program.compile_program("bios" if proof.kind == BIOS else proof.arch, cache)
+    (served / _BOOT_FILE).write_bytes(guest_program.patch_nonce(program.read_bytes(), nonce))
     options = nic.options
     if proof.kind == BIOS:
         options += [*PC, "-boot", "n"]
@@ -97,30 +101,36 @@ def prove(proof: Proof, data: bytes, directory: Path, cache: Path, expected: byt
         ended = _how_it_ended(guest, proof)
         console = guest.console()
     if proof.kind == BIOS:
-        raise Refuted("boot", f"{ended}; {diagnosis.explain_bios(console)}")
+        raise CheckFailed("boot", f"{ended}; {diagnosis.explain_bios(console)}")
     found = _examine(proof, data, directory, cache)
     if found and found.driver == "rom":
         check_driver(proof, found, content)  # that it is of this image, and of these bytes
     dead = found is not None and found.interfaces is not None and not found.interfaces.snp
-    raise Refuted("driver" if dead else "boot", f"{ended}; {diagnosis.explain_uefi(console, found)}")
+    raise CheckFailed(
+        "driver" if dead else "boot", f"{ended}; {diagnosis.explain_uefi(console, found)}"
+    )
 
 
-def _examine(proof: Proof, data: bytes, directory: Path, cache: Path) -> guest_program.Report | None:
+def _examine(
+    proof: Proof, data: bytes, directory: Path, cache: Path
+) -> guest_program.GuestReport | None:
     """What a program on a disk sees of the NIC, in a guest of its own; None where that does not boot it."""
     name, seconds = _EXAMINATION
     directory = directory / name
     directory.mkdir()
     machine = MACHINES[proof.arch]
-    nic = card(proof, data, directory)
+    nic = nic_setup(proof, data, directory)
     nonce = secrets.token_hex(8)
-    program = guest_program.compile(proof.arch, cache, guest_program.DISK)
-    application = guest_program.patched(program.read_bytes(), nonce)
+    program = guest_program.compile_program(proof.arch, cache, guest_program.DISK)
+    application = guest_program.patch_nonce(program.read_bytes(), nonce)
     options = [*machine.options, *qemu.flash(machine, directory), *CLOCK, *random_numbers(machine)]
     options += ["-netdev", "user,id=n0,restrict=on,ipv6=off", *nic.options]
-    options += disk(proof.arch, application, directory)
+    options += boot_disk(proof.arch, application, directory)
     with qemu.start(machine, options, directory) as guest:
-        guest.wait(lambda console: guest_program.read(console, nonce), min(seconds, proof.timeout))
-        return guest_program.read(guest.console(), nonce)
+        guest.wait(
+            lambda console: guest_program.read_report(console, nonce), min(seconds, proof.timeout)
+        )
+        return guest_program.read_report(guest.console(), nonce)
 
 
 @contextmanager
@@ -153,19 +163,19 @@ def random_numbers(machine: qemu.Machine) -> list[str]:
     return ["-object", "rng-builtin,id=rng", "-device", f"{_RNG},rng=rng,addr={_RNG_SLOT}"]
 
 
-def disk(arch: Arch, application: bytes, directory: Path) -> list[str]:
+def boot_disk(arch: Arch, application: bytes, directory: Path) -> list[str]:
     """A read-only disk with an EFI application to boot, in ``directory``.
 
     It has no ``bootindex=``: with one, firmware connects what has one alone, and starts no driver that came late, such
     as those that wait for random numbers.
     """
-    (directory / _DISK).write_bytes(fat_image.make(_REMOVABLE[arch], application))
+    (directory / _DISK).write_bytes(fat_image.make_fat_image(_REMOVABLE[arch], application))
     drive = f"if=none,id=disk,format=raw,readonly=on,file={_DISK}"
     device = f"virtio-blk-pci,drive=disk,addr={_DISK_SLOT}"
     return ["-drive", drive, "-device", device]
 
 
-def card(proof: Proof, data: bytes, directory: Path) -> Card:
+def nic_setup(proof: Proof, data: bytes, directory: Path) -> NicSetup:
     """Puts a ROM where QEMU finds it, as its default ROM or by name; raises RomforgeError where it has no default one."""
     options = f"{proof.device},netdev=n0,addr={SLOT},id=nic"
     place = directory / "roms"
@@ -173,12 +183,16 @@ def card(proof: Proof, data: bytes, directory: Path) -> Card:
     content = data.ljust(bucket_of(len(data)), b"\0")
     if not proof.default:
         (place / "by-hand.rom").write_bytes(data)
-        return Card(["-device", f"{options},romfile=roms/by-hand.rom"], content)
-    name = qemu.default_rom(MACHINES[proof.arch], proof.kind != UEFI and proof.arch.ipxe_name == "x86_64", proof.device)
+        return NicSetup(["-device", f"{options},romfile=roms/by-hand.rom"], content)
+    name = qemu.default_rom(
+        MACHINES[proof.arch], proof.kind != UEFI and proof.arch.ipxe_name == "x86_64", proof.device
+    )
     if not name:
-        raise RomforgeError(f'QEMU has no default ROM for -device {proof.device}; write roms = ["romfile"] in [verify]')
+        raise RomforgeError(
+            f'QEMU has no default ROM for -device {proof.device}; write roms = ["romfile"] in [verify]'
+        )
     (place / name).write_bytes(data)
-    return Card(["-L", "roms", "-device", options], as_default(content, proof.ids))
+    return NicSetup(["-L", "roms", "-device", options], as_default(content, proof.ids))
 
 
 def as_default(data: bytes, ids: option_rom.Ids) -> bytes:
@@ -197,32 +211,38 @@ def as_default(data: bytes, ids: option_rom.Ids) -> bytes:
     return bytes(found)
 
 
-def _start(machine: qemu.Machine, nic: Card, directory: Path) -> str:
+def _start(machine: qemu.Machine, nic: NicSetup, directory: Path) -> str:
     """That QEMU starts with a ROM that has no code for its architecture, and the machine runs."""
-    with qemu.start(machine, [*machine.options, "-netdev", "user,id=n0,restrict=on", *nic.options], directory) as guest:
+    with qemu.start(
+        machine, [*machine.options, "-netdev", "user,id=n0,restrict=on", *nic.options], directory
+    ) as guest:
         try:
             state = guest.monitor.ask("query-status")["status"]
         except EOFError:
-            raise Refuted("start", guest.said() or "QEMU ended at once") from None
+            raise CheckFailed("start", guest.said() or "QEMU ended at once") from None
     if state != "running":
-        raise Refuted("start", f"the machine is {state}, not running")
+        raise CheckFailed("start", f"the machine is {state}, not running")
     return "runs"
 
 
 def _marked(guest: Guest, proof: Proof) -> str:
     if not guest.wait(lambda text: proof.mark in text, proof.timeout):
-        raise Refuted("boot", _how_it_ended(guest, proof, f'the console does not show "{proof.mark}"'))
+        raise CheckFailed(
+            "boot", _how_it_ended(guest, proof, f'the console does not show "{proof.mark}"')
+        )
     return f'shows "{proof.mark.strip()}"'
 
 
-def _wait(guest: Guest, proof: Proof, nonce: str) -> guest_program.Report | None:
+def _wait(guest: Guest, proof: Proof, nonce: str) -> guest_program.GuestReport | None:
     """Waits for what the boot program reports; None where the firmware gives up, QEMU ends, or the time is over."""
     given_up = _GIVEN_UP[proof.kind]
-    guest.wait(lambda text: guest_program.read(text, nonce) or given_up.search(text), proof.timeout)
-    return guest_program.read(guest.console(), nonce)
+    guest.wait(
+        lambda text: guest_program.read_report(text, nonce) or given_up.search(text), proof.timeout
+    )
+    return guest_program.read_report(guest.console(), nonce)
 
 
-def _booted(guest: Guest, proof: Proof, found: guest_program.Report, content: bytes) -> str:
+def _booted(guest: Guest, proof: Proof, found: guest_program.GuestReport, content: bytes) -> str:
     """Checks what the boot program reports; returns what is to be said of it."""
     if proof.kind == BIOS:
         check_content(content, found.rom_size, found.rom_crc)
@@ -230,7 +250,10 @@ def _booted(guest: Guest, proof: Proof, found: guest_program.Report, content: by
     else:
         driver = check_driver(proof, found, content)
     if proof.arch.ipxe_name == "x86_64" and (status := guest.status()) != _GUEST_ENDED:
-        raise Refuted("boot", f"QEMU ended with status {status}, where the boot program asks for {_GUEST_ENDED}")
+        raise CheckFailed(
+            "boot",
+            f"QEMU ended with status {status}, where the boot program asks for {_GUEST_ENDED}",
+        )
     return f"booted by {driver}"
 
 
@@ -249,34 +272,58 @@ def _how_it_ended(guest: Guest, proof: Proof, what: str = "the boot file did not
 def check_content(content: bytes, size: int, crc: int, whole: bool = True) -> None:
     """That the guest read the ROM that is to be proven; firmware may read no more than its images."""
     if size > len(content) or (whole and size != len(content)) or not size:
-        raise Refuted("content", f"the guest sees a ROM of {size:,} bytes, which is {len(content):,} here")
+        raise CheckFailed(
+            "content", f"the guest sees a ROM of {size:,} bytes, which is {len(content):,} here"
+        )
     if crc != zlib.crc32(content[:size]):
-        raise Refuted("content", f"the guest read other bytes: CRC-32 {crc:08x}, which is {zlib.crc32(content[:size]):08x} here")
+        raise CheckFailed(
+            "content",
+            f"the guest read other bytes: CRC-32 {crc:08x}, which is {zlib.crc32(content[:size]):08x} here",
+        )
 
 
-def check_driver(proof: Proof, found: guest_program.Report, content: bytes) -> str:
+def check_driver(proof: Proof, found: guest_program.GuestReport, content: bytes) -> str:
     """That the NIC is driven by the ROM's image for this machine; returns the driver's name."""
     if found.driver != "rom":
-        whose = f"a driver of the firmware's own ({found.driver_name})" if found.driver == "built-in" else "no driver"
-        raise Refuted("driver", f"the NIC has {whose}, not that of the ROM")
+        whose = (
+            f"a driver of the firmware's own ({found.driver_name})"
+            if found.driver == "built-in"
+            else "no driver"
+        )
+        raise CheckFailed("driver", f"the NIC has {whose}, not that of the ROM")
     assert found.start is not None  # which that driver has
     assert found.end is not None
     check_content(content, found.rom_size, found.rom_crc, whole=False)
-    image = next((one for one in option_rom.parse_chain(content).images if one.offset <= found.start < one.offset + len(one.data)), None)
+    image = next(
+        (
+            one
+            for one in option_rom.parse_chain(content).images
+            if one.offset <= found.start < one.offset + len(one.data)
+        ),
+        None,
+    )
     if not image or image.machine != proof.arch.machine:
         what = f"is {image.kind}" if image else "is no image"
-        raise Refuted("driver", f"the driver came from {at(found.start)} of the ROM, which {what}")
+        raise CheckFailed(
+            "driver", f"the driver came from {format_offset(found.start)} of the ROM, which {what}"
+        )
     if found.driver_crc != zlib.crc32(content[found.start : found.end + 1]):
-        raise Refuted("content", f"the image at {at(found.start)} was read as other bytes: CRC-32 {found.driver_crc:08x}")
+        raise CheckFailed(
+            "content",
+            f"the image at {format_offset(found.start)} was read as other bytes: CRC-32 {found.driver_crc:08x}",
+        )
     return found.driver_name or "a driver without a name"
 
 
-def fresh(directory: Path) -> None:
+def fresh_directory(directory: Path) -> None:
     """Makes a directory for a proof, empty."""
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
 
 
-def to_paste(directory: Path) -> Sequence[str]:
+def qemu_command_to_paste(directory: Path) -> Sequence[str]:
     """What a failed proof leaves for a person: the console's log, and the command."""
-    return [f"console {directory / CONSOLE}", f"command {qemu.read(directory / qemu.COMMAND).strip()}"]
+    return [
+        f"console {directory / CONSOLE}",
+        f"command {qemu.read_console(directory / qemu.COMMAND).strip()}",
+    ]

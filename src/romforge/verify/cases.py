@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from romforge.base.arch import BY_MACHINE, BY_NAME, Arch
 from romforge.base.output_files import STATE
-from romforge.plan.planner import Fetch, Pick, Plan, Rom, fetch, root
+from romforge.plan.planner import Fetch, ImageRequest, Plan, Rom, fetch_step, source_root
 from romforge.spec.model import LOCK, Ids, Source, Spec
 
 # kinds of proofs
@@ -48,7 +48,9 @@ class Proof(NamedTuple):
     accept_ids: tuple[Ids, ...]
     images: tuple[tuple[bool, int], ...]  # code type and machine of each: legacy or not
     bucket: int | None
-    mark: str  # what the console must show in the place of our boot program's words; empty for those
+    mark: (
+        str  # what the console must show in the place of our boot program's words; empty for those
+    )
     old: str  # where the ROM to migrate from is searched, or the lock that tells its bucket
     needs: tuple[str, ...]  # tasks
     timeout: int  # seconds
@@ -61,22 +63,27 @@ class Proof(NamedTuple):
         return f"verify:{self.rom}:{self.column}{':' + self.control if self.control else ''}"
 
 
-def make(spec: Spec, plan: Plan, replaced: Collection[str] = ()) -> tuple[Proof, ...]:
+def make_proofs(spec: Spec, plan: Plan, replaced: Collection[str] = ()) -> tuple[Proof, ...]:
     """The proofs of all ROMs, in the plan's order; of sources in ``replaced`` the fallback tree is built."""
     return tuple(proof for rom in plan.roms() for proof in _of(spec, rom, replaced))
 
 
-def fetches(spec: Spec, plan: Plan) -> list[Fetch]:
+def baseline_fetches(spec: Spec, plan: Plan) -> list[Fetch]:
     """What gets the old sets that the plan does not get anyway."""
     known = {one.source for one in plan.fetches}
     names = [name for name in spec.verify.migrate_from if name not in known and name != LOCK]
-    return [found for name in names if (found := fetch(spec, name, spec.source[name]))]
+    return [found for name in names if (found := fetch_step(spec, name, spec.source[name]))]
 
 
-def olds(spec: Spec) -> Iterator[tuple[str, str]]:
+def baselines(spec: Spec) -> Iterator[tuple[str, str]]:
     """The older sets that the spec migrates from: the name of each, and where it lies."""
     for name in spec.verify.migrate_from:
-        yield name, os.path.abspath(spec.path.with_suffix(".lock")) if name == LOCK else root(spec, name, spec.source[name])
+        yield (
+            name,
+            os.path.abspath(spec.path.with_suffix(".lock"))
+            if name == LOCK
+            else source_root(spec, name, spec.source[name]),
+        )
 
 
 def device_of(nic: str, ids: Ids) -> str:
@@ -110,18 +117,28 @@ def _of(spec: Spec, rom: Rom, replaced: Collection[str]) -> Iterator[Proof]:
     there = {machine for legacy, machine in proof.images if not legacy}
     for name in verify.start:
         if BY_NAME[name].machine not in there:
-            yield from _each_mode(proof._replace(kind=START, arch=BY_NAME[name]), f"starts-{name}", verify.roms)
+            yield from _each_mode(
+                proof._replace(kind=START, arch=BY_NAME[name]), f"starts-{name}", verify.roms
+            )
     for name in verify.migrate_from:
         if name == LOCK:
             lock = os.path.abspath(spec.path.with_suffix(".lock"))
             yield proof._replace(kind=MIGRATE, column=f"from-{LOCK}", default=True, old=lock)
             continue
         source = spec.source[name]
-        needs = (rom.task, f"source:{name}") if fetch(spec, name, source) else (rom.task,)
-        yield proof._replace(kind=MIGRATE, column=f"from-{name}", default=True, old=root(spec, name, source), needs=needs)
+        needs = (rom.task, f"source:{name}") if fetch_step(spec, name, source) else (rom.task,)
+        yield proof._replace(
+            kind=MIGRATE,
+            column=f"from-{name}",
+            default=True,
+            old=source_root(spec, name, source),
+            needs=needs,
+        )
 
 
-def _boots(spec: Spec, proof: Proof, pick: Pick, replaced: Collection[str]) -> Iterator[Proof]:
+def _boots(
+    spec: Spec, proof: Proof, pick: ImageRequest, replaced: Collection[str]
+) -> Iterator[Proof]:
     """What is to be run of one image of a ROM; ``proof`` has what holds for the ROM."""
     verify = spec.verify
     name = BIOS if pick.legacy else BY_MACHINE[pick.machine].ipxe_name
@@ -178,6 +195,11 @@ def _each_mode(proof: Proof, name: str, modes: Sequence[str]) -> Iterator[Proof]
         yield proof._replace(column=f"{name}-{mode}", default=mode == "default")
 
 
-def directory(proof: Proof) -> str:
+def proof_directory(proof: Proof) -> str:
     """Where a proof does its work, relative to the output root."""
-    return os.path.join(STATE, "verify", proof.rom, f"{proof.column}{'-' + proof.control.replace(' ', '-') if proof.control else ''}")
+    return os.path.join(
+        STATE,
+        "verify",
+        proof.rom,
+        f"{proof.column}{'-' + proof.control.replace(' ', '-') if proof.control else ''}",
+    )

@@ -10,13 +10,15 @@ from __future__ import annotations
 import re
 
 from romforge.verify import guest_program
-from romforge.verify.guest_program import Interfaces, Report
+from romforge.verify.guest_program import GuestReport, Interfaces
 
 # What firmware and iPXE print where they give a download or an image up.
 _PXE_ERROR = re.compile(r"PXE-E[0-9A-F]{2}[^\n]*")
 _PXE_STARTED = re.compile(r">>Start PXE over IPv[46][^\n]*")
 _HTTP_STARTED = re.compile(r">>Start HTTP Boot over IPv[46][^\n]*")
-_LOAD_FAILED = re.compile(r"failed to (?:load|start) Boot[0-9A-F]{4}[^\n]*: ([A-Z][A-Za-z ]+)$", re.M)
+_LOAD_FAILED = re.compile(
+    r"failed to (?:load|start) Boot[0-9A-F]{4}[^\n]*: ([A-Z][A-Za-z ]+)$", re.M
+)
 _IPXE_ERROR = re.compile(r"[^\n]*\(https?://ipxe\.org/[^\n]*")
 _IPXE_BANNER = re.compile(r"iPXE [0-9][^\n]*Network Boot Firmware[^\n]*")
 _IPXE_STARTED = re.compile(r"iPXE \(PCI [^\n]*")
@@ -24,9 +26,9 @@ _IPXE_NO_NIC = re.compile(r"No more network devices|No network devices")
 _SEABIOS_END = re.compile(r"No bootable device[^\n]*")
 
 
-def explain_uefi(console: str, report: Report | None) -> str:
+def explain_uefi(console: str, report: GuestReport | None) -> str:
     """What is known of a UEFI boot that did not happen; ``report`` is that of the program on the disk, if it ran."""
-    text = guest_program.plain(console)
+    text = guest_program.strip_terminal_codes(console)
     if not report or not report.interfaces:
         quoted = _download_errors(text)
         return _attempt(quoted) if quoted else "nothing on the console says why"
@@ -46,7 +48,7 @@ def explain_uefi(console: str, report: Report | None) -> str:
 
 def explain_bios(console: str) -> str:
     """What is known of a boot by a PC BIOS that did not happen."""
-    text = guest_program.plain(console)
+    text = guest_program.strip_terminal_codes(console)
     errors = [match[0].strip() for match in _IPXE_ERROR.finditer(text)]
     if errors:
         return f'iPXE ran, and its boot failed; its last error is "{errors[-1]}"'
@@ -99,7 +101,9 @@ def _no_boot_option(name: str, found: Interfaces) -> str:
             "network stack of edk2 since 2024 asks for: add -device virtio-rng-pci"
         )
     if not found.mnp:
-        return f"{there}: its network stack is not bound to the interface, or it was built without one"
+        return (
+            f"{there}: its network stack is not bound to the interface, or it was built without one"
+        )
     return f"{there} (no PXE Base Code, no Load File)"
 
 

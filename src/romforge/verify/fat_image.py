@@ -24,7 +24,7 @@ _LAST_LONG_ENTRY = 0x40
 _LONG_ENTRY_CHARACTERS = 13
 
 
-def make(path: str, content: bytes) -> bytes:
+def make_fat_image(path: str, content: bytes) -> bytes:
     """A disk with the file ``path``, such as EFI/BOOT/BOOTX64.EFI, and the directories that lead to it."""
     *directories, name = PurePosixPath(path).parts
     file_cluster = _FIRST_CLUSTER + len(directories)

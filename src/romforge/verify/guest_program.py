@@ -25,7 +25,7 @@ BIOS, COUNT = "bios", "count"  # a network boot program for PC BIOS; a PC BIOS t
 NETWORK, DISK, SNP = "efi", "disk", "snp"
 APPLICATIONS = NETWORK, DISK, SNP
 EXIT_STATUS = 33  # of a QEMU with isa-debug-exit, at the end of a report
-Kind = Arch | str  # an architecture stands for its EFI application
+ProgramKind = Arch | str  # an architecture stands for its EFI application
 
 _SOURCES = Path(__file__).resolve().parent / "guest"
 _PLACEHOLDER = b"NONCE-GOES-HERE!"
@@ -36,7 +36,10 @@ _EFI = {
     Arch.I386: (["-m32", "-march=i686", "-malign-double", "-mgeneral-regs-only"], "elf_i386"),
     Arch.X86_64: (["-m64", "-mno-red-zone", "-mgeneral-regs-only"], "elf_x86_64"),
     Arch.ARM64: (["-mgeneral-regs-only", "-mstrict-align"], "aarch64linux"),
-    Arch.RISCV64: (["-march=rv64imac", "-mabi=lp64", "-mcmodel=medany", "-mno-relax"], "elf64lriscv"),
+    Arch.RISCV64: (
+        ["-march=rv64imac", "-mabi=lp64", "-mcmodel=medany", "-mno-relax"],
+        "elf64lriscv",
+    ),
     Arch.LOONG64: (["-mabi=lp64s", "-msoft-float"], "elf64loongarch"),
 }
 # Distributions switch on what needs a C library or leaves sections of its own.
@@ -45,7 +48,11 @@ _PLAIN += ["-fpie", "-fno-jump-tables", "-fno-tree-loop-distribute-patterns"]
 _PLAIN += ["-fno-stack-protector", "-fno-stack-clash-protection", "-fcf-protection=none"]
 _PLAIN += ["-fno-asynchronous-unwind-tables", "-fno-unwind-tables"]
 
-NAMES: dict[Kind, str] = {BIOS: "bios.0", COUNT: "count.bin", **{arch: f"{arch.ipxe_name}.efi" for arch in _EFI}}
+PROGRAM_NAMES: dict[ProgramKind, str] = {
+    BIOS: "bios.0",
+    COUNT: "count.bin",
+    **{arch: f"{arch.ipxe_name}.efi" for arch in _EFI},
+}
 
 
 class _Recipe(NamedTuple):
@@ -55,14 +62,14 @@ class _Recipe(NamedTuple):
     commands: list[tuple[list[str], str]]
 
 
-def compile(kind: Kind, cache: Path, application: str = NETWORK) -> Path:
+def compile_program(kind: ProgramKind, cache: Path, application: str = NETWORK) -> Path:
     """The boot file, without a nonce, in ``cache``: built there unless it is there; raises RomforgeError.
 
     For an architecture it is one of its EFI applications. Its name carries a digest of all that it is made of, so an
     old one is never taken for it.
     """
     recipe = _recipe(kind, application)
-    name = Path(NAMES[kind])
+    name = Path(PROGRAM_NAMES[kind])
     stem = name.stem if application == NETWORK else f"{name.stem}-{application}"
     place = cache / f"{stem}-{fingerprint.sha256(repr(recipe).encode())[:16]}{name.suffix}"
     if not place.is_file():
@@ -71,11 +78,11 @@ def compile(kind: Kind, cache: Path, application: str = NETWORK) -> Path:
             cache.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RomforgeError(f"{cache}: cannot be created: {error.strerror}") from None
-        output_files.replace(place, data)
+        output_files.replace_file(place, data)
     return place
 
 
-def patched(data: bytes, nonce: str) -> bytes:
+def patch_nonce(data: bytes, nonce: str) -> bytes:
     """The boot file with its nonce, 16 lower-case letters and digits."""
     assert re.fullmatch("[a-z0-9]{16}", nonce), nonce
     assert data.count(_PLACEHOLDER) == 1, "no boot file without a nonce"
@@ -87,11 +94,11 @@ def _built(recipe: _Recipe) -> bytes:
         for name, source in recipe.sources.items():
             Path(work, name).write_bytes(source)
         for command, package in recipe.commands:
-            programs.run(command, package=package, cwd=work)
+            programs.run_program(command, package=package, cwd=work)
         return Path(work, _OUTPUT).read_bytes()
 
 
-def _recipe(kind: Kind, application: str) -> _Recipe:
+def _recipe(kind: ProgramKind, application: str) -> _Recipe:
     if isinstance(kind, Arch):
         source = f"{application}.c"
         sources = _read("header.S", "uefi.h", "device.h", "efi.lds", source)
@@ -107,7 +114,17 @@ def _efi_commands(arch: Arch, source: str) -> Iterator[tuple[list[str], str]]:
     """It is efi.lds that makes the file a flat one, and stops the linker where that needs relocations."""
     cross = _cross(arch)
     flags, emulation = _EFI[arch]
-    link = ["-m", emulation, "-pie", "--no-dynamic-linker", "--build-id=none", "-e", "efi_main", "-T", "efi.lds"]
+    link = [
+        "-m",
+        emulation,
+        "-pie",
+        "--no-dynamic-linker",
+        "--build-id=none",
+        "-e",
+        "efi_main",
+        "-T",
+        "efi.lds",
+    ]
     yield [f"{cross}gcc", *_PLAIN, *flags, source, "-o", "efi.o"], _package("gcc", cross)
     yield [f"{cross}gcc", *_PLAIN, *flags, "header.S", "-o", "header.o"], _package("gcc", cross)
     yield [f"{cross}ld", *link, "header.o", "efi.o", "-o", "efi.elf"], _package("binutils", cross)
@@ -117,7 +134,16 @@ def _efi_commands(arch: Arch, source: str) -> Iterator[tuple[list[str], str]]:
 def _legacy_commands(source: str, start: str) -> Iterator[tuple[list[str], str]]:
     cross = "" if _native(Arch.I386) else _cross(Arch.X86_64)
     package = _package("binutils", cross)
-    link = ["-m", "elf_i386", "--build-id=none", "-e", "_start", f"-Ttext={start}", "--oformat", "binary"]
+    link = [
+        "-m",
+        "elf_i386",
+        "--build-id=none",
+        "-e",
+        "_start",
+        f"-Ttext={start}",
+        "--oformat",
+        "binary",
+    ]
     yield [f"{cross}as", "--32", "-mx86-used-note=no", source, "-o", "code.o"], package
     yield [f"{cross}ld", *link, "code.o", "-o", _OUTPUT], package
 
@@ -164,7 +190,7 @@ class Call(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Report:
+class GuestReport:
     """What a guest saw of PCI device 00:03.0.
 
     Under UEFI ``rom_size`` is the length of the images that the firmware took, under a BIOS the size of the window.
@@ -186,20 +212,27 @@ class Report:
 _HEX = "([0-9a-f]{8})"
 _HEAD = re.compile(r"romforge ([a-z0-9]{16}) (bios|uefi|disk|snp)\n")
 _ROM = re.compile(rf"^romforge rom {_HEX} {_HEX}$", re.MULTILINE)
-_DRIVER = re.compile(rf"^romforge driver (?:(none)|(built-in)(?: (.+))?|(rom) {_HEX} {_HEX} {_HEX}(?: (.+))?)$", re.MULTILINE)
+_DRIVER = re.compile(
+    rf"^romforge driver (?:(none)|(built-in)(?: (.+))?|(rom) {_HEX} {_HEX} {_HEX}(?: (.+))?)$",
+    re.MULTILINE,
+)
 _INTERFACES = re.compile(
-    "^romforge interfaces " + " ".join(f"{name}=(?P<{name}>[0-9]{{2}})" for name in Interfaces._fields) + "$",
+    "^romforge interfaces "
+    + " ".join(f"{name}=(?P<{name}>[0-9]{{2}})" for name in Interfaces._fields)
+    + "$",
     re.MULTILINE,
 )
 _CALL = re.compile(r"^romforge call (\S+) ([0-9a-f]{8})(?: (.*))?$", re.MULTILINE)
 _END = re.compile(r"^romforge end\n", re.MULTILINE)
-_NOISE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[ -/]*[0-~]|[\r\0\a\b]")  # what terminals are told
+_NOISE = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[ -/]*[0-~]|[\r\0\a\b]"
+)  # what terminals are told
 _BLANKS = re.compile(r"[ \t]+$", re.MULTILINE)  # a console may fill its lines
 
 
-def read(console: str, nonce: str) -> Report | None:
+def read_report(console: str, nonce: str) -> GuestReport | None:
     """The report of the boot with this nonce; None until it is complete."""
-    _, *parts = _HEAD.split(plain(console))
+    _, *parts = _HEAD.split(strip_terminal_codes(console))
     for found, firmware, lines in zip(parts[::3], parts[1::3], parts[2::3]):
         end = _END.search(lines)
         if found == nonce and end and (report := _report(firmware, lines[: end.start()])):
@@ -207,19 +240,19 @@ def read(console: str, nonce: str) -> Report | None:
     return None
 
 
-def plain(console: str) -> str:
+def strip_terminal_codes(console: str) -> str:
     """A console's text without what terminals are told, and without blanks at the ends of lines."""
     return _BLANKS.sub("", _NOISE.sub("", console))
 
 
-def _report(firmware: str, lines: str) -> Report | None:
+def _report(firmware: str, lines: str) -> GuestReport | None:
     """None where a line is missing."""
     rom = _ROM.search(lines)
     if not rom:
         return None
     size, crc = (int(digits, 16) for digits in rom.groups())
     if firmware == "bios":
-        return Report(firmware, size, crc)
+        return GuestReport(firmware, size, crc)
     driver = _DRIVER.search(lines)
     counted = _INTERFACES.search(lines)
     if not driver or (firmware == "disk" and not counted):
@@ -227,7 +260,7 @@ def _report(firmware: str, lines: str) -> Report | None:
     interfaces = _interfaces(counted.groupdict()) if counted else None
     none, built_in, built_in_name, _, *place, rom_name = driver.groups()
     if none or built_in:
-        return Report(
+        return GuestReport(
             firmware,
             size,
             crc,
@@ -237,7 +270,7 @@ def _report(firmware: str, lines: str) -> Report | None:
             calls=_calls(lines),
         )
     start, end, driver_crc = (int(digits, 16) for digits in place)
-    return Report(
+    return GuestReport(
         firmware,
         size,
         crc,
@@ -258,7 +291,7 @@ def _calls(lines: str) -> tuple[Call, ...]:
 
 def unfinished_calls(console: str, nonce: str) -> tuple[Call, ...]:
     """The calls that the run with this nonce made so far, although it has not come to its end."""
-    _, *parts = _HEAD.split(plain(console))
+    _, *parts = _HEAD.split(strip_terminal_codes(console))
     for found, lines in zip(parts[::3], parts[2::3]):
         if found == nonce:
             return _calls(lines)
@@ -273,7 +306,9 @@ def _name(name: str | None) -> str | None:
     return None if name == "-" else name
 
 
-def counts(console: str, nonce: str) -> list[int]:
+def read_counts(console: str, nonce: str) -> list[int]:
     """What the counter with this nonce counted, as far as whole lines tell."""
-    lines = re.findall(rf"^romforge {re.escape(nonce)} {_HEX}\n", plain(console), re.MULTILINE)
+    lines = re.findall(
+        rf"^romforge {re.escape(nonce)} {_HEX}\n", strip_terminal_codes(console), re.MULTILINE
+    )
     return [int(digits, 16) for digits in lines]

@@ -56,7 +56,11 @@ _DUID = struct.pack(">HH", 3, 1) + MAC  # of a link-layer address (RFC 8415, 11.
 _TFTP = 69
 _FIRST_TFTP_PORT = 40000
 _RRQ, _DATA, _ACK, _ERROR, _OACK = 1, 3, 4, 5, 6
-_LEAST_BLOCK, _DEFAULT_BLOCK, _LARGEST_BLOCK = 8, 512, 1428  # the largest fits an Ethernet frame over IPv6
+_LEAST_BLOCK, _DEFAULT_BLOCK, _LARGEST_BLOCK = (
+    8,
+    512,
+    1428,
+)  # the largest fits an Ethernet frame over IPv6
 
 
 class Packet(NamedTuple):
@@ -149,7 +153,11 @@ class Server:
             reply = self._dhcp(data)
             if reply is None:
                 return []
-            return [_udp_frame(packet.mac, (LINK_LOCAL, _DHCP_SERVER), (packet.source, _DHCP_CLIENT), reply)]
+            return [
+                _udp_frame(
+                    packet.mac, (LINK_LOCAL, _DHCP_SERVER), (packet.source, _DHCP_CLIENT), reply
+                )
+            ]
         if packet.destination != SERVER:
             return []
         answered = self._tftp(destination, data)

@@ -30,8 +30,15 @@ from romforge.base.errors import RomforgeError
 
 SLOT = 3  # of the PCI bus: where the NIC is, and where the boot programs look for it
 CONSOLE, SAID, COMMAND = "console.log", "qemu.log", "command"
-_DESCRIPTORS = Path("/usr/share/qemu/firmware"), Path("/etc/qemu/firmware")  # QEMU's docs/interop/firmware.json
-_UNWANTED = {"enrolled-keys", "secure-boot", "requires-smm"}  # features: a boot file of ours is signed by nobody
+_DESCRIPTORS = (
+    Path("/usr/share/qemu/firmware"),
+    Path("/etc/qemu/firmware"),
+)  # QEMU's docs/interop/firmware.json
+_UNWANTED = {
+    "enrolled-keys",
+    "secure-boot",
+    "requires-smm",
+}  # features: a boot file of ours is signed by nobody
 _POLL = 0.05  # seconds between two looks at a console
 _ANSWER = 20  # seconds that a monitor may take
 _COMMON = ("-nodefaults", "-display", "none", "-accel", "tcg", "-no-reboot", "-no-user-config")
@@ -49,13 +56,33 @@ class Machine(NamedTuple):
 
 
 MACHINES = {
-    Arch.X86_64: Machine("qemu-system-x86_64", "qemu-system-x86", "ovmf", "x86_64", ("-M", "q35,graphics=off", "-m", "256", *_EXIT)),
-    Arch.ARM64: Machine(
-        "qemu-system-aarch64", "qemu-system-arm", "qemu-efi-aarch64", "aarch64", ("-M", "virt", "-cpu", "cortex-a57", "-m", "256")
+    Arch.X86_64: Machine(
+        "qemu-system-x86_64",
+        "qemu-system-x86",
+        "ovmf",
+        "x86_64",
+        ("-M", "q35,graphics=off", "-m", "256", *_EXIT),
     ),
-    Arch.RISCV64: Machine("qemu-system-riscv64", "qemu-system-riscv", "qemu-efi-riscv64", "riscv64", ("-M", "virt", "-m", "256")),
+    Arch.ARM64: Machine(
+        "qemu-system-aarch64",
+        "qemu-system-arm",
+        "qemu-efi-aarch64",
+        "aarch64",
+        ("-M", "virt", "-cpu", "cortex-a57", "-m", "256"),
+    ),
+    Arch.RISCV64: Machine(
+        "qemu-system-riscv64",
+        "qemu-system-riscv",
+        "qemu-efi-riscv64",
+        "riscv64",
+        ("-M", "virt", "-m", "256"),
+    ),
     Arch.LOONG64: Machine(
-        "qemu-system-loongarch64", "qemu-system-misc", "qemu-efi-loongarch64", "loongarch64", ("-M", "virt", "-m", "1024")
+        "qemu-system-loongarch64",
+        "qemu-system-misc",
+        "qemu-efi-loongarch64",
+        "loongarch64",
+        ("-M", "virt", "-m", "1024"),
     ),
 }
 PC = ("-M", "pc,graphics=off", "-m", "64", *_EXIT)  # for the PC BIOS
@@ -80,7 +107,9 @@ def binary(machine: Machine) -> str:
     """The path of QEMU; raises MissingTool."""
     found = shutil.which(machine.binary)
     if not found:
-        raise programs.MissingTool(f"{machine.binary}: not found; install the Debian package {machine.package}")
+        raise programs.MissingTool(
+            f"{machine.binary}: not found; install the Debian package {machine.package}"
+        )
     return found
 
 
@@ -93,51 +122,87 @@ def absent(machine: Machine) -> list[str]:
 
 
 @functools.lru_cache
-def firmware(machine: Machine) -> Firmware:
+def find_firmware(machine: Machine) -> Firmware:
     """The first UEFI firmware for a machine that no key locks, as its descriptors say; raises MissingTool."""
-    described = sorted((path for top in _DESCRIPTORS for path in top.glob("*.json")), key=lambda path: path.name)
+    described = sorted(
+        (path for top in _DESCRIPTORS for path in top.glob("*.json")), key=lambda path: path.name
+    )
     for path in described:
         with suppress(OSError, ValueError, KeyError, TypeError):
             about = json.loads(path.read_bytes())
             mapping = about["mapping"]
             architectures = {target["architecture"] for target in about["targets"]}
-            if machine.name not in architectures or mapping["device"] != "flash" or _UNWANTED & set(about["features"]):
+            if (
+                machine.name not in architectures
+                or mapping["device"] != "flash"
+                or _UNWANTED & set(about["features"])
+            ):
                 continue
-            found = Firmware(mapping["executable"]["filename"], mapping["nvram-template"]["filename"])
+            found = Firmware(
+                mapping["executable"]["filename"], mapping["nvram-template"]["filename"]
+            )
             if all(Path(file).is_file() for file in found):
                 return found
-    raise programs.MissingTool(f"there is no UEFI firmware for {machine.binary}; install the Debian package {machine.firmware}")
+    raise programs.MissingTool(
+        f"there is no UEFI firmware for {machine.binary}; install the Debian package {machine.firmware}"
+    )
 
 
 @functools.lru_cache
 def pc_bios() -> str:
     """The firmware of the machine PC, SeaBIOS, where QEMU looks for it; raises RomforgeError."""
-    where = programs.run([binary(MACHINES[Arch.X86_64]), "-L", "help"], package=MACHINES[Arch.X86_64].package).decode().split()
+    where = (
+        programs.run_program(
+            [binary(MACHINES[Arch.X86_64]), "-L", "help"], package=MACHINES[Arch.X86_64].package
+        )
+        .decode()
+        .split()
+    )
     for directory in where:
         if (found := Path(directory, "bios-256k.bin")).is_file():
             return str(found)
-    raise programs.MissingTool(f"{' and '.join(where)} hold no bios-256k.bin; install the Debian package seabios")
+    raise programs.MissingTool(
+        f"{' and '.join(where)} hold no bios-256k.bin; install the Debian package seabios"
+    )
 
 
 def flash(machine: Machine, directory: Path) -> list[str]:
     """The options that give a machine its firmware, with variables of its own in ``directory``; raises RomforgeError."""
-    found = firmware(machine)
+    found = find_firmware(machine)
     try:
         shutil.copyfile(found.variables, directory / "variables.fd")
     except OSError as error:
-        raise RomforgeError(f"{found.variables}: cannot be copied to {directory}: {error.strerror}") from None
+        raise RomforgeError(
+            f"{found.variables}: cannot be copied to {directory}: {error.strerror}"
+        ) from None
     drive = "if=pflash,format=raw,unit"
-    return ["-drive", f"{drive}=0,readonly=on,file={found.code}", "-drive", f"{drive}=1,file=variables.fd"]
+    return [
+        "-drive",
+        f"{drive}=0,readonly=on,file={found.code}",
+        "-drive",
+        f"{drive}=1,file=variables.fd",
+    ]
 
 
 @functools.lru_cache
 def default_rom(machine: Machine, pc: bool, device: str) -> str:
     """The file that QEMU loads for a device by default; empty where it has none. Raises RomforgeError."""
     options = PC if pc else machine.options
-    command = [binary(machine), *_COMMON, *options, "-S", "-serial", "none", "-device", f"{device},addr={SLOT},id=nic"]
+    command = [
+        binary(machine),
+        *_COMMON,
+        *options,
+        "-S",
+        "-serial",
+        "none",
+        "-device",
+        f"{device},addr={SLOT},id=nic",
+    ]
     with _monitored(command, Path("/"), subprocess.PIPE) as (process, monitor):
         try:
-            return str(monitor.ask("qom-get", path="/machine/peripheral/nic", property="romfile") or "")
+            return str(
+                monitor.ask("qom-get", path="/machine/peripheral/nic", property="romfile") or ""
+            )
         except EOFError:
             said = process.communicate(timeout=_ANSWER)[1].decode(errors="replace")
     if match := re.search(r'failed to find romfile "([^"]*)"', said):
@@ -148,7 +213,9 @@ def default_rom(machine: Machine, pc: bool, device: str) -> str:
 @functools.lru_cache
 def has_device(machine: Machine, device: str) -> bool:
     """Whether QEMU has a device of this name; raises RomforgeError."""
-    listed = programs.run([binary(machine), "-device", "help"], package=machine.package).decode(errors="replace")
+    listed = programs.run_program(
+        [binary(machine), "-device", "help"], package=machine.package
+    ).decode(errors="replace")
     return f'name "{device}"' in listed
 
 
@@ -167,7 +234,9 @@ class Monitor:
             self._read()  # the greeting
             self.ask("qmp_capabilities")
         try:
-            self.stream.write(json.dumps({"execute": command, "arguments": arguments}).encode() + b"\n")
+            self.stream.write(
+                json.dumps({"execute": command, "arguments": arguments}).encode() + b"\n"
+            )
             self.stream.flush()
         except OSError:
             raise EOFError from None
@@ -198,17 +267,19 @@ class Guest:
 
     def console(self) -> str:
         """What the guest has written to its serial port."""
-        return read(self.directory / CONSOLE)
+        return read_console(self.directory / CONSOLE)
 
     def said(self) -> str:
         """Why QEMU fails, in its own words."""
-        return _cause(read(self.directory / SAID))
+        return _cause(read_console(self.directory / SAID))
 
     def wait(self, found: Callable[[str], object], seconds: float) -> bool:
         """Waits until ``found`` is content with the console, which is told; or until QEMU ends, or the time is over."""
         end = time.monotonic() + seconds
         while True:
-            ended = self.process.poll() is not None  # looked at first, lest something be written in between
+            ended = (
+                self.process.poll() is not None
+            )  # looked at first, lest something be written in between
             if found(self.console()):
                 return True
             if _stopped.is_set():
@@ -225,7 +296,9 @@ class Guest:
 
 
 @contextmanager
-def start(machine: Machine, options: Sequence[str], directory: Path, inherited: Sequence[int] = ()) -> Iterator[Guest]:
+def start(
+    machine: Machine, options: Sequence[str], directory: Path, inherited: Sequence[int] = ()
+) -> Iterator[Guest]:
     """Runs a guest in a directory, to which paths among the options may be relative; raises RomforgeError.
 
     Descriptors that are ``inherited`` are among its options; the command, pasted, then has nobody at their other end.
@@ -234,7 +307,10 @@ def start(machine: Machine, options: Sequence[str], directory: Path, inherited: 
     for name in (CONSOLE, SAID):
         (directory / name).write_bytes(b"")
     (directory / COMMAND).write_text(f"cd {shlex.quote(str(directory))} && {shlex.join(command)}\n")
-    with (directory / SAID).open("wb") as said, _monitored(command, directory, said, inherited) as (process, monitor):
+    with (
+        (directory / SAID).open("wb") as said,
+        _monitored(command, directory, said, inherited) as (process, monitor),
+    ):
         yield Guest(process, monitor, directory)
 
 
@@ -246,12 +322,17 @@ def _monitored(
     ours, theirs = socket.socketpair()
     with ours:
         with theirs:
-            options = ["-chardev", f"socket,id=qmp,fd={theirs.fileno()}", "-mon", "chardev=qmp,mode=control"]
+            options = [
+                "-chardev",
+                f"socket,id=qmp,fd={theirs.fileno()}",
+                "-mon",
+                "chardev=qmp,mode=control",
+            ]
             with _lock:
                 if _stopped.is_set():
                     raise Stopped("QEMU was not started")
                 process = subprocess.Popen(
-                    [*programs.guarded("KILL"), *command, *options],
+                    [*programs.pdeathsig_prefix("KILL"), *command, *options],
                     cwd=directory,
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
@@ -270,7 +351,7 @@ def _monitored(
                 process.stderr.close()
 
 
-def interrupt() -> None:
+def interrupt_guests() -> None:
     """Ends all guests of this process; no other is started."""
     _stopped.set()
     with _lock:
@@ -279,7 +360,7 @@ def interrupt() -> None:
                 process.send_signal(signal.SIGKILL)
 
 
-def read(path: Path) -> str:
+def read_console(path: Path) -> str:
     """A log as text; empty where there is none."""
     try:
         return path.read_bytes().decode(errors="replace")

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from romforge.base.arch import Arch
 from romforge.formats import option_rom
 from romforge.verify import boot, cases, diagnosis, guest_program, qemu
-from romforge.verify.boot import Refuted
+from romforge.verify.boot import CheckFailed
 from romforge.verify.cases import SNP, Proof
 from romforge.verify.guest_program import Call
 
@@ -132,7 +132,7 @@ CALLS = {
 }
 
 
-def prove(
+def prove_interface(
     proof: Proof,
     data: bytes,
     directory: Path,
@@ -144,36 +144,45 @@ def prove(
     ``expected`` is what the guest is to find in the ROM's place, if that is not ``data``.
     """
     machine = qemu.MACHINES[proof.arch]
-    nic = boot.card(proof, data, directory)
+    nic = boot.nic_setup(proof, data, directory)
     content = nic.content
     if expected is not None:
-        content = boot.card(proof, expected, directory / "expected").content
+        content = boot.nic_setup(proof, expected, directory / "expected").content
     nonce = secrets.token_hex(8)
-    program = guest_program.compile(proof.arch, cache, guest_program.SNP)
-    application = guest_program.patched(program.read_bytes(), nonce)
-    options = [*machine.options, *qemu.flash(machine, directory), *boot.CLOCK, *boot.random_numbers(machine)]
+    program = guest_program.compile_program(proof.arch, cache, guest_program.SNP)
+    application = guest_program.patch_nonce(program.read_bytes(), nonce)
+    options = [
+        *machine.options,
+        *qemu.flash(machine, directory),
+        *boot.CLOCK,
+        *boot.random_numbers(machine),
+    ]
     options += [*_NETWORK, *nic.options]
-    options += boot.disk(proof.arch, application, directory)
+    options += boot.boot_disk(proof.arch, application, directory)
     with qemu.start(machine, options, directory) as guest:
-        guest.wait(lambda console: guest_program.read(console, nonce), proof.timeout)
+        guest.wait(lambda console: guest_program.read_report(console, nonce), proof.timeout)
         console = guest.console()
-        report = guest_program.read(console, nonce)
+        report = guest_program.read_report(console, nonce)
         if not report:
-            raise Refuted("calls", _unfinished(guest, proof, guest_program.unfinished_calls(console, nonce)))
+            raise CheckFailed(
+                "calls", _unfinished(guest, proof, guest_program.unfinished_calls(console, nonce))
+            )
     name = boot.check_driver(proof, report, content)
     if not report.calls:
-        raise Refuted("driver", diagnosis.no_interface(name, identified=False))
-    return Seen(check(report.calls, name), report.calls)
+        raise CheckFailed("driver", diagnosis.no_interface(name, identified=False))
+    return Seen(check_calls(report.calls, name), report.calls)
 
 
 def calls(rom: bytes, arch: Arch, device: str, directory: Path, cache: Path) -> list[Call]:
-    """The calls and what came of them, for a ROM and a device of QEMU; raises as ``prove`` does.
+    """The calls and what came of them, for a ROM and a device of QEMU; raises as ``prove_boot`` does.
 
     ``directory`` is emptied for the guest; in ``cache`` the program is kept that it runs.
     """
-    boot.fresh(directory)
+    boot.fresh_directory(directory)
     ids = option_rom.parse_rom(rom).images[0].ids
-    return list(prove(cases.of_device(SNP, arch, device, ids), rom, directory, cache).calls)
+    return list(
+        prove_interface(cases.of_device(SNP, arch, device, ids), rom, directory, cache).calls
+    )
 
 
 def differences(one: Sequence[Call], other: Sequence[Call]) -> list[str]:
@@ -187,7 +196,7 @@ def differences(one: Sequence[Call], other: Sequence[Call]) -> list[str]:
     return found
 
 
-def check(made: Sequence[Call], driver: str) -> str:
+def check_calls(made: Sequence[Call], driver: str) -> str:
     """Checks all calls; returns what is to be said of them, and raises Refuted where one that must work did not."""
     wrong = []
     lax = []
@@ -209,10 +218,12 @@ def check(made: Sequence[Call], driver: str) -> str:
         else:
             lax.append(name)
     if wrong:
-        raise Refuted("calls", f"{driver}: " + "\n  ".join(wrong))
+        raise CheckFailed("calls", f"{driver}: " + "\n  ".join(wrong))
     seen = f"{driver}: {len(CALLS)} calls, packets sent and received"
     if lax:
-        seen += f"; {len(lax)} return another status than the UEFI Specification says: {', '.join(lax)}"
+        seen += (
+            f"; {len(lax)} return another status than the UEFI Specification says: {', '.join(lax)}"
+        )
     return seen
 
 
@@ -224,7 +235,9 @@ def status_name(status: int) -> str:
 def _shown(call: Call | None) -> str:
     if call is None:
         return "not called"
-    return f"{status_name(call.status)} ({call.detail})" if call.detail else status_name(call.status)
+    return (
+        f"{status_name(call.status)} ({call.detail})" if call.detail else status_name(call.status)
+    )
 
 
 def _unfinished(guest: qemu.Guest, proof: Proof, made: Sequence[Call]) -> str:

@@ -20,7 +20,11 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Forge:
     (tools / "make").chmod(0o755)
     made = Forge(tmp_path_factory.mktemp("empty"), tools)
     shutil.copytree(TOP / "vendor/minipxe", made.tree)
-    (made.top / "dodo.py").write_text((TOP / "dodo.py").read_text().replace("Path(__file__).resolve().parent", f"Path({str(TOP)!r})"))
+    (made.top / "dodo.py").write_text(
+        (TOP / "dodo.py")
+        .read_text()
+        .replace("Path(__file__).resolve().parent", f"Path({str(TOP)!r})")
+    )
     made.spec()
     return made
 

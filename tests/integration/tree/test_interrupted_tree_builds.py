@@ -41,13 +41,24 @@ LEFT_OUT = (
     *("usr/[!a]*.c", "drivers/net/[!ir]*.c", "drivers/bus/pci_settings.c"),
 )
 SWITCHED_OFF = r"#define (?:DOWNLOAD_|NET_PROTO_|SANBOOT_|PCI_|DIGEST_|CRC_)\w+\n"
-STORED = 'level = "stored"\n' if "level" in Target.__dataclass_fields__ else ""  # images are compared as make leaves them
+STORED = (
+    'level = "stored"\n' if "level" in Target.__dataclass_fields__ else ""
+)  # images are compared as make leaves them
 
 
-def spec_text(nics: dict[str, str] = E1000, source: str = "", efi: str = "", extra: str = "", platforms: Iterable[str] = PLATFORMS) -> str:
+def spec_text(
+    nics: dict[str, str] = E1000,
+    source: str = "",
+    efi: str = "",
+    extra: str = "",
+    platforms: Iterable[str] = PLATFORMS,
+) -> str:
     """A spec whose ROMs are images as the tree makes them: one platform each, no root dropped, nothing rewritten."""
     named = "".join(f'[nic.{nic}]\nid = "{goal[:4]}:{goal[4:]}"\n' for nic, goal in nics.items())
-    targets = "".join(f'[target.{name}]\ndir = "roms"\nfile = "{name}-{{nic}}.rom"\nimages = ["{name}"]\n{STORED}' for name in platforms)
+    targets = "".join(
+        f'[target.{name}]\ndir = "roms"\nfile = "{name}-{{nic}}.rom"\nimages = ["{name}"]\n{STORED}'
+        for name in platforms
+    )
     return f"""spec = 1
 [source.ipxe]
 tree = "tree"
@@ -68,19 +79,30 @@ class Plain:
         self.known: dict[str, Set] = {}
 
     def of(self, tree: Path, path: str, nics: dict[str, str], config: str, port: str) -> Set:
-        content = sorted((str(file.relative_to(tree)), file.read_bytes()) for file in tree.rglob("*") if file.is_file())
+        content = sorted(
+            (str(file.relative_to(tree)), file.read_bytes())
+            for file in tree.rglob("*")
+            if file.is_file()
+        )
         known = self.known.setdefault(sha256(repr((content, nics, config, port)).encode()), {})
         for name, (directory, media) in PLATFORMS.items() if not known else ():
             copy = self.top / f"plain-{len(self.known)}-{name}"
             shutil.copytree(tree, copy)
             if config:
                 (copy / "src/config/local" / config).mkdir(parents=True)
-                (copy / "src/config/local" / config / "console.h").write_text(f"#undef COMCONSOLE\n#define COMCONSOLE {port}\n")
+                (copy / "src/config/local" / config / "console.h").write_text(
+                    f"#undef COMCONSOLE\n#define COMCONSOLE {port}\n"
+                )
             goals = {nic: f"{directory}/{goal}.{media}" for nic, goal in nics.items()}
             environment = {"PATH": path, "HOME": "/nonexistent", **EPOCH}
             command = ["make", SAME_ANYWHERE, f"CONFIG={config}", *goals.values()]
-            subprocess.run(command, cwd=copy / "src", env=environment, check=True, capture_output=True)
-            known |= {f"{name}-{nic}.rom": (copy / "src" / goal).read_bytes() for nic, goal in goals.items()}
+            subprocess.run(
+                command, cwd=copy / "src", env=environment, check=True, capture_output=True
+            )
+            known |= {
+                f"{name}-{nic}.rom": (copy / "src" / goal).read_bytes()
+                for nic, goal in goals.items()
+            }
             shutil.rmtree(copy)
         return known
 
@@ -92,14 +114,20 @@ class Project(Started):
         self.top, self.plain, self.tree, self.out = top, plain, top / "tree", top / "out"
         self.src, self.work = self.tree / "src", self.out / ".romforge/tree/ipxe"
         self.started: list[subprocess.Popen[str]] = []
-        shutil.copytree(TOP / "vendor/minipxe", self.tree, ignore=shutil.ignore_patterns("bin*", "local", "zbin", "elf2efi", "efirom"))
+        shutil.copytree(
+            TOP / "vendor/minipxe",
+            self.tree,
+            ignore=shutil.ignore_patterns("bin*", "local", "zbin", "elf2efi", "efirom"),
+        )
         for path in [path for pattern in LEFT_OUT for path in self.src.glob(pattern)]:
             path.unlink()
         general = self.src / "config/general.h"
         general.write_text(re.sub(SWITCHED_OFF, "", general.read_text()))
         (top / "bin").mkdir()
         for tool in ("gcc", "ld", "ar", "perl"):
-            self.wrap(tool, "exec ccache /usr/bin/gcc" if tool == "gcc" else f"exec {shutil.which(tool)}")
+            self.wrap(
+                tool, "exec ccache /usr/bin/gcc" if tool == "gcc" else f"exec {shutil.which(tool)}"
+            )
         self.path = f"{top / 'bin'}:{os.environ['PATH']}"
         self.hook("")
         self.write(spec_text())
@@ -206,10 +234,21 @@ SLOWLY = """case "$TOOL $*" in "gcc "*" -c "*) for last; do :; done
     /usr/bin/gcc "$@" && cp $last $last.whole && head -c 300 $last.whole > $last && sleep 0.05 && mv $last.whole $last; exit;;
 esac"""  # half an object lies in its place for a while
 COMPILES = 40  # in a build of two platforms, at least
-VICTIMS = {"doit": (5, ()), "doit and its makes": (3, ("make",)), "make": (4, ("make",)), "compiler": (3, ("gcc", "cc1", "as", "ld"))}
+VICTIMS = {
+    "doit": (5, ()),
+    "doit and its makes": (3, ("make",)),
+    "make": (4, ("make",)),
+    "compiler": (3, ("gcc", "cc1", "as", "ld")),
+}
 
 
-def kill(project: Project, process: subprocess.Popen[str], names: tuple[str, ...], doit: bool, group: bool) -> bool:
+def kill(
+    project: Project,
+    process: subprocess.Popen[str],
+    names: tuple[str, ...],
+    doit: bool,
+    group: bool,
+) -> bool:
     """Kills doit and all of a name, or one of a name, each with its process group or not; tells whether it could."""
     end = os.killpg if group else os.kill
     while process.poll() is None:
@@ -241,7 +280,9 @@ def test_a_kill_at_any_moment_leaves_the_next_build_right(project: Project, vict
         while project.count("compiles") < moment and process.poll() is None:
             time.sleep(0.005)
         time.sleep(dice.random() / (2 if moment < 1 else 20))
-        killed = kill(project, process, names, "doit" in victim, group="make" in victim and turn != 2)
+        killed = kill(
+            project, process, names, "doit" in victim, group="make" in victim and turn != 2
+        )
         if victim == "doit":
             project.hook(ENDLESS)
         status, said = project.end(process)
@@ -268,7 +309,9 @@ fi;; esac""",
 
 
 @pytest.mark.parametrize("what", list(DIES))
-def test_a_compiler_that_is_killed_as_it_writes_leaves_nothing_that_is_believed(project: Project, what: str):
+def test_a_compiler_that_is_killed_as_it_writes_leaves_nothing_that_is_believed(
+    project: Project, what: str
+):
     """As by the OOM killer. Of dependencies make does not notice, since they go through a pipe.
 
     Without them make would not compile the source again when a header changes.
@@ -328,7 +371,11 @@ def small_tree(project: Project) -> Path:
     for name, text in texts.items():
         (project.src / name).write_text(text)
     source = 'config = "some"\nmake = { CC = "true", LD = "true", HOST_CC = "true" }'  # saves the look at what they can do
-    project.write(spec_text(source=source, extra="[config.some.general]\ndefine = ['SOME']\n", platforms=["pcbios"]))
+    project.write(
+        spec_text(
+            source=source, extra="[config.some.general]\ndefine = ['SOME']\n", platforms=["pcbios"]
+        )
+    )
     return parts
 
 
@@ -350,7 +397,9 @@ def replace_tree(place: Path, by: Path) -> None:
 
 
 @pytest.mark.parametrize("built", [False, True], ids=["fresh", "an update"])
-def test_a_kill_at_every_second_file_operation_leaves_the_next_build_right(project: Project, built: bool):
+def test_a_kill_at_every_second_file_operation_leaves_the_next_build_right(
+    project: Project, built: bool
+):
     """However far the sync came, the next doit has the tree's files and no other; also where an edit is taken back then."""
     parts = small_tree(project)
     trees, before = (project.top / "old", project.top / "new"), project.top / "before"
@@ -449,7 +498,11 @@ def edit_driver(src: Path) -> None:
 
 
 def edit_header(src: Path) -> None:
-    edit(src / "include/minipxe.h", "#endif", 'static const char edited[] __attribute__ (( used )) = "edited";\n#endif')
+    edit(
+        src / "include/minipxe.h",
+        "#endif",
+        'static const char edited[] __attribute__ (( used )) = "edited";\n#endif',
+    )
 
 
 def edit_makefile(src: Path) -> None:
@@ -459,15 +512,22 @@ def edit_makefile(src: Path) -> None:
     (src / "drivers/net/realtek.c").unlink()
 
 
-@pytest.mark.parametrize(("change", "nics"), [(edit_driver, E1000 | RTL8139), (edit_header, E1000 | RTL8139), (edit_makefile, E1000)])
-def test_an_edit_while_make_runs_is_built_by_the_next_run(project: Project, change: Callable[[Path], None], nics: dict[str, str]):
+@pytest.mark.parametrize(
+    ("change", "nics"),
+    [(edit_driver, E1000 | RTL8139), (edit_header, E1000 | RTL8139), (edit_makefile, E1000)],
+)
+def test_an_edit_while_make_runs_is_built_by_the_next_run(
+    project: Project, change: Callable[[Path], None], nics: dict[str, str]
+):
     """The edit comes after the sync: this run builds the tree as it was, and the next as it is; then there is nothing to do."""
     project.write(spec_text(nics))
     before = project.right(nics)
     project.hook(AT_COMPILE)
     process = project.begin(DEB_BUILD_OPTIONS="parallel=4")
     compiling = project.top / "compiling"
-    project.wait_for(lambda: compiling.exists() and len(set(compiling.read_text().split())) == 2, process)
+    project.wait_for(
+        lambda: compiling.exists() and len(set(compiling.read_text().split())) == 2, process
+    )
     change(project.src)
     (project.top / "go").touch()
     status, said = project.end(process)
@@ -475,15 +535,21 @@ def test_an_edit_while_make_runs_is_built_by_the_next_run(project: Project, chan
     assert differing(project.files(), before) == []
     project.hook("")
     after = project.right(nics)
-    if change is edit_driver:  # the build ID sums up all objects, but a ROM without this driver need not be made again for that
+    if (
+        change is edit_driver
+    ):  # the build ID sums up all objects, but a ROM without this driver need not be made again for that
         after = {name: (after if "e1000" in name else before)[name] for name in after}
     assert differing(before, after) != []
     project.check_built(after)
     assert project.build().startswith("0 built")
 
 
-@pytest.mark.parametrize(("command", "moment"), [("doit", 9), ("doit", 22), ("romforge build --jobs 1", 22)])
-def test_an_interrupt_ends_with_words_and_keeps_what_was_compiled(project: Project, command: str, moment: int):
+@pytest.mark.parametrize(
+    ("command", "moment"), [("doit", 9), ("doit", 22), ("romforge build --jobs 1", 22)]
+)
+def test_an_interrupt_ends_with_words_and_keeps_what_was_compiled(
+    project: Project, command: str, moment: int
+):
     """^C during make ends with 130, and leaves no process; the next run compiles what is missing alone, in the same working tree."""
     right = project.right()
     project.hook(NOTED)
@@ -497,9 +563,17 @@ def test_an_interrupt_ends_with_words_and_keeps_what_was_compiled(project: Proje
     os.killpg(process.pid, signal.SIGINT)
     project.hook(ENDLESS)
     status, said = project.end(process)
-    assert (status, "romforge: interrupted" in said, all_gone(project.alive)) == (130, True, {}), said
-    objects = project.work.rglob("bin*/*.o")  # but those that no compiler makes, or make itself removes
-    kept = [path for path in objects if not path.name.startswith("version.") and ".ids." not in path.name]
+    assert (status, "romforge: interrupted" in said, all_gone(project.alive)) == (130, True, {}), (
+        said
+    )
+    objects = project.work.rglob(
+        "bin*/*.o"
+    )  # but those that no compiler makes, or make itself removes
+    kept = [
+        path
+        for path in objects
+        if not path.name.startswith("version.") and ".ids." not in path.name
+    ]
     trees = {path: path.stat().st_ino for path in project.work.glob("*/*/src")}
     (project.top / "compiles").unlink()
     project.hook(NOTED)
@@ -515,7 +589,11 @@ echo $last >> $TOP/slowed
 head -c 9000 $last.whole > $last && chmod 755 $last && sleep 0.1
 cat $last.whole > $last && rm $last.whole; exit
 """
-SETTINGS = [("a", "0x3f8"), ("a", "0x2f8"), ("b", "0x3e8")]  # configurations, and what they have for a serial port
+SETTINGS = [
+    ("a", "0x3f8"),
+    ("a", "0x2f8"),
+    ("b", "0x3e8"),
+]  # configurations, and what they have for a serial port
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -534,13 +612,21 @@ def test_platforms_at_once_never_touch_each_other(project: Project, seed: int):
             with (project.src / "util" / tool).open("a") as file:
                 file.write(f"/* {turn} */\n")
         source = f'config = "{config}"\nmake = {{ HOST_CC = "slow-cc" }}'
-        project.write(spec_text(E1000, source, extra=f"[config.{config}.console]\nset = {{ COMCONSOLE = '{port}' }}\n"))
+        project.write(
+            spec_text(
+                E1000,
+                source,
+                extra=f"[config.{config}.console]\nset = {{ COMCONSOLE = '{port}' }}\n",
+            )
+        )
         project.build(DEB_BUILD_OPTIONS="parallel=4")
         assert differing(project.files(), right[config, port]) == [], f"round {turn}, {change}"
     assert project.count("slowed") >= 10
 
 
-def test_directories_times_and_order_of_files_have_no_part_in_the_bytes(project: Project, tmp_path: Path):
+def test_directories_times_and_order_of_files_have_no_part_in_the_bytes(
+    project: Project, tmp_path: Path
+):
     """The same tree, deep down, with mtimes from 1970 to 2096 and inodes in another order; also with roots left out, by default."""
     dice = random.Random("order")
     top = tmp_path / "a" / ("deep" * 20) / "dir"
@@ -557,7 +643,11 @@ def test_directories_times_and_order_of_files_have_no_part_in_the_bytes(project:
     other.hook(REALLY)
     other.check_built(project.right())
     for one in (project, other):
-        text = spec_text(source='config = "qemu"').replace('media = "efirom"\n', "").replace("strip = ", "#")
+        text = (
+            spec_text(source='config = "qemu"')
+            .replace('media = "efirom"\n', "")
+            .replace("strip = ", "#")
+        )
         one.write(text)
         one.build()
     assert differing(project.files(), other.files()) == []
@@ -569,7 +659,12 @@ def test_directories_times_and_order_of_files_have_no_part_in_the_bytes(project:
 def test_surroundings_have_no_part_in_the_bytes(project: Project, jobs: str):
     """Jobs, umask, locale, time zone, home, and what dpkg-buildpackage and a make above set."""
     project.hook(REALLY)
-    places = {"LC_ALL": "tr_TR.UTF-8", "LANG": "de_DE", "TZ": "Pacific/Kiritimati", "HOME": str(project.top)}
+    places = {
+        "LC_ALL": "tr_TR.UTF-8",
+        "LANG": "de_DE",
+        "TZ": "Pacific/Kiritimati",
+        "HOME": str(project.top),
+    }
     flags = {
         "CFLAGS": "-O3 -g",
         "LDFLAGS": "-Wl,-z,now",
@@ -591,7 +686,9 @@ def test_the_clock_has_no_part_in_the_bytes(project: Project):
     project.check_built(project.right())
     project.clear()
     project.build(SOURCE_DATE_EPOCH="")
-    assert len(differing(project.files(), project.right())) == 2, "a control: without the epoch the clock is in the bytes"
+    assert len(differing(project.files(), project.right())) == 2, (
+        "a control: without the epoch the clock is in the bytes"
+    )
 
 
 def test_of_two_builds_in_an_output_root_the_second_says_who_holds_it(project: Project):
@@ -611,14 +708,18 @@ def test_of_two_builds_in_an_output_root_the_second_says_who_holds_it(project: P
 
 def test_two_builds_of_a_tree_in_two_output_roots_are_both_right(project: Project):
     """They share nothing but the user's tree, which neither writes."""
-    before = {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in project.tree.rglob("*")}
+    before = {
+        path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in project.tree.rglob("*")
+    }
     project.hook("sleep 0.01\n" + REALLY)
     roots = [project.top / "one", project.top / "other"]
     for process in [project.begin(ROMFORGE_OUT=str(root)) for root in roots]:
         status, said = project.end(process)
         assert status == 0, said
     assert [differing(project.files(root), project.right()) for root in roots] == [[], []]
-    assert before == {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in project.tree.rglob("*")}
+    assert before == {
+        path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in project.tree.rglob("*")
+    }
 
 
 Damage = Callable[[Path], object]  # is given the working tree of pcbios
@@ -648,14 +749,18 @@ DAMAGES: dict[str, Damage] = {
     "a bit of the record": flipped("record.json", b"drivers/net/intel.c"),  # as used by the image
     "the record's last bit": flipped("record.json", 0.99999),
     "a record of another format": another_format,
-    "a record that is a list": lambda work: (work / "record.json").write_bytes(sha256(b"[]").encode() + b"\n[]"),
+    "a record that is a list": lambda work: (work / "record.json").write_bytes(
+        sha256(b"[]").encode() + b"\n[]"
+    ),
     "a build that did not end": lambda work: (work / "unfinished").touch(),
     "an image changed": flipped(IMAGE, 0.5),
     "an image removed": lambda work: (work / IMAGE).unlink(),
     "a stage of an image removed": lambda work: (work / f"{IMAGE}.tmp").unlink(),
     "blib.a removed": lambda work: (work / "src/bin/blib.a").unlink(),
     "an object removed": lambda work: (work / "src/bin/intel.o").unlink(),
-    "the list of what an object is made of removed": lambda work: (work / "src/bin/deps/drivers/net/intel.c.d").unlink(),
+    "the list of what an object is made of removed": lambda work: (
+        work / "src/bin/deps/drivers/net/intel.c.d"
+    ).unlink(),
     "the rules removed": lambda work: (work / "src/.romforge/rules.mk").unlink(),
     "the BIN directory removed": lambda work: shutil.rmtree(work / "src/bin"),
     "the working tree removed": shutil.rmtree,
@@ -718,8 +823,12 @@ def test_no_more_compilers_run_at_once_than_there_are_jobs(project: Project, com
 BROKEN = 'make = { EXTRA_CFLAGS = "-fno-such" }'
 
 
-@pytest.mark.parametrize(("efi", "interrupted", "ends"), [("", False, 0), (BROKEN, False, 1), ("", True, 130)])
-def test_the_pool_of_a_make_above_has_all_its_jobs_back(project: Project, efi: str, interrupted: bool, ends: int):
+@pytest.mark.parametrize(
+    ("efi", "interrupted", "ends"), [("", False, 0), (BROKEN, False, 1), ("", True, 130)]
+)
+def test_the_pool_of_a_make_above_has_all_its_jobs_back(
+    project: Project, efi: str, interrupted: bool, ends: int
+):
     """Where all is well, a platform's make fails, or doit is interrupted: make counts its jobs as it ends, and tells of those lost."""
     project.hook(COUNTED)
     (project.top / "jobs").write_text("3")
@@ -727,7 +836,14 @@ def test_the_pool_of_a_make_above_has_all_its_jobs_back(project: Project, efi: s
     recipe = f"echo $$$$ > pid; exec {sys.executable} -m doit"
     (project.top / "Makefile").write_text(f"all: ; +@sh -c '{recipe}'; echo status $$?\n")
     environment = users({"PATH": project.path, **EPOCH})
-    above = subprocess.Popen(["make", "-j4"], cwd=project.top, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    above = subprocess.Popen(
+        ["make", "-j4"],
+        cwd=project.top,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
     project.started.append(above)
     if interrupted:
         project.wait_for(lambda: project.count("seen") > 10, above)

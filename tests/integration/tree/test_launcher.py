@@ -45,8 +45,15 @@ exec "$@"
 FLAGS = NOTE.replace("exec", 'printf "%s\\n" "$MAKEFLAGS" >> "$HOME/flags"\nexec')
 
 
-def spec(forge: Forge, toolchain: str = "", platforms: dict[str, str] | None = None, source: str = 'tree = "tree"') -> None:
-    forge.spec(platforms or dict.fromkeys(PLATFORMS, ""), source=source, extra=f"[toolchain]\n{toolchain}")
+def spec(
+    forge: Forge,
+    toolchain: str = "",
+    platforms: dict[str, str] | None = None,
+    source: str = 'tree = "tree"',
+) -> None:
+    forge.spec(
+        platforms or dict.fromkeys(PLATFORMS, ""), source=source, extra=f"[toolchain]\n{toolchain}"
+    )
 
 
 def script(forge: Forge, text: str = COUNT, name: str = "launch") -> Path:
@@ -73,7 +80,9 @@ def sources(lines: list[str]) -> set[str]:
 def all_sources(forge: Forge, pattern: str) -> set[str]:
     """Those of the platforms that are built; host tools have a compiler of their own."""
     found = {str(path.relative_to(forge.src)) for path in forge.src.rglob(pattern)}
-    return {name for name in found if not name.startswith(("util/", "arch/riscv64/", "arch/loong64/"))}
+    return {
+        name for name in found if not name.startswith(("util/", "arch/riscv64/", "arch/loong64/"))
+    }
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +93,11 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Forge:
     (tools / "make").chmod(0o755)
     made = Forge(tmp_path_factory.mktemp("empty"), tools)
     shutil.copytree(TOP / "vendor/minipxe", made.tree)
-    (made.top / "dodo.py").write_text((TOP / "dodo.py").read_text().replace("Path(__file__).resolve().parent", f"Path({str(TOP)!r})"))
+    (made.top / "dodo.py").write_text(
+        (TOP / "dodo.py")
+        .read_text()
+        .replace("Path(__file__).resolve().parent", f"Path({str(TOP)!r})")
+    )
     spec(made)
     return made
 
@@ -127,9 +140,15 @@ def test_a_command_of_ones_own_compiles_all_that_is_made_of_text_alone(forge: Fo
     forge.build()
     assert forge.roms() == plain.roms()
     lines = calls(forge)
-    assert sources(lines) == all_sources(forge, "*.c") - UNSEEN  # assembly is preprocessed alone, and then assembled
+    assert (
+        sources(lines) == all_sources(forge, "*.c") - UNSEEN
+    )  # assembly is preprocessed alone, and then assembled
     assert {line.split()[0] for line in lines} == {"gcc", "aarch64-linux-gnu-gcc"}
-    for directory, compiler in (("bin", "gcc"), ("bin-x86_64-efi", "gcc"), ("bin-arm64-efi", "aarch64-linux-gnu-gcc")):
+    for directory, compiler in (
+        ("bin", "gcc"),
+        ("bin-x86_64-efi", "gcc"),
+        ("bin-arm64-efi", "aarch64-linux-gnu-gcc"),
+    ):
         assert {line.split()[0] for line in lines if f" {directory}/intel.o" in line} == {compiler}
 
 
@@ -137,8 +156,12 @@ def test_the_makefile_may_keep_further_sources_from_it(forge: Forge):
     """It says so by CCACHE_DISABLE, and here not of those that we find ourselves."""
     script(forge)
     spec(forge, 'launcher = "./launch"', {"pcbios": ""})
-    forge.edit("Makefile.housekeeping", "$(BIN)/embedded.% : override CC", "$(BIN)/printf.% : override CC")
-    forge.edit("Makefile.housekeeping", "$(BIN)/certstore.% : override CC", "$(BIN)/none.% : override CC")
+    forge.edit(
+        "Makefile.housekeeping", "$(BIN)/embedded.% : override CC", "$(BIN)/printf.% : override CC"
+    )
+    forge.edit(
+        "Makefile.housekeeping", "$(BIN)/certstore.% : override CC", "$(BIN)/none.% : override CC"
+    )
     forge.build()
     compiled = sources(calls(forge))
     assert "core/string.c" in compiled
@@ -148,7 +171,11 @@ def test_the_makefile_may_keep_further_sources_from_it(forge: Forge):
 def test_the_words_of_a_launcher_are_its_own(forge: Forge):
     """Neither make nor a shell makes anything of them; and a compiler that the spec names is launched."""
     odd = ["a b", "$HOME", "$(CC)", "'\"`id`", "*"]
-    script(forge, 'printf "%s\\n" "$1" "$2" "$3" "$4" "$5" > "$HOME/words"\nshift 5\n' + COUNT.partition("\n")[2])
+    script(
+        forge,
+        'printf "%s\\n" "$1" "$2" "$3" "$4" "$5" > "$HOME/words"\nshift 5\n'
+        + COUNT.partition("\n")[2],
+    )
     (forge.top / "launch").write_text("#!/bin/sh\n" + (forge.top / "launch").read_text())
     words = ", ".join("'''" + word + "'''" for word in ["./launch", *odd])
     spec(forge, f"launcher = [{words}]", {"pcbios": 'make = { CC = "$(CROSS_COMPILE)gcc -pipe" }'})
@@ -160,9 +187,15 @@ def test_the_words_of_a_launcher_are_its_own(forge: Forge):
 def test_a_platform_has_a_launcher_of_its_own_or_none(forge: Forge):
     script(forge)
     script(forge, COUNT.replace("/calls", "/others"), "other")
-    spec(forge, 'launcher = "./launch"', {"pcbios": 'launcher = ""', "x86_64-efi": "", "arm64-efi": 'launcher = "./other"'})
+    spec(
+        forge,
+        'launcher = "./launch"',
+        {"pcbios": 'launcher = ""', "x86_64-efi": "", "arm64-efi": 'launcher = "./other"'},
+    )
     forge.build()
-    assert {line.split(" -o ")[1].split("/")[0] for line in calls(forge) if " -o " in line} == {"bin-x86_64-efi"}
+    assert {line.split(" -o ")[1].split("/")[0] for line in calls(forge) if " -o " in line} == {
+        "bin-x86_64-efi"
+    }
     assert "bin-arm64-efi/intel.o" in (forge.top / "others").read_text()
 
 
@@ -170,7 +203,12 @@ def test_another_launcher_redoes_nothing(built: Forge):
     """It changes no bytes; neither does another number of jobs. A touched source is then compiled through it."""
     script(built)
     built.asked()
-    for text in ('launcher = "./launch"', 'launcher = "ccache"\njobs = 7', 'launcher = "nonesuch"', ""):
+    for text in (
+        'launcher = "./launch"',
+        'launcher = "ccache"\njobs = 7',
+        'launcher = "nonesuch"',
+        "",
+    ):
         spec(built, text)
         assert built.why() == {}
         assert built.rewritten(built.build) == set()
@@ -204,7 +242,12 @@ def test_a_compiler_that_fails_is_told_and_the_command_to_see_it_again_is_sound(
     match = re.search(r"to see it again: (.*)", said)
     assert match
     again = subprocess.run(
-        ["bash", "-c", match[1]], cwd=forge.top, env=users(forge.environment), capture_output=True, text=True, check=False
+        ["bash", "-c", match[1]],
+        cwd=forge.top,
+        env=users(forge.environment),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert again.returncode == 2
     assert "error told by the compiler" in again.stderr
@@ -212,7 +255,11 @@ def test_a_compiler_that_fails_is_told_and_the_command_to_see_it_again_is_sound(
 
 def test_a_launcher_that_is_missing_is_told_once_before_anything_is_built(forge: Forge):
     """The platform that goes without is built; `plan` tells it too."""
-    spec(forge, 'launcher = "./nonesuch -x"', {"pcbios": 'launcher = ""', "x86_64-efi": "", "arm64-efi": ""})
+    spec(
+        forge,
+        'launcher = "./nonesuch -x"',
+        {"pcbios": 'launcher = ""', "x86_64-efi": "", "arm64-efi": ""},
+    )
     told = f"{forge.top}/nonesuch: not found; the spec has it as launcher"
     assert forge.romforge("plan").stdout.count(f"make with {told}\n") == 2
     assert forge.why()["make:ipxe/x86_64-efi"] == told
@@ -223,7 +270,9 @@ def test_a_launcher_that_is_missing_is_told_once_before_anything_is_built(forge:
     assert [bin for bin, _ in forge.asked()] == ["bin"]
 
 
-def test_a_daemon_that_a_launcher_starts_neither_holds_the_build_nor_any_of_its_jobs(forge: Forge, plain: Forge):
+def test_a_daemon_that_a_launcher_starts_neither_holds_the_build_nor_any_of_its_jobs(
+    forge: Forge, plain: Forge
+):
     """It has no pipe of ours, does not know of the pool, and outlives the build."""
     script(forge, DAEMON)
     spec(forge, 'launcher = "./launch"')
@@ -245,7 +294,13 @@ def test_a_daemon_that_a_launcher_starts_neither_holds_the_build_nor_any_of_its_
 
 def hits(forge: Forge) -> tuple[int, int]:
     """The compilations that ccache knew and those that it did not, since the last look."""
-    said = subprocess.run(["ccache", "--print-stats"], env=users(forge.environment), capture_output=True, text=True, check=True).stdout
+    said = subprocess.run(
+        ["ccache", "--print-stats"],
+        env=users(forge.environment),
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
     counts = {name: int(count) for name, count in (line.split("\t") for line in said.splitlines())}
     subprocess.run(["ccache", "-z"], env=users(forge.environment), check=True, capture_output=True)
     return counts["direct_cache_hit"] + counts["preprocessed_cache_hit"], counts["cache_miss"]
@@ -340,13 +395,19 @@ echo "$*" >> "$HOME/calls"
     timeout {PATIENCE} sh -c 'until [ -e "$HOME/killed" ]; do sleep 0.02; done'"""
 
 
-def test_a_server_that_dies_in_the_midst_of_a_build_changes_nothing(forge: Forge, plain: Forge, servers: Servers):
+def test_a_server_that_dies_in_the_midst_of_a_build_changes_nothing(
+    forge: Forge, plain: Forge, servers: Servers
+):
     """Nor the other one, a while later: distcc then compiles here."""
     spec(forge, 'launcher = "distcc"')
     path = forge.wrap("distcc", f'#!/bin/sh\n{AWAIT_DEATHS}\nexec /usr/bin/distcc "$@"\n')
     environment = users(forge.environment | {"DISTCC_HOSTS": servers.hosts, "PATH": path})
     process = subprocess.Popen(
-        [sys.executable, "-m", "doit"], cwd=forge.top, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        [sys.executable, "-m", "doit"],
+        cwd=forge.top,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
     )
     for number, some in ((0, 5), (1, 15)):
         wait_for(lambda: len(servers.compiled(number)) >= some, process)  # noqa: B023
@@ -390,7 +451,9 @@ def test_the_spec_says_how_many_jobs_there_are_where_the_user_does_not(
     spec(forge, f"jobs = {jobs}", {"pcbios": ""})
     done = forge.build(*arguments, **environment)
     assert {line.split()[0] for line in (forge.top / "flags").read_text().splitlines()} == {flag}
-    assert ("`distcc -j` tells no number of jobs" in done.stderr) is (environment.get("DISTCC_HOSTS") == " ")
+    assert ("`distcc -j` tells no number of jobs" in done.stderr) is (
+        environment.get("DISTCC_HOSTS") == " "
+    )
 
 
 def test_distcc_is_not_asked_where_there_is_nothing_to_make(built: Forge):
@@ -408,7 +471,10 @@ def test_distcc_is_not_asked_where_there_is_nothing_to_make(built: Forge):
 
 def test_compression_is_work_of_this_machine(forge: Forge):
     """It is not done by as many processes as there are jobs for distcc."""
-    nics = "".join(f'[nic.n{number}]\nid = "8086:{number:04x}"\ngoal = "{name}"\n' for number, name in enumerate(NAMES))
+    nics = "".join(
+        f'[nic.n{number}]\nid = "8086:{number:04x}"\ngoal = "{name}"\n'
+        for number, name in enumerate(NAMES)
+    )
     (forge.top / "romspec.toml").write_text(
         f'spec = 1\n[toolchain]\njobs = 16\n[source.ipxe]\ntree = "tree"\n[platform.x86_64-efi]\n{nics}'
         '[target.t]\ndir = "t"\nfile = "{nic}.rom"\nimages = ["x86_64-efi"]\nfix_ids = true\n'

@@ -62,10 +62,15 @@ def test_a_fresh_build_gives_faultless_roms_under_the_specs_names(forge: Forge):
     forge.spec(dict.fromkeys(machines, ""), ("e1000",), extra=chain)
     forge.build()
     roms = forge.roms()
-    wanted = {f"{name}/e1000.rom": [machine] for name, machine in machines.items()} | {"a/b/8086-100e.q.rom": [0, 0x8664]}
-    assert {name: [image.machine for image in option_rom.parse_rom(data).images] for name, data in roms.items()} == wanted
+    wanted = {f"{name}/e1000.rom": [machine] for name, machine in machines.items()} | {
+        "a/b/8086-100e.q.rom": [0, 0x8664]
+    }
+    assert {
+        name: [image.machine for image in option_rom.parse_rom(data).images]
+        for name, data in roms.items()
+    } == wanted
     for data in roms.values():
-        assert rom_check.examine(data) == []
+        assert rom_check.find_faults(data) == []
         assert {image.ids for image in option_rom.parse_rom(data).images} == {(0x8086, 0x100E)}
 
 
@@ -100,8 +105,15 @@ def test_a_driver_redoes_its_roms_alone(built: Forge):
     """The reason is told before, the other ROMs keep bytes and times, and then all is up to date."""
     built.edit("drivers/net/intel.c", "Intel 82540EM", "Intel 82540EX")
     why = built.why()
-    assert set(why) == {"make:ipxe/pcbios", "make:ipxe/x86_64-efi", *(f"rom:{name}" for name in both("e1000"))}
-    assert all("drivers/net/intel.c changed (intel is made of it)" in why.pop(f"make:ipxe/{platform}") for platform in BINS)
+    assert set(why) == {
+        "make:ipxe/pcbios",
+        "make:ipxe/x86_64-efi",
+        *(f"rom:{name}" for name in both("e1000")),
+    }
+    assert all(
+        "drivers/net/intel.c changed (intel is made of it)" in why.pop(f"make:ipxe/{platform}")
+        for platform in BINS
+    )
     assert all("drivers/net/intel.c changed" in reason for reason in why.values())
     assert "8086100e.efidrv: drivers/net/intel.c changed" in built.romforge("plan", "--why").stdout
     assert built.rewritten(built.build) == both("e1000")
@@ -112,7 +124,9 @@ def test_a_driver_redoes_its_roms_alone(built: Forge):
 
 def test_a_header_redoes_the_links_that_used_it(forge: Forge):
     """Each header of the tree, compared with what the compiler wrote into its .d files; one is used by a single driver."""
-    forge.edit("drivers/net/pcnet.c", "#include <pci.h>", "#include <pci.h>\n#include <only_here.h>")
+    forge.edit(
+        "drivers/net/pcnet.c", "#include <pci.h>", "#include <pci.h>\n#include <only_here.h>"
+    )
     (forge.src / "include/only_here.h").write_text("#define NAME_OF_IT 1\n")
     forge.build()
     found, wanted = {}, {}
@@ -129,7 +143,9 @@ def test_a_header_redoes_the_links_that_used_it(forge: Forge):
 def test_what_no_image_uses_redoes_none(built: Forge):
     """New sources, headers and notes, and an edit of a driver that no NIC has; it is told, too."""
     (built.src / "core/newcomer.c").write_text("int newcomer;\n")
-    (built.src / "drivers/net/newcomer2.c").write_text('/* PCI_ROM ( 0x1234, 0x5678, "new", "New", 0 ) */\n')
+    (built.src / "drivers/net/newcomer2.c").write_text(
+        '/* PCI_ROM ( 0x1234, 0x5678, "new", "New", 0 ) */\n'
+    )
     (built.src / "include/newcomer.h").write_text("\n")
     for name in ("README", "NOTES.txt", "config/qemu/README"):
         (built.src / name).write_text("Nothing.\n")
@@ -188,7 +204,9 @@ def test_a_driver_may_come_and_go(built: Forge):
         assert "12345678" in done.stderr
 
 
-@pytest.mark.parametrize("how", ["mtime set backwards", "mtime and size kept", "replaced by an older file"])
+@pytest.mark.parametrize(
+    "how", ["mtime set backwards", "mtime and size kept", "replaced by an older file"]
+)
 def test_a_change_is_seen_whatever_its_time(built: Forge, how: str):
     """The new text is in the image."""
     built.spec({LEGACY: ""}, ("e1000",))
@@ -282,12 +300,13 @@ def test_what_a_make_left_in_the_tree_is_not_built_upon(forge: Forge):
     (forge.src / "config/local/general.h").write_text("#undef CRC_CMD\n")
     forge.spec({LEGACY: ""}, ("e1000",))
     forge.build()
-    assert rom_check.examine(forge.roms()["pcbios/e1000.rom"]) == []
+    assert rom_check.find_faults(forge.roms()["pcbios/e1000.rom"]) == []
     assert forge.objects(LEGACY, "e1000") & {"crc_cmd", "shell"} == {"shell"}
     assert not [
         name
         for name in left
-        if (path := forge.work(LEGACY) / "src" / name).exists() and path.read_bytes() == Path("/bin/false").read_bytes()
+        if (path := forge.work(LEGACY) / "src" / name).exists()
+        and path.read_bytes() == Path("/bin/false").read_bytes()
     ]
 
 
@@ -300,7 +319,9 @@ def listing(top: Path) -> dict[str, tuple[int, ...] | str]:
     for path in sorted(top.rglob("*")):
         now = path.lstat()
         found[str(path)] = now.st_mode, now.st_size, now.st_mtime_ns, now.st_ctime_ns, now.st_ino
-        found[f"{path} holds"] = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+        found[f"{path} holds"] = (
+            hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+        )
     return found
 
 
@@ -426,7 +447,10 @@ def configured(with_config: Forge, tmp_path: Path) -> Forge:
 
 def test_a_configuration_defines_undefines_and_sets(with_config: Forge):
     """What is in the link, and in the image, of the platform that has it and of the one that has not."""
-    assert with_config.objects(LEGACY, "e1000", "with-c") & {"http", "tftp", "crc_cmd"} == {"http", "tftp"}
+    assert with_config.objects(LEGACY, "e1000", "with-c") & {"http", "tftp", "crc_cmd"} == {
+        "http",
+        "tftp",
+    }
     assert b"a banner of ours" in with_config.code("pcbios/e1000.rom")
     assert b"a banner of ours" not in with_config.code(f"{EFI}/e1000.rom")
 
@@ -435,7 +459,9 @@ def test_a_change_of_a_header_redoes_the_platforms_that_have_it(configured: Forg
     """And no other; a header whose text is the same is not even written, though its platform is built."""
     header = configured.work(LEGACY, "with-c") / "src/config/local/c/general.h"
     before = stamp(header)
-    configured.spec(**CONFIGURED, extra=GENERAL.replace("[config.c.general]", "# a comment\n[config.c.general]"))
+    configured.spec(
+        **CONFIGURED, extra=GENERAL.replace("[config.c.general]", "# a comment\n[config.c.general]")
+    )
     assert configured.why() == {}
     configured.edit("core/mark.c")
     configured.build()
@@ -450,7 +476,9 @@ def test_a_change_of_a_header_redoes_the_platforms_that_have_it(configured: Forg
 def test_a_further_header_of_a_configuration_is_built_and_one_less_too(configured: Forge):
     """COMCONSOLE is in the code of the console: the images differ, and are as before when it is gone."""
     before = configured.code("pcbios/e1000.rom")
-    configured.spec(**CONFIGURED, extra=f"{GENERAL}\n[config.c.console]\nset = {{ COMCONSOLE = 0x2f8 }}")
+    configured.spec(
+        **CONFIGURED, extra=f"{GENERAL}\n[config.c.console]\nset = {{ COMCONSOLE = 0x2f8 }}"
+    )
     configured.build()
     assert configured.code("pcbios/e1000.rom") != before
     configured.spec(**CONFIGURED, extra=GENERAL)
@@ -474,7 +502,10 @@ def test_a_header_may_move_from_the_spec_to_the_tree(configured: Forge):
     header = configured.src / "config/local/c/general.h"
     header.parent.mkdir(parents=True)
     header.write_text('#undef BANNER\n#define BANNER "from the tree"\n')
-    assert "config/local/c/general.h and [config.c.general] of the spec are for the same" in configured.failed()
+    assert (
+        "config/local/c/general.h and [config.c.general] of the spec are for the same"
+        in configured.failed()
+    )
     configured.spec(**CONFIGURED, extra="[config.c.console]")
     configured.build()
     assert b"from the tree" in configured.code("pcbios/e1000.rom")
@@ -486,13 +517,18 @@ UNKNOWN = 'the tree has no configuration "c"; it has qemu, and the spec no [conf
 @pytest.mark.parametrize(
     ("extra", "words"),
     [
-        ("[config.c.generel]", '[config.c.generel]: the tree has no header config/generel.h (did you mean "general"?)'),
+        (
+            "[config.c.generel]",
+            '[config.c.generel]: the tree has no header config/generel.h (did you mean "general"?)',
+        ),
         ("[config.c]", UNKNOWN),
         ("[config.d.general]", UNKNOWN),
     ],
     ids=["header", "configuration of the tree", "configuration of the spec"],
 )
-def test_an_unknown_configuration_or_header_is_an_error_in_words(forge: Forge, extra: str, words: str):
+def test_an_unknown_configuration_or_header_is_an_error_in_words(
+    forge: Forge, extra: str, words: str
+):
     """No make is started for it."""
     forge.spec({LEGACY: 'config = "c"'}, extra=extra)
     done = forge.doit()
@@ -543,7 +579,13 @@ def test_certificates_are_in_the_image_and_debugging_too(built: Forge):
     """A certificate as it is, the digest of a trusted one, and the messages of a debugged driver; changes of them, too."""
     for name in ("trusted", "added"):
         (built.top / name).write_text(f"certificate {name}\n")
-    built.spec({LEGACY: 'trust = ["trusted"]\ncert = ["added"]\ndebug = ["intel"]\nrequire = ["intel"]', EFI: ""}, ("e1000",))
+    built.spec(
+        {
+            LEGACY: 'trust = ["trusted"]\ncert = ["added"]\ndebug = ["intel"]\nrequire = ["intel"]',
+            EFI: "",
+        },
+        ("e1000",),
+    )
     built.build()
     assert built.asked() == asks("e1000", platforms=(LEGACY,))
     for change in ("", "changed "):
@@ -562,7 +604,9 @@ def test_certificates_are_in_the_image_and_debugging_too(built: Forge):
 
 def test_a_header_of_a_debugged_object_alone_counts_as_used(built: Forge):
     """The driver is linked as intel.dbg1, and make's list of what it is made of is named for intel."""
-    built.edit("drivers/net/intel.c", "#include <pci.h>", "#include <pci.h>\n#include <only_here.h>\n")
+    built.edit(
+        "drivers/net/intel.c", "#include <pci.h>", "#include <pci.h>\n#include <only_here.h>\n"
+    )
     (built.src / "include/only_here.h").write_text("\n")
     built.spec({EFI: 'debug = ["intel"]'}, ("e1000",))
     shutil.rmtree(built.work(EFI))
@@ -586,6 +630,8 @@ def test_a_variable_of_make_redoes_its_platform(built: Forge):
 def test_another_epoch_links_anew(built: Forge):
     """And compiles nothing but the objects of the version."""
     objects = {path: stamp(path) for path in built.stage(LEGACY, "e1000").parent.glob("[!v]*.o")}
-    assert built.rewritten(lambda: built.build(SOURCE_DATE_EPOCH="1800000000")) == both("e1000") | both("pcnet")
+    assert built.rewritten(lambda: built.build(SOURCE_DATE_EPOCH="1800000000")) == both(
+        "e1000"
+    ) | both("pcnet")
     assert {path: stamp(path) for path in objects} == objects
     assert (1800000000).to_bytes(4, "little") in built.code("pcbios/e1000.rom")

@@ -99,13 +99,16 @@ def test_minimal_is_less_than_safe_and_safe_less_than_none(qemu: Forge):
     """In bytes of the driver; each of them is a sound image of which nothing is compiled anew."""
     whole: dict[str, bytes] = {}
     held = {}
-    compiled = {path: stamp(path) for path in qemu.stage(EFI, "e1000", "", "with-qemu").parent.glob("[!vr]*.o")}
+    compiled = {
+        path: stamp(path)
+        for path in qemu.stage(EFI, "e1000", "", "with-qemu").parent.glob("[!vr]*.o")
+    }
     for strength in ("safe", "none", "minimal"):
         qemu.spec({EFI: f'{QEMU}\nstrip = "{strength}"'}, ("e1000",))
         qemu.build()
         whole[strength] = qemu.code(E1000_ROM)
         held[strength] = objects(qemu)
-        assert rom_check.examine(qemu.roms()[E1000_ROM]) == []
+        assert rom_check.find_faults(qemu.roms()[E1000_ROM]) == []
         assert SIMPLE_NETWORK in whole[strength]
     assert len(whole["minimal"]) < len(whole["safe"]) < len(whole["none"])
     assert held["none"] >= CONFIGURATION
@@ -127,7 +130,7 @@ def test_an_object_that_is_merely_required_can_be_left_out(built: Forge, platfor
     assert held & {"aoe", "lldp", "config_ethernet"} == {"lldp", "config_ethernet"}
     assert len(built.code(f"{platform}/e1000.rom")) <= before
     assert b"AoE" not in built.code(f"{platform}/e1000.rom")
-    assert rom_check.examine(built.roms()[f"{platform}/e1000.rom"]) == []
+    assert rom_check.find_faults(built.roms()[f"{platform}/e1000.rom"]) == []
 
 
 def test_an_object_that_is_called_and_has_no_stub_cannot(built: Forge):
@@ -135,7 +138,9 @@ def test_an_object_that_is_called_and_has_no_stub_cannot(built: Forge):
     before = built.roms()
     built.spec({EFI: 'leave_out = ["tcpip"]'}, ("e1000",))
     told = built.failed()
-    match = re.search(r"leave_out names tcpip, which is needed: (\w+) refers to its symbol (\w+)", told)
+    match = re.search(
+        r"leave_out names tcpip, which is needed: (\w+) refers to its symbol (\w+)", told
+    )
     assert match, told
     caller, symbol = match.groups()
     assert symbol.startswith("tcpip_")
@@ -172,10 +177,10 @@ def test_what_a_driver_needs_of_a_default_group_is_linked_all_the_same(qemu: For
     assert "ipv4" not in recorded(qemu, "pcnet")["left_out"]
     assert "ipv4" in recorded(qemu, "e1000")["left_out"]
     text = qemu.stage(EFI, "pcnet", ".tmp.map", "with-qemu").read_text()
-    places = {one.object for one in ld_map.parse(text).kept if one.name.endswith("inet_ntoa")}
+    places = {one.object for one in ld_map.parse_map(text).kept if one.name.endswith("inet_ntoa")}
     assert {ld_map.object_name(place) for place in places} == {"ipv4"}
     assert b"%u.%u.%u.%u\0" in qemu.code(f"{EFI}/pcnet.rom")
-    assert rom_check.examine(qemu.roms()[f"{EFI}/pcnet.rom"]) == []
+    assert rom_check.find_faults(qemu.roms()[f"{EFI}/pcnet.rom"]) == []
     assert qemu.romforge("plan", "--why").stdout == "all is up to date\n"
 
 
@@ -183,7 +188,9 @@ def test_what_a_driver_needs_of_a_default_group_is_linked_all_the_same(qemu: For
 
 
 @pytest.mark.parametrize(("platform", "config"), [(LEGACY, ""), (EFI, ""), (EFI, QEMU)])
-def test_each_dependency_file_is_made_once_in_a_fresh_bin(ready: Forge, with_qemu: Forge, platform: str, config: str):
+def test_each_dependency_file_is_made_once_in_a_fresh_bin(
+    ready: Forge, with_qemu: Forge, platform: str, config: str
+):
     """Make by itself makes each twice: it finds its lists and local headers newer."""
     log = (with_qemu.work(EFI, "with-qemu") if config else ready.work(platform)) / "make.log"
     made = re.findall(r"\[DEPS\] (\S+)", log.read_text())

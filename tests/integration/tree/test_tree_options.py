@@ -80,9 +80,18 @@ def test_what_is_to_be_dropped_is_whatever_the_configuration(built: Forge):
 @pytest.mark.parametrize(
     ("keys", "words"),
     [
-        ('strip = { drop = ["obj_intel"] }', "the driver's own object intel is not in the image; take obj_intel out of drop"),
-        ('strip = { drop = ["obj_confi"] }', 'obj_confi is to be dropped, and is no root of this link (did you mean "obj_config"?)'),
-        ('require = ["efi_snp", "nosuch"]', "[platform.x86_64-efi] requires the object nosuch, which is not in the image"),
+        (
+            'strip = { drop = ["obj_intel"] }',
+            "the driver's own object intel is not in the image; take obj_intel out of drop",
+        ),
+        (
+            'strip = { drop = ["obj_confi"] }',
+            'obj_confi is to be dropped, and is no root of this link (did you mean "obj_config"?)',
+        ),
+        (
+            'require = ["efi_snp", "nosuch"]',
+            "[platform.x86_64-efi] requires the object nosuch, which is not in the image",
+        ),
         ('strip = { keep = ["obj_nosuch"] }', "obj_nosuch"),
     ],
     ids=["driver dropped", "no such root dropped", "object required", "no such root kept"],
@@ -132,7 +141,10 @@ def test_a_platform_without_its_compiler_fails_alone(built: Forge):
     built.spec({EFI: "", "arm64-efi": ""}, ("e1000",))
     built.edit("core/mark.c")
     told = built.failed(PATH=only(built))
-    assert "make:ipxe/arm64-efi: aarch64-linux-gnu-gcc: not found; install the Debian package gcc-aarch64-linux-gnu\n" in told
+    assert (
+        "make:ipxe/arm64-efi: aarch64-linux-gnu-gcc: not found; install the Debian package gcc-aarch64-linux-gnu\n"
+        in told
+    )
     assert told.index("gcc-aarch64-linux-gnu") < told.index("builds 1 image")
     assert told.count("gcc-aarch64-linux-gnu") == 1
     assert built.asked() == asks("e1000", platforms=(EFI,))
@@ -160,9 +172,14 @@ def test_a_header_that_host_tools_need_is_missed_before_the_build(forge: Forge):
     """One that only CPATH leads to does not count, since make's environment has no CPATH."""
     (forge.top / "include").mkdir()
     (forge.top / "include/lzma.h").write_text("\n")
-    path = forge.wrap("gcc", '#!/bin/sh\nfor word; do [ "$word" = lzma.h ] && [ -z "$CPATH" ] && exit 1; done\nexec /usr/bin/gcc "$@"\n')
+    path = forge.wrap(
+        "gcc",
+        '#!/bin/sh\nfor word; do [ "$word" = lzma.h ] && [ -z "$CPATH" ] && exit 1; done\nexec /usr/bin/gcc "$@"\n',
+    )
     forge.spec({LEGACY: ""}, ("e1000",))
-    assert "lzma.h: not found by gcc; install the Debian package liblzma-dev" in forge.failed(PATH=path, CPATH=f"{forge.top}/include")
+    assert "lzma.h: not found by gcc; install the Debian package liblzma-dev" in forge.failed(
+        PATH=path, CPATH=f"{forge.top}/include"
+    )
     assert forge.asked() == []
 
 
@@ -176,9 +193,30 @@ def test_another_linker_than_gnu_ld_is_refused(forge: Forge):
 def test_the_environment_changes_no_byte(forge: Forge, ready: Forge):
     """Neither dpkg-buildflags' variables, nor those of a make above or of git, nor what gcc heeds."""
     forge.spec(nics=("e1000",))
-    odd = {"CFLAGS": "-O0 -g", "CPPFLAGS": "-DDEBUG", "LDFLAGS": "-z now", "CC": "false", "CROSS_COMPILE": "none-", "EXTRA_CFLAGS": "-O3"}
-    odd |= {"LC_ALL": "de_DE.UTF-8", "LANGUAGE": "de", "MAKEFLAGS": "n CONFIG=qemu", "MAKELEVEL": "3", "GIT_DIR": "/none", "V": "1"}
-    odd |= {"CONFIG": "qemu", "DEBUG": "e1000", "CPATH": "/none", "C_INCLUDE_PATH": "/none", "GCC_EXEC_PREFIX": "/none", "BIN": "none"}
+    odd = {
+        "CFLAGS": "-O0 -g",
+        "CPPFLAGS": "-DDEBUG",
+        "LDFLAGS": "-z now",
+        "CC": "false",
+        "CROSS_COMPILE": "none-",
+        "EXTRA_CFLAGS": "-O3",
+    }
+    odd |= {
+        "LC_ALL": "de_DE.UTF-8",
+        "LANGUAGE": "de",
+        "MAKEFLAGS": "n CONFIG=qemu",
+        "MAKELEVEL": "3",
+        "GIT_DIR": "/none",
+        "V": "1",
+    }
+    odd |= {
+        "CONFIG": "qemu",
+        "DEBUG": "e1000",
+        "CPATH": "/none",
+        "C_INCLUDE_PATH": "/none",
+        "GCC_EXEC_PREFIX": "/none",
+        "BIN": "none",
+    }
     forge.build(**odd)
     assert forge.roms() == {name: ready.roms()[name] for name in both("e1000")}
 
@@ -205,7 +243,9 @@ def test_a_compile_error_is_told_so_that_it_can_be_seen_again(built: Forge):
     """File, line, a command that gives the same error, and the log; the other platform goes on; mended, all is built."""
     built.edit("core/mark.c")
     right = (built.src / "interface/efi/efi_snp.c").read_text()
-    (built.src / "interface/efi/efi_snp.c").write_text(right + "\nint broken ( void ) { return nosuch; }\n")
+    (built.src / "interface/efi/efi_snp.c").write_text(
+        right + "\nint broken ( void ) { return nosuch; }\n"
+    )
     line = right.count("\n") + 2
     told = built.failed()
     error = re.search(rf"interface/efi/efi_snp\.c:{line}:\d+: error: .*nosuch.*", told)
@@ -216,7 +256,9 @@ def test_a_compile_error_is_told_so_that_it_can_be_seen_again(built: Forge):
     assert error[0] in (built.top / log[1]).read_text()
     paste = re.search(r"to see it again: (.*)", told)
     assert paste
-    again = subprocess.run(["bash", "-c", paste[1]], cwd=built.top, capture_output=True, text=True, check=False)
+    again = subprocess.run(
+        ["bash", "-c", paste[1]], cwd=built.top, capture_output=True, text=True, check=False
+    )
     assert again.returncode
     assert error[0] in again.stderr
     (built.src / "interface/efi/efi_snp.c").write_text(right)
@@ -232,7 +274,12 @@ def test_a_fallback_is_named_with_the_ways_to_the_real_tree(built: Forge):
     built.spec(source='tree = "vendor/ipxe"\nfallback = "tree"')
     lines = built.build().stderr.splitlines()
     assert len(lines) == 1
-    for words in ("vendor/ipxe is not there, so tree is built", "git submodule add", "apt-get source ipxe", "sha256"):
+    for words in (
+        "vendor/ipxe is not there, so tree is built",
+        "git submodule add",
+        "apt-get source ipxe",
+        "sha256",
+    ):
         assert words in lines[0]
     assert built.asked() == []
 
@@ -255,9 +302,14 @@ def test_where_there_is_no_tree_the_words_say_how_to_get_one(forge: Forge):
     shutil.rmtree(forge.tree)
     forge.tree.mkdir()
     told = forge.failed()
-    assert f"make:ipxe/pcbios and make:ipxe/x86_64-efi: there is no iPXE source tree (with src/Makefile) at {forge.tree}" in told
+    assert (
+        f"make:ipxe/pcbios and make:ipxe/x86_64-efi: there is no iPXE source tree (with src/Makefile) at {forge.tree}"
+        in told
+    )
     assert "apt-get source ipxe" in told
-    assert f"no iPXE source tree (with src/Makefile) at {forge.top}/none" in forge.failed(IPXE_SRC="none")
+    assert f"no iPXE source tree (with src/Makefile) at {forge.top}/none" in forge.failed(
+        IPXE_SRC="none"
+    )
 
 
 def test_a_tree_that_was_moved_redoes_nothing(built: Forge):
@@ -266,7 +318,9 @@ def test_a_tree_that_was_moved_redoes_nothing(built: Forge):
     built.spec(source='tree = "moved"')
     assert built.rewritten(built.build) == set()
     assert built.asked() == []
-    assert json.loads((built.top / "out/pcbios.manifest.json").read_text())["sources"]["ipxe"]["tree"] == str(built.top / "moved")
+    assert json.loads((built.top / "out/pcbios.manifest.json").read_text())["sources"]["ipxe"][
+        "tree"
+    ] == str(built.top / "moved")
 
 
 # Images
@@ -274,10 +328,12 @@ def test_a_tree_that_was_moved_redoes_nothing(built: Forge):
 
 def test_one_image_may_be_for_several_nics(built: Forge):
     """Both drivers are in it; its IDs are those of the first."""
-    built.spec(nics=(), extra=f'[nic.both]\nid = "8086:100e"\ngoal = "{GOALS["e1000"]}--{GOALS["pcnet"]}"')
+    built.spec(
+        nics=(), extra=f'[nic.both]\nid = "8086:100e"\ngoal = "{GOALS["e1000"]}--{GOALS["pcnet"]}"'
+    )
     built.build()
     for name in both("both"):
-        assert rom_check.examine(built.roms()[name]) == []
+        assert rom_check.find_faults(built.roms()[name]) == []
         assert b"e1000--pcnet" in built.code(name)
         assert option_rom.parse_rom(built.roms()[name]).images[0].ids == (0x8086, 0x100E)
 
@@ -290,7 +346,7 @@ def test_other_media_give_sound_roms_too(built: Forge):
     assert b"8086100e.mrom\0" in built.code("pcbios/e1000.rom")
     assert built.code(f"{EFI}/e1000.rom").startswith(driver)
     for data in built.roms().values():
-        assert rom_check.examine(data) == []
+        assert rom_check.find_faults(data) == []
 
 
 def test_targets_that_share_a_platform_are_built_by_one_make(built: Forge):
@@ -298,7 +354,9 @@ def test_targets_that_share_a_platform_are_built_by_one_make(built: Forge):
     other = '[target.other]\ndir = "other"\nfile = "{nic}.rom"\nimages = ["pcbios"]\nnics = ["e1000", "rtl8139"]'
     built.spec({LEGACY: ""}, nics=(*TWO, "rtl8139"), extra=other)
     text = (built.top / "romspec.toml").read_text()
-    (built.top / "romspec.toml").write_text(text.replace('images = ["pcbios"]', 'images = ["pcbios"]\nnics = ["e1000", "pcnet"]', 1))
+    (built.top / "romspec.toml").write_text(
+        text.replace('images = ["pcbios"]', 'images = ["pcbios"]\nnics = ["e1000", "pcnet"]', 1)
+    )
     built.edit("core/mark.c")
     built.build()
     assert built.asked() == asks(*TWO, "rtl8139", platforms=(LEGACY,))
@@ -320,7 +378,9 @@ def test_a_platform_may_be_built_in_two_configurations(built: Forge):
 # Runs and jobs
 
 
-@pytest.mark.parametrize("words", ["-n 1", "-n 4", "-n 2 -P process", "-r console", "-r console -n 2"])
+@pytest.mark.parametrize(
+    "words", ["-n 1", "-n 4", "-n 2 -P process", "-r console", "-r console -n 2"]
+)
 def test_all_ways_to_run_doit_build_the_same(built: Forge, words: str):
     """And each finds nothing to do after."""
     built.edit("core/mark.c")
@@ -357,12 +417,18 @@ def test_a_platform_may_be_built_cleaned_and_forgotten_alone(built: Forge):
         ("doit", {"DEB_BUILD_OPTIONS": "parallel=3"}, 3),
     ],
 )
-def test_so_many_compilers_run_at_once_as_there_may(forge: Forge, words: str, environment: dict[str, str], jobs: int):
+def test_so_many_compilers_run_at_once_as_there_may(
+    forge: Forge, words: str, environment: dict[str, str], jobs: int
+):
     """No more than that over both makes, and as many when only one of them is left to run."""
     path = forge.wrap("gcc", COUNTED)
     (forge.top / "jobs").write_text(str(jobs))
     forge.spec(None if "-n 1" in words or "--jobs" in words else {EFI: ""}, ("e1000",))
-    done = run([sys.executable, "-m", *words.split()], forge.top, **(forge.environment | environment | {"PATH": path}))
+    done = run(
+        [sys.executable, "-m", *words.split()],
+        forge.top,
+        **(forge.environment | environment | {"PATH": path}),
+    )
     assert done.returncode == 0, done.stderr
     assert max(map(int, (forge.top / "counts").read_text().split())) == jobs
 
@@ -372,8 +438,12 @@ def test_a_make_above_shares_its_jobs(forge: Forge):
     path = forge.wrap("gcc", COUNTED)
     (forge.top / "jobs").write_text("2")
     (forge.top / "busy").write_text(f"sleep {2 * PATIENCE} & echo $! > busy.pid; wait\n")
-    build = f"+{shlex.quote(sys.executable)} -m doit; status=$$?; kill $$(cat busy.pid); exit $$status"
-    (forge.top / "Makefile").write_text(f"all: busy doit\nbusy:\n\t-sh busy\ndoit:\n\t{build}\n.PHONY: all busy doit\n")
+    build = (
+        f"+{shlex.quote(sys.executable)} -m doit; status=$$?; kill $$(cat busy.pid); exit $$status"
+    )
+    (forge.top / "Makefile").write_text(
+        f"all: busy doit\nbusy:\n\t-sh busy\ndoit:\n\t{build}\n.PHONY: all busy doit\n"
+    )
     forge.spec(nics=("e1000",))
     environment = forge.environment | {"PATH": path, "DEB_BUILD_OPTIONS": "parallel=8"}
     done = run(["/usr/bin/make", "-j3"], forge.top, **environment)

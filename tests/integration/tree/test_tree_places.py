@@ -88,7 +88,10 @@ def test_an_output_root_elsewhere_is_up_to_date_and_built_on(built: Forge, how: 
     built.build(**where)
     assert built.asked() == []
     built.edit("drivers/net/pcnet.c", "AMD PCnet", "AMD PCNET")
-    assert "drivers/net/pcnet.c changed (pcnet is made of it)" in built.why(**where)["make:ipxe/pcbios"]
+    assert (
+        "drivers/net/pcnet.c changed (pcnet is made of it)"
+        in built.why(**where)["make:ipxe/pcbios"]
+    )
     assert built.rewritten(lambda: built.build(**where)) == set()  # of those in the old root
     assert built.asked() == asks("pcnet")
     if how == "copied":
@@ -108,7 +111,9 @@ def test_the_copy_of_an_output_root_never_takes_files_from_the_old_one(built: Fo
             path.write_bytes(b"not to be read\n")
     built.edit("core/mark.c")
     reasons = built.why(**place_of(built, "copy"))
-    assert set(reasons) == {f"make:ipxe/{platform}" for platform in (LEGACY, EFI)} | {f"rom:{name}" for nic in TWO for name in both(nic)}
+    assert set(reasons) == {f"make:ipxe/{platform}" for platform in (LEGACY, EFI)} | {
+        f"rom:{name}" for nic in TWO for name in both(nic)
+    }
     built.build(**place_of(built, "copy"))
     shutil.rmtree(old)
     copy.rename(old)

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from romforge.analysis import image_sizes, suggestions
-from romforge.analysis.image_sizes import Link
-from romforge.analysis.reference_graph import Place
+from romforge.analysis.image_sizes import LinkedImage
+from romforge.analysis.reference_graph import SectionPlace
 from romforge.analysis.suggestions import Candidate
 from romforge.formats import elf
 from romforge.plan import planner
-from romforge.plan.planner import Make
+from romforge.plan.planner import TreeBuild
 from romforge.sources.ipxe.link_roots import LinkPlan
 from romforge.spec import loader
 
@@ -109,19 +109,19 @@ def run(command: list[str], directory: Path) -> str:
     return subprocess.run(command, cwd=directory, check=True, capture_output=True, text=True).stdout
 
 
-def read(linked: Path) -> Link:
+def read(linked: Path) -> LinkedImage:
     return image_sizes.read_link(linked.parent.parent, linked, ROOTS, image_sizes.ObjectFiles())
 
 
 @pytest.fixture(scope="module")
-def makes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Make]:
+def makes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, TreeBuild]:
     spec = tmp_path_factory.mktemp("spec") / "romspec.toml"
     spec.write_text(SPEC)
-    return {make.platform: make for make in planner.make(loader.load(spec), None).makes}
+    return {make.platform: make for make in planner.make_plan(loader.load_spec(spec), None).makes}
 
 
 @pytest.fixture(scope="module")
-def candidates(linked: Path, makes: dict[str, Make]) -> dict[tuple[str, ...], Candidate]:
+def candidates(linked: Path, makes: dict[str, TreeBuild]) -> dict[tuple[str, ...], Candidate]:
     link = read(linked)
     found = suggestions.suggest(makes["x86_64-efi"], LinkPlan(), link, link.size())
     assert found.reason is None
@@ -133,20 +133,20 @@ def candidates(linked: Path, makes: dict[str, Make]) -> dict[tuple[str, ...], Ca
 
 def test_objects_tell_what_is_required_from_what_is_used(linked: Path):
     """And functions from variables."""
-    snp = elf.read(linked.parent / "efi_snp.o")
+    snp = elf.read_object(linked.parent / "efi_snp.o")
     assert {"obj_aoe", "ipxe", "helper", "knob"} <= set(snp.wants)
     assert {"ipxe", "helper", "knob"} <= snp.uses()
     assert "obj_aoe" not in snp.uses()
     assert snp.defines["snp"].code
     assert not snp.defines["obj_efi_snp"].code
-    assert not elf.read(linked.parent / "knob.o").defines["knob"].code
+    assert not elf.read_object(linked.parent / "knob.o").defines["knob"].code
 
 
 def test_weak_symbols_are_told(tmp_path: Path):
     source = tmp_path / "x.c"
     source.write_text("int __attribute__ (( weak )) f ( void ) { return 0; } int g = 1;\n")
     run(["gcc", "-c", source.name], tmp_path)
-    defines = elf.read(tmp_path / "x.o").defines
+    defines = elf.read_object(tmp_path / "x.o").defines
     assert (defines["f"].weak, defines["f"].code) == (True, True)
     assert (defines["g"].weak, defines["g"].code) == (False, False)
 
@@ -218,7 +218,9 @@ def test_what_code_calls_needs_stubs_and_variables_storage(
     assert (knob.storage, knob.missing, knob.possible) == (("knob",), ("knob",), False)
 
 
-def test_the_driver_itself_is_no_candidate(candidates: dict[tuple[str, ...], Candidate], linked: Path):
+def test_the_driver_itself_is_no_candidate(
+    candidates: dict[tuple[str, ...], Candidate], linked: Path
+):
     named = {name for objects in candidates for name in objects}
     assert not named & {"e1000", "efi_snp", "efidrvprefix", "version"}
     # nor do objects that it needs count as gone
@@ -227,7 +229,7 @@ def test_the_driver_itself_is_no_candidate(candidates: dict[tuple[str, ...], Can
     assert leaving.objects == ("helper",)
 
 
-def test_the_largest_saving_comes_first(linked: Path, makes: dict[str, Make]):
+def test_the_largest_saving_comes_first(linked: Path, makes: dict[str, TreeBuild]):
     """Of those that need nothing but a line; then of the others."""
     link = read(linked)
     found = suggestions.suggest(makes["x86_64-efi"], LinkPlan(), link, link.size()).candidates
@@ -236,7 +238,9 @@ def test_the_largest_saving_comes_first(linked: Path, makes: dict[str, Make]):
     assert {candidate.possible for candidate in found} == {True, False}
 
 
-def test_nothing_is_suggested_where_nothing_may_be_left_out(linked: Path, makes: dict[str, Make]):
+def test_nothing_is_suggested_where_nothing_may_be_left_out(
+    linked: Path, makes: dict[str, TreeBuild]
+):
     """The reason is told; a legacy image has no such reason to tell, and no suggestions."""
     link = read(linked)
     plan = LinkPlan(reason="it boots with its own stack")
@@ -246,13 +250,15 @@ def test_nothing_is_suggested_where_nothing_may_be_left_out(linked: Path, makes:
     assert (legacy.candidates, legacy.reason) == ((), None)
 
 
-def test_nothing_is_suggested_that_takes_the_network_interface_along(linked: Path, makes: dict[str, Make]):
+def test_nothing_is_suggested_that_takes_the_network_interface_along(
+    linked: Path, makes: dict[str, TreeBuild]
+):
     """As of a link in which the configuration asks for it, and not a root."""
     link = read(linked)
     of_interface = "obj_efi_snp", "snp", "shared_snp"
     link.graph.roots = tuple(root for root in link.graph.roots if root not in of_interface)
-    link.graph.next[Place("version", -1)].append(Place("helper", -1))
-    link.graph.next[Place("helper", -1)].append(Place("efi_snp", -1))
+    link.graph.next[SectionPlace("version", -1)].append(SectionPlace("helper", -1))
+    link.graph.next[SectionPlace("helper", -1)].append(SectionPlace("efi_snp", -1))
     found = suggestions.suggest(makes["x86_64-efi"], LinkPlan(), link, link.size())
     assert "efi_snp" in {place.object for place in link.graph.reached()}
     assert ("helper",) not in {candidate.objects for candidate in found.candidates}

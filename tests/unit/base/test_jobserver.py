@@ -50,7 +50,7 @@ def most_at_once(work: Path) -> int:
 @pytest.mark.parametrize("jobs", [1, 2, 3, 5])
 def test_makes_that_share_a_pool_run_no_more_jobs_than_it_has(work: Path, jobs: int):
     """Three makes of eight jobs each; and the pool is as full afterwards as it was."""
-    pool = jobserver.make(jobs)
+    pool = jobserver.make_pool(jobs)
     threads = [threading.Thread(target=start_make, args=(pool, work, name, jobs)) for name in "xyz"]
     for thread in threads:
         thread.start()
@@ -65,7 +65,12 @@ def test_makes_that_share_a_pool_run_no_more_jobs_than_it_has(work: Path, jobs: 
 
 def test_a_pool_without_the_descriptors_would_not_be_shared(work: Path):
     """The control: makes that do not know of each other do run more jobs at once."""
-    makes = [subprocess.Popen(["make", "-j3", f"NAME={name}", "MEET=4"], cwd=work, stdout=subprocess.DEVNULL) for name in "xyz"]
+    makes = [
+        subprocess.Popen(
+            ["make", "-j3", f"NAME={name}", "MEET=4"], cwd=work, stdout=subprocess.DEVNULL
+        )
+        for name in "xyz"
+    ]
     assert [process.wait() for process in makes] == [0, 0, 0]
     assert most_at_once(work) > 3
 
@@ -73,7 +78,7 @@ def test_a_pool_without_the_descriptors_would_not_be_shared(work: Path):
 JOINED = """
 import os, sys, threading, time
 from romforge.base import jobserver
-pool = jobserver.join(os.environ)
+pool = jobserver.join_pool(os.environ)
 patience = float(sys.argv[2])
 print("joined" if pool else "alone", flush=True)
 def work(number):
@@ -96,13 +101,17 @@ for thread in threads: thread.join()
 
 
 @pytest.mark.parametrize(("recursive", "said"), [("+", "joined"), ("", "alone")])
-def test_a_make_that_starts_us_shares_its_pool_if_its_recipe_says_so(tmp_path: Path, recursive: str, said: str):
+def test_a_make_that_starts_us_shares_its_pool_if_its_recipe_says_so(
+    tmp_path: Path, recursive: str, said: str
+):
     (tmp_path / "running").mkdir()
     (tmp_path / "joined.py").write_text(JOINED)
     recipe = f"\t{recursive}@{sys.executable} joined.py $@ {PATIENCE}\n"
     (tmp_path / "Makefile").write_text(f"all: a b c\na b c:\n{recipe}")
     clean = {"PATH": os.environ["PATH"], "PYTHONPATH": str(TOP / "src")}
-    done = subprocess.run(["make", "-j3"], cwd=tmp_path, env=clean, check=True, capture_output=True, text=True)
+    done = subprocess.run(
+        ["make", "-j3"], cwd=tmp_path, env=clean, check=True, capture_output=True, text=True
+    )
     assert done.stdout.split() == [said] * 3
     if said == "joined":
         assert 1 < most_at_once(tmp_path) <= 3
@@ -115,7 +124,7 @@ def test_a_named_pipe_is_joined_and_given_on(tmp_path: Path):
     os.mkfifo(path)
     keeper = os.open(path, os.O_RDWR)
     os.write(keeper, b"ab")
-    pool = jobserver.join({"MAKEFLAGS": f"-j3 --jobserver-auth=fifo:{path}"})
+    pool = jobserver.join_pool({"MAKEFLAGS": f"-j3 --jobserver-auth=fifo:{path}"})
     assert pool is not None
     assert pool.flags() == f"-j --jobserver-auth=fifo:{path}"
     assert pool.inherited() == ()
@@ -129,7 +138,7 @@ def test_a_named_pipe_is_joined_and_given_on(tmp_path: Path):
 
 
 def test_a_job_waits_until_one_is_given_back():
-    pool = jobserver.make(2)
+    pool = jobserver.make_pool(2)
     order = []
 
     def late() -> None:
@@ -149,7 +158,7 @@ def test_a_job_waits_until_one_is_given_back():
 
 def test_a_read_that_another_was_quicker_for_waits_on():
     """Make sets the shared pipe non-blocking."""
-    pool = jobserver.make(2)
+    pool = jobserver.make_pool(2)
     os.set_blocking(pool.reading, False)
     with pool.job(), pool.job():
         timer = threading.Timer(0.1, os.write, (pool.writing, b"+"))
@@ -172,20 +181,25 @@ def test_a_read_that_another_was_quicker_for_waits_on():
     ],
 )
 def test_where_there_is_no_pool_none_is_joined(flags: str):
-    assert jobserver.join({"MAKEFLAGS": flags}) is None
-    assert jobserver.join({}) is None
+    assert jobserver.join_pool({"MAKEFLAGS": flags}) is None
+    assert jobserver.join_pool({}) is None
 
 
 def test_the_last_word_of_makeflags_counts():
-    assert jobserver.find("-j --jobserver-fds=3,4 --jobserver-auth=fifo:/a --jobserver-auth=5,6") == ((5, 6), "")
+    assert jobserver.find_pool(
+        "-j --jobserver-fds=3,4 --jobserver-auth=fifo:/a --jobserver-auth=5,6"
+    ) == ((5, 6), "")
 
 
 def test_work_of_this_machine_takes_no_more_jobs_than_it_has_processors():
     """However large the pool is for makes."""
-    pool = jobserver.begin(8, local=2)
+    pool = jobserver.begin_pool(8, local=2)
     now: dict[str, list[int]] = {"local": [], "make": []}
     running: dict[str, int] = dict.fromkeys(now, 0)
-    together = {"local": threading.Barrier(2, timeout=PATIENCE), "make": threading.Barrier(3, timeout=PATIENCE)}
+    together = {
+        "local": threading.Barrier(2, timeout=PATIENCE),
+        "make": threading.Barrier(3, timeout=PATIENCE),
+    }
     lock = threading.Lock()
 
     def work(kind: str) -> None:
@@ -203,6 +217,6 @@ def test_work_of_this_machine_takes_no_more_jobs_than_it_has_processors():
         thread.start()
     for thread in threads:
         thread.join()
-    jobserver.end()
+    jobserver.end_pool()
     assert max(now["local"]) == 2
     assert max(now["make"]) > 2

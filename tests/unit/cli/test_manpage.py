@@ -20,7 +20,11 @@ from romforge.spec import loader
 from romforge.spec.model import SECTIONS, Header, Strip, Toolchain, Verify
 from tests.support.project import TOP, Run
 
-COMMANDS = next(action.choices for action in make_parser()._actions if isinstance(action, argparse._SubParsersAction))
+COMMANDS = next(
+    action.choices
+    for action in make_parser()._actions
+    if isinstance(action, argparse._SubParsersAction)
+)
 TABLES = {f"[{name}.NAME]": cls for name, cls in SECTIONS.items() if name != "qemu"} | {
     "[config.NAME.HEADER]": Header,
     "[qemu.ARCH]": SECTIONS["qemu"],
@@ -30,13 +34,29 @@ TABLES = {f"[{name}.NAME]": cls for name, cls in SECTIONS.items() if name != "qe
 
 
 def formatted(page: str, *command: str) -> str:
-    done = subprocess.run(command, input=PAGES[page](make_parser()), capture_output=True, text=True, check=True, env=ENVIRONMENT)
+    done = subprocess.run(
+        command,
+        input=PAGES[page](make_parser()),
+        capture_output=True,
+        text=True,
+        check=True,
+        env=ENVIRONMENT,
+    )
     assert done.stderr == ""
     return re.sub(".\b", "", done.stdout)
 
 
-ENVIRONMENT = {"LC_ALL": "C.UTF-8", "MANWIDTH": "80", "PATH": "/usr/bin:/bin", "MANROFFSEQ": "", "MAN_KEEP_FORMATTING": ""}
-FORMATTERS = {"man": ("man", "--warnings", "-E", "UTF-8", "-l", "-"), "mandoc": ("mandoc", "-T", "utf8", "-O", "width=80")}
+ENVIRONMENT = {
+    "LC_ALL": "C.UTF-8",
+    "MANWIDTH": "80",
+    "PATH": "/usr/bin:/bin",
+    "MANROFFSEQ": "",
+    "MAN_KEEP_FORMATTING": "",
+}
+FORMATTERS = {
+    "man": ("man", "--warnings", "-E", "UTF-8", "-l", "-"),
+    "mandoc": ("mandoc", "-T", "utf8", "-O", "width=80"),
+}
 
 
 def parts(text: str, indent: int) -> dict[str, str]:
@@ -52,7 +72,13 @@ def flat(text: str) -> str:
 @pytest.mark.parametrize("page", PAGES)
 def test_mandoc_finds_nothing_to_warn_of(page: str, tmp_path: Path):
     (tmp_path / page).write_text(PAGES[page](make_parser()))
-    done = subprocess.run(["mandoc", "-T", "lint", "-W", "warning", page], cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["mandoc", "-T", "lint", "-W", "warning", page],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert (done.returncode, done.stdout) == (0, "")
 
 
@@ -88,7 +114,11 @@ def words(action: argparse.Action) -> set[str]:
     names = set(action.option_strings[-1:])
     if action.nargs == 0:
         return names
-    return names | ({str(one) for one in action.choices} if action.choices else set(re.split(r"[][]", str(action.metavar))) - {""})
+    return names | (
+        {str(one) for one in action.choices}
+        if action.choices
+        else set(re.split(r"[][]", str(action.metavar))) - {""}
+    )
 
 
 def test_the_options_of_all_and_the_exit_statuses_are_told():
@@ -96,7 +126,9 @@ def test_the_options_of_all_and_the_exit_statuses_are_told():
     for option in ("--help", "--version", "--spec FILE", "--out DIR", "--json"):
         assert re.search(rf"^ +(-h, )?{option}\b", sections["OPTIONS"], re.MULTILINE), option
     for status, about in EXIT_STATUSES.items():
-        assert re.search(rf"^ +{status} +{about}", sections["EXIT STATUS"], re.MULTILINE | re.IGNORECASE)
+        assert re.search(
+            rf"^ +{status} +{about}", sections["EXIT STATUS"], re.MULTILINE | re.IGNORECASE
+        )
 
 
 def test_every_key_of_the_spec_is_told_in_its_table():
@@ -108,7 +140,9 @@ def test_every_key_of_the_spec_is_told_in_its_table():
             (key for key, _ in told), key=lambda key: tables[name].index(f" {key} (")
         )
         for key, doc in told:
-            assert doc.lower().replace("`", "") in flat(tables[name].partition(f" {key} (")[2]).lower(), f"{name} {key}"
+            assert (
+                doc.lower().replace("`", "") in flat(tables[name].partition(f" {key} (")[2]).lower()
+            ), f"{name} {key}"
 
 
 def keys(cls: type, above: str = "") -> Iterator[tuple[str, str]]:
@@ -134,7 +168,7 @@ def test_types_and_defaults_are_told_as_a_spec_writes_them():
 
 def test_the_example_is_a_spec(tmp_path: Path):
     (tmp_path / "romspec.toml").write_text(EXAMPLE)
-    assert loader.load(tmp_path / "romspec.toml").target["qemu"].bucket == "efi"
+    assert loader.load_spec(tmp_path / "romspec.toml").target["qemu"].bucket == "efi"
     shown = parts(formatted("romspec", *FORMATTERS["man"]), 0)["EXAMPLE"]
     assert [line.strip() for line in shown.strip().splitlines()] == EXAMPLE.splitlines()
 
@@ -149,22 +183,43 @@ def test_what_roff_would_read_is_shown_as_it_is(monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_is_the_same_everywhere_and_always(romforge: Run, page: str):
     """No time, no width of a terminal and no variable of the user's gets in."""
-    other = {"SOURCE_DATE_EPOCH": "1", "TZ": "Pacific/Apia", "COLUMNS": "30", "ROMSPEC": "x", "ROMFORGE_OUT": "y", "LC_ALL": "C"}
-    assert romforge("man", page).stdout == romforge("man", page, **other).stdout == PAGES[page](make_parser())
+    other = {
+        "SOURCE_DATE_EPOCH": "1",
+        "TZ": "Pacific/Apia",
+        "COLUMNS": "30",
+        "ROMSPEC": "x",
+        "ROMFORGE_OUT": "y",
+        "LC_ALL": "C",
+    }
+    assert (
+        romforge("man", page).stdout
+        == romforge("man", page, **other).stdout
+        == PAGES[page](make_parser())
+    )
     assert romforge("man", "nothing").returncode == 2
 
 
 def test_the_documented_command_installs_pages_that_man_finds(tmp_path: Path):
     page = (TOP / "docs" / "shells-and-editors.md").read_text()
     line = next(line for line in page.splitlines() if "romforge man" in line and "for page" in line)
-    (tmp_path / "romforge").write_text(f'#!/bin/sh\nPYTHONPATH={TOP}/src exec {sys.executable} -m romforge "$@"\n')
+    (tmp_path / "romforge").write_text(
+        f'#!/bin/sh\nPYTHONPATH={TOP}/src exec {sys.executable} -m romforge "$@"\n'
+    )
     (tmp_path / "romforge").chmod(0o755)
     for section in "15":
         (tmp_path / f"man/man{section}").mkdir(parents=True)
     environment = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
-    subprocess.run(["bash", "-ec", line.strip().replace("/usr/share/man", str(tmp_path / "man"))], env=environment, check=True)
+    subprocess.run(
+        ["bash", "-ec", line.strip().replace("/usr/share/man", str(tmp_path / "man"))],
+        env=environment,
+        check=True,
+    )
     for page in PAGES:
         done = subprocess.run(
-            ["man", "-M", str(tmp_path / "man"), "-w", page], env=environment, capture_output=True, text=True, check=False
+            ["man", "-M", str(tmp_path / "man"), "-w", page],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert Path(done.stdout.strip()).read_text() == PAGES[page](make_parser())

@@ -17,31 +17,49 @@ from tests.support.builders import SIMPLE_NETWORK
 from tests.support.project import Run
 
 
-def driver(machine: int = 0x8664, subsystem: int = pe.EFI_BOOT_SERVICE_DRIVER, padding: int = 0) -> bytes:
+def driver(
+    machine: int = 0x8664, subsystem: int = pe.EFI_BOOT_SERVICE_DRIVER, padding: int = 0
+) -> bytes:
     """The headers of an EFI network driver, the GUID of its interface, and so many zeros behind."""
-    headers = pe.DosHeader(b"MZ", bytes(58), 64).emit() + pe.CoffHeader(b"PE\0\0", machine, 0, 0, 0, 0, 0, 0).emit()
-    return headers + pe.OptionalHeader(0x20B, bytes(54), 0, 0, 0, subsystem).emit() + SIMPLE_NETWORK + bytes(padding)
+    headers = (
+        pe.DosHeader(b"MZ", bytes(58), 64).emit()
+        + pe.CoffHeader(b"PE\0\0", machine, 0, 0, 0, 0, 0, 0).emit()
+    )
+    return (
+        headers
+        + pe.OptionalHeader(0x20B, bytes(54), 0, 0, 0, subsystem).emit()
+        + SIMPLE_NETWORK
+        + bytes(padding)
+    )
 
 
 @pytest.mark.parametrize("nic", debian.NICS)
 def test_an_image_is_byte_for_byte_what_ipxes_efirom_made(releases: dict[str, Path], nic: str):
     """Bookworm's drivers are stored, so its images can be made anew from what lies in them."""
     image = option_rom.parse_rom((releases["bookworm"] / f"efi-{nic}.rom").read_bytes()).images[1]
-    assert efi_image.wrap(option_rom.driver_of(image), image.ids) == image.data
+    assert efi_image.wrap_driver(option_rom.driver_of(image), image.ids) == image.data
 
 
 @pytest.mark.parametrize("suite", ["trixie", "sid"])
 def test_a_compressed_driver_can_be_stored_instead(releases: dict[str, Path], suite: str):
     image = option_rom.parse_rom((releases[suite] / "efi-rtl8139.rom").read_bytes()).images[1]
-    stored = efi_image.wrap(option_rom.driver_of(image), image.ids)
-    assert rom_check.examine(stored) == []
-    assert option_rom.driver_of(option_rom.parse_image(stored)).startswith(option_rom.driver_of(image))
+    stored = efi_image.wrap_driver(option_rom.driver_of(image), image.ids)
+    assert rom_check.find_faults(stored) == []
+    assert option_rom.driver_of(option_rom.parse_image(stored)).startswith(
+        option_rom.driver_of(image)
+    )
 
 
-@given(some.sampled_from([0x014C, 0x8664, 0xAA64, 0x5064, 0x6264]), some.sampled_from([11, 12]), some.integers(0, 70_000))
-def test_an_image_has_no_fault_whatever_the_drivers_size(machine: int, subsystem: int, padding: int):
-    image = efi_image.wrap(driver(machine, subsystem, padding), (0x8086, 0x100E))
-    assert rom_check.examine(image) == []
+@given(
+    some.sampled_from([0x014C, 0x8664, 0xAA64, 0x5064, 0x6264]),
+    some.sampled_from([11, 12]),
+    some.integers(0, 70_000),
+)
+def test_an_image_has_no_fault_whatever_the_drivers_size(
+    machine: int, subsystem: int, padding: int
+):
+    image = efi_image.wrap_driver(driver(machine, subsystem, padding), (0x8086, 0x100E))
+    assert rom_check.find_faults(image) == []
     assert len(image) % 512 == 0
     assert option_rom.checksum(image) == 0
 
@@ -49,7 +67,10 @@ def test_an_image_has_no_fault_whatever_the_drivers_size(machine: int, subsystem
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        (driver(subsystem=pe.EFI_APPLICATION), "subsystem 10 (application) is not that of a driver"),
+        (
+            driver(subsystem=pe.EFI_APPLICATION),
+            "subsystem 10 (application) is not that of a driver",
+        ),
         (driver(machine=0x1234), "no architecture has machine 0x1234"),
         (driver()[:70], "the PE header of 24 bytes (0x18) lies outside"),
         (b"", "the MS-DOS header of 64 bytes (0x40) lies outside"),
@@ -59,11 +80,13 @@ def test_an_image_has_no_fault_whatever_the_drivers_size(machine: int, subsystem
 )
 def test_what_is_no_driver_is_refused(given: bytes, words: str):
     with pytest.raises(FormatError) as caught:
-        efi_image.wrap(given, (0x8086, 0x100E))
+        efi_image.wrap_driver(given, (0x8086, 0x100E))
     assert words in str(caught.value)
 
 
-def test_the_command_makes_what_combine_takes(romforge: Run, releases: dict[str, Path], tmp_path: Path):
+def test_the_command_makes_what_combine_takes(
+    romforge: Run, releases: dict[str, Path], tmp_path: Path
+):
     """From a driver and a legacy image to the very ROM that bookworm ships."""
     rom = releases["bookworm"] / "efi-e1000.rom"
     romforge("split", rom, "-d", "parts")
@@ -82,7 +105,9 @@ def test_the_command_makes_what_combine_takes(romforge: Run, releases: dict[str,
         (["--id", "8086:100e", "junk.efi", "x.rom"], 1, "junk.efi: offset 0x0 (0): "),
     ],
 )
-def test_the_command_tells_what_is_wrong(romforge: Run, tmp_path: Path, arguments: list[str], status: int, words: str):
+def test_the_command_tells_what_is_wrong(
+    romforge: Run, tmp_path: Path, arguments: list[str], status: int, words: str
+):
     (tmp_path / "junk.efi").write_bytes(bytes(100))
     done = romforge("efirom", *arguments)
     assert done.returncode == status
@@ -91,7 +116,9 @@ def test_the_command_tells_what_is_wrong(romforge: Run, tmp_path: Path, argument
 
 
 def test_the_pe_machine_and_not_the_caller_decides_the_header():
-    image = option_rom.parse_image(efi_image.wrap(driver(0xAA64), (1, 2)))
+    image = option_rom.parse_image(efi_image.wrap_driver(driver(0xAA64), (1, 2)))
     assert image.kind == "arm64"
     assert isinstance(image.header, option_rom.EfiHeader)
-    assert rom_check.examine(replace(image.header, machine=0x8664).emit() + image.data[0x1A:])[0].text.startswith("the header says x86_64")
+    assert rom_check.find_faults(replace(image.header, machine=0x8664).emit() + image.data[0x1A:])[
+        0
+    ].text.startswith("the header says x86_64")

@@ -64,8 +64,11 @@ def run(command: list[str], directory: Path) -> str:
 
 
 def test_the_objects_of_a_link_and_who_asked_for_each(link: Path):
-    found = ld_map.parse((link / "x.map").read_text())
-    asked = {(ld_map.object_name(one.member), ld_map.object_name(one.by) if one.by else "", one.symbol) for one in found.included}
+    found = ld_map.parse_map((link / "x.map").read_text())
+    asked = {
+        (ld_map.object_name(one.member), ld_map.object_name(one.by) if one.by else "", one.symbol)
+        for one in found.included
+    }
     assert asked == {
         ("driver", "start", "driver"),
         ("config", "", "obj_config"),
@@ -77,7 +80,7 @@ def test_the_objects_of_a_link_and_who_asked_for_each(link: Path):
 
 def test_sizes_add_up_to_the_sections_of_the_linked_file(link: Path):
     """Each section's inputs fill it but for gaps of alignment, and nothing that was discarded is counted."""
-    found = ld_map.parse((link / "x.map").read_text())
+    found = ld_map.parse_map((link / "x.map").read_text())
     for line in run(["readelf", "-SW", "x"], link).splitlines():
         words = line.split("]", 1)[-1].split()
         if len(words) > 5 and words[0] in (".text", ".data", ".rodata", ".bss"):
@@ -95,7 +98,7 @@ def test_sizes_add_up_to_the_sections_of_the_linked_file(link: Path):
 
 
 def test_discarded_sections_are_named_with_their_objects(link: Path):
-    found = ld_map.parse((link / "x.map").read_text())
+    found = ld_map.parse_map((link / "x.map").read_text())
     gone = {(one.name, ld_map.object_name(one.object)) for one in found.discarded if one.size}
     assert (".text.left_out_with_a_name_too_long_for_a_column", "start") in gone
     assert (".data.unused", "driver") in gone
@@ -104,15 +107,19 @@ def test_discarded_sections_are_named_with_their_objects(link: Path):
 
 
 def test_the_symbols_of_the_linked_file_lie_in_the_sections_that_the_map_names(link: Path):
-    found = {one.name: one for one in ld_map.parse((link / "x.map").read_text()).kept}
-    symbols = {words[2]: int(words[0], 16) for words in map(str.split, run(["nm", "x"], link).splitlines())}
+    found = {one.name: one for one in ld_map.parse_map((link / "x.map").read_text()).kept}
+    symbols = {
+        words[2]: int(words[0], 16) for words in map(str.split, run(["nm", "x"], link).splitlines())
+    }
     for symbol, section in (
         ("driver", ".text.driver"),
         ("table", ".data.table"),
         ("text", ".rodata.text"),
         ("fetch", ".text.fetch"),
     ):
-        assert found[section].address <= symbols[symbol] < found[section].address + found[section].size
+        assert (
+            found[section].address <= symbols[symbol] < found[section].address + found[section].size
+        )
 
 
 @pytest.mark.parametrize(
@@ -129,6 +136,6 @@ def test_objects_go_by_their_own_name(member: str, name: str):
 
 @given(some.text(alphabet=" .()\n0x1abo*", max_size=300))
 def test_any_text_is_a_map_or_refused_in_words(text: str):
-    ld_map.parse(f"Linker script and memory map\n{text}")
+    ld_map.parse_map(f"Linker script and memory map\n{text}")
     with pytest.raises(RomforgeError, match="no map of GNU ld"):
-        ld_map.parse(text)
+        ld_map.parse_map(text)

@@ -12,21 +12,47 @@ from hypothesis import strategies as st
 
 from romforge.base.errors import FormatError
 from romforge.formats import option_rom, pe
-from romforge.formats.option_rom import EfiHeader, Image, IpxeHeader, LegacyHeader, PciDataStructure, PnpHeader, UndiHeader
+from romforge.formats.option_rom import (
+    EfiHeader,
+    Image,
+    IpxeHeader,
+    LegacyHeader,
+    PciDataStructure,
+    PnpHeader,
+    UndiHeader,
+)
 from romforge.formats.structure import Structure
 from tests.support import builders, debian
 from tests.support.builders import E1000, PCIR, efi, legacy
 
-STRUCTURES = (LegacyHeader, EfiHeader, PciDataStructure, IpxeHeader, UndiHeader, PnpHeader, pe.DosHeader, pe.CoffHeader, pe.OptionalHeader)
+STRUCTURES = (
+    LegacyHeader,
+    EfiHeader,
+    PciDataStructure,
+    IpxeHeader,
+    UndiHeader,
+    PnpHeader,
+    pe.DosHeader,
+    pe.CoffHeader,
+    pe.OptionalHeader,
+)
 RTL8139 = (0x10EC, 0x8139)
 IDS = st.tuples(st.integers(0, 0xFFFF), st.integers(0, 0xFFFF))
 
 
 def each_image(releases: dict[str, Path]) -> list[tuple[str, bytes, Image]]:
     """The images of all 48 ROMs, each with the file's name and bytes."""
-    roms = {f"{suite}/{name}": (releases[suite] / name).read_bytes() for suite in releases for name in debian.ROMS}
+    roms = {
+        f"{suite}/{name}": (releases[suite] / name).read_bytes()
+        for suite in releases
+        for name in debian.ROMS
+    }
     assert len(roms) == 48
-    found = [(name, data, image) for name, data in roms.items() for image in option_rom.parse_rom(data).images]
+    found = [
+        (name, data, image)
+        for name, data in roms.items()
+        for image in option_rom.parse_rom(data).images
+    ]
     assert len(found) == 72  # 48 legacy, and an EFI one in each efi-*
     return found
 
@@ -56,25 +82,57 @@ def test_a_structure_outside_its_data_is_refused_with_its_name_and_place(kind: t
 def test_field_widths_follow_the_specification():
     """The offset of each field that another program reads, as the PCI Firmware and UEFI Specifications give it."""
     places: dict[type[Structure], dict[str, int]] = {
-        LegacyHeader: {"initialization_blocks": 2, "checksum": 6, "ipxe_pointer": 0x10, "undi_pointer": 0x16},
-        EfiHeader: {"efi_signature": 4, "subsystem": 8, "machine": 0xA, "compression_type": 0xC, "efi_image_offset": 0x16},
-        PciDataStructure: {"vendor_id": 4, "device_id": 6, "device_list_pointer": 8, "length": 0xA, "revision": 0xC, "class_code": 0xD},
+        LegacyHeader: {
+            "initialization_blocks": 2,
+            "checksum": 6,
+            "ipxe_pointer": 0x10,
+            "undi_pointer": 0x16,
+        },
+        EfiHeader: {
+            "efi_signature": 4,
+            "subsystem": 8,
+            "machine": 0xA,
+            "compression_type": 0xC,
+            "efi_image_offset": 0x16,
+        },
+        PciDataStructure: {
+            "vendor_id": 4,
+            "device_id": 6,
+            "device_list_pointer": 8,
+            "length": 0xA,
+            "revision": 0xC,
+            "class_code": 0xD,
+        },
     }
     places[LegacyHeader] |= {"pcir_pointer": 0x18, "pnp_pointer": 0x1A}
     places[EfiHeader] |= {"initialization_blocks": 2, "pcir_pointer": 0x18}
-    places[PciDataStructure] |= {"image_blocks": 0x10, "code_type": 0x14, "indicator": 0x15, "max_runtime_blocks": 0x16}
+    places[PciDataStructure] |= {
+        "image_blocks": 0x10,
+        "code_type": 0x14,
+        "indicator": 0x15,
+        "max_runtime_blocks": 0x16,
+    }
     for kind, expected in places.items():
         for name, place in expected.items():
-            touched, blank = vars(kind.parse(builders.changed(bytes(64), place, b"\1"))), vars(kind.parse(bytes(64)))
+            touched, blank = (
+                vars(kind.parse(builders.changed(bytes(64), place, b"\1"))),
+                vars(kind.parse(bytes(64))),
+            )
             assert [field for field in blank if touched[field] != blank[field]] == [name], kind
 
 
 def test_every_structure_of_debians_48_roms_survives_a_round_trip(releases: dict[str, Path]):
     seen: dict[type[Structure], int] = dict.fromkeys(STRUCTURES, 0)
     for name, data, image in each_image(releases):
-        places: list[tuple[type[Structure], int]] = [(type(image.header), 0), (PciDataStructure, image.header.pcir_pointer)]
+        places: list[tuple[type[Structure], int]] = [
+            (type(image.header), 0),
+            (PciDataStructure, image.header.pcir_pointer),
+        ]
         if isinstance(image.header, LegacyHeader):
-            places += [(IpxeHeader, image.header.ipxe_pointer), (UndiHeader, image.header.undi_pointer)]
+            places += [
+                (IpxeHeader, image.header.ipxe_pointer),
+                (UndiHeader, image.header.undi_pointer),
+            ]
             places += [(PnpHeader, image.header.pnp_pointer)]
         for kind, place in places:
             raw = data[image.offset + place :][: kind.LAYOUT.size]
@@ -83,8 +141,14 @@ def test_every_structure_of_debians_48_roms_survives_a_round_trip(releases: dict
         if isinstance(image.header, EfiHeader):
             driver = option_rom.driver_of(image)
             dos = pe.DosHeader.parse(driver)
-            for kind, place in ((pe.DosHeader, 0), (pe.CoffHeader, dos.pe_pointer), (pe.OptionalHeader, dos.pe_pointer + 24)):
-                assert kind.parse(driver, place).emit() == driver[place : place + kind.LAYOUT.size], (name, kind)
+            for kind, place in (
+                (pe.DosHeader, 0),
+                (pe.CoffHeader, dos.pe_pointer),
+                (pe.OptionalHeader, dos.pe_pointer + 24),
+            ):
+                assert (
+                    kind.parse(driver, place).emit() == driver[place : place + kind.LAYOUT.size]
+                ), (name, kind)
                 seen[kind] += 1
     assert set(seen.values()) == {24, 48, 72}
 
@@ -100,25 +164,41 @@ def test_the_ipxe_undi_and_pnp_headers_lie_where_a_legacy_header_points(releases
                 assert image.data[place : place + 4] == signature, name
 
 
-def test_the_images_of_debians_roms_lie_one_behind_the_other_and_fill_the_file_but_for_ff(releases: dict[str, Path]):
+def test_the_images_of_debians_roms_lie_one_behind_the_other_and_fill_the_file_but_for_ff(
+    releases: dict[str, Path],
+):
     for suite, directory in releases.items():
         for name in debian.ROMS:
             data = (directory / name).read_bytes()
             chain = option_rom.parse_chain(data)
             assert chain.fault is None
             assert b"".join(image.data for image in chain.images).ljust(len(data), b"\xff") == data
-            assert [image.offset for image in chain.images] == [0, len(chain.images[0].data)][: len(chain.images)]
-            assert [image.kind for image in chain.images] == (["legacy", "x86_64"] if name.startswith("efi") else ["legacy"]), suite
+            assert [image.offset for image in chain.images] == [0, len(chain.images[0].data)][
+                : len(chain.images)
+            ]
+            assert [image.kind for image in chain.images] == (
+                ["legacy", "x86_64"] if name.startswith("efi") else ["legacy"]
+            ), suite
             assert [image.is_last for image in chain.images] == [False, True][-len(chain.images) :]
 
 
-@given(st.lists(st.sampled_from(["legacy", "x86_64", "arm64"]), min_size=1, max_size=8), IDS, st.binary(max_size=40))
-def test_a_chain_of_built_images_is_found_again(kinds: list[str], ids: tuple[int, int], behind: bytes):
+@given(
+    st.lists(st.sampled_from(["legacy", "x86_64", "arm64"]), min_size=1, max_size=8),
+    IDS,
+    st.binary(max_size=40),
+)
+def test_a_chain_of_built_images_is_found_again(
+    kinds: list[str], ids: tuple[int, int], behind: bytes
+):
     machines = {"x86_64": builders.X86_64, "arm64": builders.ARM64}
     images = []
     for index, kind in enumerate(kinds):
         last = index == len(kinds) - 1
-        images.append(efi(ids=ids, last=last, machine=machines[kind]) if kind in machines else legacy(ids, last=last, blocks=1 + index))
+        images.append(
+            efi(ids=ids, last=last, machine=machines[kind])
+            if kind in machines
+            else legacy(ids, last=last, blocks=1 + index)
+        )
     chain = option_rom.parse_chain(b"".join(images) + behind)
     assert chain.fault is None
     assert [image.data for image in chain.images] == images
@@ -140,7 +220,11 @@ def test_the_walk_tells_why_it_stopped_and_keeps_what_it_found():
         (b"\xff" * 512, 1024, "padding begins, and no image is marked as the last"),
         (bytes(512), 1024, "padding begins, and no image is marked as the last"),
         (b"\x90" * 512, 1024, "no expansion ROM signature: 90 90 where 55 aa must be"),
-        (legacy()[:1000], 2048 - 1024 + PCIR + 0x10, "the image length 1,024 bytes (0x400) goes 24 bytes (0x18) past the end of the file"),
+        (
+            legacy()[:1000],
+            2048 - 1024 + PCIR + 0x10,
+            "the image length 1,024 bytes (0x400) goes 24 bytes (0x18) past the end of the file",
+        ),
     ):
         chain = option_rom.parse_chain(first + behind)
         assert [image.data for image in chain.images] == [first]
@@ -162,8 +246,12 @@ def test_a_chain_without_end_is_left_after_32_images():
 
 
 def test_padding_is_all_ff_or_all_zero():
-    assert all(option_rom.is_padding(data) for data in (b"", b"\xff", b"\0", b"\xff" * 999, bytes(999)))
-    assert not any(option_rom.is_padding(data) for data in (b"\xff\0", b"\0\xff", b"\xff\xff\x01\xff", b"\x01"))
+    assert all(
+        option_rom.is_padding(data) for data in (b"", b"\xff", b"\0", b"\xff" * 999, bytes(999))
+    )
+    assert not any(
+        option_rom.is_padding(data) for data in (b"\xff\0", b"\0\xff", b"\xff\xff\x01\xff", b"\x01")
+    )
 
 
 def changes(before: bytes, after: bytes) -> set[int]:
@@ -172,7 +260,9 @@ def changes(before: bytes, after: bytes) -> set[int]:
     return {index for index, (old, new) in enumerate(zip(before, after)) if old != new}
 
 
-def test_the_legacy_image_of_each_efi_rom_marked_as_last_is_the_pxe_rom_byte_for_byte(releases: dict[str, Path]):
+def test_the_legacy_image_of_each_efi_rom_marked_as_last_is_the_pxe_rom_byte_for_byte(
+    releases: dict[str, Path],
+):
     """Debian builds the two apart; that they agree proves which byte takes up the checksum. And the way back."""
     for suite, directory in releases.items():
         for nic in debian.NICS:
@@ -182,13 +272,17 @@ def test_the_legacy_image_of_each_efi_rom_marked_as_last_is_the_pxe_rom_byte_for
             assert option_rom.rewrite(alone, last=False).data == both.data, (suite, nic)
 
 
-def test_marking_an_efi_image_changes_the_indicator_and_no_more_than_the_byte_behind_pcir(releases: dict[str, Path]):
+def test_marking_an_efi_image_changes_the_indicator_and_no_more_than_the_byte_behind_pcir(
+    releases: dict[str, Path],
+):
     for name, _, image in each_image(releases):
         if isinstance(image.header, EfiHeader):
             place = image.header.pcir_pointer
             moved = option_rom.rewrite(image, last=False)
             assert not moved.is_last
-            assert changes(image.data, moved.data) <= {place + 0x15, place + image.pcir.length}, name
+            assert changes(image.data, moved.data) <= {place + 0x15, place + image.pcir.length}, (
+                name
+            )
             assert sum(moved.data) % 256 == sum(image.data) % 256, name
             assert option_rom.driver_of(moved) == option_rom.driver_of(image), name
 
@@ -207,9 +301,15 @@ def test_new_ids_leave_sums_and_everything_else_as_they_were(releases: dict[str,
             assert sum(new.data[ipxe : ipxe + new.data[ipxe + 4]]) % 256 == 0, name
             allowed.add(6)
             devices = option_rom.device_list(image) or []
-            entries = [place + image.pcir.device_list_pointer + 2 * index for index, one in enumerate(devices) if one == image.ids[1]]
+            entries = [
+                place + image.pcir.device_list_pointer + 2 * index
+                for index, one in enumerate(devices)
+                if one == image.ids[1]
+            ]
             allowed |= {entry + half for entry in entries for half in (0, 1)}
-            assert option_rom.device_list(new) == [0xF3F4 if one == image.ids[1] else one for one in devices], name
+            assert option_rom.device_list(new) == [
+                0xF3F4 if one == image.ids[1] else one for one in devices
+            ], name
         else:
             allowed.add(place + image.pcir.length)
         assert changes(image.data, new.data) <= allowed, name
@@ -220,7 +320,11 @@ def test_new_ids_leave_sums_and_everything_else_as_they_were(releases: dict[str,
 def test_rewriting_there_and_back_gives_the_same_bytes_and_sums_to_zero(
     old: tuple[int, int], new: tuple[int, int], was: bool, will: bool, others: list[int]
 ):
-    devices = [old[1], *(one for one in others if one not in (old[1], new[1]))] if old[1] and new[1] else []
+    devices = (
+        [old[1], *(one for one in others if one not in (old[1], new[1]))]
+        if old[1] and new[1]
+        else []
+    )
     for data in (legacy(old, last=was, devices=devices), efi(ids=old, last=was)):
         there = option_rom.rewrite(option_rom.parse_image(data), ids=new, last=will)
         assert (there.ids, there.is_last) == (new, will)
@@ -229,7 +333,9 @@ def test_rewriting_there_and_back_gives_the_same_bytes_and_sums_to_zero(
 
 
 def test_an_image_that_needs_no_change_is_given_back_as_it_is():
-    broken = option_rom.parse_image(builders.changed(legacy(), 6, b"\x55"))  # its sum is wrong, and stays so
+    broken = option_rom.parse_image(
+        builders.changed(legacy(), 6, b"\x55")
+    )  # its sum is wrong, and stays so
     assert option_rom.rewrite(broken, ids=E1000, last=True) is broken
 
 
@@ -241,7 +347,9 @@ def test_a_wrong_sum_stays_as_wrong_as_it_was():
 
 
 def test_the_reserved_bits_of_the_indicator_are_kept():
-    image = option_rom.parse_image(builders.with_field(legacy(), PciDataStructure, PCIR, indicator=0xA5))
+    image = option_rom.parse_image(
+        builders.with_field(legacy(), PciDataStructure, PCIR, indicator=0xA5)
+    )
     assert option_rom.rewrite(image, last=False).pcir.indicator == 0x25
     assert option_rom.rewrite(image, last=True).pcir.indicator == 0xA5
 
@@ -261,7 +369,9 @@ def test_a_legacy_image_without_ipxes_free_byte_uses_padding_at_its_end_never_a_
         assert changes(data, moved.data) == {PCIR + 0x15, 1023}
         assert sum(moved.data) % 256 == 0
     for tail in (b"\x12\xff", b"\xff\x12", b"\0\xff"):
-        image = option_rom.parse_image(builders.mended(builders.changed(legacy(entry=code), 1022, tail), 700))
+        image = option_rom.parse_image(
+            builders.mended(builders.changed(legacy(entry=code), 1022, tail), 700)
+        )
         with pytest.raises(FormatError, match="no free byte to mend the checksum") as caught:
             option_rom.rewrite(image, last=False)
         assert caught.value.offset == 6
@@ -270,17 +380,27 @@ def test_a_legacy_image_without_ipxes_free_byte_uses_padding_at_its_end_never_a_
 def test_the_last_byte_of_an_ipxe_image_is_left_alone_even_where_it_is_padding():
     """EDK2's EfiRom uses it, and where iPXE ends without padding that byte is the tail of the LZMA stream."""
     data = builders.mended(builders.changed(legacy(), 1000, b"\xff" * 24), 6)
-    assert changes(data, option_rom.rewrite(option_rom.parse_image(data), last=False).data) == {PCIR + 0x15, 6}
+    assert changes(data, option_rom.rewrite(option_rom.parse_image(data), last=False).data) == {
+        PCIR + 0x15,
+        6,
+    }
 
 
 def test_every_entry_of_the_device_list_that_is_the_device_follows_it():
     image = option_rom.parse_image(legacy(E1000, devices=[0x100F, 0x100E, 0x1010, 0x100E]))
-    assert option_rom.device_list(option_rom.rewrite(image, ids=RTL8139)) == [0x100F, 0x8139, 0x1010, 0x8139]
+    assert option_rom.device_list(option_rom.rewrite(image, ids=RTL8139)) == [
+        0x100F,
+        0x8139,
+        0x1010,
+        0x8139,
+    ]
     assert option_rom.device_list(option_rom.parse_image(legacy())) is None
 
 
 def test_a_device_list_must_end_in_the_image_and_lie_behind_pcir():
-    endless = builders.with_field(legacy(), PciDataStructure, PCIR, device_list_pointer=1024 - 2 - PCIR)
+    endless = builders.with_field(
+        legacy(), PciDataStructure, PCIR, device_list_pointer=1024 - 2 - PCIR
+    )
     long = builders.with_field(legacy(blocks=20), PciDataStructure, PCIR, device_list_pointer=0x200)
     inside = builders.with_field(legacy(), PciDataStructure, PCIR, device_list_pointer=6)
     for data, words, offset in (
@@ -305,15 +425,32 @@ def test_a_wrong_pcir_length_never_leads_the_mended_byte_out_of_its_place(length
 def test_a_driver_comes_out_stored_or_compressed():
     driver = builders.driver()
     assert option_rom.driver_of(option_rom.parse_image(efi(driver))).startswith(driver)
-    assert option_rom.driver_of(option_rom.parse_image(builders.compressed_efi(builders.stored(driver)))) == driver
+    assert (
+        option_rom.driver_of(
+            option_rom.parse_image(builders.compressed_efi(builders.stored(driver)))
+        )
+        == driver
+    )
 
 
 def test_a_driver_that_is_not_there_is_told_with_its_place():
     for data, offset, words in (
         (legacy(), 0, "a legacy image holds no EFI driver"),
-        (builders.with_field(efi(), EfiHeader, 0, efi_image_offset=0xFFF0), 0x16, "offset 0xfff0 points outside"),
-        (builders.with_field(efi(), EfiHeader, 0, efi_image_offset=0x10), 0x16, "offset 0x10 points outside"),
-        (builders.with_field(efi(), EfiHeader, 0, compression_type=2), 0xC, "compression type 2 is neither 0"),
+        (
+            builders.with_field(efi(), EfiHeader, 0, efi_image_offset=0xFFF0),
+            0x16,
+            "offset 0xfff0 points outside",
+        ),
+        (
+            builders.with_field(efi(), EfiHeader, 0, efi_image_offset=0x10),
+            0x16,
+            "offset 0x10 points outside",
+        ),
+        (
+            builders.with_field(efi(), EfiHeader, 0, compression_type=2),
+            0xC,
+            "compression type 2 is neither 0",
+        ),
     ):
         with pytest.raises(FormatError, match=words) as caught:
             option_rom.driver_of(option_rom.parse_image(data))

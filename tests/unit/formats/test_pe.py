@@ -16,9 +16,13 @@ from romforge.formats import option_rom, pe
 from tests.support import builders, debian
 
 
-@given(st.sampled_from(sorted(BY_MACHINE)), st.sampled_from(sorted(pe.SUBSYSTEMS)), st.integers(1024, 1 << 16))
+@given(
+    st.sampled_from(sorted(BY_MACHINE)),
+    st.sampled_from(sorted(pe.SUBSYSTEMS)),
+    st.integers(1024, 1 << 16),
+)
 def test_machine_subsystem_and_size_are_read_back(machine: int, subsystem: int, size: int):
-    assert pe.parse(builders.driver(machine, subsystem, size)) == pe.Pe(machine, subsystem, size)
+    assert pe.parse_pe(builders.driver(machine, subsystem, size)) == pe.Pe(machine, subsystem, size)
 
 
 def test_debians_24_drivers_agree_with_the_rom_headers_around_them(releases: dict[str, Path]):
@@ -28,8 +32,12 @@ def test_debians_24_drivers_agree_with_the_rom_headers_around_them(releases: dic
             image = option_rom.parse_rom((directory / f"efi-{nic}.rom").read_bytes()).images[1]
             header = image.header
             assert isinstance(header, option_rom.EfiHeader)
-            found = pe.parse(option_rom.driver_of(image))
-            assert (found.machine, found.subsystem) == (header.machine, header.subsystem) == (0x8664, pe.EFI_BOOT_SERVICE_DRIVER)
+            found = pe.parse_pe(option_rom.driver_of(image))
+            assert (
+                (found.machine, found.subsystem)
+                == (header.machine, header.subsystem)
+                == (0x8664, pe.EFI_BOOT_SERVICE_DRIVER)
+            )
             seen += 1
     assert seen == 24
 
@@ -39,16 +47,32 @@ def test_debians_24_drivers_agree_with_the_rom_headers_around_them(releases: dic
     [
         (b"", 0, "the MS-DOS header of 64 bytes (0x40) lies outside the 0 bytes (0x0)"),
         (b"ZM" + builders.driver()[2:], 0, "no PE file: 5a 4d where 'MZ' must be"),
-        (builders.changed(builders.driver(), 0x3C, b"\0\0\x10\0"), 0x100000, "the PE header of 24 bytes (0x18) lies outside"),
-        (builders.changed(builders.driver(), 0x40, b"NE"), 0x40, "no PE signature: 4e 45 00 00 where 'PE' 00 00 must be"),
-        (builders.driver()[:100], 0x58, "the PE optional header of 70 bytes (0x46) lies outside the 100 bytes (0x64)"),
-        (builders.changed(builders.driver(), 0x58, b"\x07\x01"), 0x58, "optional header magic 0x107 is neither PE32"),
+        (
+            builders.changed(builders.driver(), 0x3C, b"\0\0\x10\0"),
+            0x100000,
+            "the PE header of 24 bytes (0x18) lies outside",
+        ),
+        (
+            builders.changed(builders.driver(), 0x40, b"NE"),
+            0x40,
+            "no PE signature: 4e 45 00 00 where 'PE' 00 00 must be",
+        ),
+        (
+            builders.driver()[:100],
+            0x58,
+            "the PE optional header of 70 bytes (0x46) lies outside the 100 bytes (0x64)",
+        ),
+        (
+            builders.changed(builders.driver(), 0x58, b"\x07\x01"),
+            0x58,
+            "optional header magic 0x107 is neither PE32",
+        ),
     ],
     ids=["empty", "signature", "pointer", "PE", "cut", "magic"],
 )
 def test_what_is_no_pe_file_is_told_with_place_and_reason(data: bytes, offset: int, words: str):
     with pytest.raises(FormatError) as caught:
-        pe.parse(data)
+        pe.parse_pe(data)
     assert caught.value.offset == offset
     assert words in caught.value.what
 
@@ -56,11 +80,11 @@ def test_what_is_no_pe_file_is_told_with_place_and_reason(data: bytes, offset: i
 def test_pe32_is_read_as_pe32_plus_is():
     """The fields up to the subsystem lie at the same places in both."""
     data = builders.changed(builders.driver(0x014C), 0x58, b"\x0b\x01")
-    assert pe.parse(data) == pe.Pe(0x014C, 11, 1024)
+    assert pe.parse_pe(data) == pe.Pe(0x014C, 11, 1024)
 
 
 @given(st.binary(max_size=300), st.integers(0, 400))
 def test_any_bytes_give_headers_or_a_format_error(noise: bytes, place: int):
     for data in (noise, builders.changed(builders.driver(size=512), place, noise[:8])):
         with suppress(FormatError):
-            pe.parse(data)
+            pe.parse_pe(data)

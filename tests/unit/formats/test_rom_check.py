@@ -10,11 +10,32 @@ import pytest
 from romforge.base.errors import RomforgeError
 from romforge.formats import option_rom
 from romforge.formats.option_rom import EfiHeader, LegacyHeader, PciDataStructure
-from romforge.formats.rom_check import EFFORT, Fault, Severity, effort_each, examine, require_sound
+from romforge.formats.rom_check import (
+    EFFORT,
+    Fault,
+    Severity,
+    effort_each,
+    find_faults,
+    require_sound,
+)
 from romforge.formats.structure import Structure
 from romforge.formats.uefi_compression import decoder
 from tests.support import builders, debian
-from tests.support.builders import ARM64, DRIVER, E1000, IPXE, PCIR, PNP, UNDI, changed, compressed_efi, efi, legacy, mended, with_field
+from tests.support.builders import (
+    ARM64,
+    DRIVER,
+    E1000,
+    IPXE,
+    PCIR,
+    PNP,
+    UNDI,
+    changed,
+    compressed_efi,
+    efi,
+    legacy,
+    mended,
+    with_field,
+)
 
 SECOND = 1024  # where the EFI image of BOTH begins
 BOTH = legacy(last=False) + efi()
@@ -37,12 +58,12 @@ def told(fault: Fault) -> tuple[int, str, Severity, int | None]:
 def test_built_roms_have_no_fault():
     """The ground on which all of the cases below stand."""
     stream = builders.stored(builders.driver())
-    assert examine(BOTH) == []
-    assert examine(legacy(devices=[0x100E, 0x100F])) == []
-    assert examine(legacy(last=False) + compressed_efi(stream)) == []
-    assert examine(legacy(last=False) + efi(last=False) + efi(machine=ARM64)) == []
-    assert examine(BOTH.ljust(8192, b"\xff")) == []
-    assert examine(efi(free_byte=False)) == []  # no sum is asked of an EFI image
+    assert find_faults(BOTH) == []
+    assert find_faults(legacy(devices=[0x100E, 0x100F])) == []
+    assert find_faults(legacy(last=False) + compressed_efi(stream)) == []
+    assert find_faults(legacy(last=False) + efi(last=False) + efi(machine=ARM64)) == []
+    assert find_faults(BOTH.ljust(8192, b"\xff")) == []
+    assert find_faults(efi(free_byte=False)) == []  # no sum is asked of an EFI image
 
 
 def test_debians_roms_have_no_fault_but_the_ids_of_ne2k_pci(releases: dict[str, Path]):
@@ -50,7 +71,7 @@ def test_debians_roms_have_no_fault_but_the_ids_of_ne2k_pci(releases: dict[str, 
     fine = 0
     for suite, directory in releases.items():
         for name in debian.ROMS:
-            found = examine((directory / name).read_bytes())
+            found = find_faults((directory / name).read_bytes())
             if "ne2k_pci" not in name:
                 assert found == [], (suite, name)
                 fine += 1
@@ -69,17 +90,42 @@ def test_debians_roms_have_no_fault_but_the_ids_of_ne2k_pci(releases: dict[str, 
 NO_LAST = "the file ends, and no image is marked as the last"
 WALK = {
     "empty file": (b"", 0, "the file is empty", None),
-    "nothing but padding": (b"\xff" * 2048, 0, "no expansion ROM signature: ff ff where 55 aa must be", None),
-    "bad signature": (changed(BOTH, 0, b"\xaa\x55"), 0, "no expansion ROM signature: aa 55 where 55 aa must be", None),
+    "nothing but padding": (
+        b"\xff" * 2048,
+        0,
+        "no expansion ROM signature: ff ff where 55 aa must be",
+        None,
+    ),
+    "bad signature": (
+        changed(BOTH, 0, b"\xaa\x55"),
+        0,
+        "no expansion ROM signature: aa 55 where 55 aa must be",
+        None,
+    ),
     "bad signature of image 1": (
         pcir(changed(BOTH, SECOND, b"MZ"), indicator=0),
         SECOND,
         "no expansion ROM signature: 4d 5a where 55 aa must be",
         1,
     ),
-    "PCIR pointer outside": (changed(BOTH, 0x18, b"\xf8\xff"), 0x18, "the PCIR pointer 0xfff8 points outside the image", None),
-    "PCIR pointer into the header": (changed(BOTH, 0x18, b"\x18\0"), 0x18, "the PCIR pointer 0x18 points outside the image", None),
-    "PCIR signature": (changed(BOTH, PCIR, b"PCIX"), PCIR, "no PCI Data Structure: 50 43 49 58 where 'PCIR' must be", None),
+    "PCIR pointer outside": (
+        changed(BOTH, 0x18, b"\xf8\xff"),
+        0x18,
+        "the PCIR pointer 0xfff8 points outside the image",
+        None,
+    ),
+    "PCIR pointer into the header": (
+        changed(BOTH, 0x18, b"\x18\0"),
+        0x18,
+        "the PCIR pointer 0x18 points outside the image",
+        None,
+    ),
+    "PCIR signature": (
+        changed(BOTH, PCIR, b"PCIX"),
+        PCIR,
+        "no PCI Data Structure: 50 43 49 58 where 'PCIR' must be",
+        None,
+    ),
     "length 0": (pcir(image_blocks=0), PCIR + 0x10, "the image length is 0 blocks", None),
     "length past the end": (
         pcir(legacy(), image_blocks=3),
@@ -108,8 +154,18 @@ BEHIND = {
         f"marked as the last image, but x86_64 follows at offset {SECOND:#x} ({SECOND})",
         0,
     ),
-    "junk": (BOTH + b"JUNKJUNK", len(BOTH), "junk behind the last image: 4a 55 4e 4b is no padding", None),
-    "junk in the padding": (BOTH + b"\xff" * 100 + b"\x01\xff", len(BOTH) + 100, "junk behind the last image: 01 ff is no padding", None),
+    "junk": (
+        BOTH + b"JUNKJUNK",
+        len(BOTH),
+        "junk behind the last image: 4a 55 4e 4b is no padding",
+        None,
+    ),
+    "junk in the padding": (
+        BOTH + b"\xff" * 100 + b"\x01\xff",
+        len(BOTH) + 100,
+        "junk behind the last image: 01 ff is no padding",
+        None,
+    ),
 }
 STRUCTURE = {
     "PCIR length": (
@@ -124,7 +180,12 @@ STRUCTURE = {
         "the device list runs out of the image before its zero",
         0,
     ),
-    "device list in PCIR": (pcir(device_list_pointer=4), PCIR + 8, "the device list pointer 0x4 points into the PCI Data Structure", 0),
+    "device list in PCIR": (
+        pcir(device_list_pointer=4),
+        PCIR + 8,
+        "the device list pointer 0x4 points into the PCI Data Structure",
+        0,
+    ),
     "header longer than the image": (
         seeded(LegacyHeader, 0, initialization_blocks=3),
         2,
@@ -137,7 +198,12 @@ STRUCTURE = {
         "the header's length of 0 blocks is not between 1 and PCIR's 2",
         0,
     ),
-    "checksum": (changed(BOTH, 700, b"\x95"), 6, f"the checksum is 0x05, not 0; {(BOTH[6] - 5) % 256:#04x} here would mend it", 0),
+    "checksum": (
+        changed(BOTH, 700, b"\x95"),
+        6,
+        f"the checksum is 0x05, not 0; {(BOTH[6] - 5) % 256:#04x} here would mend it",
+        0,
+    ),
     "checksum of 0x80": (
         changed(BOTH, 700, b"\x10"),
         6,
@@ -178,7 +244,12 @@ STRUCTURE = {
 TRUNCATED = builders.stored(builders.driver())
 PAST = (5000).to_bytes(4, "little") + TRUNCATED[4:]
 EFI = {
-    "EFI signature": (seeded(EfiHeader, SECOND, efi_signature=0xEF2), SECOND + 4, "the EFI signature is 0xef2, not 0xef1", 1),
+    "EFI signature": (
+        seeded(EfiHeader, SECOND, efi_signature=0xEF2),
+        SECOND + 4,
+        "the EFI signature is 0xef2, not 0xef1",
+        1,
+    ),
     "initialization size": (
         seeded(EfiHeader, SECOND, initialization_blocks=4),
         SECOND + 2,
@@ -240,7 +311,8 @@ EFI = {
         1,
     ),
     "no PE signature in a compressed driver": (
-        legacy(last=False) + compressed_efi(builders.stored(changed(builders.driver(), 0x40, b"NE"))),
+        legacy(last=False)
+        + compressed_efi(builders.stored(changed(builders.driver(), 0x40, b"NE"))),
         SECOND + DRIVER,
         "the driver inside, offset 0x40 (64): no PE signature: 4e 45 00 00 where 'PE' 00 00 must be",
         1,
@@ -260,13 +332,13 @@ CASES = WALK | BEHIND | STRUCTURE | EFI
 @pytest.mark.parametrize("name", CASES)
 def test_each_fault_is_named_with_its_place_and_nothing_else_is(name: str):
     rom, offset, text, image = CASES[name]
-    assert [told(fault) for fault in examine(rom)] == [(offset, text, Severity.FAULT, image)]
+    assert [told(fault) for fault in find_faults(rom)] == [(offset, text, Severity.FAULT, image)]
     with pytest.raises(RomforgeError, match="is not a sound ROM"):
         require_sound(rom, "x.rom")
 
 
 def test_a_chain_of_more_than_32_images_is_a_fault_where_the_walk_ends():
-    *notes, last = examine(legacy(last=False) * 40)
+    *notes, last = find_faults(legacy(last=False) * 40)
     assert told(last) == (32 * 1024, "more than 32 images", Severity.FAULT, 32)
     assert {note.severity for note in notes} == {Severity.NOTE}
 
@@ -276,15 +348,21 @@ def test_a_broken_stream_is_told_at_its_place_in_the_file(e1000: bytes):
     image = option_rom.parse_rom(e1000).images[1]
     assert isinstance(image.header, EfiHeader)
     place = image.offset + image.header.efi_image_offset
-    (fault,) = examine(changed(e1000, place + 8 + 2, b"\x88" * 8))
+    (fault,) = find_faults(changed(e1000, place + 8 + 2, b"\x88" * 8))
     assert fault.text.startswith("the compressed stream is broken: ")
     assert place + 8 <= fault.offset <= place + 40
     assert fault.image == 1
 
 
 IDS = {
-    "no device": (legacy((0, 0)), [(PCIR + 4, "vendor:device is 0000:0000, which is no device", 0)]),
-    "all ones": (legacy((0xFFFF, 0xFFFF)), [(PCIR + 4, "vendor:device is ffff:ffff, which is no device", 0)]),
+    "no device": (
+        legacy((0, 0)),
+        [(PCIR + 4, "vendor:device is 0000:0000, which is no device", 0)],
+    ),
+    "all ones": (
+        legacy((0xFFFF, 0xFFFF)),
+        [(PCIR + 4, "vendor:device is ffff:ffff, which is no device", 0)],
+    ),
     "images that differ": (
         legacy(last=False) + efi(ids=(0x8086, 0x10D3)),
         [(SECOND + PCIR + 4, "vendor:device is 8086:10d3, that of image 0 is 8086:100e", 1)],
@@ -302,10 +380,14 @@ IDS = {
 @pytest.mark.parametrize("name", IDS)
 def test_faults_of_the_ids_are_told_apart_for_rewriting_mends_them(name: str):
     rom, expected = IDS[name]
-    assert [told(fault) for fault in examine(rom)] == [(offset, text, Severity.IDS, image) for offset, text, image in expected]
+    assert [told(fault) for fault in find_faults(rom)] == [
+        (offset, text, Severity.IDS, image) for offset, text, image in expected
+    ]
     require_sound(rom, "x.rom")
-    mended_images = [option_rom.rewrite(image, ids=E1000).data for image in option_rom.parse_rom(rom).images]
-    assert examine(b"".join(mended_images)) == []
+    mended_images = [
+        option_rom.rewrite(image, ids=E1000).data for image in option_rom.parse_rom(rom).images
+    ]
+    assert find_faults(b"".join(mended_images)) == []
 
 
 LISTED = legacy(devices=[0x2000 + index for index in range(20)])
@@ -316,14 +398,24 @@ NOTES = {
         f"{8192 - len(BOTH):,} bytes ({8192 - len(BOTH):#x}) of padding are 00, not ff",
         None,
     ),
-    "class code": (pcir(class_code=b"\0\0\x03"), PCIR + 0xD, "class code 03 00 00 is not 02 00 00 (Ethernet controller)", 0),
+    "class code": (
+        pcir(class_code=b"\0\0\x03"),
+        PCIR + 0xD,
+        "class code 03 00 00 is not 02 00 00 (Ethernet controller)",
+        0,
+    ),
     "code type": (
         with_field(legacy(), PciDataStructure, PCIR, code_type=1),
         PCIR + 0x14,
         "code type 0x01 is neither legacy (0) nor EFI (3)",
         0,
     ),
-    "$PnP pointer": (seeded(LegacyHeader, 0, pnp_pointer=0x300), 0x1A, "the $PnP pointer 0x300 points to no $PnP expansion header", 0),
+    "$PnP pointer": (
+        seeded(LegacyHeader, 0, pnp_pointer=0x300),
+        0x1A,
+        "the $PnP pointer 0x300 points to no $PnP expansion header",
+        0,
+    ),
     "device list": (  # its text names no more than eight
         LISTED,
         PCIR + 8,
@@ -342,7 +434,7 @@ NOTES = {
 @pytest.mark.parametrize("name", NOTES)
 def test_what_is_odd_but_harms_nobody_is_a_note(name: str):
     rom, offset, text, image = NOTES[name]
-    (note,) = examine(rom)
+    (note,) = find_faults(rom)
     assert told(note) == (offset, text, Severity.NOTE, image)
     assert str(note).startswith("note: ")
     require_sound(rom, "x.rom")
@@ -351,7 +443,9 @@ def test_what_is_odd_but_harms_nobody_is_a_note(name: str):
 def test_a_pcir_pointer_that_is_not_aligned_is_a_note():
     moved = changed(legacy(), 0x1E2, PciDataStructure.parse(legacy(), PCIR))
     moved = mended(with_field(moved, LegacyHeader, 0, pcir_pointer=0x1E2), 6)
-    assert [told(fault) for fault in examine(moved)] == [(0x18, "the PCIR pointer 0x1e2 is no multiple of 4", Severity.NOTE, 0)]
+    assert [told(fault) for fault in find_faults(moved)] == [
+        (0x18, "the PCIR pointer 0x1e2 is no multiple of 4", Severity.NOTE, 0)
+    ]
 
 
 @pytest.mark.parametrize("rom", ["efi-e1000.rom", "efi-virtio.rom"])
@@ -364,26 +458,61 @@ def test_faults_seeded_in_real_roms_are_found(releases: dict[str, Path], suite: 
     for broken, offset, words in (
         (changed(data, 5000, bytes([data[5000] ^ 0x10])), 6, "the checksum is 0x"),
         (changed(data, second.offset, b"\0"), second.offset, "no expansion ROM signature: 00 aa"),
-        (changed(data, place + 0x15, b"\0"), second.offset + len(second.data), "no image is marked as the last"),
-        (changed(data, place + 0x10, blocks.to_bytes(2, "little")), place + 0x10, "512 bytes (0x200) past the end of the file"),
+        (
+            changed(data, place + 0x15, b"\0"),
+            second.offset + len(second.data),
+            "no image is marked as the last",
+        ),
+        (
+            changed(data, place + 0x10, blocks.to_bytes(2, "little")),
+            place + 0x10,
+            "512 bytes (0x200) past the end of the file",
+        ),
         (changed(data, place + 4, b"\x99"), place + 4, "that of image 0 is"),
-        (changed(data, second.offset + 0xA, b"\x64\xaa"), second.offset + 0xA, "the header says arm64, the driver inside is for x86_64"),
-        (option_rom.rewrite(first, last=True).data + data[second.offset :], first.header.pcir_pointer + 0x15, "but x86_64 follows at"),
-        (data[: second.offset + len(second.data)] + b"junk", second.offset + len(second.data), "junk behind the last image: 6a 75 6e 6b"),
+        (
+            changed(data, second.offset + 0xA, b"\x64\xaa"),
+            second.offset + 0xA,
+            "the header says arm64, the driver inside is for x86_64",
+        ),
+        (
+            option_rom.rewrite(first, last=True).data + data[second.offset :],
+            first.header.pcir_pointer + 0x15,
+            "but x86_64 follows at",
+        ),
+        (
+            data[: second.offset + len(second.data)] + b"junk",
+            second.offset + len(second.data),
+            "junk behind the last image: 6a 75 6e 6b",
+        ),
     ):
-        found = [fault for fault in examine(broken) if fault.severity is not Severity.NOTE]
-        assert [(fault.offset, words in fault.text) for fault in found] == [(offset, True)], (words, found)
+        found = [fault for fault in find_faults(broken) if fault.severity is not Severity.NOTE]
+        assert [(fault.offset, words in fault.text) for fault in found] == [(offset, True)], (
+            words,
+            found,
+        )
 
 
 def test_several_faults_are_all_told_in_the_order_of_the_file():
     rom = changed(BOTH, 700, b"\x95")
-    rom = with_field(rom, EfiHeader, SECOND, efi_signature=0, machine=ARM64, initialization_blocks=0) + b"junk"
-    assert [fault.offset for fault in examine(rom)] == [6, SECOND + 2, SECOND + 4, SECOND + 0xA, len(BOTH)]
+    rom = (
+        with_field(rom, EfiHeader, SECOND, efi_signature=0, machine=ARM64, initialization_blocks=0)
+        + b"junk"
+    )
+    assert [fault.offset for fault in find_faults(rom)] == [
+        6,
+        SECOND + 2,
+        SECOND + 4,
+        SECOND + 0xA,
+        len(BOTH),
+    ]
 
 
 def test_a_fault_reads_as_a_sentence_with_image_and_place_in_both_bases():
-    assert str(examine(legacy((0, 0)))[0]) == "fault: image 0, offset 0x20 (32): vendor:device is 0000:0000, which is no device"
-    assert str(examine(b"")[0]) == "fault: offset 0x0 (0): the file is empty"
+    assert (
+        str(find_faults(legacy((0, 0)))[0])
+        == "fault: image 0, offset 0x20 (32): vendor:device is 0000:0000, which is no device"
+    )
+    assert str(find_faults(b"")[0]) == "fault: offset 0x0 (0): the file is empty"
 
 
 def test_require_sound_lists_every_fault_under_the_files_name():
@@ -399,21 +528,30 @@ def test_of_a_driver_that_takes_too_long_the_headers_are_examined_all_the_same()
     """Blocks of 500 symbols: the first 4 KiB need few of them, the 2 MiB behind more than the effort of a file."""
     driver = builders.driver()
     characters, positions = builders.flat({*driver, 509}), builders.flat([0])
-    stream = builders.encode([*driver, *[(256, 1)] * 65_000], per_block=500, characters=characters, positions=positions)
-    assert examine(compressed_efi(stream)) == []
+    stream = builders.encode(
+        [*driver, *[(256, 1)] * 65_000], per_block=500, characters=characters, positions=positions
+    )
+    assert find_faults(compressed_efi(stream)) == []
     with pytest.raises(decoder.TooLong):
         decoder.decompress(stream, effort=EFFORT)
-    (fault,) = examine(compressed_efi(stream, machine=ARM64))
-    assert (fault.offset, fault.text) == (0xA, "the header says arm64, the driver inside is for x86_64")
+    (fault,) = find_faults(compressed_efi(stream, machine=ARM64))
+    assert (fault.offset, fault.text) == (
+        0xA,
+        "the header says arm64, the driver inside is for x86_64",
+    )
 
 
 def test_a_stream_that_takes_too_long_from_its_start_is_a_note_and_no_fault():
     images = [compressed_efi(builders.bomb(), last=index == 2) for index in range(3)]
-    found = [fault for fault in examine(b"".join(images)) if "second" not in fault.text]
-    assert [(fault.image, fault.severity, fault.text[:13]) for fault in found] == [(i, Severity.NOTE, "not examined:") for i in range(3)]
+    found = [fault for fault in find_faults(b"".join(images)) if "second" not in fault.text]
+    assert [(fault.image, fault.severity, fault.text[:13]) for fault in found] == [
+        (i, Severity.NOTE, "not examined:") for i in range(3)
+    ]
 
 
 def test_the_effort_of_a_file_is_shared_by_its_compressed_images():
-    images = option_rom.parse_rom(b"".join(compressed_efi(builders.stored(b"x"), last=index == 3) for index in range(4))).images
+    images = option_rom.parse_rom(
+        b"".join(compressed_efi(builders.stored(b"x"), last=index == 3) for index in range(4))
+    ).images
     assert effort_each(images) == EFFORT // 4
     assert effort_each(option_rom.parse_rom(BOTH).images) == EFFORT

@@ -28,11 +28,16 @@ GOOD = {
     "no tables": "spec = 1\n",
     "conftest's": spec_text("/roms"),
     "the checkout's": (TOP / "romspec.toml").read_text(),
-    **{f"the example {path.stem}": path.read_text() for path in sorted((TOP / "examples").glob("*.toml"))},
+    **{
+        f"the example {path.stem}": path.read_text()
+        for path in sorted((TOP / "examples").glob("*.toml"))
+    },
     "names of images": "spec = 1\n"
     + "".join(
         f'[nic.n{number}]\nid = "1af4:1000"\ngoal = "{goal}"\n'
-        for number, goal in enumerate(["rtl8139", "1af41000", "1af41000--1af41041", "virtio-net", "ne2k_pci", "3c509"])
+        for number, goal in enumerate(
+            ["rtl8139", "1af41000", "1af41000--1af41041", "virtio-net", "ne2k_pci", "3c509"]
+        )
     ),
     "no launcher": 'spec = 1\n[toolchain]\nlauncher = ""\njobs = "distcc"\n[platform.pcbios]\nlauncher = " ccache"\n',
     "a configuration of the tree's own": 'spec = 1\n[source.ipxe]\ntree = "ipxe"\nconfig = "qemu"\n[config.qemu]\n',
@@ -50,10 +55,22 @@ BAD = {
     "an unknown key of a strip": ("drop =", "drops ="),
     "no origin": ('package = "ipxe-qemu"', ""),
     "two origins": ('package = "ipxe-qemu"', 'package = "ipxe-qemu"\ntree = "ipxe"'),
-    "three origins": ('package = "ipxe-qemu"', 'package = "ipxe-qemu"\ntree = "ipxe"\nroms = "roms"'),
-    "a package that is configured": ('package = "ipxe-qemu"', 'package = "ipxe-qemu"\nconfig = "qemu"'),
-    "a package with a fallback": ('package = "ipxe-qemu"', 'package = "ipxe-qemu"\nfallback = "ipxe"'),
-    "existing ROMs with a fallback": ('roms = "ipxe-qemu.deb"', 'roms = "ipxe-qemu.deb"\nfallback = "ipxe"'),
+    "three origins": (
+        'package = "ipxe-qemu"',
+        'package = "ipxe-qemu"\ntree = "ipxe"\nroms = "roms"',
+    ),
+    "a package that is configured": (
+        'package = "ipxe-qemu"',
+        'package = "ipxe-qemu"\nconfig = "qemu"',
+    ),
+    "a package with a fallback": (
+        'package = "ipxe-qemu"',
+        'package = "ipxe-qemu"\nfallback = "ipxe"',
+    ),
+    "existing ROMs with a fallback": (
+        'roms = "ipxe-qemu.deb"',
+        'roms = "ipxe-qemu.deb"\nfallback = "ipxe"',
+    ),
     "a fallback of nothing": ('tree = "vendor/ipxe"\n', ""),
     "an empty fallback": ('fallback = "vendor/minipxe"', 'fallback = ""'),
     "two fallbacks": ('fallback = "vendor/minipxe"', 'fallback = ["vendor/minipxe"]'),
@@ -106,13 +123,22 @@ BAD = {
     "a root to drop that is no list": ('drop = ["obj_wpa"]', 'drop = "obj_wpa"'),
     "a pattern of roots to keep": ('keep = ["obj_config"]', 'keep = ["obj_%"]'),
     "an empty root to keep": ('keep = ["obj_config"]', 'keep = [""]'),
-    "a required object that is no list": ('require = ["snpnet", "efi-driver"]', 'require = "snpnet"'),
+    "a required object that is no list": (
+        'require = ["snpnet", "efi-driver"]',
+        'require = "snpnet"',
+    ),
     "a required object without a name": ('require = ["snpnet", "efi-driver"]', 'require = [""]'),
-    "embedded files that are no list": ('embed = ["boot/qemu.ipxe", "/srv/logo.png"]', 'embed = "boot/qemu.ipxe"'),
+    "embedded files that are no list": (
+        'embed = ["boot/qemu.ipxe", "/srv/logo.png"]',
+        'embed = "boot/qemu.ipxe"',
+    ),
     "an embedded file without a name": ('"/srv/logo.png"', '""'),
     "certificates to trust that are no texts": ('trust = ["certs/ca.crt"]', "trust = [true]"),
     "certificates that are no list": ('cert = ["certs/ca.crt", "~/client.crt"]', "cert = 1"),
-    "objects to debug that are no list": ('debug = ["e1000", "http:2", "efi-driver"]', 'debug = "e1000,http:2"'),
+    "objects to debug that are no list": (
+        'debug = ["e1000", "http:2", "efi-driver"]',
+        'debug = "e1000,http:2"',
+    ),
     "two objects to debug in one": ('"http:2"', '"http,tcp"'),
     "a level of debugging that is no number": ('"http:2"', '"http:all"'),
     "a level of debugging that is missing": ('"http:2"', '"http:"'),
@@ -135,25 +161,35 @@ BAD = {
 
 def valid(text: str) -> bool:
     """Whether a document fits the schema."""
-    return bool(jsonschema.Draft202012Validator(json_schema.make()).is_valid(tomllib.loads(text)))
+    return bool(
+        jsonschema.Draft202012Validator(json_schema.make_schema()).is_valid(tomllib.loads(text))
+    )
 
 
 def load(tmp_path: Path, text: str) -> Any:
     path = tmp_path / "romspec.toml"
     path.write_text(text)
-    return loader.load(path)
+    return loader.load_spec(path)
 
 
 def test_the_schema_is_a_valid_schema():
     """By the meta schema of its draft."""
-    jsonschema.Draft202012Validator.check_schema(json_schema.make())
+    jsonschema.Draft202012Validator.check_schema(json_schema.make_schema())
 
 
 def test_the_file_is_what_the_module_prints():
     """romspec.schema.json is current."""
-    done = subprocess.run([sys.executable, "-m", "romforge.spec.json_schema"], capture_output=True, text=True, check=True, cwd=TOP)
-    assert (TOP / "romspec.schema.json").read_text() == done.stdout, "run: python -m romforge.spec.json_schema > romspec.schema.json"
-    assert json.loads(done.stdout) == json_schema.make()
+    done = subprocess.run(
+        [sys.executable, "-m", "romforge.spec.json_schema"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=TOP,
+    )
+    assert (TOP / "romspec.schema.json").read_text() == done.stdout, (
+        "run: python -m romforge.spec.json_schema > romspec.schema.json"
+    )
+    assert json.loads(done.stdout) == json_schema.make_schema()
 
 
 @pytest.mark.parametrize("name", GOOD)
@@ -178,33 +214,55 @@ def test_every_key_is_described():
     """An editor has something to show for each key and section."""
 
     def undescribed(name: str, node: Any) -> list[str]:
-        tables = {**node.get("properties", {}), **node.get("patternProperties", {})} if isinstance(node, dict) else {}
-        found = [f"{name}.{key}" for key, one in tables.items() if not key.startswith("^") and one and "description" not in one]
-        return found + [one for key, table in tables.items() for one in undescribed(f"{name}.{key}", table)]
+        tables = (
+            {**node.get("properties", {}), **node.get("patternProperties", {})}
+            if isinstance(node, dict)
+            else {}
+        )
+        found = [
+            f"{name}.{key}"
+            for key, one in tables.items()
+            if not key.startswith("^") and one and "description" not in one
+        ]
+        return found + [
+            one for key, table in tables.items() for one in undescribed(f"{name}.{key}", table)
+        ]
 
-    assert undescribed("", {key: value for key, value in json_schema.make().items() if key != "oneOf"}) == []
+    assert (
+        undescribed(
+            "", {key: value for key, value in json_schema.make_schema().items() if key != "oneOf"}
+        )
+        == []
+    )
 
 
 def test_defaults_are_written_as_a_spec_would():
     """The defaults fit the schema of their own keys."""
-    section = json_schema.make()["properties"]["target"]["patternProperties"][f"^{loader.NAME}$"]["properties"]
+    section = json_schema.make_schema()["properties"]["target"]["patternProperties"][
+        f"^{loader.NAME}$"
+    ]["properties"]
     assert section["nics"]["default"] == "*"
     assert (section["fix_ids"]["default"], section["default"]["default"]) == (False, True)
     assert "default" not in section["bucket"]
-    for section in json_schema.make()["properties"].values():
+    for section in json_schema.make_schema()["properties"].values():
         for table in section.get("patternProperties", {}).values():
             for one in table.get("properties", {}).values():
                 if "default" in one:
                     jsonschema.validate(one["default"], one)
 
 
-SPECS = [path.relative_to(TOP) for path in (TOP / "romspec.toml", *sorted((TOP / "examples").glob("*.toml")))]
+SPECS = [
+    path.relative_to(TOP)
+    for path in (TOP / "romspec.toml", *sorted((TOP / "examples").glob("*.toml")))
+]
 TAPLO = Path(sys.executable).with_name("taplo")
 
 
 def taplo(path: Path) -> subprocess.CompletedProcess[str]:
     """Checks a spec as an editor does, by the schema that the spec names."""
-    return subprocess.run([TAPLO, "check", path.name], cwd=path.parent, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [TAPLO, "check", path.name], cwd=path.parent, capture_output=True, text=True, check=False
+    )
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=str)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from romforge.spec.toml_positions import locate
+from romforge.spec.toml_positions import locate_keys
 from tests.support.project import TOP, spec_text
 from tests.support.specs import WHOLE
 from tests.support.yardstick import ratio
@@ -23,7 +23,10 @@ else:
 
 CASES: dict[str, tuple[str, dict[tuple[str | int, ...], int]]] = {
     "plain keys": ("a = 1\n\n# comment\nb = 2 # b = 3\n", {("a",): 1, ("b",): 4}),
-    "dotted keys": ("a.b.c = 1\na . d = 2\n", {("a",): 1, ("a", "b"): 1, ("a", "b", "c"): 1, ("a", "d"): 2}),
+    "dotted keys": (
+        "a.b.c = 1\na . d = 2\n",
+        {("a",): 1, ("a", "b"): 1, ("a", "b", "c"): 1, ("a", "d"): 2},
+    ),
     "quoted keys": (
         '"a.b" = 1\n\'c#d\' = 2\n"[e]" = 3\n"f = g" = 4\n"" = 5\n"\'" = 6\n\'"\' = 7\n',
         {("a.b",): 1, ("c#d",): 2, ("[e]",): 3, ("f = g",): 4, ("",): 5, ("'",): 6, ('"',): 7},
@@ -32,25 +35,57 @@ CASES: dict[str, tuple[str, dict[tuple[str | int, ...], int]]] = {
         '"a\\"b" = 1\n"\\u00e9" = 2\n"\\U0001F600" = 3\n"tab\\there" = 4\n"\\\\" = 5\n\'\\u00e9\' = 6\n',
         {('a"b',): 1, ("é",): 2, ("😀",): 3, ("tab\there",): 4, ("\\",): 5, ("\\u00e9",): 6},
     ),
-    "quoted keys in headers": ("x = 1\n[\"a.b\" . 'c]']\nd = 1\n", {("a.b",): 2, ("a.b", "c]"): 2, ("a.b", "c]", "d"): 3}),
+    "quoted keys in headers": (
+        "x = 1\n[\"a.b\" . 'c]']\nd = 1\n",
+        {("a.b",): 2, ("a.b", "c]"): 2, ("a.b", "c]", "d"): 3},
+    ),
     "keys that look like values": (
         "1 = 1\n3.14 = 2\ntrue = 3\n1979-05-27 = 4\ninf = 5\n-1 = 6\n",
         {("1",): 1, ("3", "14"): 2, ("true",): 3, ("1979-05-27",): 4, ("inf",): 5, ("-1",): 6},
     ),
-    "tables": ("[a]\nb = 1\n[ c . d ]\ne = 2\n", {("a",): 1, ("a", "b"): 2, ("c",): 3, ("c", "d"): 3, ("c", "d", "e"): 4}),
-    "a table after one in it": ("[a.b]\nc = 1\n[a]\nd = 2\n", {("a",): 3, ("a", "b"): 1, ("a", "b", "c"): 2, ("a", "d"): 4}),
-    "a dotted key under a header": ("[a]\nb.c = 1\nb.d = 2\n", {("a", "b"): 2, ("a", "b", "c"): 2, ("a", "b", "d"): 3}),
+    "tables": (
+        "[a]\nb = 1\n[ c . d ]\ne = 2\n",
+        {("a",): 1, ("a", "b"): 2, ("c",): 3, ("c", "d"): 3, ("c", "d", "e"): 4},
+    ),
+    "a table after one in it": (
+        "[a.b]\nc = 1\n[a]\nd = 2\n",
+        {("a",): 3, ("a", "b"): 1, ("a", "b", "c"): 2, ("a", "d"): 4},
+    ),
+    "a dotted key under a header": (
+        "[a]\nb.c = 1\nb.d = 2\n",
+        {("a", "b"): 2, ("a", "b", "c"): 2, ("a", "b", "d"): 3},
+    ),
     "inline tables": (
         "a = { b = 1, c.d = 2, 'e' = { f = [1] } }\n",
         dict.fromkeys(
-            [("a",), ("a", "b"), ("a", "c"), ("a", "c", "d"), ("a", "e"), ("a", "e", "f"), ("a", "e", "f", 0)],
+            [
+                ("a",),
+                ("a", "b"),
+                ("a", "c"),
+                ("a", "c", "d"),
+                ("a", "e"),
+                ("a", "e", "f"),
+                ("a", "e", "f", 0),
+            ],
             1,
         ),
     ),
-    "empty values": ("a = {}\nb = []\nc = ''\nd = \"\"\ne = 1\n", {("a",): 1, ("b",): 2, ("c",): 3, ("d",): 4, ("e",): 5}),
+    "empty values": (
+        "a = {}\nb = []\nc = ''\nd = \"\"\ne = 1\n",
+        {("a",): 1, ("b",): 2, ("c",): 3, ("d",): 4, ("e",): 5},
+    ),
     "lists over lines": (
         'a = [\n  1, # ] one\n\n  "]", [\n    2,\n    { b = 3 },\n  ],\n]\nc = 1\n',
-        {("a",): 1, ("a", 0): 2, ("a", 1): 4, ("a", 2): 4, ("a", 2, 0): 5, ("a", 2, 1): 6, ("a", 2, 1, "b"): 6, ("c",): 9},
+        {
+            ("a",): 1,
+            ("a", 0): 2,
+            ("a", 1): 4,
+            ("a", 2): 4,
+            ("a", 2, 0): 5,
+            ("a", 2, 1): 6,
+            ("a", 2, 1, "b"): 6,
+            ("c",): 9,
+        },
     ),
     "a list of dates and floats": (
         "a = [1979-05-27 07:32:00.5,\n07:32:00,\n-1.5e+3, inf]\nb = 1979-05-27T07:32:00-07:00\nc = 1\n",
@@ -88,7 +123,10 @@ CASES: dict[str, tuple[str, dict[tuple[str | int, ...], int]]] = {
         {("b", "c"): 3, ("b", "d"): 6, ("b", "e", 0): 8},
     ),
     "odd line breaks": ('# \u2028 \x85\na = "\u2029"\nb = 1', {("a",): 2, ("b",): 3}),
-    "tabs and spaces": ("\ta\t=\t1\n  [ b ]\n\t\tc=[ 1 ,\t2 ]", {("a",): 1, ("b",): 2, ("b", "c", 1): 3}),
+    "tabs and spaces": (
+        "\ta\t=\t1\n  [ b ]\n\t\tc=[ 1 ,\t2 ]",
+        {("a",): 1, ("b",): 2, ("b", "c", 1): 3},
+    ),
     "no end of line": ("a = 1\nb = 2", {("b",): 2}),
     "nothing": ("", {}),
 }
@@ -96,7 +134,13 @@ CASES: dict[str, tuple[str, dict[tuple[str | int, ...], int]]] = {
 
 def paths(value: Any, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
     """All paths of a document, the deepest ones that the reader tells apart included."""
-    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    inside = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, list)
+        else ()
+    )
     return [one for key, below in inside for one in ((*path, key), *paths(below, (*path, key)))]
 
 
@@ -104,36 +148,67 @@ def paths(value: Any, path: tuple[str | int, ...] = ()) -> list[tuple[str | int,
 def test_the_line_of_each_key(name):
     """By hand, for each construct; and the parser finds the same keys."""
     text, wanted = CASES[name]
-    lines = locate(text)
+    lines = locate_keys(text)
     assert {path: lines.get(path) for path in wanted} == wanted
     assert set(lines) == set(paths(tomllib.loads(text)))
 
 
 def test_toml_1_1_is_read_too():
     """Line breaks and a last comma in inline tables, and the new escapes, which newer parsers let through."""
-    lines = locate('a = {\n  b = 1, # c\n  "\\x41\\e" = 2,\n}\nd = 1\n')
+    lines = locate_keys('a = {\n  b = 1, # c\n  "\\x41\\e" = 2,\n}\nd = 1\n')
     assert lines == {("a",): 1, ("a", "b"): 2, ("a", "A\x1b"): 3, ("d",): 5}
 
 
 def test_the_real_specs_are_located_whole():
     """Each key of the checkout's spec, and of one that says all, stands where its line says."""
     for text in ((TOP / "romspec.toml").read_text(), WHOLE):
-        lines = locate(text)
+        lines = locate_keys(text)
         assert set(lines) == set(paths(tomllib.loads(text)))
         source = text.split("\n")
-        assert all(str(path[-1]) in source[line - 1] for path, line in lines.items() if isinstance(path[-1], str))
+        assert all(
+            str(path[-1]) in source[line - 1]
+            for path, line in lines.items()
+            if isinstance(path[-1], str)
+        )
 
 
 KEYS = st.one_of(
-    st.sampled_from(["a", "1", "true", "a-b", "a.b", "a b", "#", "[", "]", "{", "=", '"', "'", "\\", "é", "", "tab\t", "\u2028"]),
+    st.sampled_from(
+        [
+            "a",
+            "1",
+            "true",
+            "a-b",
+            "a.b",
+            "a b",
+            "#",
+            "[",
+            "]",
+            "{",
+            "=",
+            '"',
+            "'",
+            "\\",
+            "é",
+            "",
+            "tab\t",
+            "\u2028",
+        ]
+    ),
     st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), max_size=5),
 )
 LEAVES = st.one_of(
     st.integers(-99, 99),
     st.booleans(),
-    st.sampled_from(["", "x", "[a]", "b = 1", '"', "'", "#", "a\nb = 1\n[c]", '"""', "\\", "]", "}", ","]),
+    st.sampled_from(
+        ["", "x", "[a]", "b = 1", '"', "'", "#", "a\nb = 1\n[c]", '"""', "\\", "]", "}", ","]
+    ),
 )
-VALUES = st.recursive(LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3), max_leaves=12)
+VALUES = st.recursive(
+    LEAVES,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3),
+    max_leaves=12,
+)
 TABLES = st.dictionaries(KEYS, VALUES, max_size=5)
 
 
@@ -175,11 +250,17 @@ class Writer:
 
     def apart(self, value: Any) -> bool:
         """Whether to write a value under a header of its own."""
-        tables = isinstance(value, dict) or (isinstance(value, list) and value and all(isinstance(one, dict) for one in value))
+        tables = isinstance(value, dict) or (
+            isinstance(value, list) and value and all(isinstance(one, dict) for one in value)
+        )
         return bool(tables) and self.chance.random() < 0.7
 
     def key(self, key: str) -> str:
-        if key and all(one.isascii() and (one.isalnum() or one in "_-") for one in key) and self.chance.random() < 0.7:
+        if (
+            key
+            and all(one.isascii() and (one.isalnum() or one in "_-") for one in key)
+            and self.chance.random() < 0.7
+        ):
             return key
         literal = "'" not in key and "\t" not in key
         return f"'{key}'" if literal and self.chance.random() < 0.5 else self.basic(key)
@@ -214,7 +295,11 @@ class Writer:
     def string(self, text: str) -> str:
         if "'" not in text and self.chance.random() < 0.3:
             return f"'''\n{text}'''"
-        return '"""' + self.basic(text)[1:-1].replace("\\n", "\n") + '"""' if self.chance.random() < 0.3 else self.basic(text)
+        return (
+            '"""' + self.basic(text)[1:-1].replace("\\n", "\n") + '"""'
+            if self.chance.random() < 0.3
+            else self.basic(text)
+        )
 
 
 @given(TABLES, st.integers(0, 1 << 32))
@@ -224,7 +309,7 @@ def test_each_key_of_a_written_document_is_where_it_was_written(table, seed):
     writer = Writer(random.Random(seed))
     text = writer.document(table)
     assert tomllib.loads(text) == table
-    assert locate(text) == writer.lines
+    assert locate_keys(text) == writer.lines
 
 
 MUTATIONS = [
@@ -255,7 +340,9 @@ MUTATIONS = [
 
 @given(
     st.sampled_from([spec_text("roms"), WHOLE, *(text for text, _ in CASES.values())]),
-    st.lists(st.tuples(st.floats(0, 1), st.integers(0, 12), st.sampled_from(MUTATIONS)), max_size=4),
+    st.lists(
+        st.tuples(st.floats(0, 1), st.integers(0, 12), st.sampled_from(MUTATIONS)), max_size=4
+    ),
 )
 @settings(max_examples=2000, deadline=None)
 @example('a = "\\\\"\n', [])
@@ -268,7 +355,7 @@ def test_whatever_the_parser_takes_is_located(text, mutations):
         document = tomllib.loads(text)
     except ValueError:
         return
-    lines = locate(text)
+    lines = locate_keys(text)
     assert set(lines) == set(paths(document))
     assert all(1 <= line <= text.count("\n") + 1 for line in lines.values())
 
@@ -287,5 +374,5 @@ def test_a_large_document_is_located_in_no_time(text):
 
     It takes about as long as the parser, and six times that at most.
     """
-    assert locate(text)[("a",)] == 1
-    assert ratio(lambda: locate(text), lambda: tomllib.loads(text), enough=6) <= 6
+    assert locate_keys(text)[("a",)] == 1
+    assert ratio(lambda: locate_keys(text), lambda: tomllib.loads(text), enough=6) <= 6

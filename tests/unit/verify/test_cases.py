@@ -20,15 +20,27 @@ def test_what_is_to_be_proven_follows_from_the_images(tmp_path: Path):
             '[verify]\nstart = ["x86_64", "arm64"]\nmigrate_from = ["roms"]\n',
         )
     )
-    read = loader.load(tmp_path / "romspec.toml")
+    read = loader.load_spec(tmp_path / "romspec.toml")
     found: dict[str, list[str]] = {}
-    for proof in cases.make(read, planner.make(read)):
+    for proof in cases.make_proofs(read, planner.make_plan(read)):
         found.setdefault(Path(proof.rom).name, []).append(proof.column)
     both = "{0}-default", "{0}-romfile"
 
     def columns(*names: str) -> list[str]:
         return [one.format(name) for name in names for one in both]
 
-    assert found["efi-e1000.rom"] == ["structure", *columns("bios", "x86_64", "starts-arm64"), "from-roms"]
-    assert found["pxe-e1000.rom"] == ["structure", *columns("bios", "starts-x86_64", "starts-arm64"), "from-roms"]
-    assert found["e1000.rom"] == ["structure", *columns("starts-x86_64", "starts-arm64"), "from-roms"]
+    assert found["efi-e1000.rom"] == [
+        "structure",
+        *columns("bios", "x86_64", "starts-arm64"),
+        "from-roms",
+    ]
+    assert found["pxe-e1000.rom"] == [
+        "structure",
+        *columns("bios", "starts-x86_64", "starts-arm64"),
+        "from-roms",
+    ]
+    assert found["e1000.rom"] == [
+        "structure",
+        *columns("starts-x86_64", "starts-arm64"),
+        "from-roms",
+    ]

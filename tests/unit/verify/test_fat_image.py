@@ -17,7 +17,9 @@ class Fat12:
 
     def __init__(self, image: bytes) -> None:
         self.image = image
-        (size, self.cluster_sectors, reserved, fats, entries, total, _, fat_sectors) = struct.unpack_from("<HBHBHHBH", image, 11)
+        (size, self.cluster_sectors, reserved, fats, entries, total, _, fat_sectors) = (
+            struct.unpack_from("<HBHBHHBH", image, 11)
+        )
         assert image[510:512] == b"\x55\xaa"
         assert len(image) == total * size
         self.size = size
@@ -59,7 +61,7 @@ class Fat12:
 
 @pytest.mark.parametrize("name", ["BOOTX64.EFI", "BOOTRISCV64.EFI", "BOOTLOONGARCH64.EFI"])
 def test_a_disk_holds_its_file(name: str):
-    disk = Fat12(fat_image.make(f"EFI/BOOT/{name}", CONTENT))
+    disk = Fat12(fat_image.make_fat_image(f"EFI/BOOT/{name}", CONTENT))
     attributes, efi, _ = disk.entries(disk.root)["EFI"]
     assert attributes == 0x10
     attributes, boot, _ = disk.entries(disk.chain(efi))["BOOT"]
@@ -70,9 +72,9 @@ def test_a_disk_holds_its_file(name: str):
 
 
 def test_disks_are_reproducible():
-    assert fat_image.make("A/B.C", CONTENT) == fat_image.make("A/B.C", CONTENT)
+    assert fat_image.make_fat_image("A/B.C", CONTENT) == fat_image.make_fat_image("A/B.C", CONTENT)
 
 
 def test_a_file_that_is_too_large_is_our_mistake():
     with pytest.raises(AssertionError):
-        fat_image.make("A/B.C", bytes(1 << 20))
+        fat_image.make_fat_image("A/B.C", bytes(1 << 20))

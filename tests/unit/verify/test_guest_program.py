@@ -19,36 +19,46 @@ from romforge.base.errors import RomforgeError
 from romforge.base.programs import MissingTool
 from romforge.formats import option_rom, pe
 from romforge.verify import guest_program
-from romforge.verify.guest_program import APPLICATIONS, BIOS, COUNT, EXIT_STATUS, NAMES, Interfaces, Report
+from romforge.verify.guest_program import (
+    APPLICATIONS,
+    BIOS,
+    COUNT,
+    EXIT_STATUS,
+    PROGRAM_NAMES,
+    GuestReport,
+    Interfaces,
+)
 from tests.support.machines import COMMON, PC, boot, uefi
 from tests.support.proofs import NONCE, OTHER, UEFI_TEXT
 
 SOURCES = Path(guest_program.__file__).parent / "guest"
-EFI = [kind for kind in NAMES if isinstance(kind, Arch)]
-HERE = [arch for arch in EFI if arch is not Arch.LOONG64 or shutil.which("loongarch64-linux-gnu-gcc")]
-KINDS: list[guest_program.Kind] = [BIOS, COUNT, *HERE]
+EFI = [kind for kind in PROGRAM_NAMES if isinstance(kind, Arch)]
+HERE = [
+    arch for arch in EFI if arch is not Arch.LOONG64 or shutil.which("loongarch64-linux-gnu-gcc")
+]
+KINDS: list[guest_program.ProgramKind] = [BIOS, COUNT, *HERE]
 
 
 @pytest.fixture(scope="session")
-def built(tmp_path_factory: pytest.TempPathFactory) -> dict[guest_program.Kind, bytes]:
+def built(tmp_path_factory: pytest.TempPathFactory) -> dict[guest_program.ProgramKind, bytes]:
     """All boot files that can be built here, without a nonce."""
     cache = tmp_path_factory.mktemp("boot")
-    return {kind: guest_program.compile(kind, cache).read_bytes() for kind in KINDS}
+    return {kind: guest_program.compile_program(kind, cache).read_bytes() for kind in KINDS}
 
 
-def title(kind: guest_program.Kind) -> str:
-    return NAMES[kind]
+def title(kind: guest_program.ProgramKind) -> str:
+    return PROGRAM_NAMES[kind]
 
 
 # Builds
 
 
-def test_a_network_boot_program_is_a_boot_sector(built: dict[guest_program.Kind, bytes]):
+def test_a_network_boot_program_is_a_boot_sector(built: dict[guest_program.ProgramKind, bytes]):
     assert len(built[BIOS]) == 512
     assert built[BIOS][-2:] == b"\x55\xaa"
 
 
-def test_a_counting_bios_begins_at_the_reset_vector(built: dict[guest_program.Kind, bytes]):
+def test_a_counting_bios_begins_at_the_reset_vector(built: dict[guest_program.ProgramKind, bytes]):
     image = built[COUNT]
     assert len(image) == 0x10000
     jump, offset, segment = struct.unpack("<BHH", image[0xFFF0:0xFFF5])
@@ -58,12 +68,16 @@ def test_a_counting_bios_begins_at_the_reset_vector(built: dict[guest_program.Ki
 
 
 @pytest.mark.parametrize("arch", HERE, ids=title)
-def test_an_application_is_a_pe_file_as_it_lies_in_memory(built: dict[guest_program.Kind, bytes], arch: Arch):
+def test_an_application_is_a_pe_file_as_it_lies_in_memory(
+    built: dict[guest_program.ProgramKind, bytes], arch: Arch
+):
     data = built[arch]
-    assert pe.parse(data) == pe.Pe(arch.machine, pe.EFI_APPLICATION, len(data))
+    assert pe.parse_pe(data) == pe.Pe(arch.machine, pe.EFI_APPLICATION, len(data))
     coff = pe.CoffHeader.parse(data, 0x40)
     assert (coff.section_count, coff.timestamp, coff.symbol_count) == (1, 0, 0)
-    name, size, place, stored, offset, *_, flags = struct.unpack_from("<8s6I2HI", data, 0x58 + coff.optional_header_size)
+    name, size, place, stored, offset, *_, flags = struct.unpack_from(
+        "<8s6I2HI", data, 0x58 + coff.optional_header_size
+    )
     assert (name, size, place) == (b".text\0\0\0", stored, offset)
     assert place + size == len(data)
     assert flags & 0xE0000000 == 0x60000000  # executed and read, not written
@@ -77,19 +91,24 @@ def test_an_application_is_a_pe_file_as_it_lies_in_memory(built: dict[guest_prog
 @pytest.mark.parametrize(
     ("code", "words"),
     [
-        ("const char *const table[] = { nonce, nonce + 1 };", "there are relocations, and nobody applies them"),
+        (
+            "const char *const table[] = { nonce, nonce + 1 };",
+            "there are relocations, and nobody applies them",
+        ),
         ("int counter = 1;", "there are variables, and the only section is read-only"),
         ("int counter;", "there are variables, and the only section is read-only"),
     ],
 )
 @pytest.mark.parametrize("arch", HERE, ids=title)
-def test_what_a_flat_file_cannot_hold_stops_the_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arch: Arch, code: str, words: str):
+def test_what_a_flat_file_cannot_hold_stops_the_build(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arch: Arch, code: str, words: str
+):
     shutil.copytree(SOURCES, tmp_path / "boot")
     with (tmp_path / "boot/efi.c").open("a") as source:
         source.write(code + "\n")
     monkeypatch.setattr(guest_program, "_SOURCES", tmp_path / "boot")
     with pytest.raises(RomforgeError, match=words):
-        guest_program.compile(arch, tmp_path / "cache")
+        guest_program.compile_program(arch, tmp_path / "cache")
     assert not (tmp_path / "cache").exists()
 
 
@@ -103,44 +122,53 @@ def test_compilers_have_nothing_to_say(tmp_path: Path, arch: Arch, application: 
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("application", [name for name in APPLICATIONS if name != guest_program.NETWORK])
+@pytest.mark.parametrize(
+    "application", [name for name in APPLICATIONS if name != guest_program.NETWORK]
+)
 @pytest.mark.parametrize("arch", HERE, ids=title)
-def test_every_application_is_of_its_architecture(tmp_path: Path, arch: Arch, application: str, built: dict[guest_program.Kind, bytes]):
-    path = guest_program.compile(arch, tmp_path / "cache", application)
+def test_every_application_is_of_its_architecture(
+    tmp_path: Path, arch: Arch, application: str, built: dict[guest_program.ProgramKind, bytes]
+):
+    path = guest_program.compile_program(arch, tmp_path / "cache", application)
     assert path.name.startswith(f"{arch.ipxe_name}-{application}-")
     data = path.read_bytes()
-    assert pe.parse(data) == pe.Pe(arch.machine, pe.EFI_APPLICATION, len(data))
+    assert pe.parse_pe(data) == pe.Pe(arch.machine, pe.EFI_APPLICATION, len(data))
     assert data != built[arch]
-    assert guest_program.patched(data, OTHER).count(OTHER.encode()) == 1
+    assert guest_program.patch_nonce(data, OTHER).count(OTHER.encode()) == 1
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=title)
 def test_builds_are_reproducible(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: guest_program.Kind, built: dict[guest_program.Kind, bytes]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: guest_program.ProgramKind,
+    built: dict[guest_program.ProgramKind, bytes],
 ):
     monkeypatch.setenv("LC_ALL", "tr_TR.UTF-8")
     monkeypatch.setenv("CFLAGS", "-g -O0")
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1")
     monkeypatch.chdir(tmp_path)
-    again = guest_program.compile(kind, tmp_path / "elsewhere")
+    again = guest_program.compile_program(kind, tmp_path / "elsewhere")
     assert again.read_bytes() == built[kind]
     assert os.listdir(again.parent) == [again.name]
 
 
-def test_what_is_built_is_taken_from_the_cache_until_its_sources_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    first = guest_program.compile(BIOS, tmp_path / "cache")
+def test_what_is_built_is_taken_from_the_cache_until_its_sources_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    first = guest_program.compile_program(BIOS, tmp_path / "cache")
     assert first.name.startswith("bios-")
     assert first.name.endswith(".0")
     path = os.environ["PATH"]
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert guest_program.compile(BIOS, tmp_path / "cache") == first
+    assert guest_program.compile_program(BIOS, tmp_path / "cache") == first
     monkeypatch.setenv("PATH", path)
 
     shutil.copytree(SOURCES, tmp_path / "boot")
     shared = tmp_path / "boot/com1.S"
     shared.write_text(shared.read_text() + "\n")
     monkeypatch.setattr(guest_program, "_SOURCES", tmp_path / "boot")
-    second = guest_program.compile(BIOS, tmp_path / "cache")
+    second = guest_program.compile_program(BIOS, tmp_path / "cache")
     assert second != first
     assert second.read_bytes() == first.read_bytes()
 
@@ -157,37 +185,46 @@ def test_what_is_built_is_taken_from_the_cache_until_its_sources_change(tmp_path
     ],
 )
 def test_a_missing_tool_is_named_with_its_package(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, machine: str, kind: guest_program.Kind, program: str, package: str
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    machine: str,
+    kind: guest_program.ProgramKind,
+    program: str,
+    package: str,
 ):
     monkeypatch.setattr(os, "uname", lambda: os.uname_result(("Linux", "host", "6", "1", machine)))
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(MissingTool, match=f"^{program}: not found; install the Debian package {package}$"):
-        guest_program.compile(kind, tmp_path / "cache")
+    with pytest.raises(
+        MissingTool, match=f"^{program}: not found; install the Debian package {package}$"
+    ):
+        guest_program.compile_program(kind, tmp_path / "cache")
 
 
 def test_a_cache_that_cannot_be_written_is_an_error(tmp_path: Path):
     (tmp_path / "file").write_text("")
     with pytest.raises(RomforgeError, match="file/cache: cannot be created: Not a directory"):
-        guest_program.compile(BIOS, tmp_path / "file/cache")
+        guest_program.compile_program(BIOS, tmp_path / "file/cache")
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=title)
-def test_the_nonce_changes_16_bytes(built: dict[guest_program.Kind, bytes], kind: guest_program.Kind):
-    data = guest_program.patched(built[kind], NONCE)
+def test_the_nonce_changes_16_bytes(
+    built: dict[guest_program.ProgramKind, bytes], kind: guest_program.ProgramKind
+):
+    data = guest_program.patch_nonce(built[kind], NONCE)
     assert len(data) == len(built[kind])
     assert data.count(NONCE.encode()) == 1
     assert sum(a != b for a, b in zip(data, built[kind])) == 16
 
 
 @pytest.mark.parametrize("nonce", ["short", NONCE.upper(), NONCE + "\n", NONCE + "0"])
-def test_other_nonces_are_our_mistake(built: dict[guest_program.Kind, bytes], nonce: str):
+def test_other_nonces_are_our_mistake(built: dict[guest_program.ProgramKind, bytes], nonce: str):
     with pytest.raises(AssertionError):
-        guest_program.patched(built[BIOS], nonce)
+        guest_program.patch_nonce(built[BIOS], nonce)
 
 
-def test_a_nonce_is_put_in_once(built: dict[guest_program.Kind, bytes]):
+def test_a_nonce_is_put_in_once(built: dict[guest_program.ProgramKind, bytes]):
     with pytest.raises(AssertionError):
-        guest_program.patched(guest_program.patched(built[BIOS], NONCE), OTHER)
+        guest_program.patch_nonce(guest_program.patch_nonce(built[BIOS], NONCE), OTHER)
 
 
 # Reports
@@ -206,12 +243,14 @@ DRIVERS = {
 
 
 def test_a_bios_report_is_read():
-    assert guest_program.read(BIOS_TEXT, NONCE) == Report("bios", 0x40000, 0x0BADCAFE)
+    assert guest_program.read_report(BIOS_TEXT, NONCE) == GuestReport("bios", 0x40000, 0x0BADCAFE)
 
 
 @pytest.mark.parametrize("line", DRIVERS)
 def test_a_uefi_report_is_read(line: str):
-    assert guest_program.read(UEFI_TEXT.format(line), NONCE) == Report("uefi", 0x3A200, 0x12345678, *DRIVERS[line])
+    assert guest_program.read_report(UEFI_TEXT.format(line), NONCE) == GuestReport(
+        "uefi", 0x3A200, 0x12345678, *DRIVERS[line]
+    )
 
 
 DISK_TEXT = UEFI_TEXT.replace("uefi", "disk").replace(
@@ -224,31 +263,42 @@ DISK_TEXT = UEFI_TEXT.replace("uefi", "disk").replace(
 def test_a_report_from_a_disk_is_read(line: str):
     text = DISK_TEXT.format(line)
     interfaces = Interfaces(images=1, snp=1, nii=1, mnp=2, pxe=3, loadfile=4, rng=99)
-    expected = Report("disk", 0x3A200, 0x12345678, *DRIVERS[line], interfaces)
-    assert guest_program.read(text, NONCE) == expected
-    assert guest_program.read(text.replace("images=01 ", ""), NONCE) is None
-    assert guest_program.read(text.replace(" disk", " floppy"), NONCE) is None
+    expected = GuestReport("disk", 0x3A200, 0x12345678, *DRIVERS[line], interfaces)
+    assert guest_program.read_report(text, NONCE) == expected
+    assert guest_program.read_report(text.replace("images=01 ", ""), NONCE) is None
+    assert guest_program.read_report(text.replace(" disk", " floppy"), NONCE) is None
 
 
 @pytest.mark.parametrize("line", DRIVERS)
-@pytest.mark.parametrize("noise", ["\x1b[0m", "\x1b[2J\x1b[01;01H", "\x1b[=3h", "\x1b[?7l", "\x1b(B", "\x1bc", "\r", "\0"])
+@pytest.mark.parametrize(
+    "noise",
+    ["\x1b[0m", "\x1b[2J\x1b[01;01H", "\x1b[=3h", "\x1b[?7l", "\x1b(B", "\x1bc", "\r", "\0"],
+)
 def test_noise_of_a_terminal_is_overlooked(line: str, noise: str):
     text = UEFI_TEXT.format(line)
     noisy = "romforge end\r\n" + "".join(noise + character for character in text) + noise + "after"
-    assert guest_program.read(noisy, NONCE) == guest_program.read(text, NONCE) is not None
+    assert (
+        guest_program.read_report(noisy, NONCE)
+        == guest_program.read_report(text, NONCE)
+        is not None
+    )
     filled = text.replace("\r\n", "    \x1b[0m  \r\r\n")
-    assert guest_program.read(filled, NONCE) == guest_program.read(text, NONCE)
+    assert guest_program.read_report(filled, NONCE) == guest_program.read_report(text, NONCE)
 
 
 def test_lines_of_others_between_are_overlooked():
     text = HEAD + "BdsDxe: loading\r\nromforge rom is what this is\r\nromforge end"
-    assert guest_program.read(text + " is near\r\nromforge end\r\n", NONCE) == Report("bios", 0x40000, 0x0BADCAFE)
-    assert guest_program.read("Booting... " + BIOS_TEXT[BIOS_TEXT.index("romforge") :], NONCE)  # on a line that something else began
+    assert guest_program.read_report(text + " is near\r\nromforge end\r\n", NONCE) == GuestReport(
+        "bios", 0x40000, 0x0BADCAFE
+    )
+    assert guest_program.read_report(
+        "Booting... " + BIOS_TEXT[BIOS_TEXT.index("romforge") :], NONCE
+    )  # on a line that something else began
 
 
 @pytest.mark.parametrize("text", [BIOS_TEXT, *map(UEFI_TEXT.format, DRIVERS)])
 def test_nothing_is_reported_before_the_last_line(text: str):
-    assert [end for end in range(len(text)) if guest_program.read(text[:end], NONCE)] == []
+    assert [end for end in range(len(text)) if guest_program.read_report(text[:end], NONCE)] == []
 
 
 @pytest.mark.parametrize("text", [BIOS_TEXT, *map(UEFI_TEXT.format, DRIVERS)])
@@ -256,27 +306,34 @@ def test_a_report_without_one_of_its_lines_is_none(text: str):
     lines = text.splitlines(keepends=True)
     for place, line in enumerate(lines):
         if "romforge" in line:
-            assert guest_program.read("".join(lines[:place] + lines[place + 1 :]), NONCE) is None, line
+            assert (
+                guest_program.read_report("".join(lines[:place] + lines[place + 1 :]), NONCE)
+                is None
+            ), line
 
 
 def test_reports_of_other_boots_are_overlooked():
     other = BIOS_TEXT.replace(NONCE, OTHER)
-    assert guest_program.read(other, NONCE) is None
-    assert guest_program.read(HEAD + other, NONCE) is None  # the end is not of ours
-    assert guest_program.read(UEFI_TEXT.format("none").replace(NONCE, OTHER) + BIOS_TEXT, NONCE) == Report("bios", 0x40000, 0x0BADCAFE)
-    assert guest_program.read(f"romforge {NONCE} bios\r\n" + UEFI_TEXT.format("none"), NONCE) == Report("uefi", 0x3A200, 0x12345678, "none")
+    assert guest_program.read_report(other, NONCE) is None
+    assert guest_program.read_report(HEAD + other, NONCE) is None  # the end is not of ours
+    assert guest_program.read_report(
+        UEFI_TEXT.format("none").replace(NONCE, OTHER) + BIOS_TEXT, NONCE
+    ) == GuestReport("bios", 0x40000, 0x0BADCAFE)
+    assert guest_program.read_report(
+        f"romforge {NONCE} bios\r\n" + UEFI_TEXT.format("none"), NONCE
+    ) == GuestReport("uefi", 0x3A200, 0x12345678, "none")
 
 
 @given(st.text())
 def test_any_text_is_read(text: str):
-    assert guest_program.read(text, NONCE) is None
-    assert guest_program.counts(text, NONCE) == []
+    assert guest_program.read_report(text, NONCE) is None
+    assert guest_program.read_counts(text, NONCE) == []
 
 
 def test_whole_lines_are_counted():
     text = f"c 00000003\r\nromforge {NONCE} 0000000a\r\nromforge {OTHER} 0000000b\r\nromforge {NONCE} \x1b[0mfffffffe\r\nromforge {NONCE} 0"
-    assert guest_program.counts(text, NONCE) == [10, 0xFFFFFFFE]
-    assert guest_program.counts(text + "0000000\r\n", NONCE) == [10, 0xFFFFFFFE, 0]
+    assert guest_program.read_counts(text, NONCE) == [10, 0xFFFFFFFE]
+    assert guest_program.read_counts(text + "0000000\r\n", NONCE) == [10, 0xFFFFFFFE, 0]
 
 
 # Boots
@@ -285,20 +342,29 @@ def test_whole_lines_are_counted():
 def served(directory: Path, data: bytes, name: str) -> list[str]:
     """A user network that has a network boot program, with its nonce."""
     (directory / "tftp").mkdir()
-    (directory / "tftp" / name).write_bytes(guest_program.patched(data, NONCE))
+    (directory / "tftp" / name).write_bytes(guest_program.patch_nonce(data, NONCE))
     return ["-netdev", f"user,id=n0,restrict=on,ipv6=off,tftp={directory / 'tftp'},bootfile={name}"]
 
 
 @pytest.mark.slow
 @pytest.mark.qemu
-def test_seabios_boots_it_and_it_reads_the_rom(tmp_path: Path, built: dict[guest_program.Kind, bytes], releases: dict[str, Path]):
+def test_seabios_boots_it_and_it_reads_the_rom(
+    tmp_path: Path, built: dict[guest_program.ProgramKind, bytes], releases: dict[str, Path]
+):
     rom = releases["sid"] / "pxe-e1000.rom"
     machine = ["qemu-system-x86_64", "-M", "pc,graphics=off", "-m", "64", *COMMON, *PC]
-    machine += [*served(tmp_path, built[BIOS], NAMES[BIOS]), "-device", f"e1000,netdev=n0,addr=3,romfile={rom}"]
+    machine += [
+        *served(tmp_path, built[BIOS], PROGRAM_NAMES[BIOS]),
+        "-device",
+        f"e1000,netdev=n0,addr=3,romfile={rom}",
+    ]
     text, status = boot(tmp_path, machine, lambda text: False)
     window = rom.read_bytes().ljust(0x20000, b"\0")
     assert rom.stat().st_size < len(window)
-    assert (guest_program.read(text, NONCE), status) == (Report("bios", len(window), zlib.crc32(window)), EXIT_STATUS), text
+    assert (guest_program.read_report(text, NONCE), status) == (
+        GuestReport("bios", len(window), zlib.crc32(window)),
+        EXIT_STATUS,
+    ), text
 
 
 @pytest.mark.slow
@@ -313,64 +379,129 @@ def test_seabios_boots_it_and_it_reads_the_rom(tmp_path: Path, built: dict[guest
     ],
 )
 def test_seabios_boots_it_from_a_disk(
-    tmp_path: Path, built: dict[guest_program.Kind, bytes], releases: dict[str, Path], card: list[str], name: str | None, size: int
+    tmp_path: Path,
+    built: dict[guest_program.ProgramKind, bytes],
+    releases: dict[str, Path],
+    card: list[str],
+    name: str | None,
+    size: int,
 ):
-    (tmp_path / "disk").write_bytes(guest_program.patched(built[BIOS], NONCE))
+    (tmp_path / "disk").write_bytes(guest_program.patch_nonce(built[BIOS], NONCE))
     rom = releases["bookworm"] / name if name else None
-    machine = ["qemu-system-x86_64", "-M", "pc,graphics=off", "-m", "64", *COMMON, *PC, *(word.format(rom) for word in card)]
+    machine = [
+        "qemu-system-x86_64",
+        "-M",
+        "pc,graphics=off",
+        "-m",
+        "64",
+        *COMMON,
+        *PC,
+        *(word.format(rom) for word in card),
+    ]
     machine += ["-drive", f"format=raw,file={tmp_path / 'disk'}"]
     text, status = boot(tmp_path, machine, lambda text: False)
     crc = zlib.crc32(rom.read_bytes().ljust(size, b"\0")) if rom else 0
-    assert (guest_program.read(text, NONCE), status) == (Report("bios", size, crc), EXIT_STATUS), text
+    assert (guest_program.read_report(text, NONCE), status) == (
+        GuestReport("bios", size, crc),
+        EXIT_STATUS,
+    ), text
 
 
 @pytest.mark.slow
 @pytest.mark.qemu
-def test_ovmf_boots_it_and_it_finds_the_driver(tmp_path: Path, built: dict[guest_program.Kind, bytes], releases: dict[str, Path]):
+def test_ovmf_boots_it_and_it_finds_the_driver(
+    tmp_path: Path, built: dict[guest_program.ProgramKind, bytes], releases: dict[str, Path]
+):
     rom = releases["sid"] / "efi-e1000.rom"
     machine = ["qemu-system-x86_64", "-M", "q35,graphics=off", "-m", "256", *COMMON, *PC]
     machine += uefi(tmp_path, "/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd")
-    machine += [*served(tmp_path, built[Arch.X86_64], NAMES[Arch.X86_64]), "-device", f"e1000,netdev=n0,addr=3,romfile={rom}"]
+    machine += [
+        *served(tmp_path, built[Arch.X86_64], PROGRAM_NAMES[Arch.X86_64]),
+        "-device",
+        f"e1000,netdev=n0,addr=3,romfile={rom}",
+    ]
     text, status = boot(tmp_path, machine, lambda text: False)
     legacy, efi = (image.data for image in option_rom.parse_rom(rom.read_bytes()).images)
     taken = legacy + efi  # without the padding behind
-    expected = Report("uefi", len(taken), zlib.crc32(taken), "rom", len(legacy), len(taken) - 1, zlib.crc32(efi), "82540em.efidrv")
-    assert (guest_program.read(text, NONCE), status) == (expected, EXIT_STATUS), text
+    expected = GuestReport(
+        "uefi",
+        len(taken),
+        zlib.crc32(taken),
+        "rom",
+        len(legacy),
+        len(taken) - 1,
+        zlib.crc32(efi),
+        "82540em.efidrv",
+    )
+    assert (guest_program.read_report(text, NONCE), status) == (expected, EXIT_STATUS), text
 
 
 @pytest.mark.slow
 @pytest.mark.qemu
-def test_aavmf_runs_it_on_arm64(tmp_path: Path, built: dict[guest_program.Kind, bytes], releases: dict[str, Path]):
+def test_aavmf_runs_it_on_arm64(
+    tmp_path: Path, built: dict[guest_program.ProgramKind, bytes], releases: dict[str, Path]
+):
     rom = releases["sid"] / "efi-e1000.rom"
     kernel = tmp_path / "kernel"
-    kernel.write_bytes(guest_program.patched(built[Arch.ARM64], NONCE))
-    machine = ["qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a57", "-m", "256", *COMMON, "-kernel", str(kernel)]
+    kernel.write_bytes(guest_program.patch_nonce(built[Arch.ARM64], NONCE))
+    machine = [
+        "qemu-system-aarch64",
+        "-M",
+        "virt",
+        "-cpu",
+        "cortex-a57",
+        "-m",
+        "256",
+        *COMMON,
+        "-kernel",
+        str(kernel),
+    ]
     machine += uefi(tmp_path, "/usr/share/AAVMF/AAVMF_CODE.fd", "/usr/share/AAVMF/AAVMF_VARS.fd")
     machine += ["-device", f"e1000,addr=3,romfile={rom}"]
     text, status = boot(tmp_path, machine, lambda text: False)
     taken = b"".join(image.data for image in option_rom.parse_rom(rom.read_bytes()).images)
-    assert (guest_program.read(text, NONCE), status) == (Report("uefi", len(taken), zlib.crc32(taken), "none"), 0), text
+    assert (guest_program.read_report(text, NONCE), status) == (
+        GuestReport("uefi", len(taken), zlib.crc32(taken), "none"),
+        0,
+    ), text
 
 
 @pytest.mark.slow
 @pytest.mark.qemu
-def test_u_boot_runs_it_on_riscv64(tmp_path: Path, built: dict[guest_program.Kind, bytes]):
+def test_u_boot_runs_it_on_riscv64(tmp_path: Path, built: dict[guest_program.ProgramKind, bytes]):
     application = tmp_path / "application"
-    application.write_bytes(guest_program.patched(built[Arch.RISCV64], NONCE))
+    application.write_bytes(guest_program.patch_nonce(built[Arch.RISCV64], NONCE))
     machine = ["qemu-system-riscv64", "-M", "virt", "-m", "256", *COMMON]
     machine += ["-bios", "/usr/lib/riscv64-linux-gnu/opensbi/generic/fw_jump.elf"]
     machine += ["-kernel", "/usr/lib/u-boot/qemu-riscv64_smode/u-boot.bin"]
     machine += ["-device", f"loader,file={application},addr=0x84000000,force-raw=on"]
     keys = f"\nbootefi 0x84000000:{len(built[Arch.RISCV64]):x}\n"
     text, status = boot(tmp_path, machine, lambda text: False, keys=keys)
-    assert (guest_program.read(text, NONCE), status) == (Report("uefi", 0, 0, "none"), 0), text
+    assert (guest_program.read_report(text, NONCE), status) == (
+        GuestReport("uefi", 0, 0, "none"),
+        0,
+    ), text
 
 
 @pytest.mark.slow
 @pytest.mark.qemu
-def test_a_counting_bios_counts(tmp_path: Path, built: dict[guest_program.Kind, bytes]):
-    (tmp_path / "bios").write_bytes(guest_program.patched(built[COUNT], NONCE))
-    machine = ["qemu-system-x86_64", "-M", "pc", "-m", "64", *COMMON, *PC, "-bios", str(tmp_path / "bios"), "-device", "e1000"]
-    text, status = boot(tmp_path, machine, lambda text: len(guest_program.counts(text, NONCE)) >= 50)
+def test_a_counting_bios_counts(tmp_path: Path, built: dict[guest_program.ProgramKind, bytes]):
+    (tmp_path / "bios").write_bytes(guest_program.patch_nonce(built[COUNT], NONCE))
+    machine = [
+        "qemu-system-x86_64",
+        "-M",
+        "pc",
+        "-m",
+        "64",
+        *COMMON,
+        *PC,
+        "-bios",
+        str(tmp_path / "bios"),
+        "-device",
+        "e1000",
+    ]
+    text, status = boot(
+        tmp_path, machine, lambda text: len(guest_program.read_counts(text, NONCE)) >= 50
+    )
     assert status is None
-    assert guest_program.counts(text, NONCE)[:50] == list(range(1, 51)), text
+    assert guest_program.read_counts(text, NONCE)[:50] == list(range(1, 51)), text

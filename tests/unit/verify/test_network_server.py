@@ -17,7 +17,7 @@ from romforge.plan import planner
 from romforge.spec import loader
 from romforge.verify import boot as guest_boot
 from romforge.verify import cases, network_server
-from romforge.verify.boot import Refuted
+from romforge.verify.boot import CheckFailed
 from romforge.verify.network_server import GUEST, LINK_LOCAL, MAC, SERVER, Server
 from tests.support.project import spec_text
 from tests.support.proofs import E1000
@@ -82,7 +82,9 @@ def data_of(frames: Sequence[bytes]) -> tuple[int, bytes]:
 
 
 def test_a_router_tells_guests_to_ask_by_dhcp(server: Server):
-    source, destination, body = one(server.answer(frame(OURS, IPv6Address("ff02::2"), 58, bytes([133, 0, 0, 0, 0, 0, 0, 0]))))
+    source, destination, body = one(
+        server.answer(frame(OURS, IPv6Address("ff02::2"), 58, bytes([133, 0, 0, 0, 0, 0, 0, 0])))
+    )
     assert (source, destination) == (LINK_LOCAL, IPv6Address("ff02::1"))
     assert (body[0], body[5] & 0x80) == (134, 0x80)  # managed
     assert GUEST.packed[:8] + bytes(8) in body
@@ -112,7 +114,9 @@ IA = option(3, b"\1\2\3\4" + bytes(8))
 
 @pytest.mark.parametrize(("asked", "answer"), [(1, 2), (3, 7), (5, 7), (6, 7)])
 def test_an_address_and_the_boot_file_are_had_by_dhcp(server: Server, asked: int, answer: int):
-    _, reply = data_of(server.answer(udp(ALL_DHCP_SERVERS, 547, bytes([asked]) + b"abc" + DUID + IA)))
+    _, reply = data_of(
+        server.answer(udp(ALL_DHCP_SERVERS, 547, bytes([asked]) + b"abc" + DUID + IA))
+    )
     assert reply[:4] == bytes([answer]) + b"abc"
     found = options(reply[4:])
     assert found[1] == b"client"
@@ -170,7 +174,9 @@ def test_a_file_is_sent_in_blocks(server: Server):
 
 
 def test_options_are_granted_or_passed_over(server: Server):
-    messages, content = fetch(server, b"\0\1/boot\0octet\0tsize\x000\0blksize\x009000\0windowsize\x004\0")
+    messages, content = fetch(
+        server, b"\0\1/boot\0octet\0tsize\x000\0blksize\x009000\0windowsize\x004\0"
+    )
     assert messages[0] == b"\0\6blksize\x001428\0tsize\x002048\0"
     assert content == FILE
     _, content = fetch(server, b"\0\1boot\0octet\0blksize\x001000\0")
@@ -189,8 +195,17 @@ def test_a_file_that_is_not_there_is_an_error(server: Server):
 
 
 def test_ipv4_is_offered_no_boot_file(server: Server):
-    message = b"\1\1\6\0abcd" + bytes(20) + CLIENT + bytes(10 + 192) + bytes.fromhex("63825363") + b"\x35\1\1\xff"
-    packet = bytes.fromhex("4500000000000000401100000000000000000000") + struct.pack(">HHHH", 68, 67, 8 + len(message), 0)
+    message = (
+        b"\1\1\6\0abcd"
+        + bytes(20)
+        + CLIENT
+        + bytes(10 + 192)
+        + bytes.fromhex("63825363")
+        + b"\x35\1\1\xff"
+    )
+    packet = bytes.fromhex("4500000000000000401100000000000000000000") + struct.pack(
+        ">HHHH", 68, 67, 8 + len(message), 0
+    )
     (reply,) = server.answer(b"\xff" * 6 + CLIENT + b"\x08\x00" + packet + message)
     offer = reply[42:]
     assert offer[:8] == b"\2\1\6\0abcd"
@@ -213,9 +228,9 @@ def test_any_message_is_survived(data: bytes, port: int, cut: int):
 
 
 def prove(tmp_path: Path, rom: bytes) -> str:
-    guest_boot.fresh(tmp_path / "guest")
+    guest_boot.fresh_directory(tmp_path / "guest")
     boot = cases.of_device(cases.UEFI, Arch.X86_64, "e1000", E1000)._replace(network=cases.IPV6)
-    return guest_boot.prove(boot, rom, tmp_path / "guest", tmp_path / "cache")
+    return guest_boot.prove_boot(boot, rom, tmp_path / "guest", tmp_path / "cache")
 
 
 @pytest.mark.slow
@@ -232,15 +247,30 @@ def test_a_driver_boots_over_ipv6(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(network_server, "Server", Kept)
     assert prove(tmp_path, e1000) == "booted by 82540em.efidrv"
     (server,) = servers
-    wanted = ["router solicitation", "DHCPv6 SOLICIT", "DHCPv6 REQUEST", "TFTP boot", "TFTP complete"]
+    wanted = [
+        "router solicitation",
+        "DHCPv6 SOLICIT",
+        "DHCPv6 REQUEST",
+        "TFTP boot",
+        "TFTP complete",
+    ]
     assert set(wanted) <= set(server.events)
 
 
 @pytest.mark.slow
 @pytest.mark.qemu
-def test_a_missing_file_fails_over_ipv6(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, e1000: bytes):
-    monkeypatch.setattr(network_server.Server, "_tftp_request", lambda self, message: (40000, b"\0\5\0\1no such file\0"))
-    with pytest.raises(Refuted, match=r"the firmware tried to boot from the network, and the download failed: PXE-E"):
+def test_a_missing_file_fails_over_ipv6(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, e1000: bytes
+):
+    monkeypatch.setattr(
+        network_server.Server,
+        "_tftp_request",
+        lambda self, message: (40000, b"\0\5\0\1no such file\0"),
+    )
+    with pytest.raises(
+        CheckFailed,
+        match=r"the firmware tried to boot from the network, and the download failed: PXE-E",
+    ):
         prove(tmp_path, e1000)
 
 
@@ -253,7 +283,13 @@ def test_networks_have_columns_of_their_own(tmp_path: Path):
     }.items():
         text = spec_text("roms", extra=f'[verify]\nroms = ["romfile"]\n{key}\n')
         (tmp_path / "romspec.toml").write_text(text)
-        read = loader.load(tmp_path / "romspec.toml")
-        columns = {proof.column: proof for proof in cases.make(read, planner.make(read)) if "efi-" in proof.rom}
+        read = loader.load_spec(tmp_path / "romspec.toml")
+        columns = {
+            proof.column: proof
+            for proof in cases.make_proofs(read, planner.make_plan(read))
+            if "efi-" in proof.rom
+        }
         assert columns.keys() == {"structure", "bios-romfile", *wanted}
-        assert all(columns[name].network == ("ipv6" if "ipv6" in name else "ipv4") for name in columns)
+        assert all(
+            columns[name].network == ("ipv6" if "ipv6" in name else "ipv4") for name in columns
+        )

@@ -16,19 +16,32 @@ from romforge.verify.qemu import MACHINES
 
 def test_firmware_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setattr(qemu, "_DESCRIPTORS", (tmp_path,))
-    qemu.firmware.cache_clear()
-    with pytest.raises(RomforgeError, match="no UEFI firmware for qemu-system-x86_64; install the Debian package ovmf"):
-        qemu.firmware(MACHINES[Arch.X86_64])
+    qemu.find_firmware.cache_clear()
+    with pytest.raises(
+        RomforgeError,
+        match="no UEFI firmware for qemu-system-x86_64; install the Debian package ovmf",
+    ):
+        qemu.find_firmware(MACHINES[Arch.X86_64])
 
 
-def test_firmware_that_asks_for_signatures_is_not_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+def test_firmware_that_asks_for_signatures_is_not_taken(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
     """The first descriptor of the architecture without such features, whose files are there; broken ones are passed by."""
     for name in ("a", "b", "c", "code", "variables"):
         (tmp_path / name).touch()
 
     def describe(name: str, code: str, features: list[str], architecture: str = "x86_64") -> None:
-        mapping = {"device": "flash", "executable": {"filename": code}, "nvram-template": {"filename": str(tmp_path / "variables")}}
-        about = {"mapping": mapping, "targets": [{"architecture": architecture}], "features": features}
+        mapping = {
+            "device": "flash",
+            "executable": {"filename": code},
+            "nvram-template": {"filename": str(tmp_path / "variables")},
+        }
+        about = {
+            "mapping": mapping,
+            "targets": [{"architecture": architecture}],
+            "features": features,
+        }
         (tmp_path / name).write_text(json.dumps(about))
 
     describe("10.json", str(tmp_path / "a"), ["enrolled-keys"])
@@ -38,9 +51,9 @@ def test_firmware_that_asks_for_signatures_is_not_taken(monkeypatch: pytest.Monk
     (tmp_path / "45.json").write_text("{")
     describe("50.json", str(tmp_path / "code"), ["acpi-s3"])
     monkeypatch.setattr(qemu, "_DESCRIPTORS", (tmp_path,))
-    qemu.firmware.cache_clear()
-    assert qemu.firmware(MACHINES[Arch.X86_64]).code == str(tmp_path / "code")
-    qemu.firmware.cache_clear()
+    qemu.find_firmware.cache_clear()
+    assert qemu.find_firmware(MACHINES[Arch.X86_64]).code == str(tmp_path / "code")
+    qemu.find_firmware.cache_clear()
 
 
 @pytest.mark.qemu

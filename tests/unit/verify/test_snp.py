@@ -13,20 +13,23 @@ from romforge.formats import efi_image, option_rom
 from romforge.plan import planner
 from romforge.spec import loader
 from romforge.verify import boot, cases, guest_program, snp
-from romforge.verify.boot import Refuted
+from romforge.verify.boot import CheckFailed
 from romforge.verify.guest_program import Call
 from tests.support.project import Run, spec_text
 from tests.support.proofs import E1000, NONCE, OTHER, UEFI_TEXT, dead
 
 LINES = "romforge call Start 00000000 state=1\r\nromforge call Receive.empty 80000006\r\n"
 REPORT = UEFI_TEXT.replace("uefi", "snp").format("rom 00000000 000001ff deadbeef iPXE")
-GOOD = [Call(name, expected.statuses[0], expected.detail or "anything") for name, expected in snp.CALLS.items()]
+GOOD = [
+    Call(name, expected.statuses[0], expected.detail or "anything")
+    for name, expected in snp.CALLS.items()
+]
 
 
 def prove(rom: bytes, directory: Path) -> snp.Seen:
-    boot.fresh(directory / "guest")
+    boot.fresh_directory(directory / "guest")
     one = cases.of_device(cases.SNP, Arch.X86_64, "e1000", E1000)
-    return snp.prove(one, rom, directory / "guest", directory / "cache")
+    return snp.prove_interface(one, rom, directory / "guest", directory / "cache")
 
 
 # In QEMU
@@ -37,10 +40,12 @@ def prove(rom: bytes, directory: Path) -> snp.Seen:
 def test_a_stored_and_a_compressed_driver_return_the_same(tmp_path: Path, e1000: bytes):
     """All calls of Debian's driver are as they must be; the same again each time; and another driver's are not."""
     seen = prove(e1000, tmp_path)
-    assert seen.text.startswith(f"82540em.efidrv: {len(snp.CALLS)} calls, packets sent and received")
+    assert seen.text.startswith(
+        f"82540em.efidrv: {len(snp.CALLS)} calls, packets sent and received"
+    )
     assert [call.name for call in seen.calls] == list(snp.CALLS)
     image = option_rom.parse_rom(e1000).images[-1]
-    stored = efi_image.wrap(option_rom.driver_of(image), image.ids)
+    stored = efi_image.wrap_driver(option_rom.driver_of(image), image.ids)
     calls = snp.calls(stored, Arch.X86_64, "e1000", tmp_path / "guest", tmp_path / "cache")
     assert snp.differences(seen.calls, calls) == []
 
@@ -48,19 +53,26 @@ def test_a_stored_and_a_compressed_driver_return_the_same(tmp_path: Path, e1000:
 @pytest.mark.slow
 @pytest.mark.qemu
 def test_a_dead_driver_is_not_called(tmp_path: Path, e1000: bytes):
-    with pytest.raises(Refuted, match=r"^driver: the ROM's driver \(82540em.efidrv\) is bound to the NIC, but offers no"):
+    with pytest.raises(
+        CheckFailed,
+        match=r"^driver: the ROM's driver \(82540em.efidrv\) is bound to the NIC, but offers no",
+    ):
         prove(dead(e1000), tmp_path)
 
 
 @pytest.mark.slow
 @pytest.mark.qemu
-def test_a_network_without_an_answer_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, e1000: bytes):
+def test_a_network_without_an_answer_is_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, e1000: bytes
+):
     """The packets are sent, and nothing comes: so it is the exchange that makes the proof."""
     monkeypatch.setattr(snp, "_NETWORK", ("-netdev", "hubport,id=n0,hubid=0"))
-    with pytest.raises(Refuted) as raised:
+    with pytest.raises(CheckFailed) as raised:
         prove(e1000, tmp_path)
     text = str(raised.value)
-    assert text.startswith("calls: 82540em.efidrv: Receive returned EFI_NOT_READY (no reply), where the UEFI Specification wants")
+    assert text.startswith(
+        "calls: 82540em.efidrv: Receive returned EFI_NOT_READY (no reply), where the UEFI Specification wants"
+    )
     assert "Transmit returned" not in text
     assert len(text.splitlines()) == 4  # Receive, .small, .reset, .again
 
@@ -88,7 +100,7 @@ def test_verify_reports_the_calls(tmp_path: Path, releases: dict[str, Path], rom
 
 def test_calls_are_read_in_their_order():
     text = REPORT.replace("romforge end", LINES + "romforge end")
-    found = guest_program.read(text, NONCE)
+    found = guest_program.read_report(text, NONCE)
     assert found
     assert (found.firmware, found.driver_name) == ("snp", "iPXE")
     assert found.calls == (Call("Start", 0, "state=1"), Call("Receive.empty", snp.NOT_READY, ""))
@@ -96,37 +108,48 @@ def test_calls_are_read_in_their_order():
 
 def test_calls_that_did_not_end_are_read_too():
     text = REPORT.replace("romforge end\r\n", LINES + "romforge call Trans")
-    assert guest_program.read(text, NONCE) is None
-    assert [call.name for call in guest_program.unfinished_calls(text, NONCE)] == ["Start", "Receive.empty"]
+    assert guest_program.read_report(text, NONCE) is None
+    assert [call.name for call in guest_program.unfinished_calls(text, NONCE)] == [
+        "Start",
+        "Receive.empty",
+    ]
     assert guest_program.unfinished_calls(text, OTHER) == ()
 
 
 def test_calls_as_they_must_be_are_right():
-    assert snp.check(GOOD, "x") == f"x: {len(snp.CALLS)} calls, packets sent and received"
+    assert snp.check_calls(GOOD, "x") == f"x: {len(snp.CALLS)} calls, packets sent and received"
 
 
 @pytest.mark.parametrize("name", snp.CALLS)
 def test_each_call_is_looked_at(name: str):
     """One that is left out fails; and another status fails, or is told where iPXE is lax."""
-    with pytest.raises(Refuted, match=f"{name} was not called"):
-        snp.check([call for call in GOOD if call.name != name], "x")
+    with pytest.raises(CheckFailed, match=f"{name} was not called"):
+        snp.check_calls([call for call in GOOD if call.name != name], "x")
     bad = [call._replace(status=0x80000015) if call.name == name else call for call in GOOD]
     if snp.CALLS[name].required:
-        with pytest.raises(Refuted, match=f"{name} returned 80000015"):
-            snp.check(bad, "x")
+        with pytest.raises(CheckFailed, match=f"{name} returned 80000015"):
+            snp.check_calls(bad, "x")
     else:
-        assert snp.check(bad, "x").endswith(f"1 return another status than the UEFI Specification says: {name}")
+        assert snp.check_calls(bad, "x").endswith(
+            f"1 return another status than the UEFI Specification says: {name}"
+        )
 
 
 @pytest.mark.parametrize("name", [name for name, expected in snp.CALLS.items() if expected.detail])
 def test_what_a_call_did_is_looked_at(name: str):
     bad = [call._replace(detail="other") if call.name == name else call for call in GOOD]
-    with pytest.raises(Refuted, match=rf"{name} returned \w+ \(other\), where .* with {snp.CALLS[name].detail}"):
-        snp.check(bad, "x")
+    with pytest.raises(
+        CheckFailed, match=rf"{name} returned \w+ \(other\), where .* with {snp.CALLS[name].detail}"
+    ):
+        snp.check_calls(bad, "x")
 
 
 def test_differences_are_told_call_by_call():
-    other = [call._replace(status=snp.NOT_READY) if call.name == "Reset" else call for call in GOOD if call.name != "Stop"]
+    other = [
+        call._replace(status=snp.NOT_READY) if call.name == "Reset" else call
+        for call in GOOD
+        if call.name != "Stop"
+    ]
     assert snp.differences(GOOD, GOOD) == []
     assert snp.differences(GOOD, other) == [
         "Reset: EFI_SUCCESS (state=2); EFI_NOT_READY (state=2)",
@@ -149,8 +172,8 @@ def test_drivers_of_a_tree_are_called_by_default(tmp_path: Path, source: str, ke
     """Not those of other sources, unless the spec says so; never those that only show a mark."""
     text = spec_text("roms", extra=f"[verify]\n{key}\n").replace('roms = "roms"', source)
     (tmp_path / "romspec.toml").write_text(text)
-    read = loader.load(tmp_path / "romspec.toml")
-    columns = {proof.column: proof for proof in cases.make(read, planner.make(read))}
+    read = loader.load_spec(tmp_path / "romspec.toml")
+    columns = {proof.column: proof for proof in cases.make_proofs(read, planner.make_plan(read))}
     assert ("snp-x86_64" in columns) == made
     if made:
         assert (columns["snp-x86_64"].kind, columns["snp-x86_64"].default) == (cases.SNP, False)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import struct
 
-from romforge.base.errors import FormatError, amount
+from romforge.base.errors import FormatError, format_bytes
 
 HEADER = struct.Struct("<II")
 MAX_ORIGINAL_SIZE = 16 << 20  # of a ROM; larger claims are noise
@@ -36,7 +36,9 @@ def sizes(data: bytes, offset: int = 0) -> tuple[int, int]:
     return compressed, original
 
 
-def decompress(data: bytes, offset: int = 0, *, first: int | None = None, effort: int | None = None) -> bytes:
+def decompress(
+    data: bytes, offset: int = 0, *, first: int | None = None, effort: int | None = None
+) -> bytes:
     """Decodes the stream whose header lies at ``offset``, all of it or at least its ``first`` bytes.
 
     ``effort`` bounds the symbols decoded (a block counts as up to some hundreds more, 32 bytes of the result as
@@ -46,10 +48,17 @@ def decompress(data: bytes, offset: int = 0, *, first: int | None = None, effort
     begin = offset + HEADER.size
     if begin + compressed > len(data):
         over = begin + compressed - len(data)
-        raise FormatError(offset, f"the compressed size {amount(compressed)} goes {amount(over)} past the image")
+        raise FormatError(
+            offset,
+            f"the compressed size {format_bytes(compressed)} goes {format_bytes(over)} past the image",
+        )
     if original > MAX_ORIGINAL_SIZE:
-        raise FormatError(offset + 4, f"the original size {amount(original)} is larger than any option ROM")
-    return _Decoder(data, begin, begin + compressed, effort).run(original, original if first is None else first)
+        raise FormatError(
+            offset + 4, f"the original size {format_bytes(original)} is larger than any option ROM"
+        )
+    return _Decoder(data, begin, begin + compressed, effort).run(
+        original, original if first is None else first
+    )
 
 
 class _Decoder:
@@ -72,11 +81,15 @@ class _Decoder:
             positions = self.lengths(_POSITIONS, _POSITION_BITS, gap_after=-1)
             self.spend(symbols + (len(characters[1]) >> 6) + _CHARACTERS)
             self.block(out, symbols, characters, positions, original)
-        if self.spare * 8 - self.count > 16:  # encoders end with a spare byte, decoders may look a symbol ahead
+        if (
+            self.spare * 8 - self.count > 16
+        ):  # encoders end with a spare byte, decoders may look a symbol ahead
             raise self.fault("the stream ends before its original size is reached")
         return bytes(out)
 
-    def block(self, out: bytearray, symbols: int, characters: Table, positions: Table, original: int) -> None:
+    def block(
+        self, out: bytearray, symbols: int, characters: Table, positions: Table, original: int
+    ) -> None:
         """Decodes up to ``symbols`` symbols: the one loop that must be quick, so it keeps the bits in locals."""
         (width, table), (position_width, position_table) = characters, positions
         mask, position_mask = (1 << width) - 1, (1 << position_width) - 1
@@ -104,7 +117,9 @@ class _Decoder:
             start, length = len(out) - distance, symbol - 256 + MIN_MATCH
             if start < 0:
                 self.bits, self.count = bits, count
-                raise self.fault(f"a match {distance} bytes back where only {len(out)} bytes precede it")
+                raise self.fault(
+                    f"a match {distance} bytes back where only {len(out)} bytes precede it"
+                )
             while length > distance:  # the match overlaps what it makes
                 out += out[start:]
                 length -= distance
@@ -124,7 +139,9 @@ class _Decoder:
             self.spare += missing
             if self.spare > 2 * _REFILL:
                 raise self.fault("the stream ends in the middle of a block")
-        self.bits = (self.bits & (1 << self.count) - 1) << 8 * _REFILL | int.from_bytes(chunk.ljust(_REFILL, b"\0"), "big")
+        self.bits = (self.bits & (1 << self.count) - 1) << 8 * _REFILL | int.from_bytes(
+            chunk.ljust(_REFILL, b"\0"), "big"
+        )
         self.count += 8 * _REFILL
 
     def take(self, width: int) -> int:
@@ -172,7 +189,13 @@ class _Decoder:
             if code > 2:
                 found.append(code - 2)
             else:
-                found += [0] * (1 if code == 0 else self.take(4) + 3 if code == 1 else self.take(_CHARACTER_BITS) + 20)
+                found += [0] * (
+                    1
+                    if code == 0
+                    else self.take(4) + 3
+                    if code == 1
+                    else self.take(_CHARACTER_BITS) + 20
+                )
         return self.table(found, _CHARACTERS)
 
     def lone(self, symbol: int, size: int) -> Table:
@@ -189,7 +212,9 @@ class _Decoder:
         if sum(1 << _MAX_LENGTH - length for length in lengths if length) != 1 << _MAX_LENGTH:
             raise self.fault("a Huffman code that is not complete")
         table: list[int] = []
-        for length, symbol in sorted((length, symbol) for symbol, length in enumerate(lengths) if length):
+        for length, symbol in sorted(
+            (length, symbol) for symbol, length in enumerate(lengths) if length
+        ):
             table += [symbol << _SHIFT | length] * (1 << width - length)
         return width, table
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import NamedTuple
 
-from romforge.base.errors import RomforgeError, amount
+from romforge.base.errors import RomforgeError, format_bytes
 from romforge.formats.uefi_compression import decoder, match_finder
 from romforge.formats.uefi_compression.huffman import (
     Codes,
@@ -29,7 +29,7 @@ from romforge.formats.uefi_compression.huffman import (
 )
 from romforge.formats.uefi_compression.match_finder import Tokens
 
-VERSION = 1  # of what comes out for the same input and level; to count up when that changes
+ENCODER_VERSION = 1  # of what comes out for the same input and level; to count up when that changes
 MOST_SYMBOLS = 65_535  # of a block
 _MOST_CELLS = 256  # of a grid
 _STEPS = 128, 64, 32, 16, 8, 4  # tokens, by which beginnings are moved
@@ -56,7 +56,9 @@ _FIRST = Try(512, (2, 3))
 LEVELS = {
     "fast": Level(1, 1, (_FIRST,)),
     "default": Level(5, 2, (_FIRST,)),
-    "best": Level(9, 5, (_FIRST, Try(256, (2, 3)), Try(512, (4,)), Try(384, (4, 2, 0)), Try(320, (3,)))),
+    "best": Level(
+        9, 5, (_FIRST, Try(256, (2, 3)), Try(512, (4,)), Try(384, (4, 2, 0)), Try(320, (3,)))
+    ),
 }
 DEFAULT = "default"
 
@@ -71,24 +73,32 @@ class Way(NamedTuple):
     blocks: list[Block]
 
 
-def compress(data: bytes, level: str = DEFAULT, told: Callable[[int, int], None] = lambda done, of: None) -> bytes:
+def compress(
+    data: bytes, level: str = DEFAULT, told: Callable[[int, int], None] = lambda done, of: None
+) -> bytes:
     """The stream of ``data`` with its 8-byte header; the decoder has been given it and has given back the data.
 
     ``told`` is called with each round done and the number of rounds that there may be. Raises RomforgeError where the
     data are larger than any option ROM.
     """
     if len(data) > decoder.MAX_ORIGINAL_SIZE:
-        raise RomforgeError(f"{amount(len(data))} are more than any option ROM holds, {amount(decoder.MAX_ORIGINAL_SIZE)}")
+        raise RomforgeError(
+            f"{format_bytes(len(data))} are more than any option ROM holds, {format_bytes(decoder.MAX_ORIGINAL_SIZE)}"
+        )
     body = _write(_best(data, LEVELS[level], told)) if data else b""
-    stream = decoder.HEADER.pack(len(body) + 1, len(data)) + body + b"\0"  # decoders may look a symbol ahead
+    stream = (
+        decoder.HEADER.pack(len(body) + 1, len(data)) + body + b"\0"
+    )  # decoders may look a symbol ahead
     if decoder.decompress(stream) != data:
-        raise AssertionError("the encoder's stream does not decode to what it was given")  # never written, whatever it is
+        raise AssertionError(
+            "the encoder's stream does not decode to what it was given"
+        )  # never written, whatever it is
     return stream
 
 
 def _best(data: bytes, level: Level, told: Callable[[int, int], None]) -> Way:
     """The smallest stream that is found by all tries of a level."""
-    matches = match_finder.find(data)
+    matches = match_finder.find_matches(data)
     best: Way | None = None
     for number, each in enumerate(level.tries):
         for turn, way in enumerate(_rounds(data, matches, each, level)):
@@ -99,7 +109,9 @@ def _best(data: bytes, level: Level, told: Callable[[int, int], None]) -> Way:
     return best
 
 
-def _rounds(data: bytes, matches: list[tuple[match_finder.Match, ...]], each: Try, level: Level) -> Iterator[Way]:
+def _rounds(
+    data: bytes, matches: list[tuple[match_finder.Match, ...]], each: Try, level: Level
+) -> Iterator[Way]:
     """Parses by the codes of the parse before, until nothing much is gained."""
     starts, costs = [0], [match_finder.guess(data)]
     least, waited = 0, 0
@@ -113,7 +125,10 @@ def _rounds(data: bytes, matches: list[tuple[match_finder.Match, ...]], each: Tr
             return
         starts = [tokens.places[begin] for begin, _, _ in way.blocks]
         fraction = each.fractions[number % len(each.fractions)]
-        costs = [costs_of(*counted(tokens.symbols, tokens.slots, begin, end), codes, fraction) for begin, end, codes in way.blocks]
+        costs = [
+            costs_of(*counted(tokens.symbols, tokens.slots, begin, end), codes, fraction)
+            for begin, end, codes in way.blocks
+        ]
 
 
 def _blocks(tokens: Tokens, grid: int) -> Way:
@@ -140,7 +155,10 @@ def _split(tokens: Tokens, grid: int) -> list[int]:
             if size > MOST_SYMBOLS:
                 break
             if last > first:
-                characters, positions = together(characters, cells[last][0]), together(positions, cells[last][1])
+                characters, positions = (
+                    together(characters, cells[last][0]),
+                    together(positions, cells[last][1]),
+                )
             total = least[first] + estimate(characters, positions, size)
             if total < least[last + 1]:
                 least[last + 1], before[last + 1] = total, first
@@ -160,7 +178,9 @@ def _refined(tokens: Tokens, starts: list[int]) -> list[int]:
         if end - begin > MOST_SYMBOLS:
             return 1 << 60
         if (begin, end) not in sizes:
-            sizes[begin, end] = codes_of(*counted(tokens.symbols, tokens.slots, begin, end), thorough=False).size
+            sizes[begin, end] = codes_of(
+                *counted(tokens.symbols, tokens.slots, begin, end), thorough=False
+            ).size
         return sizes[begin, end]
 
     starts = [*starts, len(tokens)]
@@ -177,7 +197,10 @@ def _refined(tokens: Tokens, starts: list[int]) -> list[int]:
             begin, middle, end = starts[index - 1 : index + 2]
             best = size(begin, middle) + size(middle, end)
             for move in (-step, step):
-                while begin < middle + move < end and (now := size(begin, middle + move) + size(middle + move, end)) < best:
+                while (
+                    begin < middle + move < end
+                    and (now := size(begin, middle + move) + size(middle + move, end)) < best
+                ):
                     middle, best = middle + move, now
             starts[index] = middle
     return starts[:-1]
@@ -251,7 +274,9 @@ def _only(counts: list[int]) -> int:
 def _words(lengths: list[int]) -> list[str]:
     """The canonical code of these lengths, as texts of bits."""
     words, code, before = [""] * len(lengths), 0, 0
-    for length, symbol in sorted((length, symbol) for symbol, length in enumerate(lengths) if length):
+    for length, symbol in sorted(
+        (length, symbol) for symbol, length in enumerate(lengths) if length
+    ):
         code <<= length - before
         words[symbol] = f"{code:0{length}b}"
         code, before = code + 1, length

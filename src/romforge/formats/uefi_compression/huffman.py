@@ -19,9 +19,22 @@ CHARACTERS, POSITIONS, EXTRA = 510, 14, 19  # symbols of the three codes
 MATCH = 253  # what a match's length is counted from: 256 stands for 3 bytes
 BIT = 64  # the unit of costs
 _MAX_LENGTH = 16
-_UNSEEN, _UNSEEN_POSITION = 2 * BIT, 3 * BIT  # what a symbol costs beyond a rare one that the block does not have yet
-_BLOCK, _PER_SYMBOL = 60, 56  # bits of an average header, and sixteenths of a bit for each symbol it sends
-_FLOORS = 2, 3, 4, 5, 6, 8  # to count rare symbols as; so their codes are equally long, which headers send cheaply
+_UNSEEN, _UNSEEN_POSITION = (
+    2 * BIT,
+    3 * BIT,
+)  # what a symbol costs beyond a rare one that the block does not have yet
+_BLOCK, _PER_SYMBOL = (
+    60,
+    56,
+)  # bits of an average header, and sixteenths of a bit for each symbol it sends
+_FLOORS = (
+    2,
+    3,
+    4,
+    5,
+    6,
+    8,
+)  # to count rare symbols as; so their codes are equally long, which headers send cheaply
 # Of leaves of a code's tree: split so many at one length, merge twice as many at another (lengths less one).
 _MOVES = [
     (split, merged, step)
@@ -32,7 +45,9 @@ _MOVES = [
 ]
 _EXTRA_BITS = [max(0, slot - 1) for slot in range(POSITIONS)]
 
-Item = tuple[int, int, int]  # of a header: a symbol of the extra code, and a number behind it: its bits and its value
+Item = tuple[
+    int, int, int
+]  # of a header: a symbol of the extra code, and a number behind it: its bits and its value
 _logs: dict[int, int] = {}
 
 
@@ -53,7 +68,9 @@ def log2(number: int) -> int:
     return found
 
 
-def counted(symbols: list[int], slots: list[int], begin: int, end: int) -> tuple[list[int], list[int]]:
+def counted(
+    symbols: list[int], slots: list[int], begin: int, end: int
+) -> tuple[list[int], list[int]]:
     """How often each character and each position occurs in a stretch of tokens; a literal has the slot -1."""
     characters, positions = [0] * CHARACTERS, [0] * (POSITIONS + 1)
     for symbol in symbols[begin:end]:
@@ -181,7 +198,10 @@ def _trimmed(counts: list[int], lengths: list[int]) -> list[int]:
     The header's size hangs on how many symbols have each length, not on which: so those numbers are changed, a leaf of
     the code's tree split here and two merged there, and the most frequent symbols get the shortest.
     """
-    order = sorted((symbol for symbol, count in enumerate(counts) if count), key=lambda symbol: (-counts[symbol], symbol))
+    order = sorted(
+        (symbol for symbol, count in enumerate(counts) if count),
+        key=lambda symbol: (-counts[symbol], symbol),
+    )
     summed = [0, *accumulate(counts[symbol] for symbol in order)]
     runs = extra_counts(items_of(lengths)[1])[:3]
 
@@ -232,11 +252,17 @@ class Estimator:
     """Estimates sizes of blocks in 1/64 bit, from entropy, for counts up to ``most``."""
 
     def __init__(self, most: int) -> None:
-        self.weigh: Callable[[int], int] = [count * log2(count) if count else 0 for count in range(most + 1)].__getitem__
+        self.weigh: Callable[[int], int] = [
+            count * log2(count) if count else 0 for count in range(most + 1)
+        ].__getitem__
 
     def size(self, characters: list[int], positions: list[int], tokens: int) -> int:
         matches = sum(positions)
-        size: int = tokens * log2(tokens) - sum(map(self.weigh, characters)) - sum(map(self.weigh, positions))
+        size: int = (
+            tokens * log2(tokens)
+            - sum(map(self.weigh, characters))
+            - sum(map(self.weigh, positions))
+        )
         size += matches * log2(matches) if matches else 0
         return size + BIT * (_BLOCK + ((CHARACTERS - characters.count(0)) * _PER_SYMBOL >> 4))
 
@@ -245,19 +271,28 @@ def together(one: list[int], other: list[int]) -> list[int]:
     return list(map(add, one, other))
 
 
-def costs_of(characters: list[int], positions: list[int], codes: Codes, fraction: int) -> tuple[list[int], list[int], list[int]]:
+def costs_of(
+    characters: list[int], positions: list[int], codes: Codes, fraction: int
+) -> tuple[list[int], list[int], list[int]]:
     """What literals by byte, matches by length, and positions by slot cost in 1/64 bit, for a parse that goes by this block.
 
     Symbols count as ``fraction`` quarters what entropy says and the rest what their codes do.
     """
     seen = log2(max(1, sum(characters)))
     each = [
-        (BIT * (4 - fraction) * length + fraction * (seen - log2(count))) >> 2 if count else seen + _UNSEEN
+        (BIT * (4 - fraction) * length + fraction * (seen - log2(count))) >> 2
+        if count
+        else seen + _UNSEEN
         for count, length in zip(characters, codes.characters)
     ]
     seen = log2(max(1, sum(positions)))
     slots = [
-        BIT * bits + ((BIT * (4 - fraction) * length + fraction * (seen - log2(count))) >> 2 if count else seen + _UNSEEN_POSITION)
+        BIT * bits
+        + (
+            (BIT * (4 - fraction) * length + fraction * (seen - log2(count))) >> 2
+            if count
+            else seen + _UNSEEN_POSITION
+        )
         for count, length, bits in zip(positions, codes.positions, _EXTRA_BITS)
     ]
     return each[:256], [0, 0, 0, *each[256:]], slots

@@ -14,10 +14,12 @@ _ENOUGH = 200  # bytes; of a match as long as that, shorter forms are not looked
 _DISTANCE = (1 << 14) - 1  # of a choice, length << 14 | distance
 
 Match = tuple[int, int, int]  # length, distance, slot
-Costs = tuple[list[int], list[int], list[int]]  # of literals by byte, of matches by length, of positions by slot
+Costs = tuple[
+    list[int], list[int], list[int]
+]  # of literals by byte, of matches by length, of positions by slot
 
 
-def find(data: bytes) -> list[tuple[Match, ...]]:
+def find_matches(data: bytes) -> list[tuple[Match, ...]]:
     """For each place of the data its matches: for each slot the longest, where that is longer than those of nearer slots."""
     size = len(data)
     found: list[tuple[Match, ...]] = [()] * size
@@ -27,7 +29,9 @@ def find(data: bytes) -> list[tuple[Match, ...]]:
         key = data[place : place + SHORTEST]
         earlier = last.get(key, -1)
         last[key] = place
-        if length > _ENOUGH:  # in the midst of a long match: it goes on, and that is all there is to know
+        if (
+            length > _ENOUGH
+        ):  # in the midst of a long match: it goes on, and that is all there is to know
             length = _extent(data, place - distance, place, length - 1)
             found[place] = ((length, distance, (distance - 1).bit_length()),)
         elif earlier >= 0 and place - earlier <= WINDOW:
@@ -73,11 +77,15 @@ def guess(data: bytes) -> Costs:
         counts[byte] += 1
     total = log2(max(1, len(data)))
     literals = [total - log2(count) + BIT // 2 if count else total for count in counts]
-    lengths = [0] * SHORTEST + [BIT * (4 + length.bit_length()) for length in range(SHORTEST, LONGEST + 1)]
+    lengths = [0] * SHORTEST + [
+        BIT * (4 + length.bit_length()) for length in range(SHORTEST, LONGEST + 1)
+    ]
     return literals, lengths, [BIT * (3 + max(0, slot - 1)) for slot in range(14)]
 
 
-def choose(data: bytes, matches: list[tuple[Match, ...]], starts: list[int], costs: list[Costs]) -> list[int]:
+def choose(
+    data: bytes, matches: list[tuple[Match, ...]], starts: list[int], costs: list[Costs]
+) -> list[int]:
     """The cheapest choice at each place, 0 for a literal, else length << 14 | distance.
 
     Block k begins at the place ``starts[k]`` and has the costs ``costs[k]``. The way is found from the end: what each
@@ -90,7 +98,9 @@ def choose(data: bytes, matches: list[tuple[Match, ...]], starts: list[int], cos
             best, choice = cost[place + 1] + literals[data[place]], 0
             cheapest = 1 << 60
             shorter = matches[place]
-            for index in range(len(shorter) - 1, -1, -1):  # from the longest: nearer ones may cost more than farther
+            for index in range(
+                len(shorter) - 1, -1, -1
+            ):  # from the longest: nearer ones may cost more than farther
                 length, distance, slot = shorter[index]
                 if slots[slot] < cheapest:
                     cheapest, nearest = slots[slot], distance

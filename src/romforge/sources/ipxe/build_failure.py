@@ -21,9 +21,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from romforge.base.errors import RomforgeError, listing, near
+from romforge.base.errors import RomforgeError, did_you_mean, join_words
 from romforge.formats import ld_map
-from romforge.plan.planner import Make
+from romforge.plan.planner import TreeBuild
 from romforge.sources.ipxe import config_options, make_output
 from romforge.sources.ipxe.config_options import Option
 from romforge.sources.ipxe.make_output import Failure
@@ -39,11 +39,15 @@ _HARDLY_ANY = 64 << 10  # bytes; they may not do for make's own last words
 
 _BLOCK = 512  # bytes
 _MOST_BLOCKS = 0xFF  # the size of a legacy image is one byte of its header, at offset 2
-_TOO_LARGE = re.compile(r"Add (?P<base>-?[0-9a-fx]+)\+(?P<blocks>[0-9a-fx]+) at 0x2 overflows 1-byte")
+_TOO_LARGE = re.compile(
+    r"Add (?P<base>-?[0-9a-fx]+)\+(?P<blocks>[0-9a-fx]+) at 0x2 overflows 1-byte"
+)
 _NOT_IN_FILE = (".bss", ".stack", "COMMON", ".debug", ".comment", ".stab", ".note")  # sections
 
 _UNDEFINED = re.compile(r"(?:undefined (?:symbol|reference to)|required symbol) [`'‘]obj_(\w+)['’]")
-_BIOS_CODE = re.compile(r"\.(?:text|data|bss)16\b|\b_(?:textdata|text16_memsz|data16_memsz)\b|R_\w+_16\b")
+_BIOS_CODE = re.compile(
+    r"\.(?:text|data|bss)16\b|\b_(?:textdata|text16_memsz|data16_memsz)\b|R_\w+_16\b"
+)
 _IN_ARCHIVE = re.compile(r"\.a\(([^()\s]+)\.o\)")
 
 _GIT_MISSING = re.compile(r"\bgit: (?:not found|command not found|No such file or directory)")
@@ -72,7 +76,7 @@ class Facts(NamedTuple):
 
 
 def facts_of(
-    step: Make,
+    step: TreeBuild,
     tree: Path,
     src: Path,
     log: Path,
@@ -233,7 +237,7 @@ def _nic(goal: str, facts: Facts) -> str:
     """The table of the spec that a goal comes from."""
     if facts.spec:
         try:
-            nics = loader.load(facts.spec).nic
+            nics = loader.load_spec(facts.spec).nic
         except RomforgeError:  # the spec changed meanwhile
             nics = {}
         for name, nic in nics.items():
@@ -251,13 +255,13 @@ def _unknown_id(ids: str, nic: str, devices: Iterable[Device]) -> str:
         return f"{problem}, nor for any of vendor {vendor}; correct id, or set goal, in {nic}"
     nearest = [f"{one.ids[:4]}:{one.ids[4:]} ({one.driver})" for one in siblings[:_NEAREST]]
     remedy = f"correct id in {nic}, or set goal there, such as"
-    return f'{problem}; the nearest are {listing(nearest)}; {remedy} goal = "{siblings[0].name}"'
+    return f'{problem}; the nearest are {join_words(nearest)}; {remedy} goal = "{siblings[0].name}"'
 
 
 def _unknown_name(name: str, nic: str, devices: Iterable[Device]) -> str:
     known = {word for device in devices for word in (device.name, device.driver)}
     problem = f"this tree has no driver or device {name}"
-    return f"{problem}{near(name, known)}; correct goal in {nic}"
+    return f"{problem}{did_you_mean(name, known)}; correct goal in {nic}"
 
 
 # A legacy image that is too large
@@ -299,7 +303,9 @@ def _largest_objects(goal: str, facts: Facts) -> Iterator[str]:
         macros = " or ".join(option.macro for option in behind)
         shown.append(f"{name} {sizes[name]:,}" + (f" ({macros})" if macros else ""))
     if shown:
-        heading = "its largest objects, in bytes before compression, and the option that asked first"
+        heading = (
+            "its largest objects, in bytes before compression, and the option that asked first"
+        )
         yield f"{heading}: {', '.join(shown)}"
 
 
@@ -308,7 +314,9 @@ def _read_map(goal: str, facts: Facts) -> ld_map.LinkMap | None:
     linked = "efidrv" if facts.media == "efirom" else facts.media
     path = facts.src / facts.bin / f"{goal}.{linked}.tmp.map"
     try:
-        return ld_map.parse(path.read_text(errors="replace") + "\nLinker script and memory map\n")
+        return ld_map.parse_map(
+            path.read_text(errors="replace") + "\nLinker script and memory map\n"
+        )
     except (OSError, RomforgeError):
         return None
 
@@ -345,7 +353,7 @@ def _bios_option(words: str, facts: Facts) -> Iterator[str]:
             if behind:
                 brought.setdefault(_named(behind, facts), []).append(f"{name}.o")
         for option, objects in brought.items():
-            shown = listing(objects[:_LISTED])
+            shown = join_words(objects[:_LISTED])
             yield f"{option} is for BIOS alone, not for {facts.platform}: it brings in {shown}"
 
 
@@ -406,7 +414,7 @@ def _place(facts: Facts, key: KeyPath) -> str:
     return f"{table} ({facts.spec.name}:{line})" if facts.spec and line else table
 
 
-def require_embedded(step: Make, spec: Path | None) -> None:
+def require_embedded(step: TreeBuild, spec: Path | None) -> None:
     """Raises RomforgeError where a file of embed, trust or cert cannot be read, with its line."""
     problems = []
     for variable, files in step.files:

@@ -16,14 +16,18 @@ from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from romforge.base.errors import listing
+from romforge.base.errors import join_words
 from romforge.sources.ipxe import link_roots, worktree
 from romforge.sources.ipxe.worktree import Changes
 
-VERSION = "version"  # the object of each image that has its name; its source is core/version.c
+VERSION_OBJECT = (
+    "version"  # the object of each image that has its name; its source is core/version.c
+)
 _RECORD = re.compile(r"^(\S+)_DEPS\s*\+?=(.*)$", re.MULTILINE)
 _SOURCES = ".c", ".S"
-_DOCUMENTS = re.compile(r"(?i)(?:readme|copying|licen[cs]e|changelog|notes|authors)\b.*|.*\.(?:md|txt|rst|cfg)")
+_DOCUMENTS = re.compile(
+    r"(?i)(?:readme|copying|licen[cs]e|changelog|notes|authors)\b.*|.*\.(?:md|txt|rst|cfg)"
+)
 _WORD = re.compile(r"[A-Za-z_]\w*")
 _FEW = 3  # objects that a reason names
 
@@ -107,7 +111,7 @@ class DependencyFiles:
     def of_link(self, objects: Iterable[str]) -> list[str] | None:
         """All files that the objects of a link are made of; None where that is not recorded."""
         found: set[str] = set()
-        for name in {VERSION, *objects}:
+        for name in {VERSION_OBJECT, *objects}:
             files = self.files(name)
             if files is None:
                 return None
@@ -119,7 +123,7 @@ class DependencyFiles:
         return [name for name in objects if path in (self.files(name) or ())]
 
 
-class Link(NamedTuple):
+class RecordedLink(NamedTuple):
     """What is known of an image's link: its name, its objects, the files they are made of.
 
     ``uses`` is None where that is not known; then every file counts.
@@ -130,7 +134,14 @@ class Link(NamedTuple):
     uses: frozenset[str] | None
 
 
-def reasons(changes: Changes, link: Link, records: DependencyFiles, src: Path, old_src: Path, linked: Path) -> Iterator[str]:
+def reasons_of_link(
+    changes: Changes,
+    link: RecordedLink,
+    records: DependencyFiles,
+    src: Path,
+    old_src: Path,
+    linked: Path,
+) -> Iterator[str]:
     """Why an image must be built again, in words: each a file, and the objects that are made of it.
 
     ``src`` has the files as they are now, ``old_src`` as they were; ``linked`` is the linked file.
@@ -148,14 +159,14 @@ def reasons(changes: Changes, link: Link, records: DependencyFiles, src: Path, o
                 yield f"{path} {verb}, and {reason}"
 
 
-def _is_part(path: str, link: Link, *, is_new: bool) -> bool:
+def _is_part(path: str, link: RecordedLink, *, is_new: bool) -> bool:
     """Whether an image is made of a file, or must be taken to be."""
     if is_new and link.uses is not None:
         return path in link.uses or is_build_file(path)
     return _counts(path, link)
 
 
-def _counts(path: str, link: Link) -> bool:
+def _counts(path: str, link: RecordedLink) -> bool:
     """Whether a file that was there before is one that the image is made of."""
     if link.uses is None:
         return worktree.is_source(path)
@@ -172,14 +183,14 @@ def is_build_file(path: str) -> bool:
     return name.startswith("Makefile") or name.endswith((".mk", ".lds"))
 
 
-def _used_by(path: str, link: Link, records: DependencyFiles) -> str:
+def _used_by(path: str, link: RecordedLink, records: DependencyFiles) -> str:
     users = records.objects_using(path, link.objects)
     if not users:
         return ""
     more = len(users) - _FEW
     if more > 1:
         return f" ({', '.join(users[:_FEW])} and {more} more objects are made of it)"
-    return f" ({listing(users)} {'is' if len(users) == 1 else 'are'} made of it)"
+    return f" ({join_words(users)} {'is' if len(users) == 1 else 'are'} made of it)"
 
 
 class Newcomers:
@@ -191,7 +202,7 @@ class Newcomers:
       iPXE's do; a static one does not count.
     """
 
-    def __init__(self, link: Link, linked: Path) -> None:
+    def __init__(self, link: RecordedLink, linked: Path) -> None:
         self.link = link
         self.linked = linked
         self._symbols: Collection[str] | None = None

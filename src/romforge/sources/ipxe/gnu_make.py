@@ -24,7 +24,9 @@ _PATIENCE = 10  # seconds for interrupted makes to clean up after themselves
 _LONGEST = 200  # bytes of a line that is shown as progress
 
 _running: dict[subprocess.Popen[bytes], Path] = {}  # makes, and their logs
-_builds = threading.Semaphore(0)  # counts builds that are at work, makes and what comes before and after them
+_builds = threading.Semaphore(
+    0
+)  # counts builds that are at work, makes and what comes before and after them
 _stopped = threading.Event()
 
 
@@ -34,7 +36,7 @@ class Killed(RomforgeError):
 
 @contextmanager
 def build() -> Iterator[None]:
-    """Marks a build that ``interrupt`` waits for."""
+    """Marks a build that ``interrupt_makes`` waits for."""
     _builds.release()
     try:
         yield
@@ -47,7 +49,7 @@ def interrupted() -> bool:
     return _stopped.is_set()
 
 
-def interrupt() -> None:
+def interrupt_makes() -> None:
     """Stops all makes of this process, and waits until their builds have put away what they left."""
     _stopped.set()
     for process in list(_running):
@@ -57,19 +59,21 @@ def interrupt() -> None:
         time.sleep(0.01)
 
 
-def run(words: Sequence[str], directory: Path, log: Path, launcher: tuple[str, ...] = ()) -> int:
+def run_make(
+    words: Sequence[str], directory: Path, log: Path, launcher: tuple[str, ...] = ()
+) -> int:
     """Runs make with its output in ``log``; returns its exit status. Raises Killed.
 
     After an interrupt, which make is told of and given the time to clean up, the status is that of make.
     """
-    pool = jobserver.shared()
+    pool = jobserver.shared_pool()
     with pool.job(), log.open("ab") as output:
         if interrupted():
             return 2
-        environment = toolchain.environment(os.environ, launcher)
+        environment = toolchain.make_environment(os.environ, launcher)
         environment["MAKEFLAGS"] = f"{pool.flags()} -Oline"  # lines of several recipes may not mix
         process = subprocess.Popen(
-            [*programs.guarded(), "make", *words],
+            [*programs.pdeathsig_prefix(), "make", *words],
             cwd=directory,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -89,11 +93,13 @@ def run(words: Sequence[str], directory: Path, log: Path, launcher: tuple[str, .
             _running.pop(process, None)
     if status < 0 and not interrupted():
         _signal(process, signal.SIGKILL)
-        raise Killed(f"make was killed by signal {-status}; the next build of this platform begins anew")
+        raise Killed(
+            f"make was killed by signal {-status}; the next build of this platform begins anew"
+        )
     return status
 
 
-def doing() -> str:
+def progress_line() -> str:
     """What the makes of this process have said last."""
     said = []
     for log in list(_running.values()):
@@ -108,6 +114,6 @@ def _signal(process: subprocess.Popen[bytes], number: int) -> None:
         os.killpg(process.pid, number)
 
 
-def to_paste(words: Sequence[str], directory: Path) -> str:
+def command_to_paste(words: Sequence[str], directory: Path) -> str:
     """The command as a person would run it again."""
     return f'cd {shlex.quote(str(directory))} && env -i PATH="$PATH" HOME="$HOME" LC_ALL=C make -j{os.cpu_count()} {shlex.join(words)}'

@@ -12,11 +12,11 @@ from typing import Any
 from romforge.base import fingerprint
 from romforge.base.arch import machine_name
 from romforge.base.errors import FormatError, RomforgeError
-from romforge.base.fingerprint import State
+from romforge.base.fingerprint import FileState
 from romforge.formats import efi_image, ld_map, option_rom, rom_check
-from romforge.plan.planner import Make, Pick, Rom
+from romforge.plan.planner import ImageRequest, Rom, TreeBuild
 from romforge.sources import rom_files
-from romforge.sources.image import Part
+from romforge.sources.image import SourceImage
 from romforge.sources.ipxe import (
     build_failure,
     dependencies,
@@ -36,20 +36,22 @@ from romforge.sources.ipxe.source_tree import Tree, Trees, linked_medium
 _DOWNGRADE = "EFI_DOWNGRADE_UX"
 
 
-def build(step: Make, out: Path, goals: list[str], spec: Path | None = None) -> dict[str, str]:
+def build_images(
+    step: TreeBuild, out: Path, goals: list[str], spec: Path | None = None
+) -> dict[str, str]:
     """Builds images of a platform by one make; returns what is wrong, by goal, which keeps no other from being built.
 
     Raises RomforgeError where the platform's tools or the tree are missing, or make was killed.
     """
     with gnu_make.build():
-        toolchain.require(step)
+        toolchain.require_tools(step)
         tree = Trees(out).of(step)
-        found = source_tree.prepare(step, out, tree)
+        found = source_tree.prepare_worktree(step, out, tree)
         errors = _Build(step, out, tree, found, spec).run(goals) if goals else {}
         kept = {goal: text for goal, text in found["errors"].items() if goal not in goals}
         found["errors"] = kept | errors
         found["ended"] = time.time_ns()
-        source_tree.save(step, out, found)
+        source_tree.save_record(step, out, found)
     if gnu_make.interrupted():
         raise KeyboardInterrupt
     return errors
@@ -58,7 +60,9 @@ def build(step: Make, out: Path, goals: list[str], spec: Path | None = None) -> 
 class _Build:
     """One build of a platform: its working tree, its record, and the log that its makes share."""
 
-    def __init__(self, step: Make, out: Path, tree: Tree, found: dict[str, Any], spec: Path | None) -> None:
+    def __init__(
+        self, step: TreeBuild, out: Path, tree: Tree, found: dict[str, Any], spec: Path | None
+    ) -> None:
         self.step = step
         self.spec = spec
         self.out = out
@@ -99,7 +103,7 @@ class _Build:
         dependency step: see ``_settle_times``.
         """
         _make_local_headers(self.step, self.src, self.found["files"])
-        make_rules.write(self.src, LinkPlan(), {}, self.step.bin)
+        make_rules.write_rules(self.src, LinkPlan(), {}, self.step.bin)
         words = [*variables(self.step, self.tree), "NEED_DEPS=", make_rules.MACROS_GOAL]
         words.append(f"BIN={self.step.bin}")
         status, output = self._run(words)
@@ -109,16 +113,18 @@ class _Build:
         if status:
             self._fail(words, status, output, goals)
             return False
-        self.found["downgraded"] = bool(make_rules.defines(self.bin, _DOWNGRADE))
+        self.found["downgraded"] = bool(make_rules.configuration_defines(self.bin, _DOWNGRADE))
         if fresh:
             _settle_times(self.src, self.bin)
         return True
 
-    def _make(self, goals: list[str], plan: LinkPlan, left_out: Mapping[str, tuple[LeftOut, ...]]) -> bool:
+    def _make(
+        self, goals: list[str], plan: LinkPlan, left_out: Mapping[str, tuple[LeftOut, ...]]
+    ) -> bool:
         """Builds the goals, but for those at which make stops; tells whether it came to its end."""
         medium = linked_medium(self.step)
         stages = {f"{goal}.{medium}.tmp": groups for goal, groups in left_out.items()}
-        make_rules.write(self.src, plan, stages, self.step.bin)
+        make_rules.write_rules(self.src, plan, stages, self.step.bin)
         were_lost = False
         while left := [goal for goal in goals if goal not in self.errors]:
             words = variables(self.step, self.tree)
@@ -133,7 +139,9 @@ class _Build:
                 if not lost:
                     return True
                 if were_lost:
-                    raise Killed(f"what {lost[0]} is made of was not written to its end: was the compiler killed?")
+                    raise Killed(
+                        f"what {lost[0]} is made of was not written to its end: was the compiler killed?"
+                    )
                 were_lost = True
                 self._compile_again(lost, left)
                 continue
@@ -157,7 +165,7 @@ class _Build:
     def _run(self, words: list[str]) -> tuple[int, str]:
         """Runs make; returns its exit status and what it printed. Raises Killed where the disk is full."""
         before = self.log.stat().st_size
-        status = run(self.step, words, self.src, self.log)
+        status = run_make_for(self.step, words, self.src, self.log)
         output = self.log.read_bytes()[before:].decode(errors="replace")
         if status:
             free = build_failure.free_space(self.src)
@@ -168,13 +176,17 @@ class _Build:
 
     def _fail(self, words: list[str], status: int, output: str, goals: list[str]) -> None:
         """Notes why make failed: for the goal at which it stopped, or for all."""
-        command = gnu_make.to_paste([*make_rules.words(), *words], self.src)
-        facts = build_failure.facts_of(self.step, self.tree.src, self.src, self.log, goals, command, self.spec)
+        command = gnu_make.command_to_paste([*make_rules.rules_arguments(), *words], self.src)
+        facts = build_failure.facts_of(
+            self.step, self.tree.src, self.src, self.log, goals, command, self.spec
+        )
         text = build_failure.explain(output, status, facts)
         culprit = _culprit(self.step, goals, make_output.first_failure(output).target)
         self.errors |= {culprit: text} if culprit else dict.fromkeys(goals, text)
 
-    def _check(self, goals: list[str], plan: LinkPlan, left_out: Mapping[str, tuple[LeftOut, ...]]) -> dict[str, tuple[LeftOut, ...]]:
+    def _check(
+        self, goals: list[str], plan: LinkPlan, left_out: Mapping[str, tuple[LeftOut, ...]]
+    ) -> dict[str, tuple[LeftOut, ...]]:
         """Looks at each image that was built and records it.
 
         Returns those that must be linked again with less left out, since they need what was.
@@ -182,7 +194,7 @@ class _Build:
         again = {}
         records = self._dependencies()
         for goal in goals:
-            place = source_tree.product(self.step, self.out, goal)
+            place = source_tree.image_path(self.step, self.out, goal)
             try:
                 needed = self._record(goal, place, plan, left_out[goal], records)
             except RomforgeError as error:
@@ -196,12 +208,14 @@ class _Build:
     def _dependencies(self) -> DependencyFiles:
         """What make recorded of each object. Trees before 2.0 record nothing of the version object."""
         records = DependencyFiles(self.bin)
-        if dependencies.VERSION not in records.paths():
+        if dependencies.VERSION_OBJECT not in records.paths():
             path = self.bin / "deps" / "core" / "version.c.d"
             words = variables(self.step, self.tree)
             self._run([*words, "NEED_DEPS=", f"{self.step.bin}/deps/core/version.c.d"])
             records = DependencyFiles(self.bin)
-            records.files(dependencies.VERSION)  # reads it, since make would not keep it up to date
+            records.files(
+                dependencies.VERSION_OBJECT
+            )  # reads it, since make would not keep it up to date
             path.unlink(missing_ok=True)
         return records
 
@@ -222,11 +236,11 @@ class _Build:
         if findings:
             return [finding.group for finding in findings]
         stems = link_check.object_stems(objects)
-        link_check.check(self.step, plan, make_rules.read_roots(linked), stems)
-        data, _ = fingerprint.read(place)
+        link_check.check_link(self.step, plan, make_rules.read_roots(linked), stems)
+        data, _ = fingerprint.read_file(place)
         sources = sorted({link_check.stem(name) for name in objects})
         self.found["goals"][goal] = {
-            "state": fingerprint.settled(place, data),
+            "state": fingerprint.stamp(place, data),
             "objects": sources,
             "uses": records.of_link(sources),
             "left_out": [name for group in groups for name in group.objects],
@@ -241,10 +255,13 @@ def _object_files(link: ld_map.LinkMap, src: Path) -> list[Path]:
     return [src / ld_map.object_file(member) for member in members]
 
 
-def _make_local_headers(step: Make, src: Path, files: Collection[str]) -> None:
+def _make_local_headers(step: TreeBuild, src: Path, files: Collection[str]) -> None:
     """Makes the empty local headers that make would make, one for each configuration header."""
     for name in source_tree.config_headers(files):
-        for directory in ["config/local", *([f"config/local/{step.config}"] if step.config else [])]:
+        for directory in [
+            "config/local",
+            *([f"config/local/{step.config}"] if step.config else []),
+        ]:
             header = src / directory / f"{name}.h"
             if not header.exists():
                 header.parent.mkdir(parents=True, exist_ok=True)
@@ -274,25 +291,30 @@ def _settle_times(src: Path, bin_directory: Path) -> None:
         os.utime(path)
 
 
-def run(step: Make, words: list[str], src: Path, log: Path) -> int:
+def run_make_for(step: TreeBuild, words: list[str], src: Path, log: Path) -> int:
     """Runs make with our rules and the platform's launcher; returns its exit status. Raises Killed."""
-    launcher.write(step.launcher, src)
-    return gnu_make.run([*make_rules.words(), *words], src, log, step.launcher)
+    launcher.write_launcher(step.launcher, src)
+    return gnu_make.run_make([*make_rules.rules_arguments(), *words], src, log, step.launcher)
 
 
-def variables(step: Make, tree: Tree) -> list[str]:
+def variables(step: TreeBuild, tree: Tree) -> list[str]:
     """What make is told of the platform."""
     pairs = source_tree.compile_variables(step) + source_tree.version_variables(step, tree)
     words = [f"{name}={value}" for name, value in pairs]
     words += [f"CONFIG={step.config}"] if step.config else []
-    words += [f"CROSS_COMPILE={cross}"] if (cross := toolchain.prefix(step)) else []
+    words += [f"CROSS_COMPILE={cross}"] if (cross := toolchain.cross_prefix(step)) else []
     if step.launcher:  # make's last word on a variable counts
-        words += [f"CC={launcher.compiler(dict(step.variables).get('CC', '$(CROSS_COMPILE)gcc'))}"]
-    words += [f"{variable}={','.join(source_tree.embedded_places(variable, files))}" for variable, files in step.files]
+        words += [
+            f"CC={launcher.launched_compiler(dict(step.variables).get('CC', '$(CROSS_COMPILE)gcc'))}"
+        ]
+    words += [
+        f"{variable}={','.join(source_tree.embedded_places(variable, files))}"
+        for variable, files in step.files
+    ]
     return words + ([f"DEBUG={','.join(step.debug)}"] if step.debug else [])
 
 
-def stages(step: Make, directory: Path, goal: str) -> list[Path]:
+def stages(step: TreeBuild, directory: Path, goal: str) -> list[Path]:
     """An image and all its stages in a BIN directory."""
     media = sorted({step.media, linked_medium(step)})
     return [
@@ -303,17 +325,20 @@ def stages(step: Make, directory: Path, goal: str) -> list[Path]:
     ]
 
 
-def _remove(step: Make, src: Path, goal: str) -> None:
+def _remove(step: TreeBuild, src: Path, goal: str) -> None:
     """Removes an image with all its stages: make would not miss a stage alone."""
     for path in stages(step, src / step.bin, goal):
         path.unlink()
 
 
-def _culprit(step: Make, goals: list[str], target: str) -> str | None:
+def _culprit(step: TreeBuild, goals: list[str], target: str) -> str | None:
     """The goal that a target of make is a stage of; None where it is something that all goals need."""
     name = target.rpartition("/")[2].removeprefix("version.")
     for goal in goals:
-        if any(name == f"{goal}.{media}" or name.startswith(f"{goal}.{media}.") for media in (step.media, linked_medium(step))):
+        if any(
+            name == f"{goal}.{media}" or name.startswith(f"{goal}.{media}.")
+            for media in (step.media, linked_medium(step))
+        ):
             return goal
     return None
 
@@ -324,12 +349,18 @@ def drop_halves(directory: Path, began: int) -> None:
     Lists of what make was told stay: make compares them, and all that depends on one would be compiled again.
     """
     for path in directory.rglob("*"):
-        if path.suffix not in (".o", ".d", ".list") and path.is_file() and path.stat().st_mtime_ns >= began:
+        if (
+            path.suffix not in (".o", ".d", ".list")
+            and path.is_file()
+            and path.stat().st_mtime_ns >= began
+        ):
             path.unlink()
     dependencies.drop_unfinished(directory, began)
 
 
-def take(pick: Pick, rom: Rom, out: Path) -> tuple[Part, dict[str, State | None]]:
+def take_image(
+    pick: ImageRequest, rom: Rom, out: Path
+) -> tuple[SourceImage, dict[str, FileState | None]]:
     """The image that a platform's make left for a ROM, and the state of its file; raises RomforgeError where it is not sound."""
     name = pick.files[0].format(goal=rom.goal)
     path = out / pick.root / name
@@ -337,7 +368,11 @@ def take(pick: Pick, rom: Rom, out: Path) -> tuple[Part, dict[str, State | None]
         raise RomforgeError(f"{pick.make}: {source_tree.error_of(pick, out, rom.goal)}")
     data, state = rom_files.read_rom(path)
     try:
-        image = data if data[:2] == option_rom.SIGNATURE.to_bytes(2, "little") else efi_image.wrap(data, rom.ids)
+        image = (
+            data
+            if data[:2] == option_rom.SIGNATURE.to_bytes(2, "little")
+            else efi_image.wrap_driver(data, rom.ids)
+        )
         rom_check.require_sound(image, str(path))
         found_image = option_rom.parse_rom(image).images[0]
     except FormatError as error:
@@ -347,4 +382,6 @@ def take(pick: Pick, rom: Rom, out: Path) -> tuple[Part, dict[str, State | None]
             f"{path}: is for {machine_name(found_image.machine)}, and the platform {pick.platform} for {machine_name(pick.machine)}"
         )
     driver = None if image is data else data
-    return Part(found_image, pick.platform, f"{pick.source}: {name}", driver), {str(path): state}
+    return SourceImage(found_image, pick.platform, f"{pick.source}: {name}", driver), {
+        str(path): state
+    }

@@ -36,33 +36,41 @@ _PREPROCESSES = "-E", "-M", "-MM"
 _READS_UNSEEN = re.compile(rb"\.inc(?:bin|lude)\b")
 
 
-def environment(words: tuple[str, ...], environ: Mapping[str, str]) -> dict[str, str]:
+def launcher_environment(words: tuple[str, ...], environ: Mapping[str, str]) -> dict[str, str]:
     """The variables that launchers among these words need."""
     passed = tuple(prefix for word in words for prefix in KNOWN.get(Path(word).name, ()))
     return {name: value for name, value in environ.items() if name.startswith(passed)}
 
 
-def require(words: tuple[str, ...]) -> None:
+def require_launcher(words: tuple[str, ...]) -> None:
     """Raises MissingTool where a launcher is not installed."""
     for word in words[:1] + tuple(word for word in words[1:] if word in KNOWN):
         if not shutil.which(word):
             name = Path(word).name
-            advice = f"install the Debian package {name}" if name in KNOWN else "the spec has it as launcher"
+            advice = (
+                f"install the Debian package {name}"
+                if name in KNOWN
+                else "the spec has it as launcher"
+            )
             raise MissingTool(f"{word}: not found; {advice}")
 
 
-def compiler(command: str) -> str:
-    """What to tell make as CC, which else were ``command``, after ``write``."""
+def launched_compiler(command: str) -> str:
+    """What to tell make as CC, which else were ``command``, after ``write_launcher``."""
     return f"{_SCRIPT} {command}"
 
 
-def write(words: tuple[str, ...], src: Path) -> None:
+def write_launcher(words: tuple[str, ...], src: Path) -> None:
     """Writes the script that make gets as its compiler; raises RomforgeError."""
     if words:
-        worktree.write(src / _SCRIPT, script(words, list(_apart(src))).encode(), 0o755)
+        worktree.write_source(
+            src / _SCRIPT,
+            launcher_script(words, list(_sources_to_compile_locally(src))).encode(),
+            0o755,
+        )
 
 
-def script(words: tuple[str, ...], apart: list[str]) -> str:
+def launcher_script(words: tuple[str, ...], apart: list[str]) -> str:
     """The text of the script, which runs its arguments: through the launcher, but for sources that are to be left apart."""
     local = [f"{shlex.quote(path)}|*/{shlex.quote(path)}" for path in apart]
     patterns = "|".join([*_PREPROCESSES, *local])
@@ -77,7 +85,7 @@ exec {shlex.join(words)} "$@"
 """
 
 
-def _apart(src: Path) -> Iterator[str]:
+def _sources_to_compile_locally(src: Path) -> Iterator[str]:
     """The sources that the assembler reads other files for."""
     for directory, directories, files in os.walk(src):
         directories.sort()
@@ -90,7 +98,14 @@ def _apart(src: Path) -> Iterator[str]:
 def distcc_jobs(environ: Mapping[str, str]) -> int:
     """How many jobs distcc's hosts take at once; raises RomforgeError where it knows none."""
     try:
-        done = subprocess.run(["distcc", "-j"], env=environ, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            ["distcc", "-j"],
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     except OSError:
         raise MissingTool("distcc: not found; install the Debian package distcc") from None
     if not (done.stdout.strip().isdecimal() and int(done.stdout)):

@@ -8,10 +8,10 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from romforge.base.errors import RomforgeError, listing, near
+from romforge.base.errors import RomforgeError, did_you_mean, join_words
 from romforge.formats import ld_map
 from romforge.formats.ld_map import LinkMap
-from romforge.plan.planner import Make
+from romforge.plan.planner import TreeBuild
 from romforge.sources.ipxe import link_roots, make_rules
 from romforge.sources.ipxe.link_roots import LeftOut, LinkPlan
 
@@ -19,7 +19,7 @@ from romforge.sources.ipxe.link_roots import LeftOut, LinkPlan
 def read_map(path: Path) -> LinkMap:
     """The map of a link; raises RomforgeError where it cannot be read."""
     try:
-        return ld_map.parse(path.read_text(errors="replace"))
+        return ld_map.parse_map(path.read_text(errors="replace"))
     except OSError as error:
         raise RomforgeError(f"{path}: cannot be read: {error.strerror}") from None
 
@@ -34,7 +34,11 @@ def object_stems(objects: Iterable[str]) -> set[str]:
 
     Lists of device IDs and version objects are not among them, and neither are our stubs.
     """
-    return {link_roots.object_symbol(re.sub(r"\.dbg[\d.]+$", "", name)) for name in objects if not make_rules.is_stub_object(name)}
+    return {
+        link_roots.object_symbol(re.sub(r"\.dbg[\d.]+$", "", name))
+        for name in objects
+        if not make_rules.is_stub_object(name)
+    }
 
 
 class Finding(NamedTuple):
@@ -44,7 +48,9 @@ class Finding(NamedTuple):
     reason: str
 
 
-def linked_all_the_same(link: LinkMap, groups: Iterable[LeftOut], linked: Path, objects: Iterable[Path]) -> list[Finding]:
+def linked_all_the_same(
+    link: LinkMap, groups: Iterable[LeftOut], linked: Path, objects: Iterable[Path]
+) -> list[Finding]:
     """The groups of which an object was linked, or to whose symbols code refers.
 
     ``linked`` is the linked file. Where it keeps its relocations they tell; else those of
@@ -63,7 +69,9 @@ def linked_all_the_same(link: LinkMap, groups: Iterable[LeftOut], linked: Path, 
     return findings
 
 
-def _reason(group: LeftOut, link: LinkMap, stems: Collection[str], referrers: dict[str, str]) -> str | None:
+def _reason(
+    group: LeftOut, link: LinkMap, stems: Collection[str], referrers: dict[str, str]
+) -> str | None:
     for name in group.objects:
         if name in stems:
             caller, symbol = _who_asked(link, name)
@@ -93,7 +101,9 @@ def _referrers(groups: Iterable[LeftOut], linked: Path, objects: Iterable[Path])
         return {}
     from romforge.formats import elf
 
-    files = [linked] if elf.has_relocations(linked) else [path for path in objects if path.is_file()]
+    files = (
+        [linked] if elf.has_relocations(linked) else [path for path in objects if path.is_file()]
+    )
     found: dict[str, str] = {}
     for path in files:
         for one in elf.relocations_to(path, symbols):
@@ -101,8 +111,8 @@ def _referrers(groups: Iterable[LeftOut], linked: Path, objects: Iterable[Path])
     return found
 
 
-def check(
-    step: Make,
+def check_link(
+    step: TreeBuild,
     plan: LinkPlan,
     roots: tuple[list[str], list[str]] | None,
     objects: Iterable[str],
@@ -121,21 +131,25 @@ def check(
         lost = ""
         if plan.drop:
             verb = "was" if len(plan.drop) == 1 else "were"
-            lost = f"; of its roots {listing(plan.drop)} {verb} dropped: keep what pulls it in"
-        raise RomforgeError(f"{where} requires the object {name}, which is not in the image{near(name, held)}{lost}")
+            lost = f"; of its roots {join_words(plan.drop)} {verb} dropped: keep what pulls it in"
+        raise RomforgeError(
+            f"{where} requires the object {name}, which is not in the image{did_you_mean(name, held)}{lost}"
+        )
 
 
-def _check_roots(step: Make, plan: LinkPlan, roots: tuple[list[str], list[str]], held: set[str], where: str) -> None:
+def _check_roots(
+    step: TreeBuild, plan: LinkPlan, roots: tuple[list[str], list[str]], held: set[str], where: str
+) -> None:
     tree_roots, driver_roots = roots
     for root in step.strip.drop:
         if root not in tree_roots and root != link_roots.INTERFACE_ROOT:
             raise RomforgeError(
-                f"{root} is to be dropped, and is no root of this link{near(root, tree_roots)}; its roots are {listing(tree_roots)}"
+                f"{root} is to be dropped, and is no root of this link{did_you_mean(root, tree_roots)}; its roots are {join_words(tree_roots)}"
             )
     missing = [root for root in driver_roots if root.removeprefix("obj_") not in held]
     if not missing:
         return
     dropped = [root for root in missing if root in plan.drop]
-    remedy = f"take {listing(dropped)} out of drop in {where}" if dropped else f"see {where}"
-    names = listing(root.removeprefix("obj_") for root in missing)
+    remedy = f"take {join_words(dropped)} out of drop in {where}" if dropped else f"see {where}"
+    names = join_words(root.removeprefix("obj_") for root in missing)
     raise RomforgeError(f"the driver's own object {names} is not in the image; {remedy}")

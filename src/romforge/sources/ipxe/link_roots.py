@@ -80,7 +80,9 @@ class LinkPlan(NamedTuple):
     reason: str | None = None
 
 
-def make_link_plan(strip: StripOptions, *, legacy: bool, downgraded: bool | None, sources: Collection[str]) -> LinkPlan:
+def make_link_plan(
+    strip: StripOptions, *, legacy: bool, downgraded: bool | None, sources: Collection[str]
+) -> LinkPlan:
     """The plan for a platform of a tree.
 
     ``downgraded`` says whether the effective configuration defines EFI_DOWNGRADE_UX, None that

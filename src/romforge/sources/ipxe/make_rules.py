@@ -16,9 +16,11 @@ from romforge.sources.ipxe import link_roots, worktree
 from romforge.sources.ipxe.link_roots import LeftOut, LinkPlan
 
 RULES = ".romforge/rules.mk"  # below src
-MACROS = ".romforge.macros"  # in the BIN directory: what the configuration defines
+MACROS_FILE = ".romforge.macros"  # in the BIN directory: what the configuration defines
 MACROS_GOAL = "romforge_macros"
-ROOTS_SUFFIX = ".roots"  # behind the linked file's name: the roots of the tree, "|", those of drivers
+ROOTS_SUFFIX = (
+    ".roots"  # behind the linked file's name: the roots of the tree, "|", those of drivers
+)
 _STUBS = "romforge_stubs"
 STUBS_NAME = "romforge stubs"  # the object of ours, as reports show it
 
@@ -40,12 +42,14 @@ endif
 """
 
 
-def words() -> list[str]:
+def rules_arguments() -> list[str]:
     """The words for make that have it read the rules."""
     return ["-f", "Makefile", "-f", RULES]
 
 
-def write(src: Path, plan: LinkPlan, left_out: Mapping[str, tuple[LeftOut, ...]], bin_directory: str) -> None:
+def write_rules(
+    src: Path, plan: LinkPlan, left_out: Mapping[str, tuple[LeftOut, ...]], bin_directory: str
+) -> None:
     """Writes the rules, and the sources of stubs that they compile; raises RomforgeError.
 
     ``left_out`` says what is left out of each linked file, such as ``8086100e.efidrv.tmp``.
@@ -68,7 +72,7 @@ def is_stub_object(name: str) -> bool:
     return name.startswith(f"{_STUBS}.")
 
 
-def shown_name(name: str) -> str:
+def shown_object_name(name: str) -> str:
     """The name of an object of a link, as reports show it."""
     return STUBS_NAME if is_stub_object(name) else name
 
@@ -76,7 +80,7 @@ def shown_name(name: str) -> str:
 def _write_if_changed(path: Path, text: str) -> None:
     """Keeps the times of a file that says the same already: make would redo what depends on it."""
     if not path.is_file() or path.read_text() != text:
-        worktree.write(path, text.encode())
+        worktree.write_source(path, text.encode())
 
 
 def _link_flags(plan: LinkPlan) -> str:
@@ -97,7 +101,7 @@ def _link_flags(plan: LinkPlan) -> str:
 
 def _macros_goal() -> str:
     """A goal that writes the macros of the configuration; its prerequisites are made first."""
-    compile_words = f"$(COMPILE_c) -E -dM -x c config/general.h > $(BIN)/{MACROS}"
+    compile_words = f"$(COMPILE_c) -E -dM -x c config/general.h > $(BIN)/{MACROS_FILE}"
     return f"""
 .PHONY : {MACROS_GOAL}
 {MACROS_GOAL} : $(MAKEDEPS)
@@ -114,10 +118,10 @@ def _stub_rule(name: str, stages: Iterable[str], bin_directory: str) -> str:
 """
 
 
-def defines(bin_directory: Path, macro: str) -> bool | None:
+def configuration_defines(bin_directory: Path, macro: str) -> bool | None:
     """Whether the effective configuration defines a macro; None where that is not known."""
     try:
-        text = (bin_directory / MACROS).read_text(errors="replace")
+        text = (bin_directory / MACROS_FILE).read_text(errors="replace")
     except OSError:
         return None
     return any(line.split()[1:2] == [macro] for line in text.splitlines())
@@ -126,7 +130,9 @@ def defines(bin_directory: Path, macro: str) -> bool | None:
 def read_roots(linked: Path) -> tuple[list[str], list[str]] | None:
     """The roots that the tree links a file from, and those of its drivers; None where none are noted."""
     try:
-        tree_roots, _, drivers = linked.with_name(linked.name + ROOTS_SUFFIX).read_text().partition("|")
+        tree_roots, _, drivers = (
+            linked.with_name(linked.name + ROOTS_SUFFIX).read_text().partition("|")
+        )
     except OSError:
         return None
     return tree_roots.split(), drivers.split()

@@ -22,13 +22,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from romforge.base import fingerprint, output_files, output_lock
-from romforge.base.errors import RomforgeError, listing, near
-from romforge.plan.planner import Make, Pick
+from romforge.base.errors import RomforgeError, did_you_mean, join_words
+from romforge.plan.planner import ImageRequest, TreeBuild
 from romforge.sources.ipxe import dependencies, link_roots, toolchain, tree_version, worktree
-from romforge.sources.ipxe.dependencies import DependencyFiles, Link
+from romforge.sources.ipxe.dependencies import DependencyFiles, RecordedLink
 from romforge.sources.ipxe.link_roots import LinkPlan
 from romforge.sources.ipxe.tree_version import TreeVersion
-from romforge.sources.ipxe.worktree import Changes, Status
+from romforge.sources.ipxe.worktree import Changes, FileStatus
 
 _FORMAT = 2  # of the record; to count up when it changes
 _RECORD, _UNFINISHED, LOG = "record.json", "unfinished", "make.log"
@@ -56,7 +56,7 @@ class Tree(NamedTuple):
     """A source tree as it is now: its src directory, its files, and its version."""
 
     src: Path
-    files: dict[str, Status]
+    files: dict[str, FileStatus]
     version: TreeVersion
 
     @property
@@ -72,15 +72,17 @@ class Trees:
         self.out = out.resolve()
         self.found: dict[tuple[str, ...], Tree] = {}
 
-    def of(self, step: Make) -> Tree:
+    def of(self, step: TreeBuild) -> Tree:
         """Raises RomforgeError where there is no tree, or it cannot be read."""
         if step.trees not in self.found:
-            src = locate(step)
-            self.found[step.trees] = Tree(src, worktree.scan(src, self.out), tree_version.read_version(src))
+            src = locate_tree(step)
+            self.found[step.trees] = Tree(
+                src, worktree.scan_tree(src, self.out), tree_version.read_version(src)
+            )
         return self.found[step.trees]
 
 
-def locate(step: Make) -> Path:
+def locate_tree(step: TreeBuild) -> Path:
     """The src directory of the tree to build; raises RomforgeError, which says how to get one."""
     for tree in map(Path, step.trees):
         for src in (tree / "src", tree):
@@ -92,19 +94,17 @@ def locate(step: Make) -> Path:
     )
 
 
-HOW_TO_GET = (
-    "`git submodule add https://github.com/ipxe/ipxe vendor/ipxe`, `apt-get source ipxe`, or a release's tarball whose sha256 you checked"
-)
+HOW_TO_GET = "`git submodule add https://github.com/ipxe/ipxe vendor/ipxe`, `apt-get source ipxe`, or a release's tarball whose sha256 you checked"
 
 
-def compile_variables(step: Make) -> list[tuple[str, str]]:
+def compile_variables(step: TreeBuild) -> list[tuple[str, str]]:
     """The variables that make gets for what is compiled: those of the spec, and ours."""
     given = dict(step.variables)
     given["EXTRA_CFLAGS"] = f"{given.get('EXTRA_CFLAGS', '')} {_SAME_ANYWHERE}".strip()
     return list(given.items())
 
 
-def version_variables(step: Make, tree: Tree) -> list[tuple[str, str]]:
+def version_variables(step: TreeBuild, tree: Tree) -> list[tuple[str, str]]:
     """The variables that make gets for the version, unless the spec sets it."""
     given = {name for name, _ in step.variables}
     if "VERSION" in given:
@@ -112,23 +112,25 @@ def version_variables(step: Make, tree: Tree) -> list[tuple[str, str]]:
     return [(name, value) for name, value in tree.version.variables if name not in given]
 
 
-def link_plan(step: Make, files: Collection[str], downgraded: bool | None) -> LinkPlan:
+def link_plan(step: TreeBuild, files: Collection[str], downgraded: bool | None) -> LinkPlan:
     """How a platform's images are linked; ``files`` are the tree's, by their paths below src."""
     names = {link_roots.object_symbol(Path(path).stem) for path in files if path.endswith(".c")}
-    return link_roots.make_link_plan(step.strip, legacy=step.legacy, downgraded=downgraded, sources=names)
+    return link_roots.make_link_plan(
+        step.strip, legacy=step.legacy, downgraded=downgraded, sources=names
+    )
 
 
-def recorded_link_plan(step: Make, out: Path) -> LinkPlan:
+def recorded_link_plan(step: TreeBuild, out: Path) -> LinkPlan:
     """How the images of a platform were linked when they were built."""
-    found = load(step, out) or blank()
+    found = load_record(step, out) or blank_record()
     return link_plan(step, found["files"], found["downgraded"])
 
 
-def settings(step: Make, tree: Tree) -> dict[str, Any]:
+def build_settings(step: TreeBuild, tree: Tree) -> dict[str, Any]:
     """All that an image depends on besides files: each may be compared with what it was."""
     found = {
-        "tools": toolchain.identity(step),
-        "cross": toolchain.prefix(step),
+        "tools": toolchain.tools_identity(step),
+        "cross": toolchain.cross_prefix(step),
         "make": [list(pair) for pair in compile_variables(step)],
         "strip": [*step.strip, link_roots.stubs_digest()],
         "require": list(step.require),
@@ -140,17 +142,19 @@ def settings(step: Make, tree: Tree) -> dict[str, Any]:
     return json.loads(json.dumps(found))  # type: ignore[no-any-return]  # as it comes back from the record
 
 
-def load(step: Make, out: Path) -> dict[str, Any] | None:
+def load_record(step: TreeBuild, out: Path) -> dict[str, Any] | None:
     """The record of a working tree; None where it has none, or is not finished."""
     if (out / step.directory / _UNFINISHED).exists():
         return None
-    found = output_files.load(out, f"{step.directory}/{_RECORD}")
+    found = output_files.load_json(out, f"{step.directory}/{_RECORD}")
     if not isinstance(found, dict) or found.get("format") != _FORMAT:
         return None
-    return found if found["ended"] <= time.time_ns() else None  # the clock was set back: make would believe old objects
+    return (
+        found if found["ended"] <= time.time_ns() else None
+    )  # the clock was set back: make would believe old objects
 
 
-def blank() -> dict[str, Any]:
+def blank_record() -> dict[str, Any]:
     """The record of a working tree in which nothing was built."""
     return {
         "format": _FORMAT,
@@ -165,44 +169,68 @@ def blank() -> dict[str, Any]:
     }
 
 
-def mark_unfinished(step: Make, out: Path) -> None:
-    """Marks a working tree as one that something is at work in, until ``save``."""
+def mark_unfinished(step: TreeBuild, out: Path) -> None:
+    """Marks a working tree as one that something is at work in, until ``save_record``."""
     (out / step.directory / _UNFINISHED).touch()
 
 
-def save(step: Make, out: Path, found: dict[str, Any]) -> None:
+def save_record(step: TreeBuild, out: Path, found: dict[str, Any]) -> None:
     """Writes the record of a working tree that is in order."""
-    output_files.save(out, f"{step.directory}/{_RECORD}", found)
+    output_files.save_json(out, f"{step.directory}/{_RECORD}", found)
     (out / step.directory / _UNFINISHED).unlink(missing_ok=True)
 
 
-def error_of(pick: Pick, out: Path, goal: str) -> str:
+def error_of(pick: ImageRequest, out: Path, goal: str) -> str:
     """Why the make that should have built an image did not."""
-    found = output_files.load(out, f"{pick.root.rsplit('/src/', 1)[0]}/{_RECORD}") or blank()
+    found = (
+        output_files.load_json(out, f"{pick.root.rsplit('/src/', 1)[0]}/{_RECORD}")
+        or blank_record()
+    )
     return str(found["errors"].get(goal) or f"{out / pick.root / goal} was not built")
 
 
-def stale(step: Make, out: Path, goals: list[str], trees: Trees) -> dict[str, str]:
+def stale_goals(step: TreeBuild, out: Path, goals: list[str], trees: Trees) -> dict[str, str]:
     """Those of ``goals`` that must be built, each with the reason in words; raises RomforgeError where there is no tree."""
-    tree, found = trees.of(step), load(step, out)
+    tree, found = trees.of(step), load_record(step, out)
     if found is None:
         begun = (out / step.directory / _UNFINISHED).exists()
-        return dict.fromkeys(goals, "an earlier build did not end in good order" if begun else "it was not built yet")
-    files, changes = worktree.compare(tree.src, tree.files, found["files"])
-    why = reasons(step, out, found, tree, changes, goals)
-    if changes.touched and not changes and output_lock.held(out):
+        return dict.fromkeys(
+            goals, "an earlier build did not end in good order" if begun else "it was not built yet"
+        )
+    files, changes = worktree.compare_trees(tree.src, tree.files, found["files"])
+    why = reasons_to_rebuild(step, out, found, tree, changes, goals)
+    if changes.touched and not changes and output_lock.is_lock_held(out):
         with suppress(RomforgeError):  # it only saves each later look from reading them again
-            output_files.save(out, f"{step.directory}/{_RECORD}", found | {"files": files})
+            output_files.save_json(out, f"{step.directory}/{_RECORD}", found | {"files": files})
     return why
 
 
-def reasons(step: Make, out: Path, found: dict[str, Any], tree: Tree, changes: Changes, goals: Collection[str]) -> dict[str, str]:
+def reasons_to_rebuild(
+    step: TreeBuild,
+    out: Path,
+    found: dict[str, Any],
+    tree: Tree,
+    changes: Changes,
+    goals: Collection[str],
+) -> dict[str, str]:
     """Which of ``goals`` are not as they would be built now, and why; ``found`` is the record of what they were built of."""
-    now = settings(step, tree)
-    general = [f"{_WORDS[name]} changed" for name in now if now[name] != (found["settings"] or {}).get(name)]
+    now = build_settings(step, tree)
+    general = [
+        f"{_WORDS[name]} changed"
+        for name in now
+        if now[name] != (found["settings"] or {}).get(name)
+    ]
     headers = {header_path(step, name): text for name, text in step.headers}
-    changes.changed.update(path for path in headers.keys() | found["headers"].keys() if headers.get(path) != found["headers"].get(path))
-    general += [f"{path} changed" for path, place in embedded(step) if not fingerprint.holds(path, found["embedded"].get(place))]
+    changes.changed.update(
+        path
+        for path in headers.keys() | found["headers"].keys()
+        if headers.get(path) != found["headers"].get(path)
+    )
+    general += [
+        f"{path} changed"
+        for path, place in embedded_files(step)
+        if not fingerprint.is_unchanged(path, found["embedded"].get(place))
+    ]
     work = out / step.directory / "src"
     records = DependencyFiles(work / step.bin)
     why = {}
@@ -214,78 +242,95 @@ def reasons(step: Make, out: Path, found: dict[str, Any], tree: Tree, changes: C
         reason = entry["why"] or next(iter(general), None)
         if reason is None and changes:
             uses = None if entry["uses"] is None else frozenset(entry["uses"])
-            link = Link(goal, tuple(entry["objects"]), uses)
+            link = RecordedLink(goal, tuple(entry["objects"]), uses)
             linked = work / step.bin / f"{goal}.{linked_medium(step)}.tmp"
-            reason = next(dependencies.reasons(changes, link, records, tree.src, work, linked), None)
+            reason = next(
+                dependencies.reasons_of_link(changes, link, records, tree.src, work, linked), None
+            )
         if reason is not None:
             why[goal] = reason
-        elif not fingerprint.holds(str(product(step, out, goal)), entry["state"], link=False):
+        elif not fingerprint.is_unchanged(
+            str(image_path(step, out, goal)), entry["state"], link=False
+        ):
             why[goal] = "its image was changed or removed"
     return why
 
 
-def linked_medium(step: Make) -> str:
+def linked_medium(step: TreeBuild) -> str:
     """The medium that is linked for the platform's: an ``efi_image`` is an ``efidrv`` that was wrapped."""
     return "efidrv" if step.media == "efirom" else step.media
 
 
-def product(step: Make, out: Path, goal: str) -> Path:
+def image_path(step: TreeBuild, out: Path, goal: str) -> Path:
     """Where make leaves an image."""
     return out / step.directory / "src" / step.bin / f"{goal}.{step.media}"
 
 
-def header_path(step: Make, header: str) -> str:
+def header_path(step: TreeBuild, header: str) -> str:
     """Where a configuration header of the spec is written, below src."""
     return f"config/local/{step.config}/{header}.h"
 
 
-def prepare(step: Make, out: Path, tree: Tree) -> dict[str, Any]:
+def prepare_worktree(step: TreeBuild, out: Path, tree: Tree) -> dict[str, Any]:
     """Brings the working tree up to date with its source; returns its record.
 
-    From here on the tree is marked as unfinished, until ``save``. Raises RomforgeError.
+    From here on the tree is marked as unfinished, until ``save_record``. Raises RomforgeError.
     """
-    work, found = out / step.directory, load(step, out)
+    work, found = out / step.directory, load_record(step, out)
     if found is None:
-        worktree.clear(work, output_files.temporary(out))
-        found = blank()
+        worktree.clear_worktree(work, output_files.temporary(out))
+        found = blank_record()
     _require_config(step, tree)
-    contents = {place: fingerprint.read(Path(path)) for path, place in embedded(step)}
+    contents = {place: fingerprint.read_file(Path(path)) for path, place in embedded_files(step)}
     try:
         (work / "src").mkdir(parents=True, exist_ok=True)
         (work / _UNFINISHED).touch()
         _write_commit(tree.version.commit, work)
     except OSError as error:
         raise RomforgeError(f"{error.filename}: cannot be written: {error.strerror}") from None
-    now, before = settings(step, tree), found["settings"]
+    now, before = build_settings(step, tree), found["settings"]
     since = found["ended"]
     # looked at first, since the copies tell how files were before they changed
-    _, changes = worktree.compare(tree.src, tree.files, found["files"])
-    why_stale = reasons(step, out, found, tree, changes, list(found["goals"]))
+    _, changes = worktree.compare_trees(tree.src, tree.files, found["files"])
+    why_stale = reasons_to_rebuild(step, out, found, tree, changes, list(found["goals"]))
     if _may_change_macros(changes, before != now):
         found["downgraded"] = None
-    files, copied = worktree.compare(tree.src, tree.files, found["files"], work / "src", since)
+    files, copied = worktree.compare_trees(
+        tree.src, tree.files, found["files"], work / "src", since
+    )
     damaged = Changes(copied.changed - changes.changed, copied.added - changes.added, set(), False)
-    why_stale |= reasons(step, out, found, tree, damaged, found["goals"].keys() - why_stale.keys())
+    why_stale |= reasons_to_rebuild(
+        step, out, found, tree, damaged, found["goals"].keys() - why_stale.keys()
+    )
     for goal, why in why_stale.items():
         found["goals"][goal]["why"] = why
     if before and any(before[name] != now[name] for name in _AFFECTS_OBJECTS):
         shutil.rmtree(work / "src" / step.bin, ignore_errors=True)
-    headers = _write_headers(step, work / "src", found["headers"].keys() - files.keys(), found["headers"], since)
+    headers = _write_headers(
+        step, work / "src", found["headers"].keys() - files.keys(), found["headers"], since
+    )
     for place, (data, state) in contents.items():
-        if not (work / "src" / place).exists() or found["embedded"].get(place, [""])[-1] != state[-1]:
-            worktree.write(work / "src" / place, data, since=since)
+        if (
+            not (work / "src" / place).exists()
+            or found["embedded"].get(place, [""])[-1] != state[-1]
+        ):
+            worktree.write_source(work / "src" / place, data, since=since)
     states = {place: state for place, (_, state) in contents.items()}
     return found | {"settings": now, "files": files, "headers": headers, "embedded": states}
 
 
-def _require_config(step: Make, tree: Tree) -> None:
+def _require_config(step: TreeBuild, tree: Tree) -> None:
     """Raises RomforgeError where the tree does not know the configuration or a header, or has such a header of its own."""
     known = config_headers(tree.files)
     for header, _ in step.headers:
         if header not in known:
-            raise RomforgeError(f"[config.{step.config}.{header}]: the tree has no header config/{header}.h{near(header, known)}")
+            raise RomforgeError(
+                f"[config.{step.config}.{header}]: the tree has no header config/{header}.h{did_you_mean(header, known)}"
+            )
         if tree.files.get(path := header_path(step, header), [0, 0])[1]:
-            raise RomforgeError(f"{tree.src / path} and [config.{step.config}.{header}] of the spec are for the same; leave one out")
+            raise RomforgeError(
+                f"{tree.src / path} and [config.{step.config}.{header}] of the spec are for the same; leave one out"
+            )
     if step.config and not step.headers:
         _require_own_config(step.config, tree)
 
@@ -297,17 +342,23 @@ def config_headers(files: Collection[str]) -> set[str]:
 
 def _require_own_config(config: str, tree: Tree) -> None:
     """Raises RomforgeError where neither the tree nor the spec has the configuration."""
-    if any(path.startswith((f"config/{config}/", f"config/local/{config}/")) for path in tree.files):
+    if any(
+        path.startswith((f"config/{config}/", f"config/local/{config}/")) for path in tree.files
+    ):
         return
     known = sorted({match[1] for path in tree.files if (match := _CONFIG_DIRECTORY.match(path))})
-    has = f"it has {listing(known)}" if known else "it has none"
-    raise RomforgeError(f'the tree has no configuration "{config}"{near(config, known)}; {has}, and the spec no [config.{config}.HEADER]')
+    has = f"it has {join_words(known)}" if known else "it has none"
+    raise RomforgeError(
+        f'the tree has no configuration "{config}"{did_you_mean(config, known)}; {has}, and the spec no [config.{config}.HEADER]'
+    )
 
 
 def _may_change_macros(changes: Changes, other_settings: bool) -> bool:
     """Whether the configuration may define other macros than before."""
     paths = changes.changed | changes.added | changes.removed
-    return other_settings or any(path.startswith("config/") or path.endswith("compiler.h") for path in paths)
+    return other_settings or any(
+        path.startswith("config/") or path.endswith("compiler.h") for path in paths
+    )
 
 
 def _write_commit(commit: str, work: Path) -> None:
@@ -319,28 +370,37 @@ def _write_commit(commit: str, work: Path) -> None:
     if not commit:
         shutil.rmtree(work / ".git", ignore_errors=True)
     elif not head.is_file() or head.read_text() != f"{commit}\n":
-        worktree.write(head, f"{commit}\n".encode())
+        worktree.write_source(head, f"{commit}\n".encode())
 
 
-def _write_headers(step: Make, src: Path, ours: set[str], before: dict[str, str], since: int) -> dict[str, str]:
+def _write_headers(
+    step: TreeBuild, src: Path, ours: set[str], before: dict[str, str], since: int
+) -> dict[str, str]:
     """Writes the configuration headers of the spec where they changed; one of ``ours`` that it no longer has is emptied."""
     headers = {header_path(step, name): text for name, text in step.headers}
     for path in ours - headers.keys():
-        worktree.write(src / path, b"", since=since)
+        worktree.write_source(src / path, b"", since=since)
     for path, text in headers.items():
         if text != before.get(path):
-            worktree.write(src / path, text.encode(), since=since)
+            worktree.write_source(src / path, text.encode(), since=since)
     return headers
 
 
-def embedded(step: Make) -> list[tuple[str, str]]:
+def embedded_files(step: TreeBuild) -> list[tuple[str, str]]:
     """The files that go into a platform's images, each with the place below src that it is copied to.
 
     They are copied so that their directories have no part in an image.
     """
-    return [both for variable, files in step.files for both in zip(files, embedded_places(variable, files))]
+    return [
+        both
+        for variable, files in step.files
+        for both in zip(files, embedded_places(variable, files))
+    ]
 
 
 def embedded_places(variable: str, files: tuple[str, ...]) -> list[str]:
     """Where the files of EMBED, TRUST or CERT are copied to, below src."""
-    return [f".romforge/{variable.lower()}/{index}/{Path(path).name}" for index, path in enumerate(files)]
+    return [
+        f".romforge/{variable.lower()}/{index}/{Path(path).name}"
+        for index, path in enumerate(files)
+    ]

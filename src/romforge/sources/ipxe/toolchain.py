@@ -16,9 +16,9 @@ from pathlib import Path
 
 from romforge.base import programs
 from romforge.base.arch import BY_NAME, Arch
-from romforge.base.errors import RomforgeError, listing
+from romforge.base.errors import RomforgeError, join_words
 from romforge.base.programs import MissingTool
-from romforge.plan.planner import Make
+from romforge.plan.planner import TreeBuild
 from romforge.sources.ipxe import launcher
 
 # What may run as it is on a processor of this name (uname -m).
@@ -35,18 +35,27 @@ _LAUNCHERS = "env", "nice", *launcher.KNOWN  # which take a command
 _PASSED_FAMILIES = ("CCACHE_", "DISTCC_", "ICECC_", "SCCACHE_")
 
 
-def environment(environ: Mapping[str, str], words: tuple[str, ...] = ()) -> dict[str, str]:
+def make_environment(environ: Mapping[str, str], words: tuple[str, ...] = ()) -> dict[str, str]:
     """The environment for a tree's make: what the spec sets is on its command line, and nothing else gets in.
 
     A launcher, of which these are the words, finds its own things by more variables.
     """
-    kept = {name: value for name, value in environ.items() if name in _PASSED or name.startswith(_PASSED_FAMILIES)}
+    kept = {
+        name: value
+        for name, value in environ.items()
+        if name in _PASSED or name.startswith(_PASSED_FAMILIES)
+    }
     # the version comes from the user's own checkout, which git must not write to, nor mistrust for its owner
-    git = {"GIT_OPTIONAL_LOCKS": "0", "GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "safe.directory", "GIT_CONFIG_VALUE_0": "*"}
-    return kept | launcher.environment(words, environ) | {"LC_ALL": "C"} | git
+    git = {
+        "GIT_OPTIONAL_LOCKS": "0",
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": "safe.directory",
+        "GIT_CONFIG_VALUE_0": "*",
+    }
+    return kept | launcher.launcher_environment(words, environ) | {"LC_ALL": "C"} | git
 
 
-def prefix(step: Make) -> str:
+def cross_prefix(step: TreeBuild) -> str:
     """What the names of the platform's compiler and binutils begin with; empty for the native ones."""
     if step.cross is not None:
         return step.cross
@@ -54,7 +63,7 @@ def prefix(step: Make) -> str:
     return "" if arch in NATIVE.get(os.uname().machine, ()) else f"{arch.triplet}-"
 
 
-def identity(step: Make) -> list[list[str | int]]:
+def tools_identity(step: TreeBuild) -> list[list[str | int]]:
     """Names the platform's tools as they are installed now: path, size in bytes and mtime in ns of each; no program is run."""
     found: list[list[str | int]] = []
     for name in _programs(step):
@@ -73,17 +82,24 @@ def _installed(name: str) -> str | None:
     return shutil.which(name)
 
 
-def versions(step: Make) -> dict[str, str]:
+def tool_versions(step: TreeBuild) -> dict[str, str]:
     """What the platform's compiler and linker say of themselves in their first line; raises MissingTool."""
-    names = {name: package for name, package in _programs(step).items() if name.endswith(("gcc", "ld"))}
-    return {name: programs.run([name, "--version"], package=package).decode().partition("\n")[0] for name, package in names.items()}
+    names = {
+        name: package for name, package in _programs(step).items() if name.endswith(("gcc", "ld"))
+    }
+    return {
+        name: programs.run_program([name, "--version"], package=package).decode().partition("\n")[0]
+        for name, package in names.items()
+    }
 
 
-def require(step: Make) -> None:
+def require_tools(step: TreeBuild) -> None:
     """Raises MissingTool, which tells all that the platform needs and this machine lacks; of a launcher that alone."""
-    launcher.require(step.launcher)
+    launcher.require_launcher(step.launcher)
     problems = [
-        f"{name}: not found; install the Debian package {package}" for name, package in _programs(step).items() if not shutil.which(name)
+        f"{name}: not found; install the Debian package {package}"
+        for name, package in _programs(step).items()
+        if not shutil.which(name)
     ]
     if not problems:
         problems = list(_unfit(step))
@@ -91,7 +107,7 @@ def require(step: Make) -> None:
         raise MissingTool("\n  ".join(problems))
 
 
-def require_git(step: Make, src: Path) -> None:
+def require_git(step: TreeBuild, src: Path) -> None:
     """Raises MissingTool where a tree's version comes from git, and git is missing or refuses it.
 
     Without git the working tree would get no repository, and the tree's makefile would take another
@@ -109,7 +125,7 @@ def require_git(step: Make, src: Path) -> None:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         check=False,
-        env=environment(os.environ),
+        env=make_environment(os.environ),
     )
     said = done.stderr.decode(errors="replace").strip().partition("\n")[0]
     if done.returncode and ("dubious ownership" in said or "unsafe repository" in said):
@@ -117,9 +133,9 @@ def require_git(step: Make, src: Path) -> None:
         raise MissingTool(f"git refuses the tree: {said}\n  run {remedy}, {instead}")
 
 
-def _programs(step: Make) -> dict[str, str]:
+def _programs(step: TreeBuild) -> dict[str, str]:
     """The programs that the platform's build runs, and the Debian package of each."""
-    cross, variables = prefix(step), dict(step.variables)
+    cross, variables = cross_prefix(step), dict(step.variables)
     suffix = f"-{cross.rstrip('-').replace('_', '-')}" if cross else ""
     programs = {"make": "make", "perl": "perl"}
     for variable, default, package in (
@@ -138,7 +154,9 @@ def _commands(variable: str, value: str) -> Iterator[str]:
     try:
         words = shlex.split(value)
     except ValueError as error:
-        raise RomforgeError(f"make's variable {variable} cannot be split into words: {str(error).lower()}: {value}") from None
+        raise RomforgeError(
+            f"make's variable {variable} cannot be split into words: {str(error).lower()}: {value}"
+        ) from None
     for word in words:
         if word.startswith("-") or "=" in word:
             continue
@@ -148,20 +166,30 @@ def _commands(variable: str, value: str) -> Iterator[str]:
             return
 
 
-def _unfit(step: Make) -> Iterator[str]:
+def _unfit(step: TreeBuild) -> Iterator[str]:
     """What is wrong with tools that are there."""
-    cross, variables = prefix(step), dict(step.variables)
+    cross, variables = cross_prefix(step), dict(step.variables)
     arch = BY_NAME[step.arch]
-    if "CC" not in variables and (made := _run(f"{cross}gcc", "-dumpmachine").strip()).split("-")[0] not in arch.compilers:
+    if (
+        "CC" not in variables
+        and (made := _run(f"{cross}gcc", "-dumpmachine").strip()).split("-")[0]
+        not in arch.compilers
+    ):
         yield f'{cross}gcc makes code for {made}, not for {step.arch}; set cross = "{arch.triplet}-" in [platform.{step.platform}]'
-    if "LD" not in variables and "GNU ld" not in (version := _run(f"{cross}ld", "--version").split("\n")[0]):
+    if "LD" not in variables and "GNU ld" not in (
+        version := _run(f"{cross}ld", "--version").split("\n")[0]
+    ):
         yield f"{cross}ld is {version or 'no linker'}, and only GNU ld links such a tree; let the Debian package binutils provide {cross}ld"
-    headers = ["stdio.h", "lzma.h"] if step.legacy else ["stdio.h"]  # the host tool that compresses legacy images needs the latter
+    headers = (
+        ["stdio.h", "lzma.h"] if step.legacy else ["stdio.h"]
+    )  # the host tool that compresses legacy images needs the latter
     if "HOST_CC" not in variables:
         missing = [header for header in headers if not _has(header)]
-        packages = listing({"stdio.h": "libc6-dev", "lzma.h": "liblzma-dev"}[header] for header in missing)
+        packages = join_words(
+            {"stdio.h": "libc6-dev", "lzma.h": "liblzma-dev"}[header] for header in missing
+        )
         if missing:
-            yield f"{listing(missing)}: not found by gcc; install the Debian package{'s' if len(missing) > 1 else ''} {packages}"
+            yield f"{join_words(missing)}: not found by gcc; install the Debian package{'s' if len(missing) > 1 else ''} {packages}"
 
 
 def _has(header: str) -> bool:
@@ -172,7 +200,13 @@ def _has(header: str) -> bool:
 def _run(*command: str) -> str:
     """What a program says; nothing where it cannot be run, or fails."""
     try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False, env=environment(os.environ))
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+            env=make_environment(os.environ),
+        )
     except OSError:
         return ""
     return "" if done.returncode else done.stdout.decode(errors="replace")

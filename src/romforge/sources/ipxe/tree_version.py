@@ -76,7 +76,7 @@ def _describe(checkout: Path, options: list[str]) -> str:
     try:
         done = subprocess.run(
             ["git", "-C", str(checkout), "describe", *options, "--abbrev=40"],
-            env=toolchain.environment(os.environ),
+            env=toolchain.make_environment(os.environ),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             check=False,

@@ -22,10 +22,18 @@ from romforge.base import fingerprint
 from romforge.base.errors import RomforgeError
 from romforge.spec import value_types
 
-Status = list[int]  # mode (0o755 or 0o644), size, mtime, ctime, inode
-Files = dict[str, list[int | str]]  # by the path below src: the status, and the sha256 of the content
-_IGNORED = {".git", ".toolcheck", ".echocheck"}  # what a make in the tree itself leaves, besides BINs and host tools
-_SCRATCH = re.compile(r"[.#].*|.*(~|\.orig|\.rej|\.swp)")  # names that no makefile takes for a source's
+FileStatus = list[int]  # mode (0o755 or 0o644), size, mtime, ctime, inode
+Files = dict[
+    str, list[int | str]
+]  # by the path below src: the status, and the sha256 of the content
+_IGNORED = {
+    ".git",
+    ".toolcheck",
+    ".echocheck",
+}  # what a make in the tree itself leaves, besides BINs and host tools
+_SCRATCH = re.compile(
+    r"[.#].*|.*(~|\.orig|\.rej|\.swp)"
+)  # names that no makefile takes for a source's
 
 
 class Changes(NamedTuple):
@@ -40,13 +48,15 @@ class Changes(NamedTuple):
         return bool(self.changed or self.added or self.removed)
 
 
-def scan(src: Path, leave_out: Path | None = None) -> dict[str, Status]:
+def scan_tree(src: Path, leave_out: Path | None = None) -> dict[str, FileStatus]:
     """The status of each file of the tree, without what a make in it has built; ``leave_out`` is a directory's real path.
 
     Raises RomforgeError where a directory cannot be read.
     """
-    found: dict[str, Status] = {}
-    aside = str(leave_out) if leave_out and leave_out.is_relative_to(os.path.realpath(src)) else None
+    found: dict[str, FileStatus] = {}
+    aside = (
+        str(leave_out) if leave_out and leave_out.is_relative_to(os.path.realpath(src)) else None
+    )
     try:
         _scan(str(src), "", aside, found)
     except OSError as error:
@@ -54,7 +64,7 @@ def scan(src: Path, leave_out: Path | None = None) -> dict[str, Status]:
     return found
 
 
-def _scan(directory: str, prefix: str, aside: str | None, found: dict[str, Status]) -> None:
+def _scan(directory: str, prefix: str, aside: str | None, found: dict[str, FileStatus]) -> None:
     with os.scandir(directory) as entries:
         for entry in entries:
             name = entry.name
@@ -69,19 +79,25 @@ def _scan(directory: str, prefix: str, aside: str | None, found: dict[str, Statu
                 found[prefix + name] = status
 
 
-def _status(entry: os.DirEntry[str]) -> Status | None:
+def _status(entry: os.DirEntry[str]) -> FileStatus | None:
     """The status of a file, or of the file that a link leads to; None for what cannot be copied."""
     try:
         now = entry.stat()
     except OSError:  # a link that leads nowhere
         return None
     if stat.S_ISDIR(now.st_mode):
-        raise IsADirectoryError(0, "a symbolic link to a directory; make it a directory", entry.path)
+        raise IsADirectoryError(
+            0, "a symbolic link to a directory; make it a directory", entry.path
+        )
     mode = 0o755 if now.st_mode & 0o100 else 0o644
-    return [mode, now.st_size, now.st_mtime_ns, now.st_ctime_ns, now.st_ino] if stat.S_ISREG(now.st_mode) else None
+    return (
+        [mode, now.st_size, now.st_mtime_ns, now.st_ctime_ns, now.st_ino]
+        if stat.S_ISREG(now.st_mode)
+        else None
+    )
 
 
-def _is_made(prefix: str, status: Status, path: str) -> bool:
+def _is_made(prefix: str, status: FileStatus, path: str) -> bool:
     """Whether a make in the tree made the file: a host tool, or a local header, which it makes empty where one is missing."""
     if prefix == "util/" and status[0] == 0o755:
         with open(path, "rb") as file:
@@ -89,7 +105,9 @@ def _is_made(prefix: str, status: Status, path: str) -> bool:
     return prefix.startswith("config/local/") and status[1] == 0
 
 
-def compare(src: Path, now: dict[str, Status], files: Files, into: Path | None = None, since: int = 0) -> tuple[Files, Changes]:
+def compare_trees(
+    src: Path, now: dict[str, FileStatus], files: Files, into: Path | None = None, since: int = 0
+) -> tuple[Files, Changes]:
     """What differs between a tree and ``files``, which were copied; the files as they are now, and the changes.
 
     Copies what differs to the directory ``into`` if there is one, with times later than ``since`` (ns). Raises
@@ -105,18 +123,23 @@ def compare(src: Path, now: dict[str, Status], files: Files, into: Path | None =
         if before and before[:5] == status and (into is None or _is_whole(into / path, status)):
             after[path] = before
             continue
-        data, state = fingerprint.read(src / path)
+        data, state = fingerprint.read_file(src / path)
         after[path] = [status[0], *state]
-        if before and before[0] == status[0] and before[5] == state[4] and (into is None or _is_whole(into / path, status)):
+        if (
+            before
+            and before[0] == status[0]
+            and before[5] == state[4]
+            and (into is None or _is_whole(into / path, status))
+        ):
             touched = True
             continue
         (changes.changed if before else changes.added).add(path)
         if into:
-            write(into / path, data, status[0], since)
+            write_source(into / path, data, status[0], since)
     return after, changes._replace(touched=touched)
 
 
-def _is_whole(copy: Path, status: Status) -> bool:
+def _is_whole(copy: Path, status: FileStatus) -> bool:
     """Whether the copy of a file is there, of the size it should have: a look that costs little."""
     try:
         return copy.stat().st_size == status[1]
@@ -124,7 +147,7 @@ def _is_whole(copy: Path, status: Status) -> bool:
         return False
 
 
-def write(path: Path, data: bytes, mode: int = 0o644, since: int = 0) -> None:
+def write_source(path: Path, data: bytes, mode: int = 0o644, since: int = 0) -> None:
     """Writes a file of the copy; raises RomforgeError."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -142,7 +165,11 @@ def write(path: Path, data: bytes, mode: int = 0o644, since: int = 0) -> None:
 def _drop(into: Path, removed: set[str]) -> None:
     for path in removed:
         (into / path).unlink(missing_ok=True)
-        parents = [parent for parent in (into / path).parents if parent.is_relative_to(into) and parent != into]
+        parents = [
+            parent
+            for parent in (into / path).parents
+            if parent.is_relative_to(into) and parent != into
+        ]
         for parent in parents:  # a directory may hold what the tree's makefiles look for
             try:
                 parent.rmdir()
@@ -155,7 +182,7 @@ def is_source(path: str) -> bool:
     return not _SCRATCH.fullmatch(path.rsplit("/", 1)[-1])
 
 
-def clear(directory: Path, aside: Path) -> None:
+def clear_worktree(directory: Path, aside: Path) -> None:
     """Removes a working tree; what a killed build may still run in it goes on in one that nobody looks at any more."""
     if directory.exists():
         aside.parent.mkdir(parents=True, exist_ok=True)

@@ -16,7 +16,19 @@ from romforge.formats import option_rom
 from romforge.formats.uefi_compression import decoder
 from romforge.formats.uefi_compression.decoder import HEADER, MAX_ORIGINAL_SIZE, TooLong, decompress
 from tests.support import builders, debian
-from tests.support.builders import CHARACTERS, POSITIONS, Code, Token, encode, expand, flat, framed, greedy, skewed, stored
+from tests.support.builders import (
+    CHARACTERS,
+    POSITIONS,
+    Code,
+    Token,
+    encode,
+    expand,
+    flat,
+    framed,
+    greedy,
+    skewed,
+    stored,
+)
 
 
 @pytest.fixture(scope="module")
@@ -25,11 +37,15 @@ def streams(releases: dict[str, Path]) -> dict[str, bytes]:
     found = {}
     for suite in ("trixie", "sid"):
         for nic in debian.NICS:
-            image = option_rom.parse_rom((releases[suite] / f"efi-{nic}.rom").read_bytes()).images[1]
+            image = option_rom.parse_rom((releases[suite] / f"efi-{nic}.rom").read_bytes()).images[
+                1
+            ]
             assert isinstance(image.header, option_rom.EfiHeader)
             assert image.header.compression_type == option_rom.UEFI_COMPRESSED
             place = image.header.efi_image_offset
-            found[f"{suite}/{nic}"] = image.data[place : place + HEADER.size + decoder.sizes(image.data, place)[0]]
+            found[f"{suite}/{nic}"] = image.data[
+                place : place + HEADER.size + decoder.sizes(image.data, place)[0]
+            ]
     assert len(found) == 16
     return found
 
@@ -67,7 +83,9 @@ def token_lists(draw: st.DrawFn, longest: int = 60) -> list[Token]:
 
 
 @given(token_lists(), st.integers(1, 70))
-def test_any_tokens_in_blocks_of_any_size_decode_to_what_they_stand_for(tokens: list[Token], per_block: int):
+def test_any_tokens_in_blocks_of_any_size_decode_to_what_they_stand_for(
+    tokens: list[Token], per_block: int
+):
     stream = encode(tokens, per_block=per_block)
     assert decompress(stream) == expand(tokens) == by_edk2(stream)
 
@@ -80,12 +98,16 @@ def need(tokens: list[Token]) -> tuple[list[int], list[int]]:
 
 
 @given(token_lists(longest=15), st.randoms(use_true_random=False), st.booleans())
-def test_codes_of_just_the_symbols_in_use_from_one_without_bits_to_16_bits(tokens: list[Token], dice: random.Random, even: bool):
+def test_codes_of_just_the_symbols_in_use_from_one_without_bits_to_16_bits(
+    tokens: list[Token], dice: random.Random, even: bool
+):
     characters, positions = need(tokens)
     dice.shuffle(characters)
     dice.shuffle(positions)
     make = flat if even else skewed
-    own: list[Code] = [make(used) if len(used) > 1 else flat(used) for used in (characters, positions)]
+    own: list[Code] = [
+        make(used) if len(used) > 1 else flat(used) for used in (characters, positions)
+    ]
     stream = encode(tokens, characters=own[0], positions=own[1])
     assert decompress(stream) == expand(tokens) == by_edk2(stream)
 
@@ -113,7 +135,16 @@ def test_the_gap_in_the_extra_set_is_read_even_where_only_three_lengths_are_sent
     two = encode([5, 6, 5, 6], characters=flat([5, 6]), extra=flat([0, 1, 2, 3]))
     assert decompress(two) == bytes([5, 6, 5, 6]) == by_edk2(two)
     # extra set: symbols 1 and 2 of one bit each, three lengths and gap 0; then 9 + 3 zeros and a lone position
-    bits = f"{1:016b}" + f"{3:05b}" + "000" + "001" + "001" + "00" + f"{0:09b}{65:09b}" + f"{0:04b}{0:04b}"
+    bits = (
+        f"{1:016b}"
+        + f"{3:05b}"
+        + "000"
+        + "001"
+        + "001"
+        + "00"
+        + f"{0:09b}{65:09b}"
+        + f"{0:04b}{0:04b}"
+    )
     assert decompress(framed(bits, 1)) == b"A" == by_edk2(framed(bits, 1))
 
 
@@ -170,7 +201,9 @@ def test_offsets_count_from_the_data_and_not_from_the_stream():
     assert caught.value.offset == 6
 
 
-@pytest.mark.parametrize("encoding", [stored, lambda data: encode(greedy(data))], ids=["stored", "matches"])
+@pytest.mark.parametrize(
+    "encoding", [stored, lambda data: encode(greedy(data))], ids=["stored", "matches"]
+)
 def test_a_stream_cut_anywhere_is_refused(encoding):
     """The header made to agree with the cut; the last 2 bytes may be missing, since decoders look that far ahead."""
     data = random.Random(2).randbytes(300) * 2
@@ -190,29 +223,53 @@ def test_a_real_stream_cut_at_any_kib_is_refused(streams: dict[str, bytes]):
             decompress(HEADER.pack(kept, original) + stream[HEADER.size :][:kept])
 
 
-def test_a_real_stream_cut_without_telling_its_header_goes_past_the_image(streams: dict[str, bytes]):
+def test_a_real_stream_cut_without_telling_its_header_goes_past_the_image(
+    streams: dict[str, bytes],
+):
     stream = streams["sid/vmxnet3"]
     with pytest.raises(FormatError, match=r"goes 1 bytes \(0x1\) past the image") as caught:
         decompress(stream[:-1])
     assert caught.value.offset == 0
 
 
-LONE_A = f"{0:05b}{0:05b}" + f"{0:09b}{65:09b}" + f"{0:04b}{0:04b}"  # three lone symbols: every character is an A
+LONE_A = (
+    f"{0:05b}{0:05b}" + f"{0:09b}{65:09b}" + f"{0:04b}{0:04b}"
+)  # three lone symbols: every character is an A
 
 
 @pytest.mark.parametrize(
     ("bits", "original", "words"),
     [
         (f"{0:016b}" + LONE_A, 1, "a block of no symbols"),
-        (f"{1:016b}" + f"{2:05b}" + "001" + "010" + "0" * 40, 1, "a Huffman code that is not complete"),
-        (f"{1:016b}" + f"{3:05b}" + "001" * 3 + "00" + "0" * 40, 1, "a Huffman code that is not complete"),
+        (
+            f"{1:016b}" + f"{2:05b}" + "001" + "010" + "0" * 40,
+            1,
+            "a Huffman code that is not complete",
+        ),
+        (
+            f"{1:016b}" + f"{3:05b}" + "001" * 3 + "00" + "0" * 40,
+            1,
+            "a Huffman code that is not complete",
+        ),
         (f"{1:016b}" + f"{1:05b}" + "001" + "0" * 40, 1, "a Huffman code that is not complete"),
         (f"{1:016b}" + f"{1:05b}" + "000" + "0" * 40, 1, "a Huffman code that is not complete"),
         (f"{1:016b}" + f"{1:05b}" + "111" + "1" * 10 + "0" * 40, 1, "a code of more than 16 bits"),
         (f"{1:016b}" + f"{0:05b}{19:05b}" + "0" * 40, 1, "symbol 19 in a set of 19"),
-        (f"{1:016b}" + f"{0:05b}{0:05b}" + f"{0:09b}{510:09b}" + "0" * 40, 1, "symbol 510 in a set of 510"),
-        (f"{1:016b}" + f"{0:05b}{0:05b}" + f"{0:09b}{65:09b}" + f"{0:04b}{14:04b}" + "0" * 40, 1, "symbol 14 in a set of 14"),
-        (f"{1:016b}" + f"{20:05b}" + "001" * 2 + "000" + "11" + "000" * 13 + "001" + "0" * 40, 1, "20 code lengths in a set of 19"),
+        (
+            f"{1:016b}" + f"{0:05b}{0:05b}" + f"{0:09b}{510:09b}" + "0" * 40,
+            1,
+            "symbol 510 in a set of 510",
+        ),
+        (
+            f"{1:016b}" + f"{0:05b}{0:05b}" + f"{0:09b}{65:09b}" + f"{0:04b}{14:04b}" + "0" * 40,
+            1,
+            "symbol 14 in a set of 14",
+        ),
+        (
+            f"{1:016b}" + f"{20:05b}" + "001" * 2 + "000" + "11" + "000" * 13 + "001" + "0" * 40,
+            1,
+            "20 code lengths in a set of 19",
+        ),
         (
             f"{1:016b}" + f"{0:05b}{0:05b}" + f"{0:09b}{256:09b}" + f"{0:04b}{0:04b}",
             3,
@@ -235,7 +292,9 @@ LONE_A = f"{0:05b}{0:05b}" + f"{0:09b}{65:09b}" + f"{0:04b}{0:04b}"  # three lon
         "too few symbols",
     ],
 )
-def test_each_way_in_which_a_stream_can_be_wrong_has_its_words(bits: str, original: int, words: str):
+def test_each_way_in_which_a_stream_can_be_wrong_has_its_words(
+    bits: str, original: int, words: str
+):
     stream = framed(bits.ljust(200, "0"), original)
     with pytest.raises(FormatError) as caught:
         decompress(stream)
@@ -253,7 +312,9 @@ def test_an_incomplete_code_is_refused_by_edk2_too():
 def test_the_place_of_a_fault_is_that_of_the_bits_that_are_wrong():
     """A match of 23 bits that reaches too far back, the last of a stream; behind it lies one spare byte."""
     stream = encode([*b"abc" * 40, (3, 8192)])
-    with pytest.raises(FormatError, match="a match 8192 bytes back where only 120 bytes precede it") as caught:
+    with pytest.raises(
+        FormatError, match="a match 8192 bytes back where only 120 bytes precede it"
+    ) as caught:
         decompress(stream)
     assert len(stream) - 5 <= caught.value.offset < len(stream)
 
@@ -286,7 +347,11 @@ def test_the_effort_bounds_symbols_tables_and_the_size_of_the_result():
     """A driver of 1,000 literals passes with an effort of some thousands; each bomb is left early without one."""
     data = random.Random(3).randbytes(1000)
     assert decompress(stored(data), effort=2000) == data
-    for stream, effort in ((stored(data), 900), (builders.table_bomb(1000), 100_000), (builders.bomb(), 500_000)):
+    for stream, effort in (
+        (stored(data), 900),
+        (builders.table_bomb(1000), 100_000),
+        (builders.bomb(), 500_000),
+    ):
         assert decompress(stream)  # sound, but for what it takes
         with pytest.raises(TooLong):
             decompress(stream, effort=effort)
@@ -318,5 +383,12 @@ def outcome(stream: bytes) -> bytes | FormatError:
 
 def test_the_builders_codes_are_complete():
     """The tests' own tools: Kraft's sum of each code is 1."""
-    for code in (flat(CHARACTERS), flat(POSITIONS), flat([3]), flat(range(5)), skewed(range(17)), skewed(POSITIONS)):
+    for code in (
+        flat(CHARACTERS),
+        flat(POSITIONS),
+        flat([3]),
+        flat(range(5)),
+        skewed(range(17)),
+        skewed(POSITIONS),
+    ):
         assert sum(2.0**-length for length in code.values()) == 1

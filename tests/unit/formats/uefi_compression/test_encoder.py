@@ -55,13 +55,20 @@ def size(data: bytes, level: str) -> int:
 
 # Real drivers. The limits are those of the sums of a release.
 
-LIMITS = {("sid", "fast"): 294_500, ("sid", "default"): 291_500, ("trixie", "best"): 375_600, ("sid", "best"): 290_600}
+LIMITS = {
+    ("sid", "fast"): 294_500,
+    ("sid", "default"): 291_500,
+    ("trixie", "best"): 375_600,
+    ("sid", "best"): 290_600,
+}
 REFERENCE = {"sid": 300_871, "trixie": 388_150}
 
 
 def drivers(releases: dict[str, Path], suite: str) -> dict[str, bytes]:
     roms = {nic: (releases[suite] / f"efi-{nic}.rom").read_bytes() for nic in debian.NICS}
-    return {nic: option_rom.driver_of(option_rom.parse_rom(rom).images[1]) for nic, rom in roms.items()}
+    return {
+        nic: option_rom.driver_of(option_rom.parse_rom(rom).images[1]) for nic, rom in roms.items()
+    }
 
 
 @pytest.fixture(scope="module")
@@ -80,11 +87,16 @@ def applications(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.mark.slow
 @pytest.mark.parametrize("level", ["fast", "default"])
 @pytest.mark.parametrize("suite", ["trixie", "sid"])
-def test_the_eight_drivers_of_a_release_decode_and_are_small_enough(releases: dict[str, Path], suite: str, level: str):
+def test_the_eight_drivers_of_a_release_decode_and_are_small_enough(
+    releases: dict[str, Path], suite: str, level: str
+):
     """Each is smaller than EDK2's, and the sum within its limit."""
     total = reference = 0
     for nic, data in drivers(releases, suite).items():
-        found, other = size(data, level), uefi_decoder.sizes(bytes(independent.EfiCompress(data, len(data))))[0]
+        found, other = (
+            size(data, level),
+            uefi_decoder.sizes(bytes(independent.EfiCompress(data, len(data))))[0],
+        )
         assert found < other, nic
         total += found
         reference += other
@@ -106,7 +118,9 @@ def test_best_keeps_its_share_of_the_limit(releases: dict[str, Path], suite: str
 def test_the_applications_of_foreign_architectures_decode(applications: dict[str, Path], arch: str):
     """About 1 MiB each, and other instructions than x86's; that of amd64 is timed below."""
     data = applications[arch].read_bytes()
-    assert size(data, "fast") < uefi_decoder.sizes(bytes(independent.EfiCompress(data, len(data))))[0]
+    assert (
+        size(data, "fast") < uefi_decoder.sizes(bytes(independent.EfiCompress(data, len(data))))[0]
+    )
 
 
 # Generated inputs.
@@ -121,18 +135,29 @@ def test_the_generated_inputs_are_5_000():
 
 def pieces(dice: random.Random, most: int) -> bytes:
     """Up to some bytes of one kind: noise, a run, few symbols, steep frequencies, a period, neighbours, or zeros with islands."""
-    count = dice.choice((0, 1, 2, 3, dice.randrange(20), dice.randrange(most), dice.randrange(most)))
+    count = dice.choice(
+        (0, 1, 2, 3, dice.randrange(20), dice.randrange(most), dice.randrange(most))
+    )
     symbols = dice.sample(range(256), dice.choice((1, 2, 2, 3, 5, 17, 60, 256)))
     first = dice.randrange(256)
     kinds: tuple[Callable[[], bytes], ...] = (
         lambda: dice.randbytes(count),
         lambda: bytes([first]) * count,
         lambda: bytes(dice.choices(symbols, k=count)),
-        lambda: bytes(dice.choices(symbols, cum_weights=list(accumulate(3**rank for rank in range(len(symbols)))), k=count)),
+        lambda: bytes(
+            dice.choices(
+                symbols,
+                cum_weights=list(accumulate(3**rank for rank in range(len(symbols)))),
+                k=count,
+            )
+        ),
         lambda: (dice.randbytes(dice.randrange(1, 40)) * count)[:count],
         lambda: bytes((first + index) % 256 for index in range(count)),
         lambda: bytes(dice.randrange(256) if dice.random() < 0.05 else 0 for _ in range(count)),
-        lambda: bytes(dice.choice((first, (first + dice.choice((18, 19, 20, 21))) % 256)) for _ in range(count)),
+        lambda: bytes(
+            dice.choice((first, (first + dice.choice((18, 19, 20, 21))) % 256))
+            for _ in range(count)
+        ),
     )
     return dice.choice(kinds)()
 
@@ -164,7 +189,10 @@ def test_generated_mixtures_decode(batch: int, driver: bytes):
         assert len(stream) <= HEADER.size + 60 + len(data) * 9 // 8, (number, level)
 
 
-@given(st.binary(max_size=300) | st.text("ab", max_size=600).map(str.encode), st.sampled_from(["fast", "default"]))
+@given(
+    st.binary(max_size=300) | st.text("ab", max_size=600).map(str.encode),
+    st.sampled_from(["fast", "default"]),
+)
 @settings(max_examples=300, deadline=None)
 def test_whatever_the_bytes_they_decode(data: bytes, level: str):
     compressed(data, level)
@@ -202,7 +230,9 @@ def test_edge_cases_decode(name: str, level: str):
 @pytest.mark.parametrize("level", ["fast", "default"])
 def test_a_match_reaches_as_far_as_the_window_and_no_farther(level: str):
     """The same 64 bytes at 8,191 and 8,192 are a match, at 8,193 they are not, in what is not compressible otherwise."""
-    sizes = [size(NOISE[:distance] + NOISE[:64], level) - distance for distance in (8191, 8192, 8193)]
+    sizes = [
+        size(NOISE[:distance] + NOISE[:64], level) - distance for distance in (8191, 8192, 8193)
+    ]
     assert max(sizes[:2]) + 50 < sizes[2]
 
 
@@ -235,14 +265,17 @@ def test_runs_of_absent_symbols_of_every_length_decode():
             compressed(bytes([near, far, far, near, far, near, near, near, far]), "best")
             number, items = huffman.items_of([1, *[0] * gap, 1])
             assert number == gap + 2
-            zeros = sum(1 if symbol == 0 else value + (3 if symbol == 1 else 20) for symbol, _, value in items[1:-1])
+            zeros = sum(
+                1 if symbol == 0 else value + (3 if symbol == 1 else 20)
+                for symbol, _, value in items[1:-1]
+            )
             assert zeros == gap
 
 
 @pytest.fixture
 def literals_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """Has the compressor find no matches, so that a test decides how often each symbol occurs."""
-    monkeypatch.setattr(match_finder, "find", lambda data: [()] * len(data))
+    monkeypatch.setattr(match_finder, "find_matches", lambda data: [()] * len(data))
 
 
 def blocks(stream: bytes, data: bytes) -> list[int]:
@@ -327,7 +360,9 @@ def test_a_stream_that_does_not_decode_is_never_returned(monkeypatch: pytest.Mon
 def test_progress_only_grows_and_stays_within_what_it_says():
     for level in encoder.LEVELS:
         told: list[tuple[int, int]] = []
-        encoder.compress(NOISE[:500] * 2, level, lambda done, of, told=told: told.append((done, of)))  # type: ignore[misc]
+        encoder.compress(
+            NOISE[:500] * 2, level, lambda done, of, told=told: told.append((done, of))
+        )  # type: ignore[misc]
         assert told
         assert told == sorted(told)
         assert len({of for _, of in told}) == 1
@@ -368,7 +403,13 @@ def right(inputs: Path) -> str:
 
 
 def sums(python: str, inputs: Path, **environment: str) -> str:
-    done = subprocess.run([python, "-c", SUMS, str(inputs)], env=users(environment), capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [python, "-c", SUMS, str(inputs)],
+        env=users(environment),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -384,9 +425,18 @@ def other_pythons() -> Iterator[str]:
     ours = f"python3.{sys.version_info.minor}"
     for minor in range(10, 20):
         name = f"python3.{minor}"
-        places = [shutil.which(name), *map(str, sorted(Path.home().glob(f".pyenv/versions/3.{minor}.*/bin/{name}")))]
+        places = [
+            shutil.which(name),
+            *map(str, sorted(Path.home().glob(f".pyenv/versions/3.{minor}.*/bin/{name}"))),
+        ]
         if name != ours:
-            runs = [one for one in places if one and subprocess.run([one, "-c", ""], capture_output=True, check=False).returncode == 0]
+            runs = [
+                one
+                for one in places
+                if one
+                and subprocess.run([one, "-c", ""], capture_output=True, check=False).returncode
+                == 0
+            ]
             yield from runs[:1]
 
 
@@ -430,7 +480,11 @@ def test_a_driver_of_70_kb_takes_no_longer_than_it_may(driver: bytes, level: str
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["zeros", "one byte", "noise"])
 def test_a_mib_of_what_has_no_structure_takes_330_loops_at_most(name: str):
-    data = {"zeros": bytes(MIB), "one byte": b"\x5a" * MIB, "noise": random.Random(6).randbytes(MIB)}[name]
+    data = {
+        "zeros": bytes(MIB),
+        "one byte": b"\x5a" * MIB,
+        "noise": random.Random(6).randbytes(MIB),
+    }[name]
     assert loops_of_one(data) <= 330 * SLACK
 
 
@@ -455,14 +509,24 @@ def test_a_driver_of_70_kb_takes_no_more_than_100_mb(tmp_path: Path, driver: byt
 
 # The decoder on streams of the compressor's own, changed.
 
-MUTANTS_OF = {"sid's e1000, its first 3 KiB": 5000, "words": 15_000, "noise": 15_000, "runs": 15_000}
+MUTANTS_OF = {
+    "sid's e1000, its first 3 KiB": 5000,
+    "words": 15_000,
+    "noise": 15_000,
+    "runs": 15_000,
+}
 
 
 def mutant(stream: bytes, dice: random.Random) -> bytes:
     """A stream with bits turned, bytes replaced, a part left out or doubled, or its end; its header mostly fitting."""
     work = bytearray(stream)
     for _ in range(dice.choice((1, 1, 1, 2, 5))):
-        place = dice.choice((dice.randrange(HEADER.size, len(stream)), dice.randrange(HEADER.size, min(len(stream), 60))))
+        place = dice.choice(
+            (
+                dice.randrange(HEADER.size, len(stream)),
+                dice.randrange(HEADER.size, min(len(stream), 60)),
+            )
+        )
         change = dice.randrange(6)
         if change < 3:
             work[place : place + 1] = bytes([stream[place] ^ 1 << dice.randrange(8)])
@@ -499,7 +563,9 @@ def test_mutants_of_streams_end_in_a_result_or_a_format_error(driver: bytes, nam
         "noise": NOISE[:400],
         "runs": bytes(300) + b"\1" * 300 + NOISE[:60] + bytes(500),
     }
-    data = texts.get(name) or b" ".join(dice.choices([b"some", b"words", b"that", b"come", b"again"], k=120))
+    data = texts.get(name) or b" ".join(
+        dice.choices([b"some", b"words", b"that", b"come", b"again"], k=120)
+    )
     stream = encoder.compress(data, "fast")
     results = 0
     for number in range(MUTANTS_OF[name]):

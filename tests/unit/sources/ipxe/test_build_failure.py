@@ -10,7 +10,7 @@ import pytest
 
 from romforge.base.errors import RomforgeError
 from romforge.base.programs import MissingTool
-from romforge.plan.planner import Make
+from romforge.plan.planner import TreeBuild
 from romforge.sources.ipxe import build_failure, toolchain
 from romforge.sources.ipxe.build_failure import Facts
 
@@ -100,7 +100,11 @@ def told(words: str, target: str, facts: Facts) -> str:
 
 
 def test_the_cause_comes_last_and_the_whole_is_short(facts: Facts):
-    text = told("\n".join(f"ld: undefined reference to `f{n}'" for n in range(20_000)), "bin/8086100e.rom.tmp", facts)
+    text = told(
+        "\n".join(f"ld: undefined reference to `f{n}'" for n in range(20_000)),
+        "bin/8086100e.rom.tmp",
+        facts,
+    )
     lines = text.splitlines()
     assert lines[0] == "make ended with status 2 at bin/8086100e.rom.tmp"
     assert lines[1] == f"  the whole log: {facts.log}"
@@ -132,14 +136,20 @@ def test_a_disk_is_full_where_a_tool_says_so_or_nothing_is_free(output: str, fre
 
 
 def test_what_found_no_room_is_shown():
-    text = build_failure.explain_full_disk("x\nar: bin/blib.a: No space left on device\n", Path("work"), 4096)
-    assert text.startswith("work: no space left on device (4,096 bytes are free); make room, and the next build")
+    text = build_failure.explain_full_disk(
+        "x\nar: bin/blib.a: No space left on device\n", Path("work"), 4096
+    )
+    assert text.startswith(
+        "work: no space left on device (4,096 bytes are free); make room, and the next build"
+    )
     assert text.endswith("\n  ar: bin/blib.a: No space left on device")
 
 
 def test_a_log_that_breaks_off_is_reported(facts: Facts):
     text = build_failure.explain("  [LD] x\nlast words\n", 2, facts)
-    assert text.endswith("  last words\n  hint: the log ends without make's last words; 1,073,741,824 bytes are free there")
+    assert text.endswith(
+        "  last words\n  hint: the log ends without make's last words; 1,073,741,824 bytes are free there"
+    )
 
 
 def test_a_failure_of_no_known_cause_has_no_hint(facts: Facts):
@@ -168,7 +178,9 @@ def test_an_id_without_a_driver_is_reported_with_the_nearest(words: str, facts: 
 def test_an_id_of_an_unknown_vendor_has_none_near(facts: Facts):
     facts = facts._replace(goals=("12345678",), spec=None)
     text = told("ld: required symbol `obj_12345678' not defined", "bin/12345678.rom.tmp", facts)
-    assert text.endswith("PCI ID 1234:5678, nor for any of vendor 1234; correct id, or set goal, in [nic.NAME]")
+    assert text.endswith(
+        "PCI ID 1234:5678, nor for any of vendor 1234; correct id, or set goal, in [nic.NAME]"
+    )
 
 
 def test_a_driver_that_is_not_there_is_reported_with_a_near_miss(facts: Facts):
@@ -200,7 +212,9 @@ def test_a_warning_that_stopped_the_build_has_a_remedy(facts: Facts):
 
 
 def test_the_remedy_for_warnings_is_told_only_where_it_is_one(facts: Facts):
-    assert "NO_WERROR" not in told(f"net/a.c:9:1: error: 'x' undeclared\n{WERROR}", "bin/a.o", facts)
+    assert "NO_WERROR" not in told(
+        f"net/a.c:9:1: error: 'x' undeclared\n{WERROR}", "bin/a.o", facts
+    )
     assert "NO_WERROR" not in told(WERROR, "bin/a.o", facts._replace(variables={"NO_WERROR": "1"}))
 
 
@@ -229,7 +243,9 @@ Linker script and memory map
 
 
 def test_a_legacy_image_that_is_too_large_is_reported_with_its_largest_objects(facts: Facts):
-    (facts.src / "config/config.c").write_text("#ifdef DOWNLOAD_PROTO_HTTP\nREQUIRE_OBJECT ( http );\n#endif\n")
+    (facts.src / "config/config.c").write_text(
+        "#ifdef DOWNLOAD_PROTO_HTTP\nREQUIRE_OBJECT ( http );\n#endif\n"
+    )
     (facts.src / "bin/8086100e.rom.tmp.map").write_text(MAP)
     overflow = "Add 0+0x11a at 0x2 overflows 1-byte field (13312 bytes too big)"
     output = "  [ZBIN] bin/8086100e.rom.zbin\nmake: *** Deleting file 'bin/8086100e.rom.zbin'\n"
@@ -265,14 +281,21 @@ def of_efi(facts: Facts) -> Facts:
     directory = facts.src / "bin-x86_64-efi"
     directory.mkdir()
     (directory / "8086100e.efidrv.tmp.map").write_text(BIOS_MAP)
-    efi: dict[str, Any] = {"platform": "x86_64-efi", "media": "efidrv", "bin": "bin-x86_64-efi", "legacy": False}
+    efi: dict[str, Any] = {
+        "platform": "x86_64-efi",
+        "media": "efidrv",
+        "bin": "bin-x86_64-efi",
+        "legacy": False,
+    }
     return facts._replace(**efi, headers={"general": "#undef PXE_STACK\n#define PXE_STACK\n"})
 
 
 def test_an_option_of_the_bios_alone_is_named_where_efi_cannot_link_it(of_efi: Facts):
     """On x86 its objects are built for EFI too, and cannot be linked; the map says who asked for them."""
     words = "bin-x86_64-efi/blib.a(librm.o): in function `real_to_prot':\n"
-    words += "(.text16.real_to_prot+0x8): relocation truncated to fit: R_X86_64_16 against `.data16.gdt'"
+    words += (
+        "(.text16.real_to_prot+0x8): relocation truncated to fit: R_X86_64_16 against `.data16.gdt'"
+    )
     text = told(words, "bin-x86_64-efi/8086100e.efidrv.tmp", of_efi)
     assert text.endswith(
         "  hint: PXE_STACK, defined in [config.qemu.general] (romspec.toml:7), is for BIOS alone, not for x86_64-efi: it brings in librm.o"
@@ -291,7 +314,9 @@ def test_an_option_whose_object_is_not_built_is_named(of_efi: Facts):
         "arch/x86/pxe_call.c is not built for it"
     )
     text = told("ld: undefined reference to `obj_ipv4'", "bin-arm64-efi/8086100e.efidrv.tmp", facts)
-    assert text.endswith("hint: NET_PROTO_IPV4, see config/config.c:5, is not for the platform arm64-efi: the tree has no ipv4")
+    assert text.endswith(
+        "hint: NET_PROTO_IPV4, see config/config.c:5, is not for the platform arm64-efi: the tree has no ipv4"
+    )
 
 
 # git
@@ -302,24 +327,36 @@ def test_an_option_whose_object_is_not_built_is_named(of_efi: Facts):
     [
         ("/bin/sh: 1: git: not found", "install the Debian package git"),
         ("make: git: No such file or directory", "install the Debian package git"),
-        ("fatal: detected dubious ownership in repository at '/x'", "run git config --global --add safe.directory {}"),
+        (
+            "fatal: detected dubious ownership in repository at '/x'",
+            "run git config --global --add safe.directory {}",
+        ),
     ],
 )
-def test_a_version_that_git_does_not_give_is_the_cause_though_a_compiler_fails(said: str, remedy: str, facts: Facts):
+def test_a_version_that_git_does_not_give_is_the_cause_though_a_compiler_fails(
+    said: str, remedy: str, facts: Facts
+):
     output = f"{said}\n  [VERSION] bin/version.8086100e.rom.o\ncore/version.c:48:32: error: expected expression before ',' token\n"
     output += "make: *** [Makefile:9: bin/version.8086100e.rom.o] Error 1\n"
     text = build_failure.explain(output, 2, facts)
     assert "  core/version.c:48:32: error: expected expression before ',' token\n" in text
-    assert text.endswith(f"hint: the tree's version comes from git ({said}); {remedy.format(facts.tree.parent)}")
+    assert text.endswith(
+        f"hint: the tree's version comes from git ({said}); {remedy.format(facts.tree.parent)}"
+    )
 
 
 def test_a_commit_that_the_makefile_does_not_find_has_a_remedy(facts: Facts):
-    text = build_failure.explain("Makefile:231: *** Unable to determine git commit ID.  Stop.\n", 2, facts)
-    assert 'set make = { GITVERSION = "…" } in [source.ipxe] (romspec.toml:3) to what git rev-parse HEAD prints' in text
+    text = build_failure.explain(
+        "Makefile:231: *** Unable to determine git commit ID.  Stop.\n", 2, facts
+    )
+    assert (
+        'set make = { GITVERSION = "…" } in [source.ipxe] (romspec.toml:3) to what git rev-parse HEAD prints'
+        in text
+    )
 
 
-def make_step(**fields: Any) -> Make:
-    return Make(**{name: fields.get(name, ()) for name in Make._fields})
+def make_step(**fields: Any) -> TreeBuild:
+    return TreeBuild(**{name: fields.get(name, ()) for name in TreeBuild._fields})
 
 
 def program(path: Path, text: str) -> None:
@@ -328,7 +365,9 @@ def program(path: Path, text: str) -> None:
     path.chmod(0o755)
 
 
-def test_a_checkout_needs_git_unless_the_spec_has_a_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_checkout_needs_git_unless_the_spec_has_a_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     """What is no checkout needs none either."""
     step, src = make_step(source="ipxe"), tmp_path / "ipxe/src"
     (tmp_path / "bin").mkdir()
@@ -344,14 +383,19 @@ def test_a_checkout_needs_git_unless_the_spec_has_a_version(tmp_path: Path, monk
     toolchain.require_git(step._replace(variables=(("VERSION", "1.21.1"),)), src)
 
 
-def test_a_tree_that_git_refuses_is_reported_before_the_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_tree_that_git_refuses_is_reported_before_the_build(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     (tmp_path / "ipxe/.git").mkdir(parents=True)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
     refusal = "fatal: detected dubious ownership in repository at '/x'"
     program(tmp_path / "bin/git", f'echo "{refusal}" >&2; exit 128')
     with pytest.raises(MissingTool) as error:
         toolchain.require_git(make_step(source="ipxe"), tmp_path / "ipxe/src")
-    assert f"git refuses the tree: {refusal}\n  run git config --global --add safe.directory {tmp_path}/ipxe, or" in str(error.value)
+    assert (
+        f"git refuses the tree: {refusal}\n  run git config --global --add safe.directory {tmp_path}/ipxe, or"
+        in str(error.value)
+    )
     program(tmp_path / "bin/git", "exit 0")
     toolchain.require_git(make_step(source="ipxe"), tmp_path / "ipxe/src")
 

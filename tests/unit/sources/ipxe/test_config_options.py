@@ -55,7 +55,9 @@ def test_the_way_up_from_an_object_leads_to_the_option_that_brought_it_in(src: P
         "one": ("two", "f"),
         "two": ("one", "g"),
     }
-    assert [option.macro for option in config_options.options_behind("librm", asked, options)] == ["PXE_STACK"]
+    assert [option.macro for option in config_options.options_behind("librm", asked, options)] == [
+        "PXE_STACK"
+    ]
     for name in ("netdevice", "one", "nosuch"):
         assert config_options.options_behind(name, asked, options) == []
 
@@ -63,13 +65,17 @@ def test_the_way_up_from_an_object_leads_to_the_option_that_brought_it_in(src: P
 def test_a_definition_is_found_in_the_configuration_of_its_name(src: Path):
     for directory in ("qemu", "local/qemu"):
         (src / "config" / directory).mkdir(parents=True)
-    (src / "config/qemu/general.h").write_text("/* PXE_STACK */\n#undef PXE_STACK\n  #define\tPXE_STACK\n")
+    (src / "config/qemu/general.h").write_text(
+        "/* PXE_STACK */\n#undef PXE_STACK\n  #define\tPXE_STACK\n"
+    )
     (src / "config/local/general.h").write_text("#define PXE_STACK_TOO\n")
     assert config_options.find_definition("PXE_STACK", src, "qemu") == "config/qemu/general.h:3"
     assert config_options.find_definition("PXE_STACK", src, None) == ""
     assert config_options.find_definition("PXE", src, "qemu") == ""
     (src / "config/local/qemu/general.h").write_text("#define PXE_STACK 1\n")
-    assert config_options.find_definition("PXE_STACK", src, "qemu") == "config/local/qemu/general.h:1"
+    assert (
+        config_options.find_definition("PXE_STACK", src, "qemu") == "config/local/qemu/general.h:1"
+    )
 
 
 def test_the_source_of_an_object_is_found_wherever_it_lies(src: Path):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from romforge.sources.ipxe import dependencies
-from romforge.sources.ipxe.dependencies import DependencyFiles, Link
+from romforge.sources.ipxe.dependencies import DependencyFiles, RecordedLink
 from romforge.sources.ipxe.worktree import Changes
 
 RECORDS = {
@@ -19,7 +19,15 @@ RECORDS = {
     "core/version.c": "version_DEPS += core/version.c config/branding.h\n",
 }
 OBJECTS = "realtek", "setjmp"
-USES = frozenset({"drivers/net/realtek.c", "include/pci.h", "include/ipxe/net.h", "arch/x86/core/setjmp.S", "core/version.c"})
+USES = frozenset(
+    {
+        "drivers/net/realtek.c",
+        "include/pci.h",
+        "include/ipxe/net.h",
+        "arch/x86/core/setjmp.S",
+        "core/version.c",
+    }
+)
 
 
 @pytest.fixture
@@ -67,12 +75,20 @@ def test_a_record_that_was_cut_short_is_known(tmp_path: Path, text: str, complet
     assert dependencies.is_complete(tmp_path / "a.c.d") == complete
 
 
-def reasons(tmp_path: Path, records: DependencyFiles, uses: frozenset[str] | None = USES, **changes: str) -> list[str]:
+def reasons(
+    tmp_path: Path, records: DependencyFiles, uses: frozenset[str] | None = USES, **changes: str
+) -> list[str]:
     """Why the image of rtl8139 is redone after changes of files, each a path."""
-    sets = [{changes[verb]} if verb in changes else set() for verb in ("changed", "added", "removed")]
+    sets = [
+        {changes[verb]} if verb in changes else set() for verb in ("changed", "added", "removed")
+    ]
     found = Changes(sets[0], sets[1], sets[2], touched=False)
-    link = Link("10ec8139", OBJECTS, uses)
-    return list(dependencies.reasons(found, link, records, tmp_path / "src", tmp_path / "old", tmp_path / "none.tmp"))
+    link = RecordedLink("10ec8139", OBJECTS, uses)
+    return list(
+        dependencies.reasons_of_link(
+            found, link, records, tmp_path / "src", tmp_path / "old", tmp_path / "none.tmp"
+        )
+    )
 
 
 @pytest.mark.parametrize(
@@ -90,20 +106,30 @@ def reasons(tmp_path: Path, records: DependencyFiles, uses: frozenset[str] | Non
         ("util/parserom.pl", "util/parserom.pl changed"),
     ],
 )
-def test_an_edited_file_redoes_the_images_that_are_made_of_it(tmp_path: Path, records: DependencyFiles, path: str, reason: str | None):
+def test_an_edited_file_redoes_the_images_that_are_made_of_it(
+    tmp_path: Path, records: DependencyFiles, path: str, reason: str | None
+):
     """With the objects that it is in; a document redoes none, the build's own files all."""
     assert reasons(tmp_path, records, changed=path) == ([reason] if reason else [])
 
 
-def test_of_an_image_whose_files_are_not_known_each_edit_redoes_it(tmp_path: Path, records: DependencyFiles):
-    assert reasons(tmp_path, records, None, changed="drivers/net/intel.c") == ["drivers/net/intel.c changed"]
+def test_of_an_image_whose_files_are_not_known_each_edit_redoes_it(
+    tmp_path: Path, records: DependencyFiles
+):
+    assert reasons(tmp_path, records, None, changed="drivers/net/intel.c") == [
+        "drivers/net/intel.c changed"
+    ]
 
 
 @pytest.mark.parametrize(
     ("path", "text", "reason"),
     [
         ("drivers/net/new.c", 'PCI_ROM ( 0x1234, 0x5678, "new", "New", 0 ),\n', None),
-        ("drivers/net/new.c", 'PCI_ROM ( 0x10ec, 0x8139, "new", "New", 0 ),\n', "names the device of 10ec8139"),
+        (
+            "drivers/net/new.c",
+            'PCI_ROM ( 0x10ec, 0x8139, "new", "New", 0 ),\n',
+            "names the device of 10ec8139",
+        ),
         ("core/realtek.c", "", "makes an object realtek, which is in the image"),
         ("arch/x86/include/pci.h", "", "may be taken in the place of include/pci.h"),
         ("include/new.h", "", None),
@@ -116,11 +142,15 @@ def test_a_new_file_redoes_an_image_that_it_could_become_part_of(
 ):
     (tmp_path / "src" / path).parent.mkdir(parents=True)
     (tmp_path / "src" / path).write_text(text)
-    assert reasons(tmp_path, records, added=path) == ([f"{path} was added, and {reason}"] if reason else [])
+    assert reasons(tmp_path, records, added=path) == (
+        [f"{path} was added, and {reason}"] if reason else []
+    )
 
 
 def test_a_new_makefile_redoes_all(tmp_path: Path, records: DependencyFiles):
-    assert reasons(tmp_path, records, added="arch/x86/Makefile.more") == ["arch/x86/Makefile.more was added"]
+    assert reasons(tmp_path, records, added="arch/x86/Makefile.more") == [
+        "arch/x86/Makefile.more was added"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -135,7 +165,11 @@ def test_a_new_makefile_redoes_all(tmp_path: Path, records: DependencyFiles):
     ],
 )
 def test_a_new_source_that_may_define_a_symbol_of_the_image_redoes_it(
-    tmp_path: Path, records: DependencyFiles, monkeypatch: pytest.MonkeyPatch, text: str, found: bool
+    tmp_path: Path,
+    records: DependencyFiles,
+    monkeypatch: pytest.MonkeyPatch,
+    text: str,
+    found: bool,
 ):
     """The linker could take the symbol from it."""
     monkeypatch.setattr(dependencies.Newcomers, "_link_symbols", lambda self: {"shared", "main"})

@@ -19,7 +19,13 @@ def test_the_command_to_paste_runs_the_same_make_in_the_same_place(tmp_path: Pat
     (tmp_path / "make").chmod(0o755)
     words = ["A=$(info  x)$$b 'c' \"d\" `e`", "B=", "bin/a--b.rom"]
     environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "CFLAGS": "-O0"}
-    done = subprocess.run(["bash", "-c", gnu_make.to_paste(words, directory)], env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        ["bash", "-c", gnu_make.command_to_paste(words, directory)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     where, flags, jobs, *rest = done.stdout.splitlines()
     assert (where, flags, rest) == (str(directory), "CFLAGS is ", words)
     assert re.fullmatch(r"-j\d+", jobs)

@@ -15,23 +15,39 @@ from romforge.sources.ipxe import launcher, toolchain
 from tests.support.steps import step
 
 
-@pytest.mark.parametrize("words", [("ccache",), ("distcc",), ("icecc",), ("sccache",), ("nice", "ccache"), ("/opt/bin/distcc", "-v")])
-def test_a_missing_launcher_is_named_with_its_debian_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]):
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("ccache",),
+        ("distcc",),
+        ("icecc",),
+        ("sccache",),
+        ("nice", "ccache"),
+        ("/opt/bin/distcc", "-v"),
+    ],
+)
+def test_a_missing_launcher_is_named_with_its_debian_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+):
     """Also where another program runs it."""
     (tmp_path / "nice").symlink_to("/usr/bin/nice")
     monkeypatch.setenv("PATH", str(tmp_path))
     name = next(Path(word).name for word in words if Path(word).name in launcher.KNOWN)
-    with pytest.raises(MissingTool, match=f"^[a-z/]*{name}: not found; install the Debian package {name}$"):
-        toolchain.require(step(launcher=words))
+    with pytest.raises(
+        MissingTool, match=f"^[a-z/]*{name}: not found; install the Debian package {name}$"
+    ):
+        toolchain.require_tools(step(launcher=words))
 
 
-def test_a_launcher_in_the_compilers_place_is_not_taken_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_launcher_in_the_compilers_place_is_not_taken_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     """As with /usr/lib/ccache in PATH: what is built is known by the compiler behind it."""
-    before = toolchain.identity(step())
+    before = toolchain.tools_identity(step())
     (tmp_path / "gcc").symlink_to(shutil.which("ccache") or "ccache")
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    assert toolchain.identity(step()) == before
-    assert toolchain.identity(step(launcher=("ccache",))) == before
+    assert toolchain.tools_identity(step()) == before
+    assert toolchain.tools_identity(step(launcher=("ccache",))) == before
 
 
 @pytest.mark.parametrize(
@@ -44,12 +60,14 @@ def test_a_launcher_in_the_compilers_place_is_not_taken_for_it(tmp_path: Path, m
         (["cc", "-c", "core/embedded.c"], False),
     ],
 )
-def test_what_only_preprocesses_or_reads_files_unseen_is_not_launched(tmp_path: Path, words: list[str], launched: bool):
+def test_what_only_preprocesses_or_reads_files_unseen_is_not_launched(
+    tmp_path: Path, words: list[str], launched: bool
+):
     """iPXE's makefiles run the preprocessor for each source's dependencies, where no launcher gains anything."""
     for name in ("cc", "launch"):
         (tmp_path / name).write_text(f"#!/bin/sh\necho {name}\n")
         (tmp_path / name).chmod(0o755)
-    (tmp_path / "script").write_text(launcher.script(("launch",), ["core/embedded.c"]))
+    (tmp_path / "script").write_text(launcher.launcher_script(("launch",), ["core/embedded.c"]))
     environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
     command = ["sh", str(tmp_path / "script"), *words]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
@@ -58,8 +76,22 @@ def test_what_only_preprocesses_or_reads_files_unseen_is_not_launched(tmp_path: 
 
 def test_a_launcher_has_the_variables_that_it_needs_and_no_other_has_them():
     """Such as its directories, its hosts, and what opens its store; of another launcher's what all have."""
-    given = dict.fromkeys(["DISTCC_HOSTS", "SSH_AUTH_SOCK", "XDG_CACHE_HOME", "AWS_ACCESS_KEY_ID", "ICECC", "CFLAGS", "MAKEFLAGS"], "x")
-    passed = {name: given.keys() & toolchain.environment(given, (name,)).keys() for name in ("", *launcher.KNOWN)}
+    given = dict.fromkeys(
+        [
+            "DISTCC_HOSTS",
+            "SSH_AUTH_SOCK",
+            "XDG_CACHE_HOME",
+            "AWS_ACCESS_KEY_ID",
+            "ICECC",
+            "CFLAGS",
+            "MAKEFLAGS",
+        ],
+        "x",
+    )
+    passed = {
+        name: given.keys() & toolchain.make_environment(given, (name,)).keys()
+        for name in ("", *launcher.KNOWN)
+    }
     assert passed == {
         "": {"DISTCC_HOSTS"},
         "ccache": {"DISTCC_HOSTS", "XDG_CACHE_HOME"},

@@ -47,9 +47,13 @@ def test_minimal_leaves_out_more_and_none_nothing():
 
 @pytest.mark.parametrize("downgraded", [False, None])
 @pytest.mark.parametrize("strength", ["safe", "minimal"])
-def test_without_downgrade_nothing_is_left_out_and_the_plan_says_why(strength: str, downgraded: bool | None):
+def test_without_downgrade_nothing_is_left_out_and_the_plan_says_why(
+    strength: str, downgraded: bool | None
+):
     """Then the firmware calls iPXE's own boot stack."""
-    plan = make_link_plan(StripOptions(strength), legacy=False, downgraded=downgraded, sources=SOURCES)
+    plan = make_link_plan(
+        StripOptions(strength), legacy=False, downgraded=downgraded, sources=SOURCES
+    )
     assert plan._replace(reason=None) == LinkPlan()
     assert plan.reason
     assert "EFI_DOWNGRADE_UX" in plan.reason
@@ -64,13 +68,17 @@ def test_a_tree_without_efi_snp_keeps_all():
 
 
 def test_legacy_images_keep_all_but_what_the_spec_names():
-    plan = make_link_plan(StripOptions(leave_out=("aoe",)), legacy=True, downgraded=True, sources=SOURCES)
+    plan = make_link_plan(
+        StripOptions(leave_out=("aoe",)), legacy=True, downgraded=True, sources=SOURCES
+    )
     assert plan == LinkPlan(left_out=(LeftOut(("aoe",), True),))
 
 
 def test_lists_of_the_spec_win_over_a_strength():
     """A root that is kept is not dropped; an object that is kept is not left out, and a named one must be gone."""
-    strip = StripOptions("safe", drop=("obj_x",), keep=("obj_config", "obj_ipv4"), leave_out=("aoe", "config_pci"))
+    strip = StripOptions(
+        "safe", drop=("obj_x",), keep=("obj_config", "obj_ipv4"), leave_out=("aoe", "config_pci")
+    )
     plan = downgraded_plan(strip)
     assert plan.drop == ("obj_config_efi", "obj_x")
     assert plan.add == ("obj_efi_snp", "obj_config", "obj_ipv4")
@@ -107,8 +115,8 @@ def flags_of(top: Path, plan: LinkPlan, stage: str = "8086100e.efidrv.tmp") -> l
     """The words of the link's command that a make prints with our rules."""
     (top / "Makefile").write_text(MAKEFILE)
     (top / "bin").mkdir(exist_ok=True)
-    make_rules.write(top, plan, {stage: plan.left_out}, "bin")
-    command = ["make", "-s", *make_rules.words(), f"bin/{stage}"]
+    make_rules.write_rules(top, plan, {stage: plan.left_out}, "bin")
+    command = ["make", "-s", *make_rules.rules_arguments(), f"bin/{stage}"]
     done = subprocess.run(command, cwd=top, capture_output=True, text=True, check=True)
     (line,) = [line for line in done.stdout.splitlines() if line.startswith("flags: ")]
     return line.split()[1:]
@@ -120,7 +128,9 @@ def test_make_links_from_the_trees_roots_less_those_dropped_and_with_those_added
     words = flags_of(tmp_path, plan)
     roots = ["_efidrv_start", "obj_intel", "pci_devlist_8086100e", "obj_efi_snp"]
     assert [words[index + 1] for index, word in enumerate(words) if word == "-u"] == roots
-    assert [word for word in words if word.startswith("check_")] == [f"check_{root}={root}" for root in roots]
+    assert [word for word in words if word.startswith("check_")] == [
+        f"check_{root}={root}" for root in roots
+    ]
     assert "--defsym=pci_vendor_id=0x8086" in words
     assert words[words.index("-e") + 1] == "_efidrv_start"
     stubs, version, library = words[-3:]
@@ -132,16 +142,22 @@ def test_make_notes_the_trees_own_roots_and_drivers(tmp_path: Path):
     """As they were before anything was dropped."""
     flags_of(tmp_path, LinkPlan(drop=("obj_config",)))
     noted = make_rules.read_roots(tmp_path / "bin/8086100e.efidrv.tmp")
-    tree_roots = ["_efidrv_start", "obj_intel", "pci_devlist_8086100e", "obj_config", "obj_config_efi"]
+    tree_roots = [
+        "_efidrv_start",
+        "obj_intel",
+        "pci_devlist_8086100e",
+        "obj_config",
+        "obj_config_efi",
+    ]
     assert noted == (tree_roots, ["obj_intel"])
     assert make_rules.read_roots(tmp_path / "bin/other.tmp") is None
 
 
 def test_rules_that_say_the_same_keep_their_time(tmp_path: Path):
     """make would redo what depends on them."""
-    make_rules.write(tmp_path, LinkPlan(), {}, "bin")
+    make_rules.write_rules(tmp_path, LinkPlan(), {}, "bin")
     before = (tmp_path / make_rules.RULES).stat().st_mtime_ns
-    make_rules.write(tmp_path, LinkPlan(), {}, "bin")
+    make_rules.write_rules(tmp_path, LinkPlan(), {}, "bin")
     assert (tmp_path / make_rules.RULES).stat().st_mtime_ns == before
 
 
@@ -153,11 +169,33 @@ def linked(top: Path, *sources: str, flags: tuple[str, ...] = ()) -> tuple[ld_ma
         assert name_of, name
         path = top / f"{name_of[1]}.c"
         path.write_text(text)
-        options = ["-c", "-g0", "-Os", "-ffreestanding", "-fno-pic", "-mcmodel=large", "-ffunction-sections"]
+        options = [
+            "-c",
+            "-g0",
+            "-Os",
+            "-ffreestanding",
+            "-fno-pic",
+            "-mcmodel=large",
+            "-ffunction-sections",
+        ]
         subprocess.run(["gcc", *options, path, "-o", path.with_suffix(".o")], check=True)
         objects.append(path.with_suffix(".o").name)
     subprocess.run(["ar", "rcD", "blib.a", *objects], cwd=top, check=True)
-    command = ["ld", "-q", "--gc-sections", "-e", "main", "-u", "main", *flags, "blib.a", "-o", "out", "-Map", "out.map"]
+    command = [
+        "ld",
+        "-q",
+        "--gc-sections",
+        "-e",
+        "main",
+        "-u",
+        "main",
+        *flags,
+        "blib.a",
+        "-o",
+        "out",
+        "-Map",
+        "out.map",
+    ]
     subprocess.run(command, cwd=top, check=True)
     return link_check.read_map(top / "out.map"), top / "out"
 
@@ -185,7 +223,10 @@ def test_an_object_that_is_called_and_has_no_stub_names_its_caller(tmp_path: Pat
     """Where the spec names it, that is an error; a strength gives way."""
     caller = "// main\nint aoe_open(void); int main(void) { return aoe_open(); }"
     link, file = linked(tmp_path, caller, AOE, flags=(stubs(tmp_path, [LeftOut(("aoe",))]),))
-    with pytest.raises(RomforgeError, match="leave_out names aoe, which is needed: main refers to its symbol aoe_open"):
+    with pytest.raises(
+        RomforgeError,
+        match="leave_out names aoe, which is needed: main refers to its symbol aoe_open",
+    ):
         link_check.linked_all_the_same(link, [LeftOut(("aoe",), True)], file, [])
     (finding,) = link_check.linked_all_the_same(link, [LeftOut(("aoe",))], file, [])
     assert finding.group.objects == ("aoe",)
@@ -196,7 +237,10 @@ def test_code_that_uses_the_address_of_a_symbol_that_is_merely_a_number_is_found
     user = "// main\nextern char obj_aoe; char * main(void) { return &obj_aoe; }"
     groups = [LeftOut(("aoe",), True)]
     link, file = linked(tmp_path, user, AOE, flags=(stubs(tmp_path, groups),))
-    with pytest.raises(RomforgeError, match=r"leave_out names aoe, but out, section \.text\S*, uses the address of obj_aoe"):
+    with pytest.raises(
+        RomforgeError,
+        match=r"leave_out names aoe, but out, section \.text\S*, uses the address of obj_aoe",
+    ):
         link_check.linked_all_the_same(link, groups, file, [])
 
 

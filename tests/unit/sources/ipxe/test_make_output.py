@@ -5,7 +5,12 @@ from __future__ import annotations
 
 import pytest
 
-from romforge.sources.ipxe.make_output import MOST_LINES, first_failure, shorten, stopped_by_warnings
+from romforge.sources.ipxe.make_output import (
+    MOST_LINES,
+    first_failure,
+    shorten,
+    stopped_by_warnings,
+)
 
 OTHERS = "  [BUILD] bin/error.o\n" * 5
 AT_A = "make: *** [Makefile:1: bin/a.o] Error 1\n"
@@ -18,14 +23,26 @@ OVERFLOW = "Add 0+0x2ff at 0x2 overflows 1-byte field (261632 bytes too big)"
     ("text", "first"),
     [
         (f"net/a.c: In function 'f':\n{CULPRIT}\n  7 | x\n{AT_A}", "net/a.c: In function 'f':"),
-        (f"net/a.c:1:10: fatal error: b.h: No such file\n{AT_A}", "net/a.c:1:10: fatal error: b.h: No such file"),
-        (f"ld: bin/a.o: undefined reference to `f'\n{AT_X}", "ld: bin/a.o: undefined reference to `f'"),
-        (f"ld: required symbol `obj_x' not defined\n{AT_X}", "ld: required symbol `obj_x' not defined"),
+        (
+            f"net/a.c:1:10: fatal error: b.h: No such file\n{AT_A}",
+            "net/a.c:1:10: fatal error: b.h: No such file",
+        ),
+        (
+            f"ld: bin/a.o: undefined reference to `f'\n{AT_X}",
+            "ld: bin/a.o: undefined reference to `f'",
+        ),
+        (
+            f"ld: required symbol `obj_x' not defined\n{AT_X}",
+            "ld: required symbol `obj_x' not defined",
+        ),
         (f"/bin/sh: 1: nogcc: not found\n{AT_A}", "/bin/sh: 1: nogcc: not found"),
         (f"Can't locate X.pm in @INC\n{AT_X}", "Can't locate X.pm in @INC"),
         (f"words that no list of phrases has\n{AT_X}", "words that no list of phrases has"),
         (f"make: *** Deleting file 'bin/x.rom.zbin'\n{OVERFLOW}\n{AT_X}", OVERFLOW),
-        ("Makefile:9: *** missing separator.  Stop.\n", "Makefile:9: *** missing separator.  Stop."),
+        (
+            "Makefile:9: *** missing separator.  Stop.\n",
+            "Makefile:9: *** missing separator.  Stop.",
+        ),
         (
             "make: *** No rule to make target 'bin/x.rom'.  Stop.\n",
             "make: *** No rule to make target 'bin/x.rom'.  Stop.",
@@ -36,7 +53,11 @@ OVERFLOW = "Add 0+0x2ff at 0x2 overflows 1-byte field (261632 bytes too big)"
 )
 def test_the_words_before_the_first_stars_are_the_cause(text: str, first: str):
     """Whatever tool said them, and whatever runs beside it."""
-    behind = f"make: *** Waiting for unfinished jobs....\n{OTHERS}net/z.c:1:1: error: later\n" if "***" in text else ""
+    behind = (
+        f"make: *** Waiting for unfinished jobs....\n{OTHERS}net/z.c:1:1: error: later\n"
+        if "***" in text
+        else ""
+    )
     assert shorten(first_failure(OTHERS + text + behind).lines)[0] == first
 
 
@@ -48,7 +69,9 @@ def test_progress_roots_and_launchers_are_noise():
 
 def test_where_nothing_else_is_said_the_launcher_is_the_cause():
     text = f"  [BUILD] bin/a.o\ndistcc[7] ERROR: failed to distribute and fallbacks are disabled\n{AT_A}"
-    assert first_failure(text).lines == ("distcc[7] ERROR: failed to distribute and fallbacks are disabled",)
+    assert first_failure(text).lines == (
+        "distcc[7] ERROR: failed to distribute and fallbacks are disabled",
+    )
 
 
 def test_the_words_of_a_file_that_failed_are_told_from_warnings_of_others():
@@ -68,7 +91,11 @@ def test_the_words_of_a_file_that_failed_are_told_from_warnings_of_others():
 
 
 def test_of_a_long_message_the_line_with_the_place_stays():
-    lines = ["In file included from a.h:1,", *[f"                 from b{n}.h:1," for n in range(20)], CULPRIT]
+    lines = [
+        "In file included from a.h:1,",
+        *[f"                 from b{n}.h:1," for n in range(20)],
+        CULPRIT,
+    ]
     lines += ["    7 |   x;", "      |   ^", "net/a.c:1:1: note: declared here"]
     assert shorten(lines) == [CULPRIT, "    7 |   x;", "      |   ^"]
 
@@ -91,7 +118,10 @@ def test_of_many_messages_the_first_and_the_last_stay():
 @pytest.mark.parametrize(
     ("line", "target"),
     [
-        ("make: *** [Makefile.housekeeping:196: bin/12345678.rom.tmp] Error 1", "bin/12345678.rom.tmp"),
+        (
+            "make: *** [Makefile.housekeeping:196: bin/12345678.rom.tmp] Error 1",
+            "bin/12345678.rom.tmp",
+        ),
         ("make[1]: *** [Makefile:3: bin-x86_64-efi/a.o] Error 1", "bin-x86_64-efi/a.o"),
         ("make: *** [bin/a.o] Error 1", "bin/a.o"),
         ("make: *** No rule to make target 'bin/x.rom'.  Stop.", "bin/x.rom"),
@@ -109,7 +139,11 @@ def test_the_target_at_which_make_stopped_is_read_from_what_it_said(line: str, t
 
 WERROR = "net/a.c:7:3: error: odd [-Werror=array-bounds]"
 ALL_WARNINGS = "cc1: all warnings being treated as errors"
-OF_ASSEMBLER = ["a.S: Assembler messages:", "a.S:1: Warning: odd", "/tmp/x.s: Error: 1 warning, treating warnings as errors"]
+OF_ASSEMBLER = [
+    "a.S: Assembler messages:",
+    "a.S:1: Warning: odd",
+    "/tmp/x.s: Error: 1 warning, treating warnings as errors",
+]
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ def test_makes_environment_has_what_tools_find_their_files_by_and_no_more():
         "LANG": "x",
         "GIT_DIR": "x",
     }
-    found = toolchain.environment(given)
+    found = toolchain.make_environment(given)
     assert {name: found[name] for name in given if name in found} == {
         "PATH": "p",
         "HOME": "h",
@@ -54,41 +54,52 @@ def test_a_foreign_architecture_has_debians_cross_tools(
 ):
     """Where the spec names no others."""
     monkeypatch.setattr(os, "uname", lambda: os.uname_result(("Linux", "", "", "", machine)))
-    assert toolchain.prefix(step(arch=arch, cross=cross)) == prefix
+    assert toolchain.cross_prefix(step(arch=arch, cross=cross)) == prefix
 
 
 @pytest.mark.parametrize(
-    "compiler", ["gcc", "ccache gcc", "env CCACHE_DIR=/x ccache gcc -m64", "gcc -isystem /usr/include", "$(CROSS_COMPILE)gcc"]
+    "compiler",
+    [
+        "gcc",
+        "ccache gcc",
+        "env CCACHE_DIR=/x ccache gcc -m64",
+        "gcc -isystem /usr/include",
+        "$(CROSS_COMPILE)gcc",
+    ],
 )
 def test_a_compiler_of_the_spec_may_have_launchers_and_options(compiler: str):
     """Also such as make fills in, and options with a word of their own."""
-    toolchain.require(step(variables=(("CC", compiler), ("HOST_CC", compiler))))
+    toolchain.require_tools(step(variables=(("CC", compiler), ("HOST_CC", compiler))))
 
 
-@pytest.mark.parametrize(("compiler", "words"), [("nonesuch gcc", "nonesuch: not found"), ("gcc 'm", "CC")])
+@pytest.mark.parametrize(
+    ("compiler", "words"), [("nonesuch gcc", "nonesuch: not found"), ("gcc 'm", "CC")]
+)
 def test_a_compiler_of_the_spec_that_cannot_be_run_is_an_error_in_words(compiler: str, words: str):
     """One that is not there, and one with a quote that does not end."""
     with pytest.raises(RomforgeError, match=words):
-        toolchain.require(step(variables=(("CC", compiler),)))
+        toolchain.require_tools(step(variables=(("CC", compiler),)))
 
 
 def test_all_that_a_platform_lacks_is_told_at_once(monkeypatch: pytest.MonkeyPatch):
     """Each with its package; names of packages have no underscores."""
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(MissingTool) as raised:
-        toolchain.require(step(cross="x86_64-linux-gnu-"))
+        toolchain.require_tools(step(cross="x86_64-linux-gnu-"))
     for name in ("make", "perl", "gcc-x86-64-linux-gnu", "binutils-x86-64-linux-gnu"):
         assert f"package {name}\n" in f"{raised.value}\n"
 
 
-def test_tools_are_known_by_path_size_and_time_without_running_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_tools_are_known_by_path_size_and_time_without_running_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     """A compiler behind a link is known by the file it leads to."""
     (tmp_path / "gcc-99").write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
     (tmp_path / "gcc-99").chmod(0o755)
     (tmp_path / "gcc").symlink_to("gcc-99")
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    before = toolchain.identity(step())
+    before = toolchain.tools_identity(step())
     assert [str(tmp_path / "gcc-99"), *stamp(tmp_path / "gcc-99")[1:3]] in before
     os.utime(tmp_path / "gcc-99", ns=(0, 0))
-    assert toolchain.identity(step()) != before
+    assert toolchain.tools_identity(step()) != before
     assert not (tmp_path / "ran").exists()

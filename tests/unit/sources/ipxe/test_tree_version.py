@@ -16,7 +16,9 @@ NEW = "GITVERSION := $(shell cat ../.git/HEAD)\n"
 
 def git(top: Path, *words: str) -> str:
     who = ["-c", "user.name=A", "-c", "user.email=a@example.org"]
-    return subprocess.run(["git", *who, *words], cwd=top, check=True, capture_output=True, text=True).stdout.strip()
+    return subprocess.run(
+        ["git", *who, *words], cwd=top, check=True, capture_output=True, text=True
+    ).stdout.strip()
 
 
 @pytest.fixture
@@ -43,7 +45,9 @@ def test_a_makefile_that_describes_gets_the_result_with_a_commit_of_fixed_length
     assert tree_version.read_version(checkout / "src") == version
 
 
-def test_a_shallow_clone_without_the_tag_has_a_version_of_the_same_form(checkout: Path, tmp_path: Path):
+def test_a_shallow_clone_without_the_tag_has_a_version_of_the_same_form(
+    checkout: Path, tmp_path: Path
+):
     git(checkout, "commit", "-q", "--allow-empty", "-m", "second")
     clone = tmp_path / "clone"
     git(tmp_path, "clone", "-q", "--depth=1", f"file://{checkout}", str(clone))

@@ -21,20 +21,45 @@ def write(top: Path, **files: str) -> None:
 
 def test_a_scan_finds_sources_and_nothing_that_make_left(tmp_path: Path):
     """BIN directories count at the top alone, host tools in util alone, and the output root may lie in the tree."""
-    write(tmp_path, a_dot_c="", bin__a_dot_o="", core__bin__b_dot_c="", util__tool_dot_pl="", out__c_dot_c="", core__out__d_dot_c="")
-    write(tmp_path, **{"bin-x86_64-efi-sb__a_dot_o": "", "bin-own__a_dot_c": "", "_dot_git__index": "", "_dot_toolcheck": ""})
+    write(
+        tmp_path,
+        a_dot_c="",
+        bin__a_dot_o="",
+        core__bin__b_dot_c="",
+        util__tool_dot_pl="",
+        out__c_dot_c="",
+        core__out__d_dot_c="",
+    )
+    write(
+        tmp_path,
+        **{
+            "bin-x86_64-efi-sb__a_dot_o": "",
+            "bin-own__a_dot_c": "",
+            "_dot_git__index": "",
+            "_dot_toolcheck": "",
+        },
+    )
     for name in ("util/zbin", "core/zbin"):
         shutil.copy("/bin/true", tmp_path / name)
     (tmp_path / "dangling").symlink_to("nowhere")
     os.mkfifo(tmp_path / "fifo")
-    found = worktree.scan(tmp_path, tmp_path / "out")
-    assert set(found) == {"a.c", "core/bin/b.c", "util/tool.pl", "core/out/d.c", "bin-own/a.c", "core/zbin"}
+    found = worktree.scan_tree(tmp_path, tmp_path / "out")
+    assert set(found) == {
+        "a.c",
+        "core/bin/b.c",
+        "util/tool.pl",
+        "core/out/d.c",
+        "bin-own/a.c",
+        "core/zbin",
+    }
     assert {status[0] for name, status in found.items() if name != "core/zbin"} == {0o644}
     assert found["core/zbin"][0] == 0o755
 
 
-def sync(src: Path, files: worktree.Files, into: Path | None = None, since: int = 0) -> tuple[worktree.Files, worktree.Changes]:
-    return worktree.compare(src, worktree.scan(src), files, into, since)
+def sync(
+    src: Path, files: worktree.Files, into: Path | None = None, since: int = 0
+) -> tuple[worktree.Files, worktree.Changes]:
+    return worktree.compare_trees(src, worktree.scan_tree(src), files, into, since)
 
 
 def test_a_comparison_tells_what_came_changed_and_went_and_copies_that_alone(tmp_path: Path):
@@ -48,8 +73,17 @@ def test_a_comparison_tells_what_came_changed_and_went_and_copies_that_alone(tmp
     os.utime(src / "b.c", ns=(0, 0))
     (src / "c.c").chmod(0o755)
     shutil.rmtree(src / "d")
-    assert sync(src, files)[1] == sync(src, files, into)[1] == worktree.Changes({"a.c", "c.c"}, {"f/g.c"}, {"d/e.c"}, touched=True)
-    assert {path.name: path.read_text() for path in into.rglob("*.c")} == {"a.c": "A", "b.c": "b", "c.c": "c", "g.c": "g"}
+    assert (
+        sync(src, files)[1]
+        == sync(src, files, into)[1]
+        == worktree.Changes({"a.c", "c.c"}, {"f/g.c"}, {"d/e.c"}, touched=True)
+    )
+    assert {path.name: path.read_text() for path in into.rglob("*.c")} == {
+        "a.c": "A",
+        "b.c": "b",
+        "c.c": "c",
+        "g.c": "g",
+    }
     assert stamp(into / "b.c") == copied["b.c"]
     assert os.access(into / "c.c", os.X_OK)
     assert not (into / "d").exists()
