@@ -116,7 +116,7 @@ def set_up(directory: Path, nics: int) -> Path:
     tables = []
     for number in range(nics):
         tables.append(f'[nic.card{number}]\nid = "1234:{number:04x}"\n')
-        (directory / "roms" / f"card{number}.rom").write_bytes(rom((0x1234, number)))
+        (directory / "roms" / f"card{number}.rom").write_bytes(rom(0x1234, number))
     targets = ""
     for name, images in (("efi", '"pcbios", "x86_64-efi"'), ("pxe", '"pcbios"')):
         targets += f'[target.{name}]\ndir = "roms"\nfile = "{name}-{{nic}}.rom"\nimages = [{images}]\nbucket = "all"\n'
@@ -128,7 +128,7 @@ def set_up(directory: Path, nics: int) -> Path:
     return directory
 
 
-def rom(ids: option_rom.Ids) -> bytes:
+def rom(vendor: int, device: int) -> bytes:
     """A faultless ROM of two images of a block each, which no machine would run."""
     legacy = option_rom.LegacyHeader(
         option_rom.SIGNATURE, 1, b"\xe9\0\0", 0, bytes(9), 0, bytes(4), 0, 0x1C, 0
@@ -155,7 +155,18 @@ def rom(ids: option_rom.Ids) -> bytes:
     ):
         last = option_rom.LAST_IMAGE if code_type == option_rom.EFI else 0
         pcir = option_rom.PciDataStructure(
-            b"PCIR", *ids, 0, 0x18, 3, option_rom.NETWORK_ETHERNET, 1, 0, code_type, last, 0
+            b"PCIR",
+            vendor,
+            device,
+            0,
+            0x18,
+            3,
+            option_rom.NETWORK_ETHERNET,
+            1,
+            0,
+            code_type,
+            last,
+            0,
         ).emit()
         image = bytearray((header.ljust(0x1C, b"\0") + pcir).ljust(0x38, b"\0") + contents)
         image = image.ljust(option_rom.BLOCK, b"\0")

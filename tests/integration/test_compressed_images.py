@@ -22,6 +22,7 @@ import pytest
 from uefi_firmware import efi_compressor as independent  # type: ignore[import-untyped]  # EDK2's own C code
 
 from romforge.base import output_files
+from romforge.base.pci_id import PciId
 from romforge.formats import efi_image, option_rom, rom_check
 from romforge.formats.option_rom import EfiHeader
 from romforge.formats.uefi_compression import decoder, encoder
@@ -46,7 +47,7 @@ COMMANDS = {
     "romforge build, jobs": ["romforge", "build", "--jobs", "2"],
 }
 FAST, RECOMPRESS = 'level = "fast"\n', 'level = "fast"\nrecompress = true\n'
-E1000, RTL8139 = (0x8086, 0x100E), (0x10EC, 0x8139)
+E1000, RTL8139 = PciId(0x8086, 0x100E), PciId(0x10EC, 0x8139)
 
 
 def driver(words: str = "words", size: int = 6000, machine: int = builders.X86_64) -> bytes:
@@ -65,7 +66,7 @@ def stubborn(size: int = 1400) -> bytes:
     return start + random.Random("stubborn").randbytes(size - len(start))
 
 
-def rom(content: bytes, ids: option_rom.Ids = E1000) -> bytes:
+def rom(content: bytes, ids: PciId = E1000) -> bytes:
     """A ROM with a legacy image and a stored driver."""
     return builders.legacy(ids, last=False) + builders.efi(content, ids)
 
@@ -271,9 +272,8 @@ def test_debians_roms_compressed_anew_hold_the_same_in_less(
             for one in json.loads((project.out / "small.manifest.json").read_bytes())["roms"]
             if one["nic"] == nic
         )
-        assert (
-            entry["images"][1]["stream"] == decoder.sizes(now.data, now.header.efi_image_offset)[0]
-        )  # type: ignore[union-attr]
+        place = now.header.efi_image_offset  # type: ignore[union-attr]
+        assert entry["images"][1]["stream"] == decoder.sizes(now.data, place)[0]
     assert saved > (500_000 if suite == "bookworm" else 4_000)
     assert project.compressed() == 8
 
@@ -311,8 +311,8 @@ def test_a_driver_that_does_not_compress_stays_as_it_is(project: Project):
     project.put("e1000", rom(small))
     project.put(
         "pcnet",
-        builders.legacy((0x1022, 0x2000), last=False)
-        + builders.compressed_efi(encoder.compress(driver(), "best"), (0x1022, 0x2000)),
+        builders.legacy(PciId(0x1022, 0x2000), last=False)
+        + builders.compressed_efi(encoder.compress(driver(), "best"), PciId(0x1022, 0x2000)),
     )
     barely = builders.driver(size=160) + random.Random(1).randbytes(380)
     project.put("rtl8139", rom(barely, RTL8139))
@@ -540,13 +540,13 @@ def test_every_way_to_build_gives_the_same_bytes(project: Project, command: str)
     """Also where workers are processes, which share no locks."""
     project.put("e1000", rom(driver()))
     project.put("rtl8139", rom(driver(), RTL8139))
-    project.put("pcnet", rom(driver("other"), (0x1022, 0x2000)))
+    project.put("pcnet", rom(driver("other"), PciId(0x1022, 0x2000)))
     project.spec(("e1000", "rtl8139", "pcnet"))
     project.build(COMMANDS[command])
     for nic, ids, words in (
         ("e1000", E1000, "words"),
         ("rtl8139", RTL8139, "words"),
-        ("pcnet", (0x1022, 0x2000), "other"),
+        ("pcnet", PciId(0x1022, 0x2000), "other"),
     ):
         stored = images(rom(driver(words), ids))[1]
         stream = encoder.compress(option_rom.driver_of(stored), "fast")
@@ -562,7 +562,7 @@ def five(project: Project) -> Project:
     nics = "e1000", "e1000e", "pcnet", "rtl8139", "vmxnet3"
     for nic in nics:
         vendor, device = (int(part, 16) for part in IDS[nic].split(":"))
-        project.put(nic, rom(driver(nic), (vendor, device)))
+        project.put(nic, rom(driver(nic), PciId(vendor, device)))
     project.spec(nics)
     return project
 

@@ -21,6 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from romforge.base.errors import RomforgeError
+from romforge.base.pci_id import PciId
 from romforge.cli import command_line
 from romforge.formats import option_rom, rom_check
 from romforge.formats.option_rom import PciDataStructure
@@ -155,10 +156,10 @@ def handle_rom(data: bytes) -> None:
     parts = [SourceImage(image, image.kind, "case") for image in chain.images]
     refusal(lambda: assembly.image_layout(parts))
     refusal(lambda: combine_parts(parts, None, None))
-    refusal(lambda: combine_parts(parts, (0x10EC, 0x8139), 64 << 10))
+    refusal(lambda: combine_parts(parts, PciId(0x10EC, 0x8139), 64 << 10))
 
 
-def combine_parts(parts: list[SourceImage], ids: option_rom.Ids | None, bucket: int | None) -> None:
+def combine_parts(parts: list[SourceImage], ids: PciId | None, bucket: int | None) -> None:
     """Chains the parts; what comes out has the sizes and sums of what went in, and the same number of images."""
     chained = assembly.chain_images(parts, ids=ids)
     for before, after in zip(parts, chained):

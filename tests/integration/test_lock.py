@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 import tomllib
 
+from romforge.base.pci_id import PciId
 from romforge.formats import option_rom
 from romforge.rom import assembly, lock_format
 from tests.support import builders
 from tests.support.project import Run, run, spec_text, users
 
 QEMU = Path("out/usr/share/qemu")
-IDS = {"e1000": (0x8086, 0x100E), "pcnet": (0x1022, 0x2000)}
+IDS = {"e1000": PciId(0x8086, 0x100E), "pcnet": PciId(0x1022, 0x2000)}
 NICS = 'e1000 = "8086:100e"\npcnet = "1022:2000"'
 
 
@@ -32,7 +33,7 @@ class Project:
         self.build()
         assert romforge("lock").stdout == "romspec.lock: 4 ROMs\n"
 
-    def put(self, nic: str, ids: tuple[int, int], blocks: int = 160) -> None:
+    def put(self, nic: str, ids: PciId, blocks: int = 160) -> None:
         """A ROM that both targets are built from; blocks of 512 bytes of its legacy image."""
         efi = builders.efi(ids=ids)
         (self.top / f"roms/efi-{nic}.rom").write_bytes(
@@ -118,7 +119,7 @@ def shrunk(project: Project) -> None:
 
 def ids(project: Project) -> None:
     project.edit('id = "8086:100e"', 'id = "8086:100f"')
-    project.put("e1000", (0x8086, 0x100F))
+    project.put("e1000", PciId(0x8086, 0x100F))
 
 
 def image_lost(project: Project) -> None:
@@ -145,7 +146,7 @@ def file_lost(project: Project) -> None:
 
 def file_more(project: Project) -> None:
     project.write(spec_text("roms", nics=NICS + '\nrtl8139 = "10ec:8139"'))
-    project.put("rtl8139", (0x10EC, 0x8139))
+    project.put("rtl8139", PciId(0x10EC, 0x8139))
 
 
 def grown(project: Project) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from romforge.base.pci_id import PciId
 from tests.support import builders
 from tests.support.project import PATIENCE, TOP, Run, spec_text
 
@@ -51,7 +52,7 @@ document.body.setAttribute('data-found', JSON.stringify(found));
 def built(tmp_path: Path, doit: Run, romforge: Run) -> Path:
     """Two NICs with long names in the paths, locked; a third ROM of them is not built."""
     (tmp_path / "roms").mkdir()
-    for nic, ids in (("e1000", builders.E1000), ("virtio", (0x1AF4, 0x1000))):
+    for nic, ids in (("e1000", builders.E1000), ("virtio", PciId(0x1AF4, 0x1000))):
         data = builders.legacy(ids, last=False, blocks=140) + builders.efi(ids=ids)
         (tmp_path / f"roms/efi-{nic}.rom").write_bytes(data)
     (tmp_path / "romspec.toml").write_text(spec_text("roms", nics=NICS))

@@ -23,6 +23,7 @@ from xml.etree import ElementTree
 import pytest
 
 from romforge.base.arch import Arch
+from romforge.base.pci_id import PciId
 from romforge.plan import planner
 from romforge.spec import loader
 from romforge.verify import boot, cases, corruptions, qemu, runner
@@ -337,7 +338,8 @@ def test_a_rom_that_is_not_what_the_spec_asks_for_is_red(tmp_path: Path):
     bad = {
         "holds legacy, which is not what": builders.legacy().ljust(256 << 10, b"\xff"),
         "carries 8086:100f, the NIC is 8086:100e": (
-            builders.legacy((0x8086, 0x100F), last=False) + builders.efi(ids=(0x8086, 0x100F))
+            builders.legacy(PciId(0x8086, 0x100F), last=False)
+            + builders.efi(ids=PciId(0x8086, 0x100F))
         ).ljust(256 << 10, b"\xff"),
         "QEMU gives it 512 KiB, its bucket is 256 KiB": right + b"\xff",
         "the checksum is": right[:100] + bytes([right[100] ^ 1]) + right[101:],
@@ -351,7 +353,7 @@ def test_a_rom_that_is_not_what_the_spec_asks_for_is_red(tmp_path: Path):
 
 def test_debian_s_own_ids_boot_as_default_rom_alone(releases: dict[str, Path], tmp_path: Path):
     """Why `fix_ids` is needed: SeaBIOS skips ne2k_pci's 0000:0000, which QEMU mends in a default ROM."""
-    proof = bios_proof("ne2k_pci", (0x10EC, 0x8029))
+    proof = bios_proof("ne2k_pci", PciId(0x10EC, 0x8029))
     data = (releases["sid"] / "efi-ne2k_pci.rom").read_bytes()
     with pytest.raises(
         CheckFailed,
@@ -366,7 +368,7 @@ def test_debian_s_own_ids_boot_as_default_rom_alone(releases: dict[str, Path], t
     )
 
 
-def bios_proof(device: str, ids: tuple[int, int]) -> Proof:
+def bios_proof(device: str, ids: PciId) -> Proof:
     return Proof(
         "x.rom",
         "bios",

@@ -259,9 +259,8 @@ class Times(ast.NodeVisitor):
     def number(self, node: ast.AST | None) -> float | None:
         """What is computed of constants alone; None where it is no number."""
         try:
-            found = eval(
-                compile(ast.Expression(node), "", "eval"), {"__builtins__": {}}, self.constants
-            )  # type: ignore[arg-type]
+            code = compile(ast.Expression(node), "", "eval")  # type: ignore[arg-type]
+            found = eval(code, {"__builtins__": {}}, self.constants)
         except Exception:
             return None
         return found if isinstance(found, int | float) else None

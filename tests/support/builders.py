@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import groupby, islice
 
+from romforge.base.pci_id import PciId
 from romforge.formats.option_rom import (
     BLOCK,
     EFI,
@@ -18,7 +19,6 @@ from romforge.formats.option_rom import (
     SIGNATURE,
     UEFI_COMPRESSED,
     EfiHeader,
-    Ids,
     IpxeHeader,
     LegacyHeader,
     PciDataStructure,
@@ -29,7 +29,7 @@ from romforge.formats.pe import CoffHeader, DosHeader, OptionalHeader
 from romforge.formats.structure import Structure
 from romforge.formats.uefi_compression.decoder import HEADER
 
-E1000 = (0x8086, 0x100E)
+E1000 = PciId(0x8086, 0x100E)
 X86_64, ARM64 = 0x8664, 0xAA64
 
 # where the builders put things; PCIR_END is where the device list of a legacy image begins
@@ -52,7 +52,7 @@ def overlaid(size: int, parts: dict[int, bytes], fill: int = 0) -> bytes:
 
 
 def pcir(
-    ids: Ids, blocks: int, code_type: int, last: bool, device_list: int = 0
+    ids: PciId, blocks: int, code_type: int, last: bool, device_list: int = 0
 ) -> PciDataStructure:
     """A PCI Data Structure of revision 3."""
     indicator = LAST_IMAGE if last else 0
@@ -62,7 +62,7 @@ def pcir(
 
 
 def legacy(
-    ids: Ids = E1000,
+    ids: PciId = E1000,
     *,
     last: bool = True,
     blocks: int = 2,
@@ -103,7 +103,7 @@ def driver(
 
 def efi(
     content: bytes | None = None,
-    ids: Ids = E1000,
+    ids: PciId = E1000,
     *,
     last: bool = True,
     machine: int = X86_64,
@@ -126,7 +126,7 @@ def efi(
 
 def compressed_efi(
     stream: bytes,
-    ids: Ids = E1000,
+    ids: PciId = E1000,
     *,
     last: bool = True,
     machine: int = X86_64,

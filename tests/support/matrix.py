@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 from romforge.analysis import compat
 from romforge.base.arch import Arch
+from romforge.base.pci_id import PciId
 from romforge.formats import option_rom
 from romforge.verify import cases, migration
 from romforge.verify.boot import CheckFailed
@@ -38,7 +39,7 @@ _IDS = {
     "virtio": 0x1AF41000,
     "vmxnet3": 0x15AD07B0,
 }
-IDS = {nic: divmod(number, 1 << 16) for nic, number in _IDS.items()}
+IDS = {nic: PciId(*divmod(number, 1 << 16)) for nic, number in _IDS.items()}
 
 
 def spec(roms: Path, nics: tuple[str, ...]) -> str:
@@ -48,7 +49,7 @@ def spec(roms: Path, nics: tuple[str, ...]) -> str:
 roms = "{roms}"
 [platform.pcbios]
 [platform.x86_64-efi]
-{"".join(f'[nic.{nic}]{chr(10)}id = "{IDS[nic][0]:04x}:{IDS[nic][1]:04x}"{chr(10)}' for nic in nics)}[bucket.efi]
+{"".join(f'[nic.{nic}]{chr(10)}id = "{IDS[nic]}"{chr(10)}' for nic in nics)}[bucket.efi]
 size = "256KiB"
 [target.qemu]
 source = "roms"

@@ -6,19 +6,20 @@ from __future__ import annotations
 import uuid
 
 from romforge.base.arch import Arch
+from romforge.base.pci_id import PciId
 from romforge.formats import efi_image, option_rom
 from romforge.verify import cases
 from romforge.verify.cases import Proof
 from tests.support.project import PATIENCE
 
-E1000, VIRTIO = (0x8086, 0x100E), (0x1AF4, 0x1000)
+E1000, VIRTIO = PciId(0x8086, 0x100E), PciId(0x1AF4, 0x1000)
 # Simple Network Protocol, and Network Interface Identifier, of which firmware makes the former.
 INTERFACES = "a19832b9-ac25-11d3-9a2d-0090273fc14d", "1aced566-76ed-4218-bc81-767f1f977a89"
 NONCE, OTHER = "0123456789abcdef", "fedcba9876543210"
 UEFI_TEXT = f"\r\nromforge {NONCE} uefi\r\nromforge rom 0003a200 12345678\r\nromforge driver {{}}\r\nromforge end\r\n"
 
 
-def proof(device: str, ids: option_rom.Ids, kind: str = cases.UEFI) -> Proof:
+def proof(device: str, ids: PciId, kind: str = cases.UEFI) -> Proof:
     return cases.of_device(kind, Arch.X86_64, device, ids, timeout=PATIENCE)
 
 

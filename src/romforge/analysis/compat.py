@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from romforge.base.errors import RomforgeError, format_size
+from romforge.base.errors import RomforgeError
+from romforge.base.text import format_size
 from romforge.formats import option_rom
 from romforge.plan import planner
 from romforge.rom import lock_format

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from romforge.base.errors import RomforgeError
+from romforge.base.text import plural
 
 if TYPE_CHECKING:
     from romforge.plan.planner import Plan
@@ -212,12 +213,11 @@ def _images(read: _Before) -> dict[str, str]:
 
 def _tasks(spec: Spec, plan: Plan, steps: bool) -> Iterator[tuple[str, str]]:
     for nic in plan.nics():
-        vendor, device = spec.nic[nic].id
-        yield f"nic:{nic}", f"ROMs of {vendor:04x}:{device:04x}"
+        yield f"nic:{nic}", f"ROMs of {spec.nic[nic].id}"
     for target, roms in plan.targets.items():
         yield (
             f"target:{target}",
-            f"{len(roms)} ROM{'' if len(roms) == 1 else 's'} in {spec.target[target].dir}",
+            f"{plural(len(roms), 'ROM')} in {spec.target[target].dir}",
         )
     for rom in plan.roms():
         yield rom.task, " + ".join(pick.platform for pick in rom.picks)

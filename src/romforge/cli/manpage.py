@@ -13,7 +13,8 @@ from dataclasses import MISSING, Field, fields
 from typing import Any
 
 from romforge import __version__
-from romforge.base.errors import EXIT_STATUSES, join_words
+from romforge.base.errors import EXIT_STATUSES
+from romforge.base.text import join_words
 from romforge.spec import json_schema, value_types
 from romforge.spec.fields import ValueType
 from romforge.spec.model import ORIGINS, SECTIONS, Header, Source, Spec, Toolchain, Verify

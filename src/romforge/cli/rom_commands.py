@@ -12,16 +12,9 @@ from typing import Any
 
 from romforge.analysis import compat as comparing
 from romforge.base import fingerprint, output_files
-from romforge.base.errors import (
-    FormatError,
-    RomforgeError,
-    UsageError,
-    format_bytes,
-    format_offset,
-    format_size,
-    join_words,
-)
+from romforge.base.errors import FormatError, RomforgeError, UsageError
 from romforge.base.table import BOLD, GREEN, RED, YELLOW, Column, paint, render_table, wants_colours
+from romforge.base.text import format_bytes, format_offset, format_size, join_words, plural
 from romforge.formats import option_rom, rom_check
 from romforge.formats.efi_image import wrap_driver
 from romforge.formats.uefi_compression import decoder, encoder
@@ -92,7 +85,7 @@ def combine(given: Arguments) -> int:
     for path in given.images:
         parts += [SourceImage(image, image.kind, str(path)) for image in _images(path).images]
     if ids is None and len({part.image.ids for part in parts}) > 1:
-        found = join_words(f"{option_rom.show_ids(part.image.ids)} ({part.name})" for part in parts)
+        found = join_words(f"{part.image.ids} ({part.name})" for part in parts)
         _warn(
             f"{given.output}: the images are of different devices: {found}; --id VVVV:DDDD rewrites them"
         )
@@ -104,7 +97,7 @@ def combine(given: Arguments) -> int:
         raise RomforgeError(f"{given.output}: {error}") from None
     rom_check.require_sound(data, str(given.output))
     output_files.replace_file(given.output, data)
-    count = f"{len(parts)} image{'' if len(parts) == 1 else 's'}"
+    count = plural(len(parts), "image")
     print(
         f"{given.output}: {count}, {len(data):,} bytes, bucket {format_size(assembly.bucket_of(len(data)))}"
     )
@@ -224,7 +217,7 @@ def _image(part: SourceImage) -> dict[str, Any]:
         "kind": image.kind,
         "offset": image.offset,
         "size": len(image.data),
-        "ids": option_rom.show_ids(image.ids),
+        "ids": str(image.ids),
     }
     about |= {"last": image.is_last, "contents": "code"}
     if isinstance(image.header, option_rom.EfiHeader):

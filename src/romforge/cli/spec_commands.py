@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from romforge.base import output_files
-from romforge.base.errors import UsageError, did_you_mean, format_size, join_words
+from romforge.base.errors import UsageError
 from romforge.base.programs import MissingTool
 from romforge.base.table import BOLD, RED, paint, wants_colours
+from romforge.base.text import did_you_mean, format_size, join_words, plural
 from romforge.cli.rom_commands import Arguments, print_json
-from romforge.formats import option_rom
 from romforge.plan import planner
 from romforge.rom.manifest import read_manifest
 from romforge.spec import loader
@@ -98,7 +98,7 @@ def _check_lock(changes: list[Any], place: Path, given: Arguments) -> int:
             )
         if faults:
             print(
-                f"{len(faults)} fault{'' if len(faults) == 1 else 's'}; if all is meant, `romforge lock` writes {place} anew"
+                f"{plural(len(faults), 'fault')}; if all is meant, `romforge lock` writes {place} anew"
             )
     return int(bool(faults))
 
@@ -146,10 +146,7 @@ def check(given: Arguments) -> int:
         print_json(counts)
     else:
         names = ("NIC", "platform", "target", "ROM")
-        told = join_words(
-            f"{count:,} {name}{'' if count == 1 else 's'}"
-            for name, count in zip(names, counts.values())
-        )
+        told = join_words(plural(count, name) for name, count in zip(names, counts.values()))
         print(f"{given.spec}: fine: {told}")
     return 0
 
@@ -285,7 +282,7 @@ def _steps(plan: planner.Plan, out: Path) -> Iterator[dict[str, Any]]:
         inputs = [
             f"{pick.platform} of {pick.make or 'ROMs'} {out / pick.root}" for pick in rom.picks
         ]
-        ids = f"{option_rom.show_ids(rom.ids)} {'written' if rom.fix_ids else 'checked'}"
+        ids = f"{rom.ids} {'written' if rom.fix_ids else 'checked'}"
         bucket = (
             f"{format_size(rom.bucket)}{', padded' if rom.pad else ''}" if rom.bucket else "any"
         )

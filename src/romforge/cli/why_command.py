@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 from romforge.analysis import image_sizes, suggestions
 from romforge.analysis.image_sizes import ImageContents, ObjectContents
 from romforge.analysis.suggestions import Candidate, Suggestions
-from romforge.base.errors import RomforgeError, UsageError, did_you_mean, join_words
+from romforge.base.errors import RomforgeError, UsageError
 from romforge.base.table import BOLD, Column, paint, render_table, wants_colours
+from romforge.base.text import did_you_mean, join_words
 from romforge.plan import planner
 from romforge.plan.planner import Plan, Rom, TreeBuild
 from romforge.sources.ipxe import source_tree

@@ -17,6 +17,7 @@ from typing import Any, ClassVar, TextIO
 from romforge.base import jobserver, output_files, output_lock
 from romforge.base.errors import RomforgeError
 from romforge.base.table import RED, encodable, paint, wants_colours
+from romforge.base.text import plural
 from romforge.engine import size_table, staleness
 from romforge.engine.staleness import Demand
 from romforge.plan.planner import Plan, Rom
@@ -108,9 +109,7 @@ class Reporter:
     def execute_task(self, task: Any) -> None:
         wanted = self.demand.wanted.get(task.name) if self.demand else None
         if wanted and self.demand and task.name not in self.demand.refused:
-            self.say(
-                f"{task.name}: builds {len(wanted)} image{'' if len(wanted) == 1 else 's'}", ""
-            )
+            self.say(f"{task.name}: builds {plural(len(wanted), 'image')}", "")
         if task.actions and sys.stderr.isatty():
             self._show(task)
 

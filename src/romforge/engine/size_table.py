@@ -8,8 +8,9 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from romforge.base.errors import RomforgeError, format_size
+from romforge.base.errors import RomforgeError
 from romforge.base.table import BOLD, DIM, RED, YELLOW, Column, paint, render_bar, render_table
+from romforge.base.text import format_size
 from romforge.plan.planner import Plan
 
 _ROWS = 60  # of the table; the manifests have them all

@@ -11,7 +11,8 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from romforge.base.errors import RomforgeError, join_words
+from romforge.base.errors import RomforgeError
+from romforge.base.text import join_words
 from romforge.plan.planner import Plan, TreeBuild
 from romforge.sources.ipxe import source_tree, toolchain
 

@@ -26,6 +26,7 @@ from doit.exceptions import TaskFailed
 from romforge import __version__
 from romforge.base import fingerprint, jobserver, output_files, output_lock
 from romforge.base.errors import RomforgeError
+from romforge.base.text import plural
 from romforge.engine import doit_state, staleness
 from romforge.engine.build_reporter import Reporter
 from romforge.engine.staleness import Demand
@@ -321,7 +322,7 @@ def _group(name: str, doc: str) -> Task:
 
 
 def _members(base: str, name: str, roms: tuple[Rom, ...] | list[Rom]) -> Task:
-    doc = f"{len(roms)} ROM{'' if len(roms) == 1 else 's'}"
+    doc = plural(len(roms), "ROM")
     return {
         "basename": base,
         "name": name,

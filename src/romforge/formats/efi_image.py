@@ -8,15 +8,17 @@ the driver at 0x38. Sizes are bytes.
 from __future__ import annotations
 
 from romforge.base.arch import BY_MACHINE
-from romforge.base.errors import FormatError, format_bytes
+from romforge.base.errors import FormatError
+from romforge.base.pci_id import PciId
+from romforge.base.text import format_bytes
 from romforge.formats import option_rom, pe
-from romforge.formats.option_rom import BLOCK, Ids
+from romforge.formats.option_rom import BLOCK
 
 _PCIR, _CHECKSUM, _DRIVER = 0x1C, 0x34, 0x38
 _MOST_BLOCKS = 0xFFFF  # what the image length has room for
 
 
-def wrap_driver(driver: bytes, ids: Ids) -> bytes:
+def wrap_driver(driver: bytes, ids: PciId) -> bytes:
     """The EFI ROM image of a driver, stored, and marked as the last; machine and subsystem are those of the PE file.
 
     Raises FormatError where the file is no EFI driver of an architecture that boots from option ROMs.

@@ -13,7 +13,9 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from romforge.base.arch import machine_name
-from romforge.base.errors import FormatError, format_bytes
+from romforge.base.errors import FormatError
+from romforge.base.pci_id import PciId
+from romforge.base.text import format_bytes
 from romforge.formats.structure import Structure
 from romforge.formats.uefi_compression import decoder
 
@@ -27,8 +29,6 @@ NETWORK_ETHERNET = b"\0\0\x02"  # class code 02 00 00, as it lies in the ROM
 MAX_IMAGES = 32  # an architecture each would be seven
 MAX_DEVICES = 4096  # of a device list; iPXE's longest have some hundreds
 CHECKSUM = 6  # the byte of a legacy image that iPXE keeps free for whoever chains it
-
-Ids = tuple[int, int]  # vendor and device
 
 
 @dataclass(frozen=True)
@@ -152,8 +152,8 @@ class Image:
     pcir: PciDataStructure
 
     @property
-    def ids(self) -> Ids:
-        return self.pcir.vendor_id, self.pcir.device_id
+    def ids(self) -> PciId:
+        return PciId(self.pcir.vendor_id, self.pcir.device_id)
 
     @property
     def is_last(self) -> bool:
@@ -183,11 +183,6 @@ class Chain:
     images: tuple[Image, ...]
     end: int
     fault: FormatError | None
-
-
-def show_ids(ids: Ids) -> str:
-    """``8086:100e``."""
-    return f"{ids[0]:04x}:{ids[1]:04x}"
 
 
 def parse_image(data: bytes, offset: int = 0) -> Image:
@@ -314,7 +309,7 @@ def driver_of(image: Image, effort: int | None = None) -> bytes:
     return decoder.decompress(image.data, place, effort=effort)
 
 
-def rewrite(image: Image, *, ids: Ids | None = None, last: bool | None = None) -> Image:
+def rewrite(image: Image, *, ids: PciId | None = None, last: bool | None = None) -> Image:
     """The image with other IDs or another last-image bit, its checksum as valid as it was before.
 
     The device list follows the device ID. Raises FormatError where no byte is free to mend the checksum with.

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from enum import Enum
 
 from romforge.base.arch import BY_MACHINE, machine_name
-from romforge.base.errors import FormatError, RomforgeError, format_bytes, format_offset, join_words
+from romforge.base.errors import FormatError, RomforgeError
+from romforge.base.pci_id import PciId
+from romforge.base.text import format_bytes, format_offset, join_words
 from romforge.formats import option_rom, pe
-from romforge.formats.option_rom import EfiHeader, Image, LegacyHeader, show_ids
+from romforge.formats.option_rom import EfiHeader, Image, LegacyHeader
 from romforge.formats.uefi_compression import decoder
 
 EFFORT = 600_000  # symbols decoded per file: ten times what the largest driver of Debian's takes
@@ -124,8 +126,8 @@ def _any(image: Image) -> Iterator[_Finding]:
     place, pcir = image.header.pcir_pointer, image.pcir
     if place % 4:
         yield 0x18, f"the PCIR pointer {place:#x} is no multiple of 4", _NOTE
-    if image.ids in ((0, 0), (0xFFFF, 0xFFFF)):
-        yield place + 4, f"vendor:device is {show_ids(image.ids)}, which is no device", Severity.IDS
+    if image.ids in (PciId(0, 0), PciId(0xFFFF, 0xFFFF)):
+        yield place + 4, f"vendor:device is {image.ids}, which is no device", Severity.IDS
     if pcir.length < 0x18 or place + pcir.length > len(image.data):
         yield (
             place + 0xA,
@@ -280,10 +282,10 @@ def _agreement(images: tuple[Image, ...]) -> Iterator[Fault]:
     for index, image in enumerate(images):
         place = image.offset + image.header.pcir_pointer + 4
         if index and image.ids != images[0].ids:
-            first = show_ids(images[0].ids)
+            first = str(images[0].ids)
             yield Fault(
                 place,
-                f"vendor:device is {show_ids(image.ids)}, that of image 0 is {first}",
+                f"vendor:device is {image.ids}, that of image 0 is {first}",
                 Severity.IDS,
                 index,
             )

@@ -7,7 +7,8 @@ import struct
 from dataclasses import astuple
 from typing import ClassVar, TypeVar
 
-from romforge.base.errors import FormatError, format_bytes
+from romforge.base.errors import FormatError
+from romforge.base.text import format_bytes
 
 S = TypeVar("S", bound="Structure")
 

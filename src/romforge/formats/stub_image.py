@@ -3,14 +3,14 @@
 
 from __future__ import annotations
 
+from romforge.base.pci_id import PciId
 from romforge.formats import option_rom
-from romforge.formats.option_rom import Ids
 
 _PCIR = 0x1C  # bytes into the image: behind the header, at a multiple of 4
 _RETF = 0xCB
 
 
-def make_stub(ids: Ids) -> bytes:
+def make_stub(ids: PciId) -> bytes:
     """A stub image for a device: one block of 512 bytes, with a code type that no firmware runs.
 
     Its entry point returns at once all the same. PCI Firmware Specification 3.3, 5.1: code types from 4 are reserved.

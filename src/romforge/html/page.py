@@ -9,7 +9,7 @@ from pathlib import Path
 
 from romforge import __version__
 from romforge.analysis.summary import BuildSummary, ImageObjects, ObjectSize, Proven, Row
-from romforge.base.errors import format_size
+from romforge.base.text import format_size
 from romforge.html.treemap import Box, squarify
 
 _WIDE, _HIGH = 960, 320  # of a treemap, in units of its picture

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from romforge.base.output_files import STATE
+from romforge.base.pci_id import PciId
 from romforge.spec.model import (
     STUB,
     Header,
-    Ids,
     Pairs,
     Platform,
     Source,
@@ -121,9 +121,9 @@ class Rom(NamedTuple):
     path: str  # relative to the output root
     target: str
     nic: str
-    ids: Ids
+    ids: PciId
     goal: str  # iPXE's name of the image
-    accept_ids: tuple[Ids, ...]
+    accept_ids: tuple[PciId, ...]
     fix_ids: bool
     picks: tuple[ImageRequest, ...]
     bucket: int | None
@@ -260,7 +260,7 @@ def _roms(spec: Spec, name: str, target: Target) -> Iterator[Rom]:
     for nic_name in spec.nic if target.nics is None else target.nics:
         nic = spec.nic[nic_name]
         path = rom_path(name, target, nic_name, nic.id)
-        goal = nic.goal or f"{nic.id[0]:04x}{nic.id[1]:04x}"
+        goal = nic.goal or nic.id.goal
         yield Rom(
             path,
             name,

@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from romforge.base.errors import RomforgeError, format_bytes, format_size
+from romforge.base.errors import RomforgeError
 from romforge.base.fingerprint import sha256
+from romforge.base.pci_id import PciId
 from romforge.base.table import Column, render_table
+from romforge.base.text import format_bytes, format_size
 from romforge.formats import option_rom
-from romforge.formats.option_rom import EfiHeader, Ids, show_ids
+from romforge.formats.option_rom import EfiHeader
 from romforge.formats.uefi_compression import decoder
 from romforge.sources.image import SourceImage
 
@@ -34,7 +36,7 @@ def bucket_of(size: int) -> int:
     return 1 << max(0, size - 1).bit_length()
 
 
-def chain_images(parts: Sequence[SourceImage], *, ids: Ids | None = None) -> list[SourceImage]:
+def chain_images(parts: Sequence[SourceImage], *, ids: PciId | None = None) -> list[SourceImage]:
     """The parts as they lie in the ROM: the last-image bit on the last alone, checksums right, IDs rewritten if given."""
     last = len(parts) - 1
     return [
@@ -45,15 +47,15 @@ def chain_images(parts: Sequence[SourceImage], *, ids: Ids | None = None) -> lis
     ]
 
 
-def check_ids(parts: Sequence[SourceImage], right: Ids, accepted: Sequence[Ids] = ()) -> None:
+def check_ids(parts: Sequence[SourceImage], right: PciId, accepted: Sequence[PciId] = ()) -> None:
     """Raises RomforgeError unless every image carries the device's IDs, or accepted ones."""
     wrong = [part for part in parts if part.image.ids != right and part.image.ids not in accepted]
     if wrong:
         found = "\n".join(
-            f"  {part.name} of {part.origin} carries {show_ids(part.image.ids)}" for part in wrong
+            f"  {part.name} of {part.origin} carries {part.image.ids}" for part in wrong
         )
         raise RomforgeError(
-            f"the device is {show_ids(right)}, but\n{found}\n  `fix_ids = true` in the target would rewrite them"
+            f"the device is {right}, but\n{found}\n  `fix_ids = true` in the target would rewrite them"
         )
 
 
@@ -69,7 +71,7 @@ def image_layout(parts: Sequence[SourceImage]) -> Layout:
             "offset": offset,
             "size": len(image.data),
         }
-        row |= {"ids": show_ids(image.ids), "sha256": sha256(image.data), "origin": part.origin}
+        row |= {"ids": str(image.ids), "sha256": sha256(image.data), "origin": part.origin}
         if isinstance(image.header, EfiHeader):
             row["compressed"] = image.header.compression_type == option_rom.UEFI_COMPRESSED
             if row["compressed"]:

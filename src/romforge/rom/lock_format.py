@@ -16,7 +16,8 @@ from typing import Any
 
 from romforge import __version__
 from romforge.base import fingerprint
-from romforge.base.errors import FormatError, RomforgeError, format_bytes, format_size, join_words
+from romforge.base.errors import FormatError, RomforgeError
+from romforge.base.text import format_bytes, format_size, join_words
 from romforge.formats import option_rom
 from romforge.plan.planner import Plan, Rom
 from romforge.rom.assembly import bucket_of
@@ -87,7 +88,7 @@ def entry(data: bytes) -> Entry:
     images = option_rom.parse_rom(data).images
     return Entry(
         bucket_of(len(data)),
-        tuple((one.kind, len(one.data), option_rom.show_ids(one.ids)) for one in images),
+        tuple((one.kind, len(one.data), str(one.ids)) for one in images),
     )
 
 

@@ -12,8 +12,9 @@ from pathlib import Path, PurePosixPath
 
 from romforge.base import fingerprint, output_files, programs
 from romforge.base.arch import machine_name
-from romforge.base.errors import RomforgeError, format_size, join_words
+from romforge.base.errors import RomforgeError
 from romforge.base.fingerprint import FileState
+from romforge.base.text import format_size, join_words
 from romforge.formats import option_rom, rom_check
 from romforge.plan.planner import Fetch, ImageRequest, Rom
 from romforge.sources.image import SourceImage

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, field, fields
 from typing import Any, NamedTuple, TypeVar
 
-from romforge.base.errors import did_you_mean, join_words
+from romforge.base.text import did_you_mean, join_words
 
 Path = tuple[str | int, ...]  # keys and list indices from the top of the file
 T = TypeVar("T")
@@ -67,16 +67,11 @@ def read_table(cls: type[T], raw: object, path: Path, problems: list[Problem]) -
 
     A wrong or missing key takes its kind's blank; None where there is no table at all.
     """
-    if not isinstance(raw, dict):
-        problems.append(
-            Problem(
-                path,
-                f"must be a table, not {show(raw)}",
-                f"its keys are {join_words(one.name for one in fields(cls))}",
-            )
-        )  # type: ignore[arg-type]
-        return None
     known = {one.name: one for one in fields(cls)}  # type: ignore[arg-type]
+    if not isinstance(raw, dict):
+        hint = f"its keys are {join_words(known)}"
+        problems.append(Problem(path, f"must be a table, not {show(raw)}", hint))
+        return None
     if not raw.keys() <= known.keys():
         right = f"known are {join_words(known)}"
         problems += [

@@ -10,7 +10,8 @@ from pathlib import Path as FilePath
 from types import MappingProxyType
 from typing import Any
 
-from romforge.base.errors import SpecError, format_size, join_words
+from romforge.base.errors import SpecError
+from romforge.base.text import format_size, join_words
 from romforge.spec import validation
 from romforge.spec.fields import Path, Problem, read_table, show
 from romforge.spec.model import SECTIONS, Header, Spec, Toolchain, Verify

@@ -11,12 +11,12 @@ from pathlib import Path as FilePath
 from typing import Literal
 
 from romforge.base.arch import BY_NAME, Arch
+from romforge.base.pci_id import PciId
 from romforge.spec import value_types
 from romforge.spec.fields import key
 
 LOCK = "lock"  # among the sources to migrate from: buckets alone, of romspec.lock
 STUB = "stub"  # among the images of a target: an image with no code for anyone
-Ids = tuple[int, int]
 Pairs = tuple[tuple[str, str], ...]
 
 
@@ -145,13 +145,13 @@ class Platform:
 class Nic:
     """A QEMU network device, under the name that stands for {nic} in file names."""
 
-    id: Ids = key(value_types.ID, "vendor and device that its ROM must carry")
+    id: PciId = key(value_types.ID, "vendor and device that its ROM must carry")
     goal: str | None = key(
         value_types.GOAL,
         "iPXE's name of its image: a ROM, a driver, or IDs; default those of id",
         None,
     )
-    accept_ids: tuple[Ids, ...] = key(
+    accept_ids: tuple[PciId, ...] = key(
         value_types.IDS, "other IDs that existing images of it may carry", ()
     )
     device: str | None = key(
@@ -326,7 +326,7 @@ def bin_directory(name: str, platform: Platform) -> str:
     return platform.bin or ("bin" if name == "pcbios" else f"bin-{name}")
 
 
-def rom_path(name: str, target: Target, nic: str, ids: Ids) -> str:
+def rom_path(name: str, target: Target, nic: str, ids: PciId) -> str:
     """The path of a NIC's ROM in a target, relative to the output root."""
     return os.path.normpath(f"{target.dir}/{expand_pattern(target.file, nic, ids, name)}")
 
@@ -336,14 +336,10 @@ def manifest_name(target: str) -> str:
     return f"{target}.manifest.json"
 
 
-def expand_pattern(pattern: str, nic: str, ids: Ids, target: str) -> str:
+def expand_pattern(pattern: str, nic: str, ids: PciId, target: str) -> str:
     """A file pattern with its placeholders filled in."""
     if "{" not in pattern:
         return pattern
-    vendor, device = f"{ids[0]:04x}", f"{ids[1]:04x}"
-    return (
-        pattern.replace("{nic}", nic)
-        .replace("{vendor}", vendor)
-        .replace("{device}", device)
-        .replace("{target}", target)
-    )
+    for name, value in {"nic": nic, "target": target, **ids.placeholders()}.items():
+        pattern = pattern.replace(f"{{{name}}}", value)
+    return pattern

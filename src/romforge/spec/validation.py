@@ -10,7 +10,7 @@ from pathlib import Path as FilePath
 from pathlib import PurePosixPath
 
 from romforge.base.arch import BY_NAME
-from romforge.base.errors import join_words
+from romforge.base.text import join_words
 from romforge.spec.fields import Path, Problem, show
 from romforge.spec.model import (
     LOCK,

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 from romforge.base.arch import BY_NAME
-from romforge.base.errors import format_size, join_words
 from romforge.base.jobserver import MOST_JOBS
+from romforge.base.pci_id import PciId
+from romforge.base.text import format_size, join_words
 from romforge.spec.fields import HUGE, ElementsError, ValueType, show
 
 
@@ -106,9 +107,9 @@ def _flag(value: object) -> bool:
     return value
 
 
-def _ids(value: object) -> tuple[int, int]:
+def _ids(value: object) -> PciId:
     vendor, device = _matching(_IDS, "vvvv:dddd")(value).split(":")
-    return int(vendor, 16), int(device, 16)
+    return PciId(int(vendor, 16), int(device, 16))
 
 
 def parse_size(value: object) -> int:

@@ -20,7 +20,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from romforge.base.arch import Arch
-from romforge.base.errors import RomforgeError, format_offset
+from romforge.base.errors import RomforgeError
+from romforge.base.pci_id import PciId
+from romforge.base.text import format_offset
 from romforge.formats import option_rom
 from romforge.rom.assembly import bucket_of
 from romforge.verify import diagnosis, fat_image, guest_program, network_server, qemu
@@ -195,7 +197,7 @@ def nic_setup(proof: Proof, data: bytes, directory: Path) -> NicSetup:
     return NicSetup(["-L", "roms", "-device", options], as_default(content, proof.ids))
 
 
-def as_default(data: bytes, ids: option_rom.Ids) -> bytes:
+def as_default(data: bytes, ids: PciId) -> bytes:
     """A ROM as QEMU gives it to a guest as the default one of a device: with its IDs in the first image (seen in QEMU 7.2)."""
     try:
         first = option_rom.parse_image(data, 0)

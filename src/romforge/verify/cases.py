@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 from romforge.base.arch import BY_MACHINE, BY_NAME, Arch
 from romforge.base.output_files import STATE
+from romforge.base.pci_id import PciId
 from romforge.plan.planner import Fetch, ImageRequest, Plan, Rom, fetch_step, source_root
-from romforge.spec.model import LOCK, Ids, Source, Spec
+from romforge.spec.model import LOCK, Source, Spec
 
 # kinds of proofs
 STRUCTURE, BIOS, UEFI, START, MIGRATE = "structure", "bios", "uefi", "start", "migrate"
@@ -18,19 +19,19 @@ IPV4, IPV6 = "ipv4", "ipv6"  # networks
 SNP = "snp"  # our own calls of the driver's Simple Network Protocol
 # What QEMU calls the device of these IDs, where that is not the name of the NIC.
 _DEVICES = {
-    (0x8086, 0x100E): "e1000",
-    (0x8086, 0x100F): "e1000-82545em",
-    (0x8086, 0x1008): "e1000-82544gc",
-    (0x8086, 0x10D3): "e1000e",
-    (0x8086, 0x10C9): "igb",
-    (0x8086, 0x1209): "i82559er",
-    (0x8086, 0x1229): "i82559c",
-    (0x10EC, 0x8029): "ne2k_pci",
-    (0x10EC, 0x8139): "rtl8139",
-    (0x1022, 0x2000): "pcnet",
-    (0x15AD, 0x07B0): "vmxnet3",
-    (0x1AF4, 0x1000): "virtio-net-pci",
-    (0x1AF4, 0x1041): "virtio-net-pci,disable-legacy=on,disable-modern=off",
+    PciId(0x8086, 0x100E): "e1000",
+    PciId(0x8086, 0x100F): "e1000-82545em",
+    PciId(0x8086, 0x1008): "e1000-82544gc",
+    PciId(0x8086, 0x10D3): "e1000e",
+    PciId(0x8086, 0x10C9): "igb",
+    PciId(0x8086, 0x1209): "i82559er",
+    PciId(0x8086, 0x1229): "i82559c",
+    PciId(0x10EC, 0x8029): "ne2k_pci",
+    PciId(0x10EC, 0x8139): "rtl8139",
+    PciId(0x1022, 0x2000): "pcnet",
+    PciId(0x15AD, 0x07B0): "vmxnet3",
+    PciId(0x1AF4, 0x1000): "virtio-net-pci",
+    PciId(0x1AF4, 0x1041): "virtio-net-pci,disable-legacy=on,disable-modern=off",
 }
 
 
@@ -44,8 +45,8 @@ class Proof(NamedTuple):
     default: bool  # whether QEMU loads the ROM as its default one, or by romfile=
     nic: str
     device: str  # of QEMU, with properties
-    ids: Ids
-    accept_ids: tuple[Ids, ...]
+    ids: PciId
+    accept_ids: tuple[PciId, ...]
     images: tuple[tuple[bool, int], ...]  # code type and machine of each: legacy or not
     bucket: int | None
     mark: (
@@ -86,7 +87,7 @@ def baselines(spec: Spec) -> Iterator[tuple[str, str]]:
         )
 
 
-def device_of(nic: str, ids: Ids) -> str:
+def device_of(nic: str, ids: PciId) -> str:
     """QEMU's name of a NIC that the spec gives no device."""
     return _DEVICES.get(ids, nic)
 
@@ -146,8 +147,7 @@ def _boots(
         return
     source = spec.source[pick.source]
     mark = (source.fallback_mark if pick.source in replaced else source.mark) or ""
-    vendor, device = (f"{number:04x}" for number in proof.ids)
-    mark = mark.format(nic=proof.nic, vendor=vendor, device=device)
+    mark = mark.format(nic=proof.nic, **proof.ids.placeholders())
     if pick.legacy or mark:
         kind = BIOS if pick.legacy else UEFI
         arch = Arch.X86_64 if pick.legacy else BY_MACHINE[pick.machine]
@@ -169,7 +169,7 @@ def _drives_interface(spec: Spec, source: Source) -> bool:
     return spec.verify.snp
 
 
-def of_device(kind: str, arch: Arch, device: str, ids: Ids, timeout: int = 120) -> Proof:
+def of_device(kind: str, arch: Arch, device: str, ids: PciId, timeout: int = 120) -> Proof:
     """A proof of a ROM that no spec names, which QEMU gets by romfile= for a device."""
     return Proof(
         rom="",

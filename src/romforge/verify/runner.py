@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from romforge.base import fingerprint, jobserver, output_lock
-from romforge.base.errors import RomforgeError, format_size
+from romforge.base.errors import RomforgeError
 from romforge.base.fingerprint import FileState
 from romforge.base.output_files import STATE
+from romforge.base.text import format_size, plural
 from romforge.formats import option_rom, rom_check, stub_image
-from romforge.formats.option_rom import show_ids
 from romforge.formats.rom_check import Severity
 from romforge.rom import lock_format
 from romforge.rom.assembly import bucket_of
@@ -130,14 +130,14 @@ def structure(proof: Proof, data: bytes) -> str:
         if image.ids != proof.ids and image.ids not in proof.accept_ids:
             raise CheckFailed(
                 STRUCTURE,
-                f"its {image.kind} image carries {show_ids(image.ids)}, the NIC is {show_ids(proof.ids)}",
+                f"its {image.kind} image carries {image.ids}, the NIC is {proof.ids}",
             )
     if proof.bucket and bucket_of(len(data)) != proof.bucket:
         raise CheckFailed(
             STRUCTURE,
             f"QEMU gives it {format_size(bucket_of(len(data)))}, its bucket is {format_size(proof.bucket)}",
         )
-    return f"{len(images)} image{'' if len(images) == 1 else 's'}, {format_size(len(data))}"
+    return f"{plural(len(images), 'image')}, {format_size(len(data))}"
 
 
 def _old(proof: Proof, out: Path, inputs: dict[str, FileState | None]) -> bytes:

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from romforge.base.pci_id import PciId
 from romforge.formats import option_rom, rom_check
 from tests.support.forge import (
     BINS,
@@ -71,7 +72,7 @@ def test_a_fresh_build_gives_faultless_roms_under_the_specs_names(forge: Forge):
     } == wanted
     for data in roms.values():
         assert rom_check.find_faults(data) == []
-        assert {image.ids for image in option_rom.parse_rom(data).images} == {(0x8086, 0x100E)}
+        assert {image.ids for image in option_rom.parse_rom(data).images} == {PciId(0x8086, 0x100E)}
 
 
 def test_a_legacy_image_is_that_of_the_trees_own_make(ready: Forge, own: Path):
@@ -195,7 +196,9 @@ def test_a_driver_may_come_and_go(built: Forge):
     built.spec({LEGACY: ""}, extra='[nic.new]\nid = "1234:5678"')
     assert set(built.why()) == {"make:ipxe/pcbios", "rom:pcbios/new.rom"}
     assert built.rewritten(built.build) == {"pcbios/new.rom"}
-    assert option_rom.parse_rom(built.roms()["pcbios/new.rom"]).images[0].ids == (0x1234, 0x5678)
+    assert option_rom.parse_rom(built.roms()["pcbios/new.rom"]).images[0].ids == PciId(
+        0x1234, 0x5678
+    )
     (built.src / "drivers/net/new.c").unlink()
     assert "drivers/net/new.c was removed" in built.why()["make:ipxe/pcbios"]
     for _ in range(2):  # the second time it is the only image to build

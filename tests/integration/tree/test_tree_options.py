@@ -12,6 +12,7 @@ import sys
 
 import pytest
 
+from romforge.base.pci_id import PciId
 from romforge.formats import option_rom, rom_check
 from tests.support.forge import BINS, EFI, GOALS, LEGACY, MARK, MARKED, TWO, Forge, asks, both
 from tests.support.project import PATIENCE, run
@@ -335,7 +336,7 @@ def test_one_image_may_be_for_several_nics(built: Forge):
     for name in both("both"):
         assert rom_check.find_faults(built.roms()[name]) == []
         assert b"e1000--pcnet" in built.code(name)
-        assert option_rom.parse_rom(built.roms()[name]).images[0].ids == (0x8086, 0x100E)
+        assert option_rom.parse_rom(built.roms()[name]).images[0].ids == PciId(0x8086, 0x100E)
 
 
 def test_other_media_give_sound_roms_too(built: Forge):

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from romforge.base.errors import FormatError
+from romforge.base.pci_id import PciId
 from romforge.formats import efi_image, option_rom, pe, rom_check
 from tests.support import debian
 from tests.support.builders import SIMPLE_NETWORK
@@ -58,7 +59,7 @@ def test_a_compressed_driver_can_be_stored_instead(releases: dict[str, Path], su
 def test_an_image_has_no_fault_whatever_the_drivers_size(
     machine: int, subsystem: int, padding: int
 ):
-    image = efi_image.wrap_driver(driver(machine, subsystem, padding), (0x8086, 0x100E))
+    image = efi_image.wrap_driver(driver(machine, subsystem, padding), PciId(0x8086, 0x100E))
     assert rom_check.find_faults(image) == []
     assert len(image) % 512 == 0
     assert option_rom.checksum(image) == 0
@@ -80,7 +81,7 @@ def test_an_image_has_no_fault_whatever_the_drivers_size(
 )
 def test_what_is_no_driver_is_refused(given: bytes, words: str):
     with pytest.raises(FormatError) as caught:
-        efi_image.wrap_driver(given, (0x8086, 0x100E))
+        efi_image.wrap_driver(given, PciId(0x8086, 0x100E))
     assert words in str(caught.value)
 
 
@@ -116,7 +117,7 @@ def test_the_command_tells_what_is_wrong(
 
 
 def test_the_pe_machine_and_not_the_caller_decides_the_header():
-    image = option_rom.parse_image(efi_image.wrap_driver(driver(0xAA64), (1, 2)))
+    image = option_rom.parse_image(efi_image.wrap_driver(driver(0xAA64), PciId(1, 2)))
     assert image.kind == "arm64"
     assert isinstance(image.header, option_rom.EfiHeader)
     assert rom_check.find_faults(replace(image.header, machine=0x8664).emit() + image.data[0x1A:])[

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from romforge.base.errors import FormatError
+from romforge.base.pci_id import PciId
 from romforge.formats import option_rom, pe
 from romforge.formats.option_rom import (
     EfiHeader,
@@ -36,8 +37,8 @@ STRUCTURES = (
     pe.CoffHeader,
     pe.OptionalHeader,
 )
-RTL8139 = (0x10EC, 0x8139)
-IDS = st.tuples(st.integers(0, 0xFFFF), st.integers(0, 0xFFFF))
+RTL8139 = PciId(0x10EC, 0x8139)
+IDS = st.builds(PciId, st.integers(0, 0xFFFF), st.integers(0, 0xFFFF))
 
 
 def each_image(releases: dict[str, Path]) -> list[tuple[str, bytes, Image]]:
@@ -187,9 +188,7 @@ def test_the_images_of_debians_roms_lie_one_behind_the_other_and_fill_the_file_b
     IDS,
     st.binary(max_size=40),
 )
-def test_a_chain_of_built_images_is_found_again(
-    kinds: list[str], ids: tuple[int, int], behind: bytes
-):
+def test_a_chain_of_built_images_is_found_again(kinds: list[str], ids: PciId, behind: bytes):
     machines = {"x86_64": builders.X86_64, "arm64": builders.ARM64}
     images = []
     for index, kind in enumerate(kinds):
@@ -290,8 +289,8 @@ def test_marking_an_efi_image_changes_the_indicator_and_no_more_than_the_byte_be
 def test_new_ids_leave_sums_and_everything_else_as_they_were(releases: dict[str, Path]):
     """Only vendor and device, the device's entry in the list, and a byte for the sum change, in all 72 images."""
     for name, _, image in each_image(releases):
-        new = option_rom.rewrite(image, ids=(0xF1F2, 0xF3F4))
-        assert new.ids == (0xF1F2, 0xF3F4), name
+        new = option_rom.rewrite(image, ids=PciId(0xF1F2, 0xF3F4))
+        assert new.ids == PciId(0xF1F2, 0xF3F4), name
         assert sum(new.data) % 256 == sum(image.data) % 256, name
         place = image.header.pcir_pointer
         allowed = set(range(place + 4, place + 8))
@@ -318,7 +317,7 @@ def test_new_ids_leave_sums_and_everything_else_as_they_were(releases: dict[str,
 
 @given(IDS, IDS, st.booleans(), st.booleans(), st.lists(st.integers(1, 0xFFFF), max_size=5))
 def test_rewriting_there_and_back_gives_the_same_bytes_and_sums_to_zero(
-    old: tuple[int, int], new: tuple[int, int], was: bool, will: bool, others: list[int]
+    old: PciId, new: PciId, was: bool, will: bool, others: list[int]
 ):
     devices = (
         [old[1], *(one for one in others if one not in (old[1], new[1]))]
@@ -458,8 +457,8 @@ def test_a_driver_that_is_not_there_is_told_with_its_place():
 
 
 @given(IDS)
-def test_ids_are_shown_as_lspci_does(ids: tuple[int, int]):
-    shown = option_rom.show_ids(ids)
+def test_ids_are_shown_as_lspci_does(ids: PciId):
+    shown = str(ids)
     assert tuple(int(part, 16) for part in shown.split(":")) == ids
     assert len(shown) == 9
     assert set(shown) <= set(string.hexdigits.lower() + ":")

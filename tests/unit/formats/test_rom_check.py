@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from romforge.base.errors import RomforgeError
+from romforge.base.pci_id import PciId
 from romforge.formats import option_rom
 from romforge.formats.option_rom import EfiHeader, LegacyHeader, PciDataStructure
 from romforge.formats.rom_check import (
@@ -356,19 +357,19 @@ def test_a_broken_stream_is_told_at_its_place_in_the_file(e1000: bytes):
 
 IDS = {
     "no device": (
-        legacy((0, 0)),
+        legacy(PciId(0, 0)),
         [(PCIR + 4, "vendor:device is 0000:0000, which is no device", 0)],
     ),
     "all ones": (
-        legacy((0xFFFF, 0xFFFF)),
+        legacy(PciId(0xFFFF, 0xFFFF)),
         [(PCIR + 4, "vendor:device is ffff:ffff, which is no device", 0)],
     ),
     "images that differ": (
-        legacy(last=False) + efi(ids=(0x8086, 0x10D3)),
+        legacy(last=False) + efi(ids=PciId(0x8086, 0x10D3)),
         [(SECOND + PCIR + 4, "vendor:device is 8086:10d3, that of image 0 is 8086:100e", 1)],
     ),
     "one of two is none": (
-        legacy((0, 0), last=False) + efi(),
+        legacy(PciId(0, 0), last=False) + efi(),
         [
             (PCIR + 4, "vendor:device is 0000:0000, which is no device", 0),
             (SECOND + PCIR + 4, "vendor:device is 8086:100e, that of image 0 is 0000:0000", 1),
@@ -509,7 +510,7 @@ def test_several_faults_are_all_told_in_the_order_of_the_file():
 
 def test_a_fault_reads_as_a_sentence_with_image_and_place_in_both_bases():
     assert (
-        str(find_faults(legacy((0, 0)))[0])
+        str(find_faults(legacy(PciId(0, 0)))[0])
         == "fault: image 0, offset 0x20 (32): vendor:device is 0000:0000, which is no device"
     )
     assert str(find_faults(b"")[0]) == "fault: offset 0x0 (0): the file is empty"

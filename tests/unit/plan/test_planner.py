@@ -16,6 +16,7 @@ import pytest
 
 from romforge.base.errors import SpecError
 from romforge.base.output_files import STATE
+from romforge.base.pci_id import PciId
 from romforge.plan import planner
 from romforge.plan.planner import DEFAULT_FILES, Fetch, Plan, StripOptions, TreeBuild
 from romforge.spec import loader
@@ -104,9 +105,9 @@ def test_which_nics_a_target_makes_roms_for(tmp_path, nics, wanted):
 def test_two_nics_with_equal_ids_have_a_rom_each(tmp_path):
     """QEMU has several models of one device."""
     roms = plan(tmp_path, spec(target("t", 'source = "one"'))).targets["t"]
-    assert {rom.nic: (rom.ids, rom.path) for rom in roms if rom.ids == (0x8086, 0x100E)} == {
-        "a": ((0x8086, 0x100E), "t/a.rom"),
-        "twin": ((0x8086, 0x100E), "t/twin.rom"),
+    assert {rom.nic: (rom.ids, rom.path) for rom in roms if rom.ids == PciId(0x8086, 0x100E)} == {
+        "a": (PciId(0x8086, 0x100E), "t/a.rom"),
+        "twin": (PciId(0x8086, 0x100E), "t/twin.rom"),
     }
 
 
@@ -581,7 +582,11 @@ def test_bucket_padding_and_ids_reach_the_step(tmp_path):
         ),
     )
     rom = made.targets["t"][0]
-    assert (rom.ids, rom.accept_ids, rom.fix_ids) == ((0x1AF4, 0x1000), ((0x1AF4, 0x1041),), True)
+    assert (rom.ids, rom.accept_ids, rom.fix_ids) == (
+        PciId(0x1AF4, 0x1000),
+        (PciId(0x1AF4, 0x1041),),
+        True,
+    )
     assert (rom.bucket, rom.pad) == (128 << 10, False)
     assert (made.targets["u"][0].bucket, made.targets["u"][0].pad) == (64 << 10, True)
     assert (made.targets["v"][0].bucket, made.targets["v"][0].pad) == (None, False)

@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 from romforge.base import errors
 from romforge.base.arch import BY_NAME, Arch
 from romforge.base.errors import SpecError
+from romforge.base.pci_id import PciId
 from romforge.spec import fields, loader, value_types
 from romforge.spec.model import Platform, Spec, firmware_of
 from tests.support.project import TOP, spec_text
@@ -125,10 +126,10 @@ def test_a_good_spec_is_read_into_types(tmp_path):
     assert strip is not None
     assert (strip.drop, strip.keep) == (("obj_wpa",), ("obj_config",))
     assert (spec.nic["e1000"].id, spec.nic["e1000"].goal) == (
-        (0x8086, 0x100E),
+        PciId(0x8086, 0x100E),
         "8086100e--8086100f",
     )
-    assert spec.nic["e1000"].accept_ids == ((0x8086, 0x100F), (0x8086, 0x1010))
+    assert spec.nic["e1000"].accept_ids == (PciId(0x8086, 0x100F), PciId(0x8086, 0x1010))
     assert [bucket.size for bucket in spec.bucket.values()] == [256 << 10, 1 << 20, 128 << 10]
     assert list(spec.target) == ["qemu", "all"]
     assert spec.target["qemu"].nics == ("e1000",)

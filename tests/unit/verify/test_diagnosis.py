@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from romforge.base.arch import Arch
+from romforge.base.pci_id import PciId
 from romforge.formats import efi_image, option_rom
 from romforge.verify import boot, cases, diagnosis, qemu
 from romforge.verify.boot import CheckFailed
@@ -103,7 +104,7 @@ def test_a_download_that_fails_is_quoted(
 @pytest.mark.slow
 @pytest.mark.qemu
 def test_a_legacy_image_for_another_device_is_not_run(tmp_path: Path, e1000: bytes):
-    text = refuted(proof("rtl8139", (0x10EC, 0x8139), cases.BIOS), e1000, tmp_path)
+    text = refuted(proof("rtl8139", PciId(0x10EC, 0x8139), cases.BIOS), e1000, tmp_path)
     assert text.startswith(
         'boot: the boot file did not run: the firmware says "No bootable device"; iPXE printed nothing'
     )

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import struct
 
-from romforge.base.errors import FormatError, format_bytes
+from romforge.base.errors import FormatError
+from romforge.base.text import format_bytes
 
 HEADER = struct.Struct("<II")
 MAX_ORIGINAL_SIZE = 16 << 20  # of a ROM; larger claims are noise

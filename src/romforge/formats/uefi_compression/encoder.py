@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import NamedTuple
 
-from romforge.base.errors import RomforgeError, format_bytes
+from romforge.base.errors import RomforgeError
+from romforge.base.text import format_bytes
 from romforge.formats.uefi_compression import decoder, match_finder
 from romforge.formats.uefi_compression.huffman import (
     Codes,

@@ -21,7 +21,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from romforge.base.errors import RomforgeError, did_you_mean, join_words
+from romforge.base.errors import RomforgeError
+from romforge.base.text import did_you_mean, join_words
 from romforge.formats import ld_map
 from romforge.plan.planner import TreeBuild
 from romforge.sources.ipxe import config_options, make_output
@@ -241,7 +242,7 @@ def _nic(goal: str, facts: Facts) -> str:
         except RomforgeError:  # the spec changed meanwhile
             nics = {}
         for name, nic in nics.items():
-            if goal == (nic.goal or f"{nic.id[0]:04x}{nic.id[1]:04x}"):
+            if goal == (nic.goal or nic.id.goal):
                 return _place(facts, ("nic", name))
     return "[nic.NAME]"
 

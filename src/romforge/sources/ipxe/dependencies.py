@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from romforge.base.errors import join_words
+from romforge.base.text import join_words
 from romforge.sources.ipxe import link_roots, worktree
 from romforge.sources.ipxe.worktree import Changes
 

@@ -8,7 +8,8 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from romforge.base.errors import RomforgeError, did_you_mean, join_words
+from romforge.base.errors import RomforgeError
+from romforge.base.text import did_you_mean, join_words
 from romforge.formats import ld_map
 from romforge.formats.ld_map import LinkMap
 from romforge.plan.planner import TreeBuild

@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from romforge.base import fingerprint, output_files, output_lock
-from romforge.base.errors import RomforgeError, did_you_mean, join_words
+from romforge.base.errors import RomforgeError
+from romforge.base.text import did_you_mean, join_words
 from romforge.plan.planner import ImageRequest, TreeBuild
 from romforge.sources.ipxe import dependencies, link_roots, toolchain, tree_version, worktree
 from romforge.sources.ipxe.dependencies import DependencyFiles, RecordedLink

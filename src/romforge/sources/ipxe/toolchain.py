@@ -16,8 +16,9 @@ from pathlib import Path
 
 from romforge.base import programs
 from romforge.base.arch import BY_NAME, Arch
-from romforge.base.errors import RomforgeError, join_words
+from romforge.base.errors import RomforgeError
 from romforge.base.programs import MissingTool
+from romforge.base.text import join_words
 from romforge.plan.planner import TreeBuild
 from romforge.sources.ipxe import launcher
 

@@ -360,9 +360,11 @@ def test_a_stream_that_does_not_decode_is_never_returned(monkeypatch: pytest.Mon
 def test_progress_only_grows_and_stays_within_what_it_says():
     for level in encoder.LEVELS:
         told: list[tuple[int, int]] = []
-        encoder.compress(
-            NOISE[:500] * 2, level, lambda done, of, told=told: told.append((done, of))
-        )  # type: ignore[misc]
+
+        def note(done: int, of: int, told: list[tuple[int, int]] = told) -> None:
+            told.append((done, of))
+
+        encoder.compress(NOISE[:500] * 2, level, note)
         assert told
         assert told == sorted(told)
         assert len({of for _, of in told}) == 1
