@@ -80,10 +80,11 @@ class RealTree:
         """What a build of the default targets would do, and why."""
         text = self.romforge("plan", "--why", "--json").stdout
         found: dict[str, str] = json.loads(text)
+        others = "arm64", "aarch64", "riscv64"
         return {
             task: reason
             for task, reason in found.items()
-            if "arm64" not in task and "riscv64" not in task
+            if not any(word in task for word in others)
         }
 
     def edit(self, path: str, text: str = "/* edited */\n") -> None:
@@ -237,7 +238,7 @@ def test_a_new_file_that_no_image_uses_redoes_none(real: RealTree):
         (real.tree / "src/NOTES.txt").unlink()
 
 
-@pytest.mark.parametrize("rom", ["efi-e1000.rom", "pxe-virtio.rom"])
+@pytest.mark.parametrize("rom", ["usr/share/qemu/efi-e1000.rom", "usr/share/qemu/pxe-virtio.rom"])
 def test_why_adds_up(real: RealTree, rom: str):
     """The objects' bytes and the padding are those of the linked file's sections; memory counts apart."""
     done = real.romforge("why", rom, "--json")
