@@ -768,6 +768,7 @@ def test_a_kill_while_compressing_leaves_nothing_behind_and_the_next_run_right(
 # The commands
 
 
+@pytest.mark.slow
 def test_compress_and_decompress_give_back_the_same_bytes(
     romforge: Run, tmp_path: Path, e1000: bytes
 ):
