@@ -694,6 +694,7 @@ def test_a_kill_while_compressing_leaves_nothing_behind_and_the_next_run_right(
 # The commands
 
 
+@pytest.mark.slow
 def test_compress_and_decompress_give_back_the_same_bytes(romforge: Run, tmp_path: Path, e1000: bytes):
     """At each level; and EDK2 reads what comes out."""
     cases = {"driver": option_rom.driver_of(images(e1000)[1])[:9000], "nothing": b"", "byte": b"x", "run": b"x" * 3000}
