@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from romforge.sources.ipxe import rebuild_reasons
+from romforge.sources.ipxe import tree_record
 from romforge.analysis import strip_report
 from romforge.base import jobserver
 from romforge.base.errors import RomforgeError
@@ -176,11 +178,13 @@ def test_the_working_tree_is_as_before_however_the_link_ends(
     assert f"{GOAL}.efidrv.tmp : " not in seen[0]
     after = project.state()
     if how == "is killed":
-        assert source_tree.load_record(make, project.out) is None
+        assert tree_record.load_record(make, project.out) is None
         del after["unfinished"]
         os.unlink(project.out / make.directory / "unfinished")
     assert after == before
-    assert source_tree.stale_goals(make, project.out, [GOAL], source_tree.Trees(project.out)) == {}
+    assert (
+        rebuild_reasons.stale_goals(make, project.out, [GOAL], source_tree.Trees(project.out)) == {}
+    )
 
 
 def test_a_directory_that_a_killed_run_left_is_no_obstacle(project: Project):

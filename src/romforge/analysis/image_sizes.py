@@ -20,6 +20,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
+from romforge.formats import rom_file
 from romforge.analysis.reference_graph import Graph, ReferenceStep, SectionPlace
 from romforge.base.errors import RomforgeError
 from romforge.formats import elf, ld_map, option_rom
@@ -234,7 +235,7 @@ def size_in_rom(plan: Plan, step: TreeBuild, goal: str, out: Path) -> int:
             continue
         for index, pick in enumerate(rom.picks):
             if pick.make == step.task:
-                images = option_rom.parse_chain(rom_files.read_rom(out / rom.path)[0]).images
+                images = option_rom.parse_chain(rom_file.read_rom(out / rom.path)[0]).images
                 return len(images[index].data) if len(images) == len(rom.picks) else 0
     return 0
 

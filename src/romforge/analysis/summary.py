@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from romforge.sources.ipxe import tree_record
+from romforge.sources.ipxe.tree_record import TreeRecord
 from romforge.analysis import compat, image_sizes
 from romforge.analysis.compat import Verdict
 from romforge.base.errors import RomforgeError
@@ -18,7 +20,7 @@ from romforge.rom.assembly import bucket_of
 from romforge.rom.lock_format import Change
 from romforge.sources.ipxe import source_tree
 from romforge.sources.ipxe.dependencies import DependencyFiles
-from romforge.sources.rom_files import read_rom
+from romforge.formats.rom_file import read_rom
 from romforge.spec.model import Spec
 
 
@@ -172,12 +174,12 @@ def _among(verdicts: Sequence[Verdict], now: Mapping[str, compat.RomFile]) -> li
 def _images(plan: Plan, out: Path) -> Iterator[ImageObjects]:
     """The images that trees built, with the objects that their links took."""
     for make in plan.makes:
-        record = source_tree.load_record(make, out) or source_tree.blank_record()
+        record = tree_record.load_record(make, out) or TreeRecord()
         link_plan = source_tree.recorded_link_plan(make, out)
         directories = DependencyFiles(out / make.directory / "src" / make.bin)
         files = image_sizes.ObjectFiles()
         for goal in make.goals:
-            entry = record["goals"].get(goal)
+            entry = record.goals.get(goal)
             if entry is None or entry["why"]:
                 continue  # not built, or the objects are others by now
             size = image_sizes.size_in_rom(plan, make, goal, out)

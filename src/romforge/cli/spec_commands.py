@@ -113,7 +113,7 @@ def report(given: Arguments) -> int:
     dodo = tasks.load_tasks(given.spec, given.out, _tree(), verify="all")
     proven = [
         summary.Proven(proof.rom, proof.column, state, seen)
-        for proof, state, seen in tasks.proven(dodo)
+        for proof, state, seen in questions.proof_states(dodo)
     ]
     asked = {row.rom for row in proven if row.state != "not proven"}
     older = {
@@ -171,7 +171,7 @@ def _why(found: planner.Plan, given: Arguments) -> int:
     """Tells what a build of all would do, and why."""
     from romforge.engine import tasks
 
-    why = tasks.reasons_to_build(found, given.out)
+    why = questions.reasons_to_build(found, given.out)
     if given.json:
         print_json(why)
         return 0

@@ -10,6 +10,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from romforge.sources.ipxe import rebuild_reasons
+from romforge.sources.ipxe import tree_record
+from romforge.sources.ipxe.tree_record import TreeRecord
 from romforge.analysis import image_sizes, suggestions
 from romforge.analysis.image_sizes import ImageContents, ObjectContents
 from romforge.analysis.suggestions import Candidate, Suggestions
@@ -114,10 +117,8 @@ def _require_built(goals: list[tuple[TreeBuild, str]], out: Path) -> None:
     """
     trees = source_tree.Trees(out)
     for make, goal in goals:
-        entry = (source_tree.load_record(make, out) or source_tree.blank_record())["goals"].get(
-            goal
-        )
-        stale = source_tree.stale_goals(make, out, [goal], trees).get(goal)
+        entry = (tree_record.load_record(make, out) or TreeRecord())["goals"].get(goal)
+        stale = rebuild_reasons.stale_goals(make, out, [goal], trees).get(goal)
         image = f"{make.task}: {goal}.{make.media}"
         if entry is None or entry["why"]:
             raise RomforgeError(f"{image} must be built first: {stale}")

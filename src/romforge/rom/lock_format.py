@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from romforge import __version__
+from romforge.sources.ipxe import tree_record
+from romforge.sources.ipxe.tree_record import TreeRecord
 from romforge.base import fingerprint
 from romforge.base.errors import FormatError, RomforgeError
 from romforge.base.text import format_bytes, format_size, join_words
@@ -23,7 +25,7 @@ from romforge.plan.planner import Plan, Rom
 from romforge.rom.assembly import bucket_of
 from romforge.rom.manifest import read_sources
 from romforge.sources.ipxe import source_tree, toolchain
-from romforge.sources.rom_files import read_rom
+from romforge.formats.rom_file import read_rom
 from romforge.spec.model import Spec
 
 LOCK_VERSION = 1
@@ -144,8 +146,7 @@ def _reproducible(plan: Plan, rom: Rom, out: Path) -> bool:
     """Whether a ROM is the same wherever and whenever it is built: of a tree's images, that they tell no time of their own."""
     makes = [make for make in plan.makes if any(pick.make == make.task for pick in rom.picks)]
     return all(
-        (source_tree.load_record(make, out) or source_tree.blank_record())["settings"]["epoch"]
-        for make in makes
+        (tree_record.load_record(make, out) or TreeRecord()).settings.epoch for make in makes
     )
 
 

@@ -37,8 +37,7 @@ def prepare_worktree(step: TreeBuild, out: Path, tree: Tree) -> TreeRecord:
         record = TreeRecord()
     _require_config(step, tree)
     embedded = {
-        place: fingerprint.read_file(Path(path))
-        for path, place in source_tree.embedded_files(step)
+        place: fingerprint.read_file(Path(path)) for path, place in source_tree.embedded_files(step)
     }
     try:
         (work / "src").mkdir(parents=True, exist_ok=True)
@@ -77,12 +76,8 @@ def _copy_changes(
     reasons = reasons_to_rebuild(step, out, record, tree, changes, list(record.goals))
     if record.settings != settings or _may_change_macros(changes):
         record.downgraded = None
-    files, copied = worktree.compare_trees(
-        tree.src, tree.files, record.files, work, record.ended
-    )
-    damaged = Changes(
-        copied.changed - changes.changed, copied.added - changes.added, set(), False
-    )
+    files, copied = worktree.compare_trees(tree.src, tree.files, record.files, work, record.ended)
+    damaged = Changes(copied.changed - changes.changed, copied.added - changes.added, set(), False)
     others = record.goals.keys() - reasons.keys()
     reasons |= reasons_to_rebuild(step, out, record, tree, damaged, others)
     for goal, reason in reasons.items():

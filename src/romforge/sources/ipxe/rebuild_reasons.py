@@ -10,7 +10,8 @@ from pathlib import Path
 
 from romforge.base import fingerprint, output_lock
 from romforge.base.errors import RomforgeError
-from romforge.plan.planner import ImageRequest, TreeBuild
+from romforge.plan.image_requests import TreeRequest
+from romforge.plan.planner import TreeBuild
 from romforge.sources.ipxe import dependencies, source_tree, tree_record, worktree
 from romforge.sources.ipxe.dependencies import DependencyFiles, RecordedLink
 from romforge.sources.ipxe.source_tree import Tree, Trees
@@ -79,9 +80,7 @@ def reasons_to_rebuild(
         if reason is None and changes:
             linked = work / step.bin / f"{goal}.{source_tree.linked_medium(step)}.tmp"
             link = _recorded_link(goal, image)
-            of_link = dependencies.reasons_of_link(
-                changes, link, records, tree.src, work, linked
-            )
+            of_link = dependencies.reasons_of_link(changes, link, records, tree.src, work, linked)
             reason = next(of_link, None)
         path = source_tree.image_path(step, out, goal)
         if reason is None and not fingerprint.is_unchanged(str(path), image.state, link=False):
@@ -115,7 +114,7 @@ def _recorded_link(goal: str, image: ImageRecord) -> RecordedLink:
     return RecordedLink(goal, tuple(image.objects), uses)
 
 
-def error_of(request: ImageRequest, out: Path, goal: str) -> str:
+def error_of(request: TreeRequest, out: Path, goal: str) -> str:
     """Why the make that should have built an image did not."""
     directory = request.root.rsplit("/src/", 1)[0]
     record = tree_record.read_record(out, directory) or TreeRecord()

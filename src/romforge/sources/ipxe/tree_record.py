@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from romforge.sources.ipxe.tree_record import TreeRecord
 from romforge.base import fingerprint, output_files
 from romforge.base.fingerprint import FileState
 from romforge.plan.planner import TreeBuild
@@ -98,9 +99,7 @@ def _from_json(stored: Mapping[str, Any]) -> TreeRecord:
     record = TreeRecord(**stored)
     record.settings = BuildSettings(**settings) if settings else None
     record.files = {path: SourceFile._make(file) for path, file in record.files.items()}
-    record.embedded = {
-        place: FileState._make(state) for place, state in record.embedded.items()
-    }
+    record.embedded = {place: FileState._make(state) for place, state in record.embedded.items()}
     for goal, image in stored["goals"].items():
         state = fingerprint.stored_state(image.pop("state"))
         assert state is not None  # it was written by save_record
