@@ -712,7 +712,7 @@ def test_without_apt_the_words_say_what_else_to_do(project: Project):
     done = project.doit(PATH=commands(project.top))
     assert done.returncode == 1
     assert (
-        "source:roms: the package ipxe-qemu cannot be had: apt-get: not found; install the Debian package apt"
+        "source:roms: the package ipxe-qemu cannot be downloaded: apt-get: not found; install the Debian package apt"
         in done.stderr
     )
     assert 'set roms = "DIR" or roms = "FILE.deb" in [source.roms]' in done.stderr

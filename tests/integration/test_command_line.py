@@ -78,7 +78,7 @@ def test_combine_writes_ids_into_every_image(
             1,
             "absent.rom: cannot be read: No such file or directory",
         ),
-        (["combine", "-o", "x", "."], 1, ".: is no file"),
+        (["combine", "-o", "x", "."], 1, ".: is not a file"),
         (["inspect", "absent.rom"], 1, "absent.rom: cannot be read: No such file or directory"),
         (["inspect"], 2, "the following arguments are required: ROM"),
         (["split", "romspec.toml", "-d", "x"], 1, "no expansion ROM signature"),
@@ -364,7 +364,7 @@ def test_a_source_directory_that_is_not_there_is_named(romforge: Run, tmp_path: 
     done = romforge("build")
     assert done.returncode == 1
     assert (
-        f"there is no directory {tmp_path / 'nowhere'}; mend roms in [source.roms]" in done.stderr
+        f"there is no directory {tmp_path / 'nowhere'}; fix roms in [source.roms]" in done.stderr
     )
 
 

@@ -12,14 +12,19 @@ from typing import Any
 
 import pytest
 
-from romforge.sources.ipxe import rebuild_reasons
-from romforge.sources.ipxe import tree_record
 from romforge.analysis import strip_report
 from romforge.base import jobserver
 from romforge.base.errors import RomforgeError
 from romforge.plan import planner
 from romforge.plan.planner import TreeBuild
-from romforge.sources.ipxe import gnu_make, image_build, make_rules, source_tree
+from romforge.sources.ipxe import (
+    gnu_make,
+    image_build,
+    make_rules,
+    rebuild_reasons,
+    source_tree,
+    tree_record,
+)
 from romforge.sources.ipxe.gnu_make import Killed
 from romforge.spec import loader
 from tests.support.project import TOP, run

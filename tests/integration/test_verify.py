@@ -23,6 +23,7 @@ from xml.etree import ElementTree
 import pytest
 
 from romforge.base.arch import Arch
+from romforge.base.image_kind import LEGACY, ImageKind
 from romforge.base.pci_id import PciId
 from romforge.plan import planner
 from romforge.spec import loader
@@ -379,10 +380,10 @@ def bios_proof(device: str, ids: PciId) -> Proof:
         device,
         ids,
         (),
-        ((True, 0),),
+        (ImageKind(LEGACY),),
         None,
-        "",
-        "",
+        None,
+        None,
         (),
         60,
     )

@@ -9,15 +9,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from romforge.sources import debian_package
-from romforge.formats import rom_file
 from romforge.base.errors import RomforgeError
 from romforge.base.text import format_size
-from romforge.formats import option_rom
+from romforge.formats import option_rom, rom_file
 from romforge.plan import planner
 from romforge.rom import lock_format
 from romforge.rom.assembly import bucket_of
-from romforge.sources import rom_files
+from romforge.sources import debian_package
 from romforge.spec import loader
 
 # What QEMU calls the block of a NIC's ROM: after its device state, else after its type (seen in `info ramblock`).

@@ -20,14 +20,12 @@ from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
-from romforge.formats import rom_file
 from romforge.analysis.reference_graph import Graph, ReferenceStep, SectionPlace
 from romforge.base.errors import RomforgeError
-from romforge.formats import elf, ld_map, option_rom
+from romforge.formats import elf, ld_map, option_rom, rom_file
 from romforge.formats.elf import LinkedSection
 from romforge.formats.ld_map import LinkMap, object_file, object_name
 from romforge.plan.planner import Plan, TreeBuild
-from romforge.sources import rom_files
 from romforge.sources.ipxe import link_check, make_rules, source_tree
 from romforge.sources.ipxe.dependencies import DependencyFiles
 from romforge.sources.ipxe.link_roots import LinkPlan

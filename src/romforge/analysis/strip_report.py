@@ -15,9 +15,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from romforge.sources.ipxe import rebuild_reasons
-from romforge.sources.ipxe import tree_record
-from romforge.sources.ipxe.tree_record import TreeRecord
 from romforge.base.errors import RomforgeError
 from romforge.base.table import Column, render_table
 from romforge.formats import elf
@@ -29,11 +26,14 @@ from romforge.sources.ipxe import (
     link_check,
     link_roots,
     make_rules,
+    rebuild_reasons,
     source_tree,
+    tree_record,
 )
 from romforge.sources.ipxe.gnu_make import Killed
 from romforge.sources.ipxe.link_roots import LinkPlan
 from romforge.sources.ipxe.source_tree import Trees
+from romforge.sources.ipxe.tree_record import TreeRecord
 
 BY_STUBS, ONLY_REQUIRED = "stubs", "only required"
 _LEAVE_OUT = "leave_out"
@@ -86,7 +86,7 @@ def strip_report_of(step: TreeBuild, out: Path, goals: list[str]) -> list[Stripp
         whole = _link_from_all_roots(step, out, trees, goals)
     found = []
     for goal in goals:
-        names = record.goals[goal]["left_out"]
+        names = record.goals[goal].left_out
         gone = {name: size for name, size in whole[goal].items() if name not in stayed[goal]}
         never_asked_for = {
             name: size for name, size in gone.items() if link_check.stem(name) not in names

@@ -10,17 +10,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from romforge.formats import rom_file
 from romforge.analysis import compat as comparing
 from romforge.base import fingerprint, output_files
 from romforge.base.errors import FormatError, RomforgeError, UsageError
 from romforge.base.table import BOLD, GREEN, RED, YELLOW, Column, paint, render_table, wants_colours
 from romforge.base.text import format_bytes, format_offset, format_size, join_words, plural
-from romforge.formats import option_rom, rom_check
+from romforge.formats import option_rom, rom_check, rom_file
 from romforge.formats.efi_image import wrap_driver
 from romforge.formats.uefi_compression import decoder, encoder
 from romforge.rom import assembly, compression_cache
-from romforge.sources import rom_files
 from romforge.sources.image import SourceImage
 from romforge.spec import fields, value_types
 

@@ -357,7 +357,7 @@ def load_tasks(
     """
     spec = loader.load_spec(spec_path, out)
     plan = planner.make_plan(spec, tree)
-    if verify is None:
+    if not verify:
         return TaskGraph(plan, out, every)
     from romforge.verify import cases, corruptions
 

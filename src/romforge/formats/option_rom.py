@@ -12,8 +12,8 @@ import struct
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from romforge.base.errors import FormatError
 from romforge.base import image_kind
+from romforge.base.errors import FormatError
 from romforge.base.image_kind import ImageKind
 from romforge.base.pci_id import PciId
 from romforge.base.text import format_bytes

@@ -7,6 +7,7 @@ A new source gets a class here, and a function that takes such an image in ``sou
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from romforge.base.image_kind import NOBODY, ImageKind
 from romforge.spec.model import STUB
@@ -35,6 +36,10 @@ class ImageRequest:
         """The task of the make that builds the image; None where it is not built in a tree."""
         return None
 
+    def place(self, out: Path) -> Path:
+        """The directory that the image is taken from."""
+        return out
+
 
 @dataclass(frozen=True)
 class StubRequest(ImageRequest):
@@ -60,6 +65,9 @@ class RomFileRequest(ImageRequest):
     def needs(self) -> str:
         return f"source:{self.source_name}"
 
+    def place(self, out: Path) -> Path:
+        return out / self.root
+
 
 @dataclass(frozen=True)
 class TreeRequest(ImageRequest):
@@ -83,6 +91,9 @@ class TreeRequest(ImageRequest):
     @property
     def make(self) -> str:
         return f"make:{self.source_name}/{self.platform}"
+
+    def place(self, out: Path) -> Path:
+        return out / self.root
 
 
 def stub_request() -> StubRequest:

@@ -13,7 +13,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from romforge.sources.ipxe.tree_record import TreeRecord
 from romforge.base import fingerprint, output_files
 from romforge.base.fingerprint import FileState
 from romforge.plan.planner import TreeBuild
