@@ -506,7 +506,7 @@ def test_a_header_may_move_from_the_spec_to_the_tree(configured: Forge):
     header.parent.mkdir(parents=True)
     header.write_text('#undef BANNER\n#define BANNER "from the tree"\n')
     assert (
-        "config/local/c/general.h and [config.c.general] of the spec are for the same"
+        "config/local/c/general.h and [config.c.general] of the spec set the same header"
         in configured.failed()
     )
     configured.spec(**CONFIGURED, extra="[config.c.console]")
