@@ -11,9 +11,9 @@ from pathlib import Path
 from romforge.sources.ipxe import gnu_make
 
 
-def test_the_command_to_paste_runs_the_same_make_in_the_same_place(tmp_path: Path):
-    """A shell gives make each word as it was, whatever signs are in it, and no variable of the caller's."""
-    directory = tmp_path / "with blanks & 'quotes'"
+def test_the_command_to_paste_runs_the_same_make_in_the_same_directory(tmp_path: Path):
+    """The shell passes each argument unchanged to make, and none of the caller's variables."""
+    directory = tmp_path / "with spaces & 'quotes'"
     directory.mkdir()
     (tmp_path / "make").write_text('#!/bin/sh\npwd\nprintf "%s\\n" "CFLAGS is $CFLAGS" "$@"\n')
     (tmp_path / "make").chmod(0o755)
@@ -26,6 +26,6 @@ def test_the_command_to_paste_runs_the_same_make_in_the_same_place(tmp_path: Pat
         text=True,
         check=True,
     )
-    where, flags, jobs, *rest = done.stdout.splitlines()
-    assert (where, flags, rest) == (str(directory), "CFLAGS is ", words)
+    cwd, flags, jobs, *arguments = done.stdout.splitlines()
+    assert (cwd, flags, arguments) == (str(directory), "CFLAGS is ", words)
     assert re.fullmatch(r"-j\d+", jobs)
