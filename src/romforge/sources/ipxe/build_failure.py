@@ -109,14 +109,16 @@ def facts_of(
 
 
 def explain(output: str, status: int, facts: Facts) -> str:
-    """The error message for a failed make; ``output`` is what this run alone printed."""
+    """The error message for a failed make; ``output`` is what this run printed, and no other."""
     failure = make_output.first_failure(output)
     summary = f"make ended with status {status}"
     if failure.target:
         summary += f" at {failure.target}"
     lines = [summary, f"the whole log: {facts.log}", f"to see it again: {facts.command}"]
-    lines += [line[:_LONGEST_LINE] for line in make_output.shorten(failure.lines)]
-    lines += [f"hint: {hint}" for hint in hints(output, failure, facts)]
+    for line in make_output.shorten(failure.lines):
+        lines.append(line[:_LONGEST_LINE])
+    for hint in hints(output, failure, facts):
+        lines.append(f"hint: {hint}")
     return "\n  ".join(lines)
 
 
@@ -268,21 +270,18 @@ def _nic_place(goal: str, facts: Facts) -> str:
 
 def _unknown_id(ids: str, nic: str, devices: Iterable[Device]) -> str:
     """The hint for a PCI ID without a driver: the nearest devices of the same vendor."""
-    vendor = ids[:4]
-
-    def distance(device: Device) -> int:
-        return abs(int(device.ids[4:], 16) - int(ids[4:], 16))
-
-    same_vendor = [
-        device for device in devices if device.ids[:4] == vendor and device.name == device.ids
-    ]
-    same_vendor.sort(key=distance)
-    problem = f"this tree has no driver for the PCI ID {vendor}:{ids[4:]}"
+    vendor, device_id = ids[:4], ids[4:]
+    same_vendor = []
+    for device in devices:
+        if device.ids[:4] == vendor and device.name == device.ids:
+            same_vendor.append(device)
+    same_vendor.sort(key=lambda device: abs(int(device.ids[4:], 16) - int(device_id, 16)))
+    problem = f"this tree has no driver for the PCI ID {vendor}:{device_id}"
     if not same_vendor:
         return f"{problem}, nor for any of vendor {vendor}; correct id, or set goal, in {nic}"
-    nearest = [
-        f"{device.ids[:4]}:{device.ids[4:]} ({device.driver})" for device in same_vendor[:_NEAREST]
-    ]
+    nearest = []
+    for device in same_vendor[:_NEAREST]:
+        nearest.append(f"{vendor}:{device.ids[4:]} ({device.driver})")
     return (
         f"{problem}; the nearest are {join_words(nearest)}; "
         f'correct id in {nic}, or set goal there, such as goal = "{same_vendor[0].name}"'
@@ -448,7 +447,7 @@ def _describe_options(options: Sequence[Option], facts: Facts) -> str:
 
 
 def _no_version(output: str, facts: Facts) -> Iterator[str]:
-    """The makefile got no version from git; what fails is the compilation of core/version.c."""
+    """The makefile got no version from git; the compilation of core/version.c then fails."""
     for line in map(str.strip, output.splitlines()):
         if _GIT_MISSING.search(line):
             yield f"the tree's version comes from git ({line}); install the Debian package git"

@@ -13,6 +13,7 @@ references lead to such a line.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -54,7 +55,7 @@ def read_options(src: Path) -> dict[str, list[Option]]:
 
 
 def _read_source(path: Path, name: str, options: dict[str, list[Option]]) -> None:
-    """Adds the options of one source file to ``options``."""
+    """Adds the options of a source file to ``options``."""
     conditions: list[list[str]] = []  # the macros of each #if that is open
     for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
         if match := _IF.match(line):
@@ -65,8 +66,8 @@ def _read_source(path: Path, name: str, options: dict[str, list[Option]]) -> Non
             conditions.pop()
         elif match := _REQUIRE.match(line):
             required = options.setdefault(match["object"], [])
-            for macros in conditions:
-                required += [Option(macro, f"{name}:{number}") for macro in macros]
+            for macro in itertools.chain(*conditions):
+                required.append(Option(macro, f"{name}:{number}"))
 
 
 def _required_macros(directive: str, condition: str) -> list[str]:

@@ -51,9 +51,9 @@ def launcher_environment(words: tuple[str, ...], environ: Mapping[str, str]) -> 
 
 def require_launcher(words: tuple[str, ...]) -> None:
     """Raises MissingTool if a launcher is not installed; ``words`` are its command."""
-    programs = [*words[:1], *(word for word in words[1:] if word in KNOWN)]
-    for program in programs:
-        if shutil.which(program):
+    for index, program in enumerate(words):
+        is_launcher = index == 0 or program in KNOWN
+        if not is_launcher or shutil.which(program):
             continue
         name = Path(program).name
         remedy = "the spec names it as launcher"

@@ -146,8 +146,7 @@ def check_link(
         problem = f"{where} requires the object {name}, which is not in the image"
         problem += did_you_mean(name, linked)
         if plan.drop:
-            verb = "was" if len(plan.drop) == 1 else "were"
-            problem += f"; the roots {join_words(plan.drop)} {verb} dropped: keep the one it needs"
+            problem += f"; these roots were dropped, and it may need one: {join_words(plan.drop)}"
         raise RomforgeError(problem)
 
 

@@ -42,7 +42,7 @@ _BLOCK = re.compile(r"^/\* object (\w+) \*/\n", re.MULTILINE)
 
 
 class LeftOut(NamedTuple):
-    """Objects that are left out together: one's stubs do not work with the others' real code.
+    """Objects that are left out together: stubs of one do not work with the real code of another.
 
     ``explicit`` means that the spec names the object; it is then an error if it is needed.
     """
@@ -89,34 +89,41 @@ def make_link_plan(
     ``downgraded`` says whether the effective configuration defines EFI_DOWNGRADE_UX; None if this
     is not known. ``sources`` are the names of the tree's objects, such as ``efi_snp``.
     """
-    named = [object_symbol(name) for name in strip.leave_out]
-    explicit = tuple(LeftOut((name,), explicit=True) for name in named)
-    drop = dict.fromkeys(strip.drop)
-    add = dict.fromkeys(strip.keep)
+    drop = strip.drop
+    add = strip.keep
     groups: tuple[LeftOut, ...] = ()
     reason = None
     if not legacy and strip.strength != NONE:
         reason = _reason_to_keep_all(downgraded, sources)
         if reason is None:
-            drop = dict.fromkeys((*_CONFIGURATION, *strip.drop))
-            add = dict.fromkeys((INTERFACE_ROOT, *strip.keep))
+            drop = (*_CONFIGURATION, *drop)
+            add = (INTERFACE_ROOT, *add)
             groups = known_groups(strip.strength)
-    groups = _without_named(groups, named)
-    kept = set(strip.keep)
-    groups = tuple(group for group in groups if not kept.intersection(_symbols(group.objects)))
-    dropped = tuple(root for root in drop if root not in kept)
-    added = tuple(root for root in add if root not in strip.drop)
-    return LinkPlan(dropped, added, explicit + groups, reason)
+    return LinkPlan(
+        drop=_without(drop, strip.keep),
+        add=_without(add, strip.drop),
+        left_out=_apply_lists(groups, strip),
+        reason=reason,
+    )
 
 
-def _without_named(groups: Iterable[LeftOut], named: Collection[str]) -> tuple[LeftOut, ...]:
-    """The groups without the objects that the spec names, which have groups of their own."""
-    rest = []
+def _without(names: Iterable[str], excluded: Collection[str]) -> tuple[str, ...]:
+    """The names, each once, without those that are excluded."""
+    return tuple(name for name in dict.fromkeys(names) if name not in excluded)
+
+
+def _apply_lists(groups: Iterable[LeftOut], strip: StripOptions) -> tuple[LeftOut, ...]:
+    """The groups to leave out, after ``leave_out`` and ``keep`` of the spec are applied.
+
+    Each object in ``leave_out`` is a group of its own. A group with a symbol in ``keep`` is kept.
+    """
+    named = [object_symbol(name) for name in strip.leave_out]
+    left_out = [LeftOut((name,), explicit=True) for name in named]
     for group in groups:
-        objects = tuple(name for name in group.objects if name not in named)
-        if objects:
-            rest.append(LeftOut(objects))
-    return tuple(rest)
+        objects = _without(group.objects, named)
+        if objects and not set(strip.keep).intersection(_symbols(objects)):
+            left_out.append(LeftOut(objects))
+    return tuple(left_out)
 
 
 def _reason_to_keep_all(downgraded: bool | None, sources: Collection[str]) -> str | None:

@@ -114,7 +114,7 @@ def tool_versions(step: TreeBuild) -> dict[str, str]:
 def require_tools(step: TreeBuild) -> None:
     """Raises MissingTool, with everything that the platform needs and this machine lacks.
 
-    If the launcher is missing, the message names the launcher alone.
+    If the launcher is missing, the message names only the launcher.
     """
     launcher.require_launcher(step.launcher)
     problems = []

@@ -30,8 +30,8 @@ _DESCRIBED = re.compile(
 class TreeVersion(NamedTuple):
     """The version of a checkout: output of `git describe`, commit, and variables for make.
 
-    ``described`` and ``commit`` are empty if the tree is not a git checkout. ``commit`` alone is
-    empty if git knows no commit.
+    ``described`` and ``commit`` are empty if the tree is not a git checkout. If git knows no
+    commit, only ``commit`` is empty.
     """
 
     described: str
@@ -75,7 +75,12 @@ def _describe_options(text: str) -> list[str]:
         options = shlex.split(text)
     except ValueError:  # an unbalanced quote
         options = text.split()
-    return [option for option in options if ">" not in option and not option.startswith("--abbrev")]
+    kept = []
+    for option in options:
+        is_redirection = ">" in option
+        if not is_redirection and not option.startswith("--abbrev"):
+            kept.append(option)
+    return kept
 
 
 def _shorten_commit(commit: re.Match[str]) -> str:
