@@ -59,9 +59,9 @@ def interrupt_makes() -> None:
 
 
 def run_make(
-    words: Sequence[str], directory: Path, log: Path, launcher: tuple[str, ...] = ()
+    arguments: Sequence[str], directory: Path, log: Path, launcher: tuple[str, ...] = ()
 ) -> int:
-    """Runs make with the arguments ``words`` and returns its exit status.
+    """Runs make and returns its exit status.
 
     The output is appended to ``log``. Raises Killed if make was killed by a signal. An interrupt
     is passed on to make, which has time to clean up; the status is then that of make.
@@ -74,7 +74,7 @@ def run_make(
         # -Oline keeps the output of each command together
         environment["MAKEFLAGS"] = f"{pool.flags()} -Oline"
         process = subprocess.Popen(
-            [*programs.pdeathsig_prefix(), "make", *words],
+            [*programs.pdeathsig_prefix(), "make", *arguments],
             cwd=directory,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -117,8 +117,8 @@ def _signal_group(process: subprocess.Popen[bytes], number: int) -> None:
         os.killpg(process.pid, number)
 
 
-def command_to_paste(words: Sequence[str], directory: Path) -> str:
+def command_to_paste(arguments: Sequence[str], directory: Path) -> str:
     """The shell command that runs the same make again, in an environment like that of the build."""
-    make = f"make -j{os.cpu_count()} {shlex.join(words)}"
+    make = f"make -j{os.cpu_count()} {shlex.join(arguments)}"
     environment = 'env -i PATH="$PATH" HOME="$HOME" LC_ALL=C'
     return f"cd {shlex.quote(str(directory))} && {environment} {make}"

@@ -40,18 +40,22 @@ _PREPROCESSOR_OPTIONS = "-E", "-M", "-MM"
 _READS_FILES = re.compile(rb"\.inc(?:bin|lude)\b")
 
 
-def launcher_environment(words: tuple[str, ...], environ: Mapping[str, str]) -> dict[str, str]:
-    """The variables in ``environ`` that the launchers in a command need."""
+def launcher_environment(command: tuple[str, ...], environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables in ``environ`` that the launchers in a command need.
+
+    >>> launcher_environment(("nice", "distcc"), {"DISTCC_HOSTS": "a b", "CFLAGS": "-O0"})
+    {'DISTCC_HOSTS': 'a b'}
+    """
     prefixes: list[str] = []
-    for word in words:
+    for word in command:
         prefixes += KNOWN.get(Path(word).name, ())
     passed = tuple(prefixes)
     return {name: value for name, value in environ.items() if name.startswith(passed)}
 
 
-def require_launcher(words: tuple[str, ...]) -> None:
-    """Raises MissingTool if a launcher is not installed; ``words`` are its command."""
-    for index, program in enumerate(words):
+def require_launcher(command: tuple[str, ...]) -> None:
+    """Raises MissingTool if a launcher in the command is not installed."""
+    for index, program in enumerate(command):
         is_launcher = index == 0 or program in KNOWN
         if not is_launcher or shutil.which(program):
             continue
@@ -62,26 +66,26 @@ def require_launcher(words: tuple[str, ...]) -> None:
         raise MissingTool(f"{program}: not found; {remedy}")
 
 
-def launched_compiler(command: str) -> str:
-    """The value of CC that runs ``command`` through the script of ``write_launcher``."""
-    return f"{_SCRIPT} {command}"
+def launched_compiler(compiler: str) -> str:
+    """The value of CC that runs ``compiler`` through the script of ``write_launcher``."""
+    return f"{_SCRIPT} {compiler}"
 
 
-def write_launcher(words: tuple[str, ...], src: Path) -> None:
+def write_launcher(command: tuple[str, ...], src: Path) -> None:
     """Writes the script that make runs as its compiler; raises RomforgeError.
 
-    Without a launcher, when ``words`` is empty, nothing is written.
+    Without a launcher, when ``command`` is empty, nothing is written.
     """
-    if words:
-        script = launcher_script(words, list(_sources_to_compile_locally(src)))
+    if command:
+        script = launcher_script(command, list(_sources_to_compile_locally(src)))
         worktree.write_source(src / _SCRIPT, script.encode(), 0o755)
 
 
-def launcher_script(words: tuple[str, ...], local: list[str]) -> str:
-    """The text of the script, which runs its arguments as a command.
+def launcher_script(command: tuple[str, ...], local: list[str]) -> str:
+    """The text of the script, which runs a compiler with the arguments that it gets.
 
-    The command goes through the launcher, unless it only preprocesses or compiles one of the
-    ``local`` sources.
+    It runs it through the launcher ``command``, unless the compiler only preprocesses or compiles
+    one of the ``local`` sources.
     """
     patterns = list(_PREPROCESSOR_OPTIONS)
     for source in local:
@@ -94,7 +98,7 @@ unset MAKEFLAGS MFLAGS
 for word; do
 	case "$word" in {"|".join(patterns)}) exec "$@" ;; esac
 done
-exec {shlex.join(words)} "$@"
+exec {shlex.join(command)} "$@"
 """
 
 

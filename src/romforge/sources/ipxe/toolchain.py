@@ -49,17 +49,19 @@ _HOST_HEADERS = {"stdio.h": "libc6-dev"}
 _LEGACY_HOST_HEADERS = _HOST_HEADERS | {"lzma.h": "liblzma-dev"}
 
 
-def make_environment(environ: Mapping[str, str], words: tuple[str, ...] = ()) -> dict[str, str]:
+def make_environment(
+    environ: Mapping[str, str], launcher_command: tuple[str, ...] = ()
+) -> dict[str, str]:
     """The environment for a tree's make: a few variables of ``environ`` and fixed settings.
 
-    Settings of the spec are on make's command line instead. ``words`` is the launcher's command
-    line, if there is one; variables that it needs are passed on as well.
+    Variables that the launcher needs are passed on as well, if there is one. Settings of the spec
+    are not in the environment but on make's command line.
     """
     environment = {}
     for name, value in environ.items():
         if name in _PASSED or name.startswith(_PASSED_FAMILIES):
             environment[name] = value
-    environment |= launcher.launcher_environment(words, environ)
+    environment |= launcher.launcher_environment(launcher_command, environ)
     return environment | {"LC_ALL": "C"} | _GIT_SETTINGS
 
 

@@ -17,15 +17,15 @@ def test_the_command_to_paste_runs_the_same_make_in_the_same_directory(tmp_path:
     directory.mkdir()
     (tmp_path / "make").write_text('#!/bin/sh\npwd\nprintf "%s\\n" "CFLAGS is $CFLAGS" "$@"\n')
     (tmp_path / "make").chmod(0o755)
-    words = ["A=$(info  x)$$b 'c' \"d\" `e`", "B=", "bin/a--b.rom"]
+    arguments = ["A=$(info  x)$$b 'c' \"d\" `e`", "B=", "bin/a--b.rom"]
     environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "CFLAGS": "-O0"}
     done = subprocess.run(
-        ["bash", "-c", gnu_make.command_to_paste(words, directory)],
+        ["bash", "-c", gnu_make.command_to_paste(arguments, directory)],
         env=environment,
         capture_output=True,
         text=True,
         check=True,
     )
-    cwd, flags, jobs, *arguments = done.stdout.splitlines()
-    assert (cwd, flags, arguments) == (str(directory), "CFLAGS is ", words)
+    cwd, flags, jobs, *received = done.stdout.splitlines()
+    assert (cwd, flags, received) == (str(directory), "CFLAGS is ", arguments)
     assert re.fullmatch(r"-j\d+", jobs)

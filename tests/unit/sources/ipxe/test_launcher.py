@@ -16,7 +16,7 @@ from tests.support.steps import step
 
 
 @pytest.mark.parametrize(
-    "words",
+    "command",
     [
         ("ccache",),
         ("distcc",),
@@ -27,16 +27,15 @@ from tests.support.steps import step
     ],
 )
 def test_a_missing_launcher_is_named_with_its_debian_package(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
 ):
     """Also if another program runs it."""
     (tmp_path / "nice").symlink_to("/usr/bin/nice")
     monkeypatch.setenv("PATH", str(tmp_path))
-    name = next(Path(word).name for word in words if Path(word).name in launcher.KNOWN)
-    with pytest.raises(
-        MissingTool, match=f"^[a-z/]*{name}: not found; install the Debian package {name}$"
-    ):
-        toolchain.require_tools(step(launcher=words))
+    (name,) = {Path(word).name for word in command} & launcher.KNOWN.keys()
+    message = f"^[a-z/]*{name}: not found; install the Debian package {name}$"
+    with pytest.raises(MissingTool, match=message):
+        toolchain.require_tools(step(launcher=command))
 
 
 def test_a_launcher_with_the_compilers_name_is_not_taken_for_the_compiler(
@@ -51,7 +50,7 @@ def test_a_launcher_with_the_compilers_name_is_not_taken_for_the_compiler(
 
 
 @pytest.mark.parametrize(
-    ("words", "launched"),
+    ("arguments", "launched"),
     [
         (["cc", "-c", "a.c", "-o", "a.o"], True),
         (["cc", "-MMD", "-MF", "a.d", "-c", "a.c"], True),
@@ -61,7 +60,7 @@ def test_a_launcher_with_the_compilers_name_is_not_taken_for_the_compiler(
     ],
 )
 def test_preprocessing_and_sources_with_incbin_skip_the_launcher(
-    tmp_path: Path, words: list[str], launched: bool
+    tmp_path: Path, arguments: list[str], launched: bool
 ):
     """iPXE's makefiles preprocess each source for its dependencies: no launcher speeds that up."""
     for name in ("cc", "launch"):
@@ -69,7 +68,7 @@ def test_preprocessing_and_sources_with_incbin_skip_the_launcher(
         (tmp_path / name).chmod(0o755)
     (tmp_path / "script").write_text(launcher.launcher_script(("launch",), ["core/embedded.c"]))
     environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
-    command = ["sh", str(tmp_path / "script"), *words]
+    command = ["sh", str(tmp_path / "script"), *arguments]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ("launch" if launched else "cc")
 

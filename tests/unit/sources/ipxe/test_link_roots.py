@@ -130,15 +130,15 @@ def flags_of(top: Path, plan: LinkPlan, stage: str = "8086100e.efidrv.tmp") -> l
 def test_make_links_from_the_trees_roots_with_some_dropped_and_added(tmp_path: Path):
     """The tree's IDs and entry are kept; an undefined root is still an error."""
     plan = LinkPlan(("obj_config", "obj_config_efi"), ("obj_efi_snp",), (LeftOut(("autoboot",)),))
-    words = flags_of(tmp_path, plan)
+    flags = flags_of(tmp_path, plan)
     roots = ["_efidrv_start", "obj_intel", "pci_devlist_8086100e", "obj_efi_snp"]
-    assert [words[index + 1] for index, word in enumerate(words) if word == "-u"] == roots
-    assert [word for word in words if word.startswith("check_")] == [
-        f"check_{root}={root}" for root in roots
-    ]
-    assert "--defsym=pci_vendor_id=0x8086" in words
-    assert words[words.index("-e") + 1] == "_efidrv_start"
-    stubs, version, library = words[-3:]
+    linked_from = [flags[index + 1] for index, flag in enumerate(flags) if flag == "-u"]
+    assert linked_from == roots
+    checks = [flag for flag in flags if flag.startswith("check_")]
+    assert checks == [f"check_{root}={root}" for root in roots]
+    assert "--defsym=pci_vendor_id=0x8086" in flags
+    assert flags[flags.index("-e") + 1] == "_efidrv_start"
+    stubs, version, library = flags[-3:]
     assert re.fullmatch(r"bin/romforge_stubs\.[0-9a-f]{12}\.o", stubs)
     assert (version, library) == ("bin/version.8086100e.efidrv.o", "bin/blib.a")
 
