@@ -87,7 +87,7 @@ def test_what_is_to_be_dropped_is_whatever_the_configuration(built: Forge):
         ),
         (
             'strip = { drop = ["obj_confi"] }',
-            'obj_confi is to be dropped, and is no root of this link (did you mean "obj_config"?)',
+            'names obj_confi, which is not a root of this link (did you mean "obj_config"?)',
         ),
         (
             'require = ["efi_snp", "nosuch"]',

@@ -238,9 +238,9 @@ class _Build:
         link = link_check.read_map(linked.with_name(f"{linked.name}.map"))
         objects = [name for name in link.objects() if not make_rules.is_stub_object(name)]
         files = _object_files(link, self.src)
-        findings = link_check.linked_all_the_same(link, groups, linked, files)
-        if findings:
-            return [finding.group for finding in findings]
+        needed = link_check.find_needed_groups(link, groups, linked, files)
+        if needed:
+            return needed
         stems = link_check.object_stems(objects)
         link_check.check_link(self.step, plan, make_rules.read_roots(linked), stems)
         data, _ = fingerprint.read_file(place)
