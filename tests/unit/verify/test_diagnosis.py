@@ -13,7 +13,7 @@ from romforge.formats import efi_image, option_rom
 from romforge.verify import boot, cases, diagnosis, qemu
 from romforge.verify.boot import CheckFailed
 from romforge.verify.cases import Proof
-from romforge.verify.guest_program import GuestReport, Interfaces
+from romforge.verify.guest_report import GuestReport, Interfaces
 from tests.support.proofs import E1000, VIRTIO, dead, proof
 
 

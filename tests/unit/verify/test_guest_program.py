@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The files that guests boot: how they are built, what they print in QEMU, and how that is read."""
+"""The programs that guests boot: how they are built, and what they report in QEMU."""
 
 from __future__ import annotations
 
@@ -11,25 +11,16 @@ import zlib
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from romforge.base.arch import Arch
 from romforge.base.errors import RomforgeError
 from romforge.base.programs import MissingTool
 from romforge.formats import option_rom, pe
-from romforge.verify import guest_program
-from romforge.verify.guest_program import (
-    APPLICATIONS,
-    BIOS,
-    COUNT,
-    EXIT_STATUS,
-    PROGRAM_NAMES,
-    GuestReport,
-    Interfaces,
-)
+from romforge.verify import guest_program, guest_report
+from romforge.verify.guest_program import APPLICATIONS, BIOS, COUNT, EXIT_STATUS, PROGRAM_NAMES
+from romforge.verify.guest_report import GuestReport
 from tests.support.machines import COMMON, PC, boot, uefi
-from tests.support.proofs import NONCE, OTHER, UEFI_TEXT
+from tests.support.proofs import NONCE, OTHER
 
 SOURCES = Path(guest_program.__file__).parent / "guest"
 EFI = [kind for kind in PROGRAM_NAMES if isinstance(kind, Arch)]
@@ -227,115 +218,6 @@ def test_a_nonce_is_put_in_once(built: dict[guest_program.ProgramKind, bytes]):
         guest_program.patch_nonce(guest_program.patch_nonce(built[BIOS], NONCE), OTHER)
 
 
-# Reports
-
-HEAD = f"SeaBIOS\r\nBooting from ROM...\r\n\r\nromforge {NONCE} bios\r\nromforge rom 00040000 0badcafe\r\n"
-BIOS_TEXT = HEAD + "romforge end\r\n"
-DRIVERS = {
-    "none": ("none", None, None, None, None),
-    "built-in Virtio Network Driver": ("built-in", None, None, None, "Virtio Network Driver"),
-    "built-in": ("built-in", None, None, None, None),
-    "built-in -": ("built-in", None, None, None, None),
-    "rom 0000ea00 0003a1ff deadbeef iPXE": ("rom", 0xEA00, 0x3A1FF, 0xDEADBEEF, "iPXE"),
-    "rom 0000ea00 0003a1ff deadbeef -": ("rom", 0xEA00, 0x3A1FF, 0xDEADBEEF, None),
-    "rom 0000ea00 0003a1ff deadbeef a - b ?": ("rom", 0xEA00, 0x3A1FF, 0xDEADBEEF, "a - b ?"),
-}
-
-
-def test_a_bios_report_is_read():
-    assert guest_program.read_report(BIOS_TEXT, NONCE) == GuestReport("bios", 0x40000, 0x0BADCAFE)
-
-
-@pytest.mark.parametrize("line", DRIVERS)
-def test_a_uefi_report_is_read(line: str):
-    assert guest_program.read_report(UEFI_TEXT.format(line), NONCE) == GuestReport(
-        "uefi", 0x3A200, 0x12345678, *DRIVERS[line]
-    )
-
-
-DISK_TEXT = UEFI_TEXT.replace("uefi", "disk").replace(
-    "romforge end",
-    "romforge interfaces images=01 snp=01 nii=01 mnp=02 pxe=03 loadfile=04 rng=99\r\nromforge end",
-)
-
-
-@pytest.mark.parametrize("line", DRIVERS)
-def test_a_report_from_a_disk_is_read(line: str):
-    text = DISK_TEXT.format(line)
-    interfaces = Interfaces(images=1, snp=1, nii=1, mnp=2, pxe=3, loadfile=4, rng=99)
-    expected = GuestReport("disk", 0x3A200, 0x12345678, *DRIVERS[line], interfaces)
-    assert guest_program.read_report(text, NONCE) == expected
-    assert guest_program.read_report(text.replace("images=01 ", ""), NONCE) is None
-    assert guest_program.read_report(text.replace(" disk", " floppy"), NONCE) is None
-
-
-@pytest.mark.parametrize("line", DRIVERS)
-@pytest.mark.parametrize(
-    "noise",
-    ["\x1b[0m", "\x1b[2J\x1b[01;01H", "\x1b[=3h", "\x1b[?7l", "\x1b(B", "\x1bc", "\r", "\0"],
-)
-def test_noise_of_a_terminal_is_overlooked(line: str, noise: str):
-    text = UEFI_TEXT.format(line)
-    noisy = "romforge end\r\n" + "".join(noise + character for character in text) + noise + "after"
-    assert (
-        guest_program.read_report(noisy, NONCE)
-        == guest_program.read_report(text, NONCE)
-        is not None
-    )
-    filled = text.replace("\r\n", "    \x1b[0m  \r\r\n")
-    assert guest_program.read_report(filled, NONCE) == guest_program.read_report(text, NONCE)
-
-
-def test_lines_of_others_between_are_overlooked():
-    text = HEAD + "BdsDxe: loading\r\nromforge rom is what this is\r\nromforge end"
-    assert guest_program.read_report(text + " is near\r\nromforge end\r\n", NONCE) == GuestReport(
-        "bios", 0x40000, 0x0BADCAFE
-    )
-    assert guest_program.read_report(
-        "Booting... " + BIOS_TEXT[BIOS_TEXT.index("romforge") :], NONCE
-    )  # on a line that something else began
-
-
-@pytest.mark.parametrize("text", [BIOS_TEXT, *map(UEFI_TEXT.format, DRIVERS)])
-def test_nothing_is_reported_before_the_last_line(text: str):
-    assert [end for end in range(len(text)) if guest_program.read_report(text[:end], NONCE)] == []
-
-
-@pytest.mark.parametrize("text", [BIOS_TEXT, *map(UEFI_TEXT.format, DRIVERS)])
-def test_a_report_without_one_of_its_lines_is_none(text: str):
-    lines = text.splitlines(keepends=True)
-    for place, line in enumerate(lines):
-        if "romforge" in line:
-            assert (
-                guest_program.read_report("".join(lines[:place] + lines[place + 1 :]), NONCE)
-                is None
-            ), line
-
-
-def test_reports_of_other_boots_are_overlooked():
-    other = BIOS_TEXT.replace(NONCE, OTHER)
-    assert guest_program.read_report(other, NONCE) is None
-    assert guest_program.read_report(HEAD + other, NONCE) is None  # the end is not of ours
-    assert guest_program.read_report(
-        UEFI_TEXT.format("none").replace(NONCE, OTHER) + BIOS_TEXT, NONCE
-    ) == GuestReport("bios", 0x40000, 0x0BADCAFE)
-    assert guest_program.read_report(
-        f"romforge {NONCE} bios\r\n" + UEFI_TEXT.format("none"), NONCE
-    ) == GuestReport("uefi", 0x3A200, 0x12345678, "none")
-
-
-@given(st.text())
-def test_any_text_is_read(text: str):
-    assert guest_program.read_report(text, NONCE) is None
-    assert guest_program.read_counts(text, NONCE) == []
-
-
-def test_whole_lines_are_counted():
-    text = f"c 00000003\r\nromforge {NONCE} 0000000a\r\nromforge {OTHER} 0000000b\r\nromforge {NONCE} \x1b[0mfffffffe\r\nromforge {NONCE} 0"
-    assert guest_program.read_counts(text, NONCE) == [10, 0xFFFFFFFE]
-    assert guest_program.read_counts(text + "0000000\r\n", NONCE) == [10, 0xFFFFFFFE, 0]
-
-
 # Boots
 
 
@@ -361,7 +243,7 @@ def test_seabios_boots_it_and_it_reads_the_rom(
     text, status = boot(tmp_path, machine, lambda text: False)
     window = rom.read_bytes().ljust(0x20000, b"\0")
     assert rom.stat().st_size < len(window)
-    assert (guest_program.read_report(text, NONCE), status) == (
+    assert (guest_report.read_report(text, NONCE), status) == (
         GuestReport("bios", len(window), zlib.crc32(window)),
         EXIT_STATUS,
     ), text
@@ -401,7 +283,7 @@ def test_seabios_boots_it_from_a_disk(
     machine += ["-drive", f"format=raw,file={tmp_path / 'disk'}"]
     text, status = boot(tmp_path, machine, lambda text: False)
     crc = zlib.crc32(rom.read_bytes().ljust(size, b"\0")) if rom else 0
-    assert (guest_program.read_report(text, NONCE), status) == (
+    assert (guest_report.read_report(text, NONCE), status) == (
         GuestReport("bios", size, crc),
         EXIT_STATUS,
     ), text
@@ -433,7 +315,7 @@ def test_ovmf_boots_it_and_it_finds_the_driver(
         zlib.crc32(efi),
         "82540em.efidrv",
     )
-    assert (guest_program.read_report(text, NONCE), status) == (expected, EXIT_STATUS), text
+    assert (guest_report.read_report(text, NONCE), status) == (expected, EXIT_STATUS), text
 
 
 @pytest.mark.slow
@@ -460,7 +342,7 @@ def test_aavmf_runs_it_on_arm64(
     machine += ["-device", f"e1000,addr=3,romfile={rom}"]
     text, status = boot(tmp_path, machine, lambda text: False)
     taken = b"".join(image.data for image in option_rom.parse_rom(rom.read_bytes()).images)
-    assert (guest_program.read_report(text, NONCE), status) == (
+    assert (guest_report.read_report(text, NONCE), status) == (
         GuestReport("uefi", len(taken), zlib.crc32(taken), "none"),
         0,
     ), text
@@ -477,7 +359,7 @@ def test_u_boot_runs_it_on_riscv64(tmp_path: Path, built: dict[guest_program.Pro
     machine += ["-device", f"loader,file={application},addr=0x84000000,force-raw=on"]
     keys = f"\nbootefi 0x84000000:{len(built[Arch.RISCV64]):x}\n"
     text, status = boot(tmp_path, machine, lambda text: False, keys=keys)
-    assert (guest_program.read_report(text, NONCE), status) == (
+    assert (guest_report.read_report(text, NONCE), status) == (
         GuestReport("uefi", 0, 0, "none"),
         0,
     ), text
@@ -501,7 +383,7 @@ def test_a_counting_bios_counts(tmp_path: Path, built: dict[guest_program.Progra
         "e1000",
     ]
     text, status = boot(
-        tmp_path, machine, lambda text: len(guest_program.read_counts(text, NONCE)) >= 50
+        tmp_path, machine, lambda text: len(guest_report.read_counts(text, NONCE)) >= 50
     )
     assert status is None
-    assert guest_program.read_counts(text, NONCE)[:50] == list(range(1, 51)), text
+    assert guest_report.read_counts(text, NONCE)[:50] == list(range(1, 51)), text

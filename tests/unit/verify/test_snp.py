@@ -12,9 +12,9 @@ from romforge.base.arch import Arch
 from romforge.formats import efi_image, option_rom
 from romforge.plan import planner
 from romforge.spec import loader
-from romforge.verify import boot, cases, guest_program, snp
+from romforge.verify import boot, cases, guest_report, snp
 from romforge.verify.boot import CheckFailed
-from romforge.verify.guest_program import Call
+from romforge.verify.guest_report import Call
 from tests.support.project import Run, spec_text
 from tests.support.proofs import E1000, NONCE, OTHER, UEFI_TEXT, dead
 
@@ -100,7 +100,7 @@ def test_verify_reports_the_calls(tmp_path: Path, releases: dict[str, Path], rom
 
 def test_calls_are_read_in_their_order():
     text = REPORT.replace("romforge end", LINES + "romforge end")
-    found = guest_program.read_report(text, NONCE)
+    found = guest_report.read_report(text, NONCE)
     assert found
     assert (found.firmware, found.driver_name) == ("snp", "iPXE")
     assert found.calls == (Call("Start", 0, "state=1"), Call("Receive.empty", snp.NOT_READY, ""))
@@ -108,12 +108,12 @@ def test_calls_are_read_in_their_order():
 
 def test_calls_that_did_not_end_are_read_too():
     text = REPORT.replace("romforge end\r\n", LINES + "romforge call Trans")
-    assert guest_program.read_report(text, NONCE) is None
-    assert [call.name for call in guest_program.unfinished_calls(text, NONCE)] == [
+    assert guest_report.read_report(text, NONCE) is None
+    assert [call.name for call in guest_report.unfinished_calls(text, NONCE)] == [
         "Start",
         "Receive.empty",
     ]
-    assert guest_program.unfinished_calls(text, OTHER) == ()
+    assert guest_report.unfinished_calls(text, OTHER) == ()
 
 
 def test_calls_as_they_must_be_are_right():
