@@ -563,7 +563,8 @@ def test_a_control_that_stays_green_fails(project: Project):
     project.write(spec("[verify]\nboot = []\n"))
     environment = project.patched(
         "from romforge.verify import corruptions as c\n"
-        "c.CONTROLS[c.TOO_LARGE] = c.CONTROLS[c.TOO_LARGE]._replace(spoil=lambda chain, data, proof: c.Spoilt(data))\n"
+        "def keep(chain, data, proof): return c.CorruptedRom(data)\n"
+        "c.CONTROLS[c.TOO_LARGE] = c.CONTROLS[c.TOO_LARGE]._replace(corrupt=keep)\n"
         "c.CONTROLS[c.EMPTY] = c.CONTROLS[c.EMPTY]._replace(checks=('boot',))\n"
     )
     done = project.romforge("verify", "--controls", **environment)
