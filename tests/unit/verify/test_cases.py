@@ -12,7 +12,7 @@ from tests.support.project import spec_text
 
 
 def test_what_is_to_be_proven_follows_from_the_images(tmp_path: Path):
-    """A boot for each image with a machine, both ways; starts for architectures that have none; nothing of a stub boots."""
+    """Boots for each image with a machine, and starts for architectures without; no stub boots."""
     (tmp_path / "romspec.toml").write_text(
         spec_text(
             "roms",

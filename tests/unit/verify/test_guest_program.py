@@ -24,15 +24,16 @@ from tests.support.proofs import NONCE, OTHER
 
 SOURCES = Path(guest_program.__file__).parent / "guest"
 EFI = [kind for kind in PROGRAM_NAMES if isinstance(kind, Arch)]
-HERE = [
+# Not every Debian release has a cross compiler for loong64.
+AVAILABLE = [
     arch for arch in EFI if arch is not Arch.LOONG64 or shutil.which("loongarch64-linux-gnu-gcc")
 ]
-KINDS: list[guest_program.ProgramKind] = [BIOS, COUNT, *HERE]
+KINDS: list[guest_program.ProgramKind] = [BIOS, COUNT, *AVAILABLE]
 
 
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> dict[guest_program.ProgramKind, bytes]:
-    """All boot files that can be built here, without a nonce."""
+    """All programs that can be built here, without a nonce."""
     cache = tmp_path_factory.mktemp("boot")
     return {kind: guest_program.compile_program(kind, cache).read_bytes() for kind in KINDS}
 
@@ -58,7 +59,7 @@ def test_a_counting_bios_begins_at_the_reset_vector(built: dict[guest_program.Pr
     assert set(image[0xFFF5:]) == {0xFF}
 
 
-@pytest.mark.parametrize("arch", HERE, ids=title)
+@pytest.mark.parametrize("arch", AVAILABLE, ids=title)
 def test_an_application_is_a_pe_file_as_it_lies_in_memory(
     built: dict[guest_program.ProgramKind, bytes], arch: Arch
 ):
@@ -66,21 +67,21 @@ def test_an_application_is_a_pe_file_as_it_lies_in_memory(
     assert pe.parse_pe(data) == pe.Pe(arch.machine, pe.EFI_APPLICATION, len(data))
     coff = pe.CoffHeader.parse(data, 0x40)
     assert (coff.section_count, coff.timestamp, coff.symbol_count) == (1, 0, 0)
-    name, size, place, stored, offset, *_, flags = struct.unpack_from(
+    name, size, address, file_size, offset, *_, flags = struct.unpack_from(
         "<8s6I2HI", data, 0x58 + coff.optional_header_size
     )
-    assert (name, size, place) == (b".text\0\0\0", stored, offset)
-    assert place + size == len(data)
+    assert (name, size, address) == (b".text\0\0\0", file_size, offset)
+    assert address + size == len(data)
     assert flags & 0xE0000000 == 0x60000000  # executed and read, not written
     (entry,) = struct.unpack_from("<I", data, 0x58 + 16)
-    assert entry == place
+    assert entry == address
     assert data[entry : entry + 4] not in (b"\0\0\0\0", b"NONC")
     directories = data[0x58 + coff.optional_header_size - 48 : 0x58 + coff.optional_header_size]
     assert directories == bytes(48)  # no base relocations among them
 
 
 @pytest.mark.parametrize(
-    ("code", "words"),
+    ("code", "message"),
     [
         (
             "const char *const table[] = { nonce, nonce + 1 };",
@@ -90,25 +91,25 @@ def test_an_application_is_a_pe_file_as_it_lies_in_memory(
         ("int counter;", "there are variables, and the only section is read-only"),
     ],
 )
-@pytest.mark.parametrize("arch", HERE, ids=title)
+@pytest.mark.parametrize("arch", AVAILABLE, ids=title)
 def test_what_a_flat_file_cannot_hold_stops_the_build(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arch: Arch, code: str, words: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arch: Arch, code: str, message: str
 ):
     shutil.copytree(SOURCES, tmp_path / "boot")
     with (tmp_path / "boot/efi.c").open("a") as source:
         source.write(code + "\n")
     monkeypatch.setattr(guest_program, "_SOURCES", tmp_path / "boot")
-    with pytest.raises(RomforgeError, match=words):
+    with pytest.raises(RomforgeError, match=message):
         guest_program.compile_program(arch, tmp_path / "cache")
     assert not (tmp_path / "cache").exists()
 
 
 @pytest.mark.parametrize("application", APPLICATIONS)
-@pytest.mark.parametrize("arch", HERE, ids=title)
-def test_compilers_have_nothing_to_say(tmp_path: Path, arch: Arch, application: str):
-    (command, _), *_ = guest_program._efi_commands(arch, f"{application}.c")
-    command[-1] = str(tmp_path / "efi.o")
-    strict = [*command, "-Wall", "-Wextra", "-Wvla", "-Wshadow", "-Werror"]
+@pytest.mark.parametrize("arch", AVAILABLE, ids=title)
+def test_compilers_give_no_warnings(tmp_path: Path, arch: Arch, application: str):
+    compile_source, *_ = guest_program._efi_commands(arch, f"{application}.c")
+    arguments = [*compile_source.arguments[:-1], str(tmp_path / "efi.o")]
+    strict = [*arguments, "-Wall", "-Wextra", "-Wvla", "-Wshadow", "-Werror"]
     done = subprocess.run(strict, cwd=SOURCES, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -116,7 +117,7 @@ def test_compilers_have_nothing_to_say(tmp_path: Path, arch: Arch, application: 
 @pytest.mark.parametrize(
     "application", [name for name in APPLICATIONS if name != guest_program.NETWORK]
 )
-@pytest.mark.parametrize("arch", HERE, ids=title)
+@pytest.mark.parametrize("arch", AVAILABLE, ids=title)
 def test_every_application_is_of_its_architecture(
     tmp_path: Path, arch: Arch, application: str, built: dict[guest_program.ProgramKind, bytes]
 ):
@@ -144,7 +145,7 @@ def test_builds_are_reproducible(
     assert os.listdir(again.parent) == [again.name]
 
 
-def test_what_is_built_is_taken_from_the_cache_until_its_sources_change(
+def test_a_program_is_taken_from_the_cache_until_its_sources_change(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     first = guest_program.compile_program(BIOS, tmp_path / "cache")
@@ -204,16 +205,19 @@ def test_the_nonce_changes_16_bytes(
     data = guest_program.patch_nonce(built[kind], NONCE)
     assert len(data) == len(built[kind])
     assert data.count(NONCE.encode()) == 1
-    assert sum(a != b for a, b in zip(data, built[kind])) == 16
+    changed = [index for index, byte in enumerate(data) if byte != built[kind][index]]
+    assert len(changed) == 16
 
 
 @pytest.mark.parametrize("nonce", ["short", NONCE.upper(), NONCE + "\n", NONCE + "0"])
-def test_other_nonces_are_our_mistake(built: dict[guest_program.ProgramKind, bytes], nonce: str):
+def test_a_nonce_of_another_form_is_a_programming_error(
+    built: dict[guest_program.ProgramKind, bytes], nonce: str
+):
     with pytest.raises(AssertionError):
         guest_program.patch_nonce(built[BIOS], nonce)
 
 
-def test_a_nonce_is_put_in_once(built: dict[guest_program.ProgramKind, bytes]):
+def test_a_nonce_is_patched_in_only_once(built: dict[guest_program.ProgramKind, bytes]):
     with pytest.raises(AssertionError):
         guest_program.patch_nonce(guest_program.patch_nonce(built[BIOS], NONCE), OTHER)
 
@@ -222,7 +226,7 @@ def test_a_nonce_is_put_in_once(built: dict[guest_program.ProgramKind, bytes]):
 
 
 def served(directory: Path, data: bytes, name: str) -> list[str]:
-    """A user network that has a network boot program, with its nonce."""
+    """The options of a user network that serves a program, with its nonce."""
     (directory / "tftp").mkdir()
     (directory / "tftp" / name).write_bytes(guest_program.patch_nonce(data, NONCE))
     return ["-netdev", f"user,id=n0,restrict=on,ipv6=off,tftp={directory / 'tftp'},bootfile={name}"]
@@ -230,7 +234,7 @@ def served(directory: Path, data: bytes, name: str) -> list[str]:
 
 @pytest.mark.slow
 @pytest.mark.qemu
-def test_seabios_boots_it_and_it_reads_the_rom(
+def test_seabios_boots_the_program_which_reads_the_rom(
     tmp_path: Path, built: dict[guest_program.ProgramKind, bytes], releases: dict[str, Path]
 ):
     rom = releases["sid"] / "pxe-e1000.rom"
@@ -260,7 +264,7 @@ def test_seabios_boots_it_and_it_reads_the_rom(
         (["-device", "vmxnet3,addr=3,romfile={},romsize=0x100000"], "pxe-vmxnet3.rom", 0x100000),
     ],
 )
-def test_seabios_boots_it_from_a_disk(
+def test_seabios_boots_the_program_from_a_disk(
     tmp_path: Path,
     built: dict[guest_program.ProgramKind, bytes],
     releases: dict[str, Path],
@@ -278,7 +282,7 @@ def test_seabios_boots_it_from_a_disk(
         "64",
         *COMMON,
         *PC,
-        *(word.format(rom) for word in card),
+        *(option.format(rom) for option in card),
     ]
     machine += ["-drive", f"format=raw,file={tmp_path / 'disk'}"]
     text, status = boot(tmp_path, machine, lambda text: False)
@@ -291,7 +295,7 @@ def test_seabios_boots_it_from_a_disk(
 
 @pytest.mark.slow
 @pytest.mark.qemu
-def test_ovmf_boots_it_and_it_finds_the_driver(
+def test_ovmf_boots_the_program_which_finds_the_driver(
     tmp_path: Path, built: dict[guest_program.ProgramKind, bytes], releases: dict[str, Path]
 ):
     rom = releases["sid"] / "efi-e1000.rom"
@@ -304,7 +308,7 @@ def test_ovmf_boots_it_and_it_finds_the_driver(
     ]
     text, status = boot(tmp_path, machine, lambda text: False)
     legacy, efi = (image.data for image in option_rom.parse_rom(rom.read_bytes()).images)
-    taken = legacy + efi  # without the padding behind
+    taken = legacy + efi  # without padding
     expected = GuestReport(
         "uefi",
         len(taken),
@@ -320,7 +324,7 @@ def test_ovmf_boots_it_and_it_finds_the_driver(
 
 @pytest.mark.slow
 @pytest.mark.qemu
-def test_aavmf_runs_it_on_arm64(
+def test_aavmf_runs_the_program_on_arm64(
     tmp_path: Path, built: dict[guest_program.ProgramKind, bytes], releases: dict[str, Path]
 ):
     rom = releases["sid"] / "efi-e1000.rom"
@@ -350,7 +354,9 @@ def test_aavmf_runs_it_on_arm64(
 
 @pytest.mark.slow
 @pytest.mark.qemu
-def test_u_boot_runs_it_on_riscv64(tmp_path: Path, built: dict[guest_program.ProgramKind, bytes]):
+def test_u_boot_runs_the_program_on_riscv64(
+    tmp_path: Path, built: dict[guest_program.ProgramKind, bytes]
+):
     application = tmp_path / "application"
     application.write_bytes(guest_program.patch_nonce(built[Arch.RISCV64], NONCE))
     machine = ["qemu-system-riscv64", "-M", "virt", "-m", "256", *COMMON]

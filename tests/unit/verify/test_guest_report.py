@@ -11,7 +11,11 @@ from romforge.verify import guest_report
 from romforge.verify.guest_report import GuestReport, Interfaces
 from tests.support.proofs import NONCE, OTHER, UEFI_TEXT
 
-HEAD = f"SeaBIOS\r\nBooting from ROM...\r\n\r\nromforge {NONCE} bios\r\nromforge rom 00040000 0badcafe\r\n"
+HEAD = (
+    "SeaBIOS\r\nBooting from ROM...\r\n\r\n"
+    f"romforge {NONCE} bios\r\n"
+    "romforge rom 00040000 0badcafe\r\n"
+)
 BIOS_TEXT = HEAD + "romforge end\r\n"
 DRIVERS = {
     "none": ("none", None, None, None, None),
@@ -56,9 +60,9 @@ def test_a_report_from_a_disk_is_read(line: str):
     "noise",
     ["\x1b[0m", "\x1b[2J\x1b[01;01H", "\x1b[=3h", "\x1b[?7l", "\x1b(B", "\x1bc", "\r", "\0"],
 )
-def test_noise_of_a_terminal_is_overlooked(line: str, noise: str):
+def test_escape_sequences_of_a_terminal_are_ignored(line: str, noise: str):
     text = UEFI_TEXT.format(line)
-    noisy = "romforge end\r\n" + "".join(noise + character for character in text) + noise + "after"
+    noisy = "romforge end\r\n" + noise + noise.join(text) + noise + "after"
     assert (
         guest_report.read_report(noisy, NONCE) == guest_report.read_report(text, NONCE) is not None
     )
@@ -66,41 +70,41 @@ def test_noise_of_a_terminal_is_overlooked(line: str, noise: str):
     assert guest_report.read_report(filled, NONCE) == guest_report.read_report(text, NONCE)
 
 
-def test_lines_of_others_between_are_overlooked():
+def test_other_lines_between_are_ignored():
+    bios = GuestReport("bios", 0x40000, 0x0BADCAFE)
     text = HEAD + "BdsDxe: loading\r\nromforge rom is what this is\r\nromforge end"
-    assert guest_report.read_report(text + " is near\r\nromforge end\r\n", NONCE) == GuestReport(
-        "bios", 0x40000, 0x0BADCAFE
-    )
-    assert guest_report.read_report(
-        "Booting... " + BIOS_TEXT[BIOS_TEXT.index("romforge") :], NONCE
-    )  # on a line that something else began
+    assert guest_report.read_report(text + " is near\r\nromforge end\r\n", NONCE) == bios
+    # The first line may follow other text on the same line.
+    text = "Booting... " + BIOS_TEXT[BIOS_TEXT.index("romforge") :]
+    assert guest_report.read_report(text, NONCE) == bios
 
 
 @pytest.mark.parametrize("text", [BIOS_TEXT, *map(UEFI_TEXT.format, DRIVERS)])
 def test_nothing_is_reported_before_the_last_line(text: str):
-    assert [end for end in range(len(text)) if guest_report.read_report(text[:end], NONCE)] == []
+    for end in range(len(text)):
+        assert guest_report.read_report(text[:end], NONCE) is None
 
 
 @pytest.mark.parametrize("text", [BIOS_TEXT, *map(UEFI_TEXT.format, DRIVERS)])
 def test_a_report_without_one_of_its_lines_is_none(text: str):
     lines = text.splitlines(keepends=True)
-    for place, line in enumerate(lines):
+    for index, line in enumerate(lines):
         if "romforge" in line:
-            assert (
-                guest_report.read_report("".join(lines[:place] + lines[place + 1 :]), NONCE) is None
-            ), line
+            shorter = "".join(lines[:index] + lines[index + 1 :])
+            assert guest_report.read_report(shorter, NONCE) is None, line
 
 
-def test_reports_of_other_boots_are_overlooked():
+def test_reports_of_other_boots_are_ignored():
+    bios = GuestReport("bios", 0x40000, 0x0BADCAFE)
+    uefi = GuestReport("uefi", 0x3A200, 0x12345678, "none")
     other = BIOS_TEXT.replace(NONCE, OTHER)
     assert guest_report.read_report(other, NONCE) is None
-    assert guest_report.read_report(HEAD + other, NONCE) is None  # the end is not of ours
-    assert guest_report.read_report(
-        UEFI_TEXT.format("none").replace(NONCE, OTHER) + BIOS_TEXT, NONCE
-    ) == GuestReport("bios", 0x40000, 0x0BADCAFE)
-    assert guest_report.read_report(
-        f"romforge {NONCE} bios\r\n" + UEFI_TEXT.format("none"), NONCE
-    ) == GuestReport("uefi", 0x3A200, 0x12345678, "none")
+    # The only last line is that of the other boot.
+    assert guest_report.read_report(HEAD + other, NONCE) is None
+    text = UEFI_TEXT.format("none").replace(NONCE, OTHER) + BIOS_TEXT
+    assert guest_report.read_report(text, NONCE) == bios
+    text = f"romforge {NONCE} bios\r\n" + UEFI_TEXT.format("none")
+    assert guest_report.read_report(text, NONCE) == uefi
 
 
 @given(st.text())
@@ -110,6 +114,12 @@ def test_any_text_is_read(text: str):
 
 
 def test_whole_lines_are_counted():
-    text = f"c 00000003\r\nromforge {NONCE} 0000000a\r\nromforge {OTHER} 0000000b\r\nromforge {NONCE} \x1b[0mfffffffe\r\nromforge {NONCE} 0"
+    text = (
+        "c 00000003\r\n"
+        f"romforge {NONCE} 0000000a\r\n"
+        f"romforge {OTHER} 0000000b\r\n"
+        f"romforge {NONCE} \x1b[0mfffffffe\r\n"
+        f"romforge {NONCE} 0"
+    )
     assert guest_report.read_counts(text, NONCE) == [10, 0xFFFFFFFE]
     assert guest_report.read_counts(text + "0000000\r\n", NONCE) == [10, 0xFFFFFFFE, 0]
