@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Machines of QEMU that run ROMs: what they print on the serial port, and how they end."""
+"""Runs ROMs in machines of QEMU; returns the serial port's text, and how QEMU ended."""
 
 from __future__ import annotations
 
@@ -12,21 +12,19 @@ from pathlib import Path
 from tests.support.project import PATIENCE
 
 COMMON = ["-nodefaults", "-display", "none", "-accel", "tcg", "-no-reboot", "-monitor", "none"]
-PC = [
-    "-vga",
-    "none",
-    "-device",
-    "isa-debug-exit,iobase=0xf4,iosize=4",
-    "-global",
-    "isa-debugcon.iobase=0x402",
-]
+PC = ["-vga", "none", "-device", "isa-debug-exit,iobase=0xf4,iosize=4"]
+PC += ["-global", "isa-debugcon.iobase=0x402"]
 MARK = r"minipxe {} {}:{} build ([0-9a-f]{{8}}) {}\r?\n"
 
 
 def boot(
-    directory: Path, command: list[str], found: Callable[[str], bool], *, keys: str = ""
+    directory: Path, command: list[str], is_complete: Callable[[str], bool], *, keys: str = ""
 ) -> tuple[str, int | None]:
-    """The serial port's text once ``found`` is content with it, or QEMU has ended; its status, None where it was killed."""
+    """Runs QEMU until ``is_complete`` is true of the serial port's text, or QEMU ends.
+
+    Returns the text and the exit status, which is None where QEMU had to be killed. ``keys`` are
+    typed once U-Boot shows its prompt.
+    """
     serial = directory / "serial"
     serial.write_text("")
     command = [*command, "-serial", "stdio"]
@@ -36,12 +34,11 @@ def boot(
         )
     try:
         end = time.monotonic() + PATIENCE
-        while (
-            time.monotonic() < end
-            and qemu.poll() is None
-            and not found(serial.read_text(errors="replace"))
-        ):
-            if keys and "=> " in serial.read_text(errors="replace"):
+        while time.monotonic() < end and qemu.poll() is None:
+            text = serial.read_text(errors="replace")
+            if is_complete(text):
+                break
+            if keys and "=> " in text:
                 assert qemu.stdin
                 qemu.stdin.write(keys.encode())
                 qemu.stdin.flush()
@@ -56,12 +53,9 @@ def boot(
 def uefi(directory: Path, code: str, variables: str) -> list[str]:
     shutil.copy(variables, directory / "variables")
     drive = "if=pflash,format=raw,unit"
-    return [
-        "-drive",
-        f"{drive}=0,readonly=on,file={code}",
-        "-drive",
-        f"{drive}=1,file={directory / 'variables'}",
-    ]
+    code_drive = f"{drive}=0,readonly=on,file={code}"
+    variables_drive = f"{drive}=1,file={directory / 'variables'}"
+    return ["-drive", code_drive, "-drive", variables_drive]
 
 
 def card(device: str, rom: Path) -> list[str]:
