@@ -14,6 +14,11 @@ from tests.support.project import PATIENCE
 COMMON = ["-nodefaults", "-display", "none", "-accel", "tcg", "-no-reboot", "-monitor", "none"]
 PC = ["-vga", "none", "-device", "isa-debug-exit,iobase=0xf4,iosize=4"]
 PC += ["-global", "isa-debugcon.iobase=0x402"]
+PC_BIOS = ["qemu-system-x86_64", "-M", "pc,graphics=off", "-m", "64", *COMMON, *PC]
+OVMF = ["qemu-system-x86_64", "-M", "q35,graphics=off", "-m", "256", *COMMON, *PC]
+OVMF_FLASH = "/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"
+AAVMF = ["qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a57", "-m", "256", *COMMON]
+AAVMF_FLASH = "/usr/share/AAVMF/AAVMF_CODE.fd", "/usr/share/AAVMF/AAVMF_VARS.fd"
 MARK = r"minipxe {} {}:{} build ([0-9a-f]{{8}}) {}\r?\n"
 
 
@@ -63,18 +68,17 @@ def card(device: str, rom: Path) -> list[str]:
 
 
 def bios(directory: Path, device: str, rom: Path) -> tuple[str, int | None]:
-    machine = ["qemu-system-x86_64", "-M", "pc,graphics=off", "-m", "64", *COMMON, *PC]
-    machine += ["-debugcon", f"file:{directory / 'debug'}"]
-    return boot(directory, machine + card(device, rom), lambda text: False)
+    machine = [*PC_BIOS, "-debugcon", f"file:{directory / 'debug'}", *card(device, rom)]
+    return boot(directory, machine, lambda text: False)
 
 
 def ovmf(directory: Path, device: str, rom: Path, until: str) -> str:
-    machine = ["qemu-system-x86_64", "-M", "q35,graphics=off", "-m", "256", *COMMON, *PC]
-    firmware = uefi(directory, "/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd")
-    return boot(directory, machine + firmware + card(device, rom), lambda text: until in text)[0]
+    machine = [*OVMF, *uefi(directory, *OVMF_FLASH), *card(device, rom)]
+    text, _ = boot(directory, machine, lambda text: until in text)
+    return text
 
 
 def aavmf(directory: Path, device: str, rom: Path, until: str) -> str:
-    machine = ["qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a57", "-m", "256", *COMMON]
-    firmware = uefi(directory, "/usr/share/AAVMF/AAVMF_CODE.fd", "/usr/share/AAVMF/AAVMF_VARS.fd")
-    return boot(directory, machine + firmware + card(device, rom), lambda text: until in text)[0]
+    machine = [*AAVMF, *uefi(directory, *AAVMF_FLASH), *card(device, rom)]
+    text, _ = boot(directory, machine, lambda text: until in text)
+    return text

@@ -19,7 +19,17 @@ from romforge.formats import option_rom, pe
 from romforge.verify import guest_program, guest_report
 from romforge.verify.guest_program import APPLICATIONS, BIOS, COUNT, EXIT_STATUS, PROGRAM_NAMES
 from romforge.verify.guest_report import GuestReport
-from tests.support.machines import COMMON, PC, boot, uefi
+from tests.support.machines import (
+    AAVMF,
+    AAVMF_FLASH,
+    COMMON,
+    OVMF,
+    OVMF_FLASH,
+    PC,
+    PC_BIOS,
+    boot,
+    uefi,
+)
 from tests.support.proofs import NONCE, OTHER
 
 SOURCES = Path(guest_program.__file__).parent / "guest"
@@ -238,12 +248,8 @@ def test_seabios_boots_the_program_which_reads_the_rom(
     tmp_path: Path, built: dict[guest_program.ProgramKind, bytes], releases: dict[str, Path]
 ):
     rom = releases["sid"] / "pxe-e1000.rom"
-    machine = ["qemu-system-x86_64", "-M", "pc,graphics=off", "-m", "64", *COMMON, *PC]
-    machine += [
-        *served(tmp_path, built[BIOS], PROGRAM_NAMES[BIOS]),
-        "-device",
-        f"e1000,netdev=n0,addr=3,romfile={rom}",
-    ]
+    machine = [*PC_BIOS, *served(tmp_path, built[BIOS], PROGRAM_NAMES[BIOS])]
+    machine += ["-device", f"e1000,netdev=n0,addr=3,romfile={rom}"]
     text, status = boot(tmp_path, machine, lambda text: False)
     window = rom.read_bytes().ljust(0x20000, b"\0")
     assert rom.stat().st_size < len(window)
@@ -274,19 +280,12 @@ def test_seabios_boots_the_program_from_a_disk(
 ):
     (tmp_path / "disk").write_bytes(guest_program.patch_nonce(built[BIOS], NONCE))
     rom = releases["bookworm"] / name if name else None
-    machine = [
-        "qemu-system-x86_64",
-        "-M",
-        "pc,graphics=off",
-        "-m",
-        "64",
-        *COMMON,
-        *PC,
-        *(option.format(rom) for option in card),
-    ]
+    machine = [*PC_BIOS, *(option.format(rom) for option in card)]
     machine += ["-drive", f"format=raw,file={tmp_path / 'disk'}"]
     text, status = boot(tmp_path, machine, lambda text: False)
-    crc = zlib.crc32(rom.read_bytes().ljust(size, b"\0")) if rom else 0
+    crc = 0
+    if rom:
+        crc = zlib.crc32(rom.read_bytes().ljust(size, b"\0"))
     assert (guest_report.read_report(text, NONCE), status) == (
         GuestReport("bios", size, crc),
         EXIT_STATUS,
@@ -299,13 +298,9 @@ def test_ovmf_boots_the_program_which_finds_the_driver(
     tmp_path: Path, built: dict[guest_program.ProgramKind, bytes], releases: dict[str, Path]
 ):
     rom = releases["sid"] / "efi-e1000.rom"
-    machine = ["qemu-system-x86_64", "-M", "q35,graphics=off", "-m", "256", *COMMON, *PC]
-    machine += uefi(tmp_path, "/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd")
-    machine += [
-        *served(tmp_path, built[Arch.X86_64], PROGRAM_NAMES[Arch.X86_64]),
-        "-device",
-        f"e1000,netdev=n0,addr=3,romfile={rom}",
-    ]
+    machine = [*OVMF, *uefi(tmp_path, *OVMF_FLASH)]
+    machine += served(tmp_path, built[Arch.X86_64], PROGRAM_NAMES[Arch.X86_64])
+    machine += ["-device", f"e1000,netdev=n0,addr=3,romfile={rom}"]
     text, status = boot(tmp_path, machine, lambda text: False)
     legacy, efi = (image.data for image in option_rom.parse_rom(rom.read_bytes()).images)
     taken = legacy + efi  # without padding
@@ -330,19 +325,7 @@ def test_aavmf_runs_the_program_on_arm64(
     rom = releases["sid"] / "efi-e1000.rom"
     kernel = tmp_path / "kernel"
     kernel.write_bytes(guest_program.patch_nonce(built[Arch.ARM64], NONCE))
-    machine = [
-        "qemu-system-aarch64",
-        "-M",
-        "virt",
-        "-cpu",
-        "cortex-a57",
-        "-m",
-        "256",
-        *COMMON,
-        "-kernel",
-        str(kernel),
-    ]
-    machine += uefi(tmp_path, "/usr/share/AAVMF/AAVMF_CODE.fd", "/usr/share/AAVMF/AAVMF_VARS.fd")
+    machine = [*AAVMF, "-kernel", str(kernel), *uefi(tmp_path, *AAVMF_FLASH)]
     machine += ["-device", f"e1000,addr=3,romfile={rom}"]
     text, status = boot(tmp_path, machine, lambda text: False)
     taken = b"".join(image.data for image in option_rom.parse_rom(rom.read_bytes()).images)
@@ -375,19 +358,8 @@ def test_u_boot_runs_the_program_on_riscv64(
 @pytest.mark.qemu
 def test_a_counting_bios_counts(tmp_path: Path, built: dict[guest_program.ProgramKind, bytes]):
     (tmp_path / "bios").write_bytes(guest_program.patch_nonce(built[COUNT], NONCE))
-    machine = [
-        "qemu-system-x86_64",
-        "-M",
-        "pc",
-        "-m",
-        "64",
-        *COMMON,
-        *PC,
-        "-bios",
-        str(tmp_path / "bios"),
-        "-device",
-        "e1000",
-    ]
+    machine = ["qemu-system-x86_64", "-M", "pc", "-m", "64", *COMMON, *PC]
+    machine += ["-bios", str(tmp_path / "bios"), "-device", "e1000"]
     text, status = boot(
         tmp_path, machine, lambda text: len(guest_report.read_counts(text, NONCE)) >= 50
     )

@@ -40,15 +40,15 @@ def prove(rom: bytes, directory: Path) -> snp.Seen:
 @pytest.mark.qemu
 def test_a_stored_and_a_compressed_driver_return_the_same(tmp_path: Path, e1000: bytes):
     """All calls of Debian's driver return what they must, and the same when stored uncompressed."""
-    seen = prove(e1000, tmp_path)
-    assert seen.text.startswith(
+    result = prove(e1000, tmp_path)
+    assert result.text.startswith(
         f"82540em.efidrv: {len(snp.CALLS)} calls, packets sent and received"
     )
-    assert [call.name for call in seen.calls] == list(snp.CALLS)
+    assert [call.name for call in result.calls] == list(snp.CALLS)
     image = option_rom.parse_rom(e1000).images[-1]
     stored = efi_image.wrap_driver(option_rom.driver_of(image), image.ids)
     calls = snp.calls(stored, Arch.X86_64, "e1000", tmp_path / "guest", tmp_path / "cache")
-    assert snp.differences(seen.calls, calls) == []
+    assert snp.differences(result.calls, calls) == []
 
 
 @pytest.mark.slow
