@@ -137,7 +137,7 @@ def test_what_is_said_of_romsize_is_true(
             )
         )
 
-    monkeypatch.setattr(migration, "card", enlarged)
+    monkeypatch.setattr(migration, "nic_setup", enlarged)
     assert "went on" in migration.prove_migration(
         PROOF, rom(old), rom(new), tmp_path / "enlarged", tmp_path / "cache"
     )
