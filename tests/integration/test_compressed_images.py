@@ -369,7 +369,7 @@ def test_a_level_of_stored_goes_without_recompress(project: Project):
     project.spec(targets={"small": 'level = "stored"\nrecompress = true\n'})
     status, said = project.run(["romforge", "check"])
     assert status == 2
-    assert 'target.small.recompress: goes with another level than "stored"' in said
+    assert 'target.small.recompress: cannot be used with the level "stored"' in said
     project.spec(targets={"small": 'level = "stored"\n'}, platform="recompress = true\n")
     project.build()
     assert project.rom() == rom(driver())

@@ -260,13 +260,15 @@ def test_a_missing_file_is_told_with_the_way_to_name_another(tmp_path):
     with pytest.raises(SpecError) as caught:
         loader.load_spec(path)
     assert str(caught.value) == (
-        f"{path}: the spec cannot be read: No such file or directory; name another by ROMSPEC=FILE or --spec FILE"
+        f"{path}: the spec cannot be read: No such file or directory; name another file with ROMSPEC=FILE or --spec FILE"
     )
 
 
 def test_a_directory_is_no_spec(tmp_path):
     """Nor is anything else that cannot be read."""
-    with pytest.raises(SpecError, match="the spec cannot be read: Is a directory; name another by"):
+    with pytest.raises(
+        SpecError, match="the spec cannot be read: Is a directory; name another file"
+    ):
         loader.load_spec(tmp_path)
 
 
@@ -274,7 +276,7 @@ def test_a_file_too_large_is_not_parsed(tmp_path):
     """A ROM, say, given for a spec."""
     assert (
         refusal(tmp_path, b"#" * (loader.LARGEST_FILE + 1))
-        == f"{tmp_path}/romspec.toml: larger than 256 KiB, which is no spec"
+        == f"{tmp_path}/romspec.toml: the file is larger than 256 KiB, the limit for a spec"
     )
 
 
@@ -343,7 +345,7 @@ def test_a_wrong_key_hides_nothing_elsewhere(tmp_path):
         'images = ["pcbios"]', 'images = ["pxbios"]'
     )
     told = refusal(tmp_path, text)
-    assert "target.efi.bucket: 5 is no text" in told
+    assert "target.efi.bucket: 5 is not a string" in told
     assert 'target.pxe.images[0]: there is no platform "pxbios" (did you mean "pcbios"?)' in told
     assert told.count("romspec.toml:") == 2
 
@@ -378,7 +380,7 @@ def test_the_home_of_an_unknown_user_is_told(tmp_path, section, lines):
     )
     key = lines.split("\n")[-1].split(" = ")[0]
     assert re.search(
-        rf"{section}\.{name}\.{key}(\[0\])?: .* home of a user that is not known",
+        rf"{section}\.{name}\.{key}(\[0\])?: .* home directory of an unknown user",
         refusal(tmp_path, text),
     )
 
@@ -476,7 +478,7 @@ def test_control_characters_never_reach_the_terminal(tmp_path):
     """Neither of names and values nor of source lines."""
     told = refusal(tmp_path, '[nic."\\u001b[2J"]\nid = "\\u0007\\u009b"\nx = "\u009b31m"\n')
     assert all(one.isprintable() or one == "\n" for one in told)
-    assert 'nic."\\u001b[2J": "\\u001b[2J" is no name' in told
+    assert 'nic."\\u001b[2J": "\\u001b[2J" is not a valid name' in told
 
 
 def test_long_values_are_cut(tmp_path):
@@ -490,11 +492,11 @@ def test_long_values_are_cut(tmp_path):
 def test_numbers_that_python_does_not_write_are_told(tmp_path):
     """A number may be read that is too long to be written again."""
     huge = "0x" + "f" * 10_000
-    assert "spec: a huge number is no version" in refusal(tmp_path, f"spec = {huge}\n")
+    assert "spec: a huge number is not a supported version" in refusal(tmp_path, f"spec = {huge}\n")
     assert "bucket.a.size: a huge number is more than 16 MiB" in refusal(
         tmp_path, f"spec = 1\n[bucket.a]\nsize = {huge}\n"
     )
-    assert "source.a.make.V: the number is huge" in refusal(
+    assert "source.a.make.V: the number is too large" in refusal(
         tmp_path, f'spec = 1\n[source.a]\ntree = "a"\nmake = {{ V = {huge} }}\n'
     )
 
@@ -645,7 +647,7 @@ def test_kinds_say_what_would_be_right():
     """Every kind of value has words for it."""
     all_kinds = [one for one in vars(value_types).values() if isinstance(one, fields.ValueType)]
     assert len(all_kinds) > 10
-    assert all(kind.right.startswith("write ") for kind in all_kinds)
+    assert all(kind.hint.startswith("write ") for kind in all_kinds)
     assert errors.SpecError.exit_status == 2
 
 
@@ -659,23 +661,23 @@ if __name__ == "__main__":
     [
         (
             '[config.x.general]\ndefine = ["A"]\nset = { A = 1 }',
-            "config.x.general.set: A is in define as well",
+            "config.x.general.set: A is in define too",
         ),
         (
             '[config.x.general]\ndefine = ["A"]\nundef = ["A"]',
-            "config.x.general.undef: A is in define as well",
+            "config.x.general.undef: A is in define too",
         ),
         (
             "[config.x.general]\nset = { A = 'b\\\\' }",
-            "config.x.general.set.A: ends with a \\\\, which joins",
+            "config.x.general.set.A: ends in a \\\\, which joins",
         ),
         (
             '[platform.pcbios.strip]\ndrop = ["obj_a"]\nkeep = ["obj_a"]',
-            'platform.pcbios.strip.drop[0]: "obj_a" is to be dropped and to be kept',
+            'platform.pcbios.strip.drop[0]: "obj_a" is in keep too',
         ),
         (
             '[platform.pcbios]\nembed = ["a/.."]',
-            'platform.pcbios.embed[0]: "a/.." names a directory',
+            'platform.pcbios.embed[0]: "a/.." is a directory',
         ),
     ],
     ids=[
