@@ -51,8 +51,8 @@ class Problem(NamedTuple):
 
     path: Path
     message: str
-    hint: str = ""  # the remedy
-    name: str = ""  # a name that may be a near miss of one in ``known``
+    hint: str | None = None  # the remedy
+    name: str | None = None  # a name that may be a near miss of one in ``known``
     known: Iterable[str] = ()
 
     @property
