@@ -232,7 +232,7 @@ def _proofs(spec: Spec, plan: Plan, controls: bool) -> dict[str, str]:
     from romforge.engine import staleness
     from romforge.verify import cases, corruptions
 
-    made: Sequence[Any] = cases.make_proofs(spec, plan, staleness.replaced(plan))
+    made: Sequence[Any] = cases.make_proofs(spec, plan, staleness.replaced_sources(plan))
     return {
         proof.task: proof.kind for proof in (corruptions.add_controls(made) if controls else made)
     }

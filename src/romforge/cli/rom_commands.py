@@ -15,11 +15,10 @@ from romforge.base import fingerprint, output_files
 from romforge.base.errors import FormatError, RomforgeError, UsageError
 from romforge.base.table import BOLD, GREEN, RED, YELLOW, Column, paint, render_table, wants_colours
 from romforge.base.text import format_bytes, format_offset, format_size, join_words, plural
-from romforge.formats import option_rom, rom_check
+from romforge.formats import option_rom, rom_check, rom_file
 from romforge.formats.efi_image import wrap_driver
 from romforge.formats.uefi_compression import decoder, encoder
 from romforge.rom import assembly, compression_cache
-from romforge.sources import rom_files
 from romforge.sources.image import SourceImage
 from romforge.spec import fields, value_types
 
@@ -45,7 +44,7 @@ def inspect(given: Arguments) -> int:
 
 
 def split(given: Arguments) -> int:
-    data, _ = rom_files.read_rom(given.rom)
+    data, _ = rom_file.read_rom(given.rom)
     with _named(given.rom):
         chain = option_rom.parse_rom(data)
     if not option_rom.is_padding(data[chain.end :]):
@@ -106,7 +105,7 @@ def combine(given: Arguments) -> int:
 
 def efirom(given: Arguments) -> int:
     ids = _argument(value_types.ID, given.id, "--id")
-    driver = rom_files.read_rom(given.driver)[0]
+    driver = rom_file.read_rom(given.driver)[0]
     with _named(given.driver):
         image = option_rom.parse_image(wrap_driver(driver, ids))
     if not given.stored:
@@ -185,7 +184,7 @@ def compat(given: Arguments) -> int:
 
 def _inspected(path: Path) -> dict[str, Any]:
     """All that inspect says of a file."""
-    data, _ = rom_files.read_rom(path)
+    data, _ = rom_file.read_rom(path)
     chain = option_rom.parse_chain(data)
     parts = [SourceImage(image, image.kind, str(path)) for image in chain.images]
     images = [_image(part) for part in parts]
@@ -284,7 +283,7 @@ def _named(name: object) -> Iterator[None]:
 
 
 def _images(path: Path) -> option_rom.Chain:
-    data, _ = rom_files.read_rom(path)
+    data, _ = rom_file.read_rom(path)
     if data[:2] == b"MZ":
         raise RomforgeError(
             f"{path}: is a PE driver, not an image of a ROM; a ROM's image begins with 55 aa"

@@ -16,7 +16,7 @@ from romforge.base.table import BOLD, RED, paint, wants_colours
 from romforge.base.text import did_you_mean, format_size, join_words, plural
 from romforge.cli.rom_commands import Arguments, print_json
 from romforge.plan import planner
-from romforge.rom.manifest import read_manifest
+from romforge.rom.manifest import RomEntry, read_manifest
 from romforge.spec import loader
 
 
@@ -24,19 +24,18 @@ def build(given: Arguments) -> int:
     from romforge.engine import tasks
 
     dodo = tasks.load_tasks(given.spec, given.out, _tree(), every=bool(given.selection))
-    return tasks.run_tasks(
-        dodo, [_selected(dodo.plan, one) for one in given.selection], given.jobs, given.json
-    )
+    dodo.run.as_json = given.json
+    return tasks.run_tasks(dodo, [_selected(dodo.plan, one) for one in given.selection], given.jobs)
 
 
 def verify(given: Arguments) -> int:
     from romforge.engine import tasks
-    from romforge.engine.verify_reporter import Matrix
 
     dodo = tasks.load_tasks(
         given.spec, given.out, _tree(), verify="controls" if given.controls else "all"
     )
-    Matrix.junit = given.junit
+    dodo.run.junit = given.junit
+    dodo.run.as_json = given.json
     wanted = {proof.task for proof in dodo.proofs}
     chosen = [one for one in given.selection if one in wanted]
     roms = {
@@ -49,7 +48,7 @@ def verify(given: Arguments) -> int:
         chosen += [proof.task for proof in dodo.proofs if proof.rom in roms]
     if not chosen:
         raise UsageError("there is nothing to verify")
-    return tasks.run_tasks(dodo, chosen, given.jobs, given.json)
+    return tasks.run_tasks(dodo, chosen, given.jobs)
 
 
 def lock(given: Arguments) -> int:
@@ -105,7 +104,7 @@ def _check_lock(changes: list[Any], place: Path, given: Arguments) -> int:
 
 def report(given: Arguments) -> int:
     from romforge.analysis import summary
-    from romforge.engine import tasks
+    from romforge.engine import questions, tasks
     from romforge.html import page
     from romforge.verify import cases
 
@@ -113,7 +112,7 @@ def report(given: Arguments) -> int:
     dodo = tasks.load_tasks(given.spec, given.out, _tree(), verify="all")
     proven = [
         summary.Proven(proof.rom, proof.column, state, seen)
-        for proof, state, seen in tasks.proven(dodo)
+        for proof, state, seen in questions.proof_states(dodo)
     ]
     asked = {row.rom for row in proven if row.state != "not proven"}
     older = {
@@ -169,9 +168,9 @@ def plan(given: Arguments) -> int:
 
 def _why(found: planner.Plan, given: Arguments) -> int:
     """Tells what a build of all would do, and why."""
-    from romforge.engine import tasks
+    from romforge.engine import questions
 
-    why = tasks.reasons_to_build(found, given.out)
+    why = questions.reasons_to_build(found, given.out)
     if given.json:
         print_json(why)
         return 0
@@ -276,11 +275,13 @@ def _steps(plan: planner.Plan, out: Path) -> Iterator[dict[str, Any]]:
         ]
         yield _step(make.task, _make_tool(make), [f"tree {' or '.join(make.trees)}"], outputs)
     built = {
-        path: entry for name in plan.targets for path, entry in read_manifest(out, name)[1].items()
+        path: entry
+        for name in plan.targets
+        for path, entry in read_manifest(out, name).roms.items()
     }
     for rom in plan.roms():
         inputs = [
-            f"{pick.platform} of {pick.make or 'ROMs'} {out / pick.root}" for pick in rom.picks
+            f"{pick.platform} of {pick.make or 'ROMs'} {pick.place(out)}" for pick in rom.picks
         ]
         ids = f"{rom.ids} {'written' if rom.fix_ids else 'checked'}"
         bucket = (
@@ -330,7 +331,7 @@ def _step(
     }
 
 
-def _sum(entry: dict[str, Any] | None) -> str:
+def _sum(entry: RomEntry | None) -> str:
     """The arithmetic of a ROM as it was built last."""
     if not entry or not entry["images"]:
         return ""

@@ -20,11 +20,11 @@ from romforge.base.errors import FormatError, RomforgeError
 from romforge.base.text import format_bytes, format_size, join_words
 from romforge.base.toml_parser import parse_toml
 from romforge.formats import option_rom
+from romforge.formats.rom_file import read_rom
 from romforge.plan.planner import Plan, Rom
 from romforge.rom.assembly import bucket_of
-from romforge.rom.manifest import read_sources
-from romforge.sources.ipxe import source_tree, toolchain
-from romforge.sources.rom_files import read_rom
+from romforge.rom.manifest import read_manifest
+from romforge.sources.ipxe import toolchain, tree_record
 from romforge.spec.model import Spec
 
 LOCK_VERSION = 1
@@ -125,7 +125,7 @@ def _source_revisions(out: Path, roms: Sequence[Rom]) -> dict[str, str]:
     """The .deb or revision of each source, from the manifests of the ROMs' targets."""
     revisions = {}
     for target in dict.fromkeys(rom.target for rom in roms):
-        for name, source in read_sources(out, target).items():
+        for name, source in read_manifest(out, target).sources.items():
             revision = source.get("deb") or source.get("revision")
             if revision:
                 revisions[name] = revision
@@ -178,8 +178,8 @@ def _is_reproducible(plan: Plan, rom: Rom, out: Path) -> bool:
     used = {pick.make for pick in rom.picks}
     for build in plan.makes:
         if build.task in used:
-            record = source_tree.load_record(build, out)
-            if not record or not record["settings"] or not record["settings"]["epoch"]:
+            record = tree_record.load_record(build, out)
+            if record is None or record.settings is None or not record.settings.epoch:
                 return False
     return True
 
