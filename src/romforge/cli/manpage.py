@@ -263,9 +263,9 @@ def _keys(cls: type, above: str = "") -> Iterator[str]:
         yield rf"\fB{_escaped(above + one.name)}\fR ({_escaped(kind_type)}{_default(one, kind)})"
         yield from _text(as_sentence(one.metadata["doc"]))
         if (
-            kind.right and kind not in (value_types.TEXT, value_types.FLAG) and '"' not in kind_type
+            kind.hint and kind not in (value_types.TEXT, value_types.FLAG) and '"' not in kind_type
         ):  # else it says the type again
-            yield from _text(as_sentence(kind.right))
+            yield from _text(as_sentence(kind.hint))
         if kind.table:
             yield from _keys(kind.table, f"{above}{one.name}.")
 

@@ -95,7 +95,7 @@ def _key_rows(table: type, above: str = "") -> Iterator[str]:
         value = manpage.describe_type(kind.schema)
         meaning = manpage.as_sentence(field.metadata["doc"])
         if _says_more(kind, value):
-            meaning += " " + manpage.as_sentence(kind.right)
+            meaning += " " + manpage.as_sentence(kind.hint)
         takes = _cell(value) + _default(field, kind)
         yield f"| `{above}{field.name}` | {takes} | {_cell(meaning)} |"
         if kind.table:
@@ -104,9 +104,7 @@ def _key_rows(table: type, above: str = "") -> Iterator[str]:
 
 def _says_more(kind: ValueType, value: str) -> bool:
     """Whether the hint of a kind says more than what the key takes."""
-    return (
-        bool(kind.right) and kind not in (value_types.TEXT, value_types.FLAG) and '"' not in value
-    )
+    return bool(kind.hint) and kind not in (value_types.TEXT, value_types.FLAG) and '"' not in value
 
 
 def _default(field: Field[Any], kind: ValueType) -> str:

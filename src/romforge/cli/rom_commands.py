@@ -307,7 +307,7 @@ def _argument(kind: fields.ValueType, value: str | None, name: str) -> Any:
     try:
         return kind.read(value)
     except ValueError as error:
-        raise UsageError(f"{name}: {error}; {kind.right}") from None
+        raise UsageError(f"{name}: {error}; {kind.hint}") from None
 
 
 def _verdict(one: comparing.Verdict) -> dict[str, Any]:
