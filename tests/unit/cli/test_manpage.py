@@ -15,7 +15,8 @@ import pytest
 
 from romforge.base.errors import EXIT_STATUSES
 from romforge.cli.command_line import make_parser
-from romforge.cli.manpage import EXAMPLE, PAGES
+from romforge.cli.declarations import SPEC_EXAMPLE
+from romforge.cli.manpage import PAGES
 from romforge.spec import loader
 from romforge.spec.model import SECTIONS, Header, Strip, Toolchain, Verify
 from tests.support.project import TOP, Run
@@ -167,10 +168,10 @@ def test_types_and_defaults_are_told_as_a_spec_writes_them():
 
 
 def test_the_example_is_a_spec(tmp_path: Path):
-    (tmp_path / "romspec.toml").write_text(EXAMPLE)
+    (tmp_path / "romspec.toml").write_text(SPEC_EXAMPLE)
     assert loader.load_spec(tmp_path / "romspec.toml").target["qemu"].bucket == "efi"
     shown = parts(formatted("romspec", *FORMATTERS["man"]), 0)["EXAMPLE"]
-    assert [line.strip() for line in shown.strip().splitlines()] == EXAMPLE.splitlines()
+    assert [line.strip() for line in shown.strip().splitlines()] == SPEC_EXAMPLE.splitlines()
 
 
 def test_what_roff_would_read_is_shown_as_it_is(monkeypatch: pytest.MonkeyPatch):
