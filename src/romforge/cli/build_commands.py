@@ -24,17 +24,18 @@ def add_build_commands(commands: common.Commands) -> None:
         "selection",
         nargs="*",
         metavar=common.SELECTION,
-        help="nic:NAME, target:NAME, rom:PATH or all; default: what the spec says",
+        help="nic:NAME, target:NAME, rom:PATH or all; default: the default targets",
     )
     common.add_jobs_option(
-        build, "jobs to run at once, those of every make included; default: all processors"
+        build,
+        "the number of jobs to run at once, including those of make; default: one per processor",
     )
 
     verify = common.add_command(
         commands,
         "verify",
         _run_verify,
-        "boots ROMs in QEMU, and migrates guests that run with them",
+        "boots ROMs in QEMU, and migrates guests that use them",
     )
     common.add_spec_options(verify)
     common.add_json_option(verify)
@@ -42,19 +43,21 @@ def add_build_commands(commands: common.Commands) -> None:
         "selection",
         nargs="*",
         metavar=common.SELECTION,
-        help="nic:NAME, target:NAME, rom:PATH, all, or a task verify:…; default: what the spec says",
+        help="as for build, or verify:PATH:PROOF; default: the default targets",
     )
     verify.add_argument(
         "--controls",
         action="store_true",
-        help="run ROMs that are spoilt instead, each of which must fail",
+        help="use corrupted ROMs instead; each of their proofs must fail",
     )
-    common.add_jobs_option(verify, "proofs to run at once; default: all processors")
+    common.add_jobs_option(
+        verify, "the number of proofs to run at once; default: one per processor"
+    )
     verify.add_argument(
         "--junit",
         type=Path,
         metavar="FILE",
-        help="write the outcomes there as JUnit's XML, too",
+        help="also write the results to this file, as JUnit XML",
     )
 
 

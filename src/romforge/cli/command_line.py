@@ -77,7 +77,7 @@ def make_parser(command: str = "") -> CommandParser:
     parser = CommandParser(
         prog="romforge",
         description="Builds QEMU's network-boot option ROMs from one TOML file.",
-        epilog=f"Exit status: {statuses}.",
+        epilog=f"Each command takes --help. Exit status: {statuses}.",
     )
     parser.add_argument("--version", action="version", version=f"romforge {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -174,7 +174,7 @@ def _error_text(error: RomforgeError) -> str:
 def _report_interrupt(
     kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> None:
-    """The excepthook of a doit: an interrupt at any moment ends it with a message and status 130."""
+    """Ends an interrupted doit with a message and status 130; the excepthook of a doit."""
     if not issubclass(kind, KeyboardInterrupt):
         sys.__excepthook__(kind, error, trace)
         return

@@ -55,19 +55,19 @@ def add_spec_options(parser: CommandParser) -> None:
         metavar="FILE",
         type=Path,
         default=environment.spec_file(),
-        help=f"the spec; default: {environment.SPEC_NAME}, or ROMSPEC",
+        help=f"the spec; default: $ROMSPEC, or {environment.SPEC_NAME}",
     )
     parser.add_argument(
         "--out",
         metavar="DIR",
         type=Path,
         default=environment.output_root(),
-        help=f"the output root; default: {environment.OUTPUT_NAME}, or ROMFORGE_OUT",
+        help=f"the output root; default: $ROMFORGE_OUT, or {environment.OUTPUT_NAME}",
     )
 
 
 def add_json_option(parser: CommandParser) -> None:
-    parser.add_argument("--json", action="store_true", help="print the data as JSON")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
 def add_jobs_option(parser: CommandParser, help_text: str) -> None:
@@ -80,14 +80,14 @@ def add_level_option(parser: argparse._ActionsContainer) -> None:
         "--level",
         choices=_LEVELS,
         default="default",
-        help="how hard to look; default: default",
+        help="the compression level; default: default",
     )
 
 
 def _job_count(text: str) -> int:
     """Reads a number of jobs, for argparse."""
     if not text.isdecimal() or not 0 < int(text) <= MOST_JOBS:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to {MOST_JOBS}")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to {MOST_JOBS}")
     return int(text)
 
 

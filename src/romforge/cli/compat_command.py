@@ -20,7 +20,7 @@ def add_compat_command(commands: common.Commands) -> None:
         commands,
         "compat",
         _run_compat,
-        "tells for each ROM of two sets whether a guest would migrate",
+        "shows for each ROM of two sets whether guests can migrate from the old to the new",
     )
     common.add_json_option(parser)
     for name in ("old", "new"):
@@ -28,14 +28,14 @@ def add_compat_command(commands: common.Commands) -> None:
             name,
             metavar=name.upper(),
             type=Path,
-            help="a directory, a .deb, a lock, a ROM, or a spec with [qemu.ARCH]",
+            help="a directory, a .deb, a lock file, a ROM, or a spec with [qemu.ARCH]",
         )
     parser.add_argument(
         "--out",
         metavar="DIR",
         type=Path,
         default=environment.output_root(),
-        help="for a spec: its output root",
+        help=f"the output root of a spec; default: $ROMFORGE_OUT, or {environment.OUTPUT_NAME}",
     )
 
 

@@ -23,27 +23,27 @@ from romforge.spec.model import ORIGINS, SECTIONS, Header, Source, Spec, Toolcha
 
 SELECTIONS = {
     "all": "the ROMs of all targets",
-    "target:NAME": "those of a target",
-    "nic:NAME": "those of a network card, in the targets that are built by default",
-    "rom:PATH": "one ROM, by its path below the output root; rom: may be left out",
-    "make:SOURCE/PLATFORM": "all images of a platform of a source tree (build, stripped)",
-    "source:NAME": "the ROM files of a package (build)",
-    "verify:PATH:PROOF": "one proof of a ROM (verify)",
+    "target:NAME": "the ROMs of a target",
+    "nic:NAME": "the ROMs of a network card, in the default targets",
+    "rom:PATH": "one ROM, by its path below the output root; `rom:` may be left out",
+    "make:SOURCE/PLATFORM": "all images of a platform of a source tree (`build` and `stripped`)",
+    "source:NAME": "the ROM files of a package (`build`)",
+    "verify:PATH:PROOF": "one proof of a ROM (`verify`)",
 }
 ENVIRONMENT = {
-    "ROMSPEC": "the spec, where --spec does not name it",
-    "ROMFORGE_OUT": "the output root, where --out does not name it",
-    "IPXE_SRC": "the iPXE tree to build, instead of the first that the spec names",
-    "SOURCE_DATE_EPOCH": "the time that a build writes into images",
-    "DEB_BUILD_OPTIONS": "parallel=N: how many jobs to run at once, where --jobs does not say",
-    "MAKEFLAGS": "the jobserver of a make above, whose jobs are then used",
-    "NO_COLOR": "if set, there are no colours",
+    "ROMSPEC": "the spec, if there is no --spec",
+    "ROMFORGE_OUT": "the output root, if there is no --out",
+    "IPXE_SRC": "the iPXE tree to build, instead of the first one in the spec",
+    "SOURCE_DATE_EPOCH": "the time to write into images, in seconds since 1970",
+    "DEB_BUILD_OPTIONS": "parallel=N sets the number of jobs, if there is no --jobs",
+    "MAKEFLAGS": "the jobserver of a make that runs romforge, which then limits the jobs",
+    "NO_COLOR": "disables colours, if it is set",
 }
 FILES = {
     "romspec.toml": "the spec",
-    "romspec.lock": "beside the spec: what romforge lock wrote down",
-    "out/TARGET.manifest.json": "of each ROM of a target its size, its images and where they came from",
-    "out/.romforge": "what is kept between runs; it may be removed",
+    "romspec.lock": "the lock file, beside the spec; `romforge lock` writes it",
+    "out/TARGET.manifest.json": "the size, images and origins of each ROM of a target",
+    "out/.romforge": "state that is kept between runs; you may remove it",
 }
 SPEC_EXAMPLE = """\
 spec = 1

@@ -22,7 +22,7 @@ from romforge.spec import value_types
 def add_driver_commands(commands: common.Commands) -> None:
     """Adds `efirom`, `compress` and `decompress`."""
     efirom = common.add_command(
-        commands, "efirom", _run_efirom, "wraps an EFI driver as an image of a ROM"
+        commands, "efirom", _run_efirom, "wraps an EFI driver in an image of a ROM"
     )
     efirom.add_argument("driver", metavar="IN.efi", type=Path, help="the driver")
     efirom.add_argument("output", metavar="OUT.rom", type=Path, help="the image to write")
@@ -30,20 +30,26 @@ def add_driver_commands(commands: common.Commands) -> None:
         "--id",
         metavar="VVVV:DDDD",
         required=True,
-        help="the vendor and device that the image carries",
+        help="the vendor and device ID of the image",
     )
     compression = efirom.add_mutually_exclusive_group()
     common.add_level_option(compression)
     compression.add_argument("--stored", action="store_true", help="do not compress the driver")
 
     compress = common.add_command(
-        commands, "compress", _run_compress, "compresses a file as UEFI does, header included"
+        commands,
+        "compress",
+        _run_compress,
+        "compresses a file into the UEFI compression format",
     )
     common.add_level_option(compress)
     _add_files(compress)
 
     decompress = common.add_command(
-        commands, "decompress", _run_decompress, "decompresses a stream of UEFI, header included"
+        commands,
+        "decompress",
+        _run_decompress,
+        "decompresses a file in the UEFI compression format",
     )
     _add_files(decompress)
 
@@ -84,7 +90,7 @@ def _run_decompress(args: Namespace) -> int:
     compressed_size, _ = decoder.sizes(data)
     rest = data[decoder.HEADER.size + compressed_size :].strip(b"\0")
     if rest:
-        common.warn(f"{args.input}: {len(rest):,} bytes behind the stream are left out")
+        common.warn(f"{args.input}: {len(rest):,} bytes after the compressed data are left out")
     output_files.replace_file(args.output, driver)
     print(f"{args.output}: {len(driver):,} bytes")
     return 0

@@ -17,16 +17,22 @@ OUTPUT_NAME = "out"
 def spec_file(start: Path = Path()) -> Path:
     """The spec that ROMSPEC names, or else romspec.toml in the current directory."""
     value = os.environ.get("ROMSPEC")
-    return start / value if value else Path(SPEC_NAME)
+    if not value:
+        return Path(SPEC_NAME)
+    return start / value
 
 
 def output_root(start: Path = Path()) -> Path:
     """The output root that ROMFORGE_OUT names, or else ``out`` in the current directory."""
     value = os.environ.get("ROMFORGE_OUT")
-    return start / value if value else Path(OUTPUT_NAME)
+    if not value:
+        return Path(OUTPUT_NAME)
+    return start / value
 
 
 def source_tree_override(start: Path = Path()) -> str | None:
     """The absolute path of the iPXE source tree that IPXE_SRC names, or None."""
     value = os.environ.get("IPXE_SRC")
-    return os.path.abspath(start / value) if value else None
+    if not value:
+        return None
+    return os.path.abspath(start / value)

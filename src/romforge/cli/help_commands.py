@@ -14,19 +14,19 @@ def add_help_commands(commands: common.Commands) -> None:
         commands,
         "completion",
         _run_completion,
-        "prints a script that makes a shell complete romforge's command line",
+        "prints a completion script for a shell",
     )
     completion.add_argument(
         "shell",
         choices=("bash", "zsh", "fish"),
-        help="which; source what it prints",
+        help="the shell, which then sources the script",
     )
 
-    man = common.add_command(commands, "man", _run_man, "prints a manual page, for man -l")
+    man = common.add_command(commands, "man", _run_man, "prints a manual page, to show with man -l")
     man.add_argument(
         "page",
         choices=("romforge", "romspec"),
-        help="of the command line, or of the spec",
+        help="the page: romforge for the command line, romspec for the spec",
     )
 
 

@@ -25,7 +25,7 @@ def add_lock_command(commands: common.Commands) -> None:
         commands,
         "lock",
         _run_lock,
-        "writes down what was built, or compares with what is written",
+        "writes what was built to the lock file, or compares it with the file",
     )
     common.add_spec_options(parser)
     common.add_json_option(parser)
@@ -33,12 +33,12 @@ def add_lock_command(commands: common.Commands) -> None:
         "selection",
         nargs="*",
         metavar=common.SELECTION,
-        help="as for build; default: all that is built, or locked",
+        help="as for build; default: all ROMs that are built or locked",
     )
     parser.add_argument(
         "--check",
         action="store_true",
-        help="compare; a bucket, an image, IDs or a file that changed is a fault",
+        help="compare and write nothing; a changed bucket, image, ID or file is a fault",
     )
 
 
@@ -59,7 +59,7 @@ def _run_lock(args: Namespace) -> int:
         after = _merged(before, after)
     lock_format.require_acknowledged(before, after)
     output_files.replace_file(lock_file, lock_format.emit_lock(after))
-    print(f"{lock_file}: {len(after.roms)} ROMs")
+    print(f"{lock_file}: {plural(len(after.roms), 'ROM')}")
     return 0
 
 
@@ -104,6 +104,6 @@ def _show_changes(changes: Sequence[Change], lock_file: Path, as_json: bool) -> 
         label = paint("FAULT", RED, wants_colours()) if change.fault else "change"
         print(f"{label} {change.path}: {change.text}")
     if faults:
-        remedy = f"if all is meant, `romforge lock` writes {lock_file} anew"
+        remedy = f"if all changes are intended, run `romforge lock` to update {lock_file}"
         print(f"{plural(len(faults), 'fault')}; {remedy}")
     return status

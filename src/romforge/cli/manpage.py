@@ -17,28 +17,33 @@ from romforge.cli import declarations
 from romforge.cli.declarations import Argument, Command, SpecKey, as_sentence
 
 # When the text changed last. A page must be reproducible, so this is not the date of a build.
-_DATE = "2026-11-23"
+_DATE = "2026-11-26"
 _COMMON = 3  # an option that as many commands have is described once for all of them
 _ESCAPES = str.maketrans(
     {"\\": "\\e", "'": "\\(aq", "`": "\\(ga", "^": "\\(ha", "~": "\\(ti", "-": "\\-"}
 )
 
 _DESCRIPTION = """\
-makes boot ROMs of network cards for QEMU from one file, the spec: which cards, which code, which IDs, which size. It takes images
-out of an iPXE source tree, out of a Debian package or out of other ROMs, chains them, and redoes only what changed. The spec is
-explained in romspec(5). In a directory with a dodo.py, doit(1) does what romforge build does.
+builds the boot ROMs of QEMU's network cards from one TOML file, the spec. The spec names the cards,
+their IDs, the code in each ROM and its size. Images of code come from an iPXE source tree, from a
+Debian package or from other ROMs. They are chained into ROMs. A build repeats only the steps whose
+inputs changed. The spec is described in romspec(5). In a directory with romforge's dodo.py, doit(1)
+does what romforge build does.
 """
 _EXAMPLES = {
-    "romforge build nic:e1000": "builds the ROMs of one card.",
-    "romforge plan --why": "tells what a build would do, and why.",
-    "romforge inspect efi-e1000.rom": "shows what is in a ROM, and what is wrong with it.",
-    "romforge compat old.deb out/usr/share/qemu": "tells whether guests migrate from a package's ROMs to those that were built.",
-    "romforge man romspec | man -l -": "shows the manual of the spec.",
+    "romforge build nic:e1000": "builds the ROMs of one card",
+    "romforge plan --why": "shows what a build would do, and why",
+    "romforge inspect efi-e1000.rom": "shows the images and the faults of a ROM",
+    "romforge compat old.deb out/usr/share/qemu": (
+        "shows whether guests can migrate from the ROMs of a package to the built ones"
+    ),
+    "romforge man romspec | man -l -": "shows the manual page of the spec",
 }
 _SPEC_DESCRIPTION = """\
-A spec is a TOML file. Paths in it are relative to its directory, if nothing else is said. All that is wrong with it
-is told by romforge check, each with its line. An editor that knows JSON Schema can use romspec.schema.json.
-A NAME begins with a letter or digit, and goes on with those and _ . + or -.
+A spec is a TOML file. Paths in it are relative to its directory, unless a key says otherwise.
+The command romforge check shows every problem of a spec, each with its line. Editors that support
+JSON Schema can use romspec.schema.json. A NAME begins with a letter or digit, and continues with
+letters, digits and _ . + or -.
 """
 
 

@@ -49,19 +49,19 @@ def _labelled(label: str, texts: list[str]) -> Iterator[str]:
 
 def add_plan_commands(commands: common.Commands) -> None:
     """Adds `check` and `plan`."""
-    check = common.add_command(commands, "check", _run_check, "validates the spec")
+    check = common.add_command(commands, "check", _run_check, "checks the spec for errors")
     common.add_spec_options(check)
     common.add_json_option(check)
 
     plan = common.add_command(
-        commands, "plan", _run_plan, "prints every step, its inputs, outputs and tool"
+        commands, "plan", _run_plan, "shows each step of a build, with its inputs, outputs and tool"
     )
     common.add_spec_options(plan)
     common.add_json_option(plan)
     plan.add_argument(
         "--why",
         action="store_true",
-        help="tell instead what a build of all would do now, and why",
+        help="show instead which steps a build of all targets would run now, and why",
     )
 
 
@@ -79,7 +79,7 @@ def _run_check(args: Namespace) -> int:
         return 0
     nouns = ("NIC", "platform", "target", "ROM")
     parts = [plural(count, noun) for count, noun in zip(counts.values(), nouns)]
-    print(f"{args.spec}: fine: {join_words(parts)}")
+    print(f"{args.spec}: valid: {join_words(parts)}")
     return 0
 
 
@@ -180,7 +180,7 @@ def _rom_summary(rom: Rom, out: Path, built: dict[str, Any] | None) -> StepSumma
 def _size_sum(built: dict[str, Any] | None) -> str:
     """The sizes of a ROM's images and their sum, by its manifest's entry; else nothing.
 
-    ``pcbios 71,680 + x86_64-efi 69,120 = 140,800 bytes, 121,344 free, as built last``
+    ``pcbios 71,680 + x86_64-efi 69,120 = 140,800 bytes, 121,344 free, in the last build``
     """
     if not built or not built["images"]:
         return ""
@@ -188,4 +188,4 @@ def _size_sum(built: dict[str, Any] | None) -> str:
     used = built["used"]
     free = (built["bucket"] or used) - used
     verdict = f"{free:,} free" if free >= 0 else f"{-free:,} over"
-    return f"{images} = {used:,} bytes, {verdict}, as built last"
+    return f"{images} = {used:,} bytes, {verdict}, in the last build"

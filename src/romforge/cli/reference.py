@@ -21,7 +21,7 @@ _SPEC_INTRODUCTION = """\
 A spec is a TOML file. Its usual name is `romspec.toml`. Paths in it are relative to its directory,
 unless a key says otherwise. `romforge check` shows every problem of a spec, each with its line.
 
-A NAME begins with a letter or digit, and goes on with letters, digits, `_`, `.`, `+` and `-`.
+A NAME begins with a letter or digit, and continues with letters, digits, `_`, `.`, `+` and `-`.
 """
 _COMMAND_INTRODUCTION = """\
 # Command reference

@@ -24,7 +24,7 @@ def add_report_command(commands: common.Commands) -> None:
         commands,
         "report",
         _run_report,
-        "writes a page about what was built: sizes, objects, changes, migration, proofs",
+        "writes an HTML page about the build: sizes, objects, changes, migration and proofs",
     )
     common.add_spec_options(parser)
     parser.add_argument(
@@ -40,7 +40,7 @@ def add_report_command(commands: common.Commands) -> None:
         metavar="[NAME=]SET",
         action="append",
         default=[],
-        help="an older set, as compat takes it; may be repeated",
+        help="an older set of ROMs to compare with, as for compat; may be repeated",
     )
 
 

@@ -79,26 +79,26 @@ def add_rom_commands(commands: common.Commands) -> None:
         commands,
         "inspect",
         _run_inspect,
-        "shows images, IDs, sizes, bucket, slack and every structural fault",
+        "shows the images, IDs, sizes and bucket of ROMs, and every structural fault",
     )
     common.add_json_option(inspect)
-    inspect.add_argument("roms", nargs="+", metavar="ROM", type=Path, help="the files to look at")
+    inspect.add_argument("roms", nargs="+", metavar="ROM", type=Path, help="the files to inspect")
 
     split = common.add_command(
         commands,
         "split",
         _run_split,
-        "writes one file per image, and the driver inside each EFI image",
+        "writes each image of a ROM to a file, and the driver of each EFI image",
     )
     common.add_json_option(split)
-    split.add_argument("rom", metavar="ROM", type=Path, help="the file to take apart")
+    split.add_argument("rom", metavar="ROM", type=Path, help="the file to split")
     split.add_argument(
         "-d",
         dest="directory",
         metavar="DIR",
         type=Path,
         required=True,
-        help="where to write them",
+        help="the directory to write to",
     )
 
     combine = common.add_command(commands, "combine", _run_combine, "chains images into one ROM")
@@ -107,7 +107,7 @@ def add_rom_commands(commands: common.Commands) -> None:
         nargs="+",
         metavar="IMAGE",
         type=Path,
-        help="images, or ROMs with several, in this order",
+        help="the images, or ROMs with several, in their order in the ROM",
     )
     combine.add_argument(
         "-o",
@@ -120,12 +120,12 @@ def add_rom_commands(commands: common.Commands) -> None:
     combine.add_argument(
         "--bucket",
         metavar="SIZE",
-        help="pad to this size, such as 256KiB, and fail where it does not fit",
+        help="pad to this size, such as 256KiB; fail if the images do not fit",
     )
     combine.add_argument(
         "--id",
         metavar="VVVV:DDDD",
-        help="write this vendor and device into every image",
+        help="write this vendor and device ID into every image",
     )
 
 
@@ -237,7 +237,7 @@ def _finding_line(finding: FindingSummary) -> str:
 def _sound_line(notes: list[FindingSummary]) -> str:
     """That there is no fault, and whether the checks could look at all of the file."""
     if any(note.text.startswith(rom_check.NOT_EXAMINED) for note in notes):
-        return "no faults in what was examined"
+        return "no faults in the parts that were checked"
     return paint("no faults", GREEN, wants_colours())
 
 
@@ -248,7 +248,7 @@ def _run_split(args: Namespace) -> int:
     if not option_rom.is_padding(data[chain.end :]):
         common.warn(
             f"{args.rom}: {format_offset(chain.end)}: "
-            "what lies behind the last image is no padding, and is left out"
+            "the data after the last image is not padding, and is left out"
         )
     parts = list(_split_chain(chain, args.rom))
     args.directory.mkdir(parents=True, exist_ok=True)
@@ -263,7 +263,7 @@ def _run_split(args: Namespace) -> int:
     cells = []
     for part in parts:
         cells.append([str(args.directory / part.name), f"{len(part.data):,}", part.description])
-    columns = [Column("file"), Column("bytes", right=True), Column("what")]
+    columns = [Column("file"), Column("bytes", right=True), Column("contents")]
     print("\n".join(render_table(columns, cells)))
     return 0
 
@@ -277,7 +277,7 @@ def _split_chain(chain: option_rom.Chain, rom: Path) -> Iterator[Part]:
         if isinstance(image.header, option_rom.EfiHeader):
             with common.named_errors(f"{rom}: image {index}"):
                 driver = option_rom.driver_of(image, effort)
-            yield Part(f"{stem}.efi", driver, "the driver inside")
+            yield Part(f"{stem}.efi", driver, "its driver")
 
 
 def _run_combine(args: Namespace) -> int:
@@ -308,7 +308,7 @@ def _read_images(path: Path) -> list[option_rom.Image]:
     data, _ = rom_files.read_rom(path)
     if data[:2] == b"MZ":
         raise RomforgeError(
-            f"{path}: is a PE driver, not an image of a ROM; a ROM's image begins with 55 aa"
+            f"{path}: is a PE driver, not an image of a ROM; wrap it with `romforge efirom`"
         )
     chain = option_rom.parse_chain(data)
     # `split` keeps the bytes of an image, so it may claim that another one follows. That is no
@@ -317,7 +317,9 @@ def _read_images(path: Path) -> list[option_rom.Image]:
     if chain.fault and not is_whole_image:
         raise RomforgeError(f"{path}: {chain.fault}")
     if not option_rom.is_padding(data[chain.end :]):
-        raise RomforgeError(f"{path}: {format_offset(chain.end)}: junk behind the last image")
+        raise RomforgeError(
+            f"{path}: {format_offset(chain.end)}: the data after the last image is not padding"
+        )
     return list(chain.images)
 
 
@@ -326,5 +328,5 @@ def _warn_of_different_ids(images: list[SourceImage], output: Path) -> None:
         return
     ids = join_words(f"{source.image.ids} ({source.name})" for source in images)
     common.warn(
-        f"{output}: the images are of different devices: {ids}; --id VVVV:DDDD rewrites them"
+        f"{output}: the images have different IDs: {ids}; --id VVVV:DDDD writes one into all"
     )

@@ -21,7 +21,7 @@ def add_stripped_command(commands: common.Commands) -> None:
         commands,
         "stripped",
         _run_stripped,
-        "tells what leaving out roots took out of the images of trees, and what stayed",
+        "shows what was left out of the images of iPXE trees, and what stayed",
     )
     common.add_spec_options(parser)
     common.add_json_option(parser)
@@ -29,7 +29,7 @@ def add_stripped_command(commands: common.Commands) -> None:
         "selection",
         nargs="*",
         metavar=common.SELECTION,
-        help="nic:NAME, target:NAME, rom:PATH or make:SOURCE/PLATFORM; default: all",
+        help="as for build, or make:SOURCE/PLATFORM; default: the default targets",
     )
 
 

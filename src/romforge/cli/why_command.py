@@ -401,24 +401,24 @@ def add_why_command(commands: common.Commands) -> None:
         commands,
         "why",
         lambda arguments: why_command(arguments, source_tree_override()),
-        "tells which objects fill an image of a tree, who pulled each in, and what would leave without it",
+        "shows the objects in an image of an iPXE tree: their sizes, and why each was linked",
     )
     common.add_spec_options(parser)
     common.add_json_option(parser)
     parser.add_argument(
         "what",
         metavar="WHAT",
-        help="a ROM, or an image as PLATFORM/GOAL; with --in an object, or a root of the link",
+        help="a ROM, or an image as PLATFORM/GOAL; with --in, an object or a root of the link",
     )
     parser.add_argument(
         "--in",
         dest="image",
         metavar="IMAGE",
-        help="the image, as PLATFORM/GOAL, or the ROM, in which to look for an object",
+        help="the image, as PLATFORM/GOAL, or the ROM that has the object or root",
     )
     parser.add_argument(
         "--against",
         metavar="BUILD",
         type=Path,
-        help="tell what changed since another build: its output root, or what --json printed",
+        help="show the changes since another build: its output root, or a file that --json printed",
     )

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The manual pages say all that the parser and the spec's declarations say, and two formatters find no fault in them."""
+"""The manual pages show all that the parser and the spec declare.
+
+Two formatters find no fault in them.
+"""
 
 from __future__ import annotations
 
@@ -71,7 +74,7 @@ def flat(text: str) -> str:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_mandoc_finds_nothing_to_warn_of(page: str, tmp_path: Path):
+def test_mandoc_has_no_warning(page: str, tmp_path: Path):
     (tmp_path / page).write_text(PAGES[page](make_parser()))
     done = subprocess.run(
         ["mandoc", "-T", "lint", "-W", "warning", page],
@@ -93,7 +96,7 @@ def test_a_page_is_80_columns_wide_with_all_its_characters(page: str, formatter:
     assert "\\" not in text
 
 
-def test_every_command_and_option_is_told():
+def test_every_command_and_option_is_described():
     text = formatted("romforge", *FORMATTERS["man"])
     sections = parts(text, 0)
     commands = parts(sections["COMMANDS"], 3)
@@ -122,7 +125,7 @@ def words(action: argparse.Action) -> set[str]:
     )
 
 
-def test_the_options_of_all_and_the_exit_statuses_are_told():
+def test_common_options_and_exit_statuses_are_described():
     sections = parts(formatted("romforge", *FORMATTERS["man"]), 0)
     for option in ("--help", "--version", "--spec FILE", "--out DIR", "--json"):
         assert re.search(rf"^ +(-h, )?{option}\b", sections["OPTIONS"], re.MULTILINE), option
@@ -132,7 +135,7 @@ def test_the_options_of_all_and_the_exit_statuses_are_told():
         )
 
 
-def test_every_key_of_the_spec_is_told_in_its_table():
+def test_every_key_of_the_spec_is_described_in_its_table():
     tables = parts(parts(formatted("romspec", *FORMATTERS["man"]), 0)["TABLES"], 3)
     assert tables.keys() == TABLES.keys()
     for name, cls in TABLES.items():
@@ -150,7 +153,7 @@ def keys(cls: type, above: str = "") -> Iterator[tuple[str, str]]:
     yield from ((above + one.name, one.metadata["doc"]) for one in fields(cls))
 
 
-def test_types_and_defaults_are_told_as_a_spec_writes_them():
+def test_types_and_defaults_are_shown_as_a_spec_writes_them():
     text = flat(formatted("romspec", *FORMATTERS["man"]))
     for told in (
         "tree (text) An iPXE source tree",
@@ -174,7 +177,7 @@ def test_the_example_is_a_spec(tmp_path: Path):
     assert [line.strip() for line in shown.strip().splitlines()] == SPEC_EXAMPLE.splitlines()
 
 
-def test_what_roff_would_read_is_shown_as_it_is(monkeypatch: pytest.MonkeyPatch):
+def test_what_roff_would_interpret_is_shown_as_it_is(monkeypatch: pytest.MonkeyPatch):
     odd = """.sp 'a' \\fB \\n `c` ^~ --x … "q\""""
     monkeypatch.setitem(EXIT_STATUSES, 99, odd)
     for formatter in FORMATTERS.values():
