@@ -86,10 +86,17 @@ def _run_verify(args: Namespace) -> int:
 def _selected_proofs(dodo: Dodo, selection: list[str]) -> list[str]:
     """The tasks of the proofs that are named, and then of those of the ROMs that are."""
     known = {proof.task for proof in dodo.proofs}
-    named = [name for name in selection if name in known]
-    others = [name for name in selection if name not in known]
-    if named and not others:
-        return named
+    proofs, others = [], []
+    for name in selection:
+        if name in known:
+            proofs.append(name)
+        else:
+            others.append(name)
+    if proofs and not others:
+        return proofs
     selected = dodo.plan.selected(common.selected_tasks(dodo.plan, others))
     roms = {rom.path for rom in selected}
-    return named + [proof.task for proof in dodo.proofs if proof.rom in roms]
+    for proof in dodo.proofs:
+        if proof.rom in roms:
+            proofs.append(proof.task)
+    return proofs

@@ -110,9 +110,12 @@ def selected_tasks(plan: Plan, selection: Sequence[str]) -> list[str]:
     Raises UsageError for what the spec does not have.
     """
     tasks = {"all"}
-    tasks.update(f"target:{name}" for name in plan.targets)
-    tasks.update(step.task for step in plan.steps())
-    tasks.update(f"nic:{rom.nic}" for rom in plan.roms())
+    for target in plan.targets:
+        tasks.add(f"target:{target}")
+    for step in plan.steps():
+        tasks.add(step.task)
+    for rom in plan.roms():
+        tasks.add(f"nic:{rom.nic}")
     return [_selected_task(name, tasks) for name in selection]
 
 

@@ -43,7 +43,7 @@ def _run_compat(args: Namespace) -> int:
     old, new = compat.read_sets(args.old, args.new, args.out)
     verdicts = compat.compare_sets(old, new)
     if args.json:
-        common.print_json([_verdict_as_json(verdict) for verdict in verdicts])
+        common.print_json(list(map(_verdict_as_json, verdicts)))
     else:
         _show_verdicts(verdicts)
     return int(any(not verdict.compatible for verdict in verdicts))

@@ -219,7 +219,10 @@ def _values(
             values[choice.dest] = choice.help or ""
     else:
         values = dict.fromkeys(action.choices or (), "")
-    return Candidates(_WORDS, {prefix + value: text for value, text in values.items()})
+    words = {}
+    for value, description in values.items():
+        words[prefix + value] = description
+    return Candidates(_WORDS, words)
 
 
 def _load_plan(position: _Position) -> tuple[Spec, Plan] | None:
@@ -293,7 +296,9 @@ def _images(position: _Position) -> dict[str, str]:
     if loaded is None:
         return {}
     _, plan = loaded
-    images = {rom.path: _describe_rom(rom) for rom in plan.roms()}
+    images = {}
+    for rom in plan.roms():
+        images[rom.path] = _describe_rom(rom)
     for make in plan.makes:
         for goal in make.goals:
             images[f"{make.platform}/{goal}"] = f"{make.bin}/{goal}.{make.media}"

@@ -106,7 +106,7 @@ class Command(NamedTuple):
         """
         texts = []
         for alternatives in self.usage:
-            text = " | ".join(show(argument) for argument in alternatives)
+            text = " | ".join(map(show, alternatives))
             texts.append(text if alternatives[0].required else f"[{text}]")
         return texts
 
@@ -139,25 +139,27 @@ def list_commands(parser: argparse.ArgumentParser) -> list[Command]:
 
 def list_options(parser: argparse.ArgumentParser) -> list[Argument]:
     """The options of a parser."""
-    arguments = [_describe_argument(action) for action in parser._actions]
+    arguments = map(_describe_argument, parser._actions)
     return [argument for argument in arguments if argument.is_option]
 
 
 def _describe_command(name: str, parser: argparse.ArgumentParser) -> Command:
-    arguments = [_describe_argument(action) for action in parser._actions]
+    arguments = list(map(_describe_argument, parser._actions))
     return Command(name, parser.description or "", arguments, list(_usage(parser)))
 
 
 def _usage(parser: argparse.ArgumentParser) -> Iterator[list[Argument]]:
-    options = [action for action in parser._actions if action.option_strings]
-    positionals = [action for action in parser._actions if not action.option_strings]
     shown: list[argparse.Action] = []
-    for action in (*options, *positionals):
+    for action in sorted(parser._actions, key=_is_positional):
         if action in shown or action.dest == "help":
             continue
         alternatives = _alternatives(parser, action)
         shown += alternatives
-        yield [_describe_argument(alternative) for alternative in alternatives]
+        yield list(map(_describe_argument, alternatives))
+
+
+def _is_positional(action: argparse.Action) -> bool:
+    return not action.option_strings
 
 
 def _alternatives(
@@ -174,7 +176,7 @@ def _describe_argument(action: argparse.Action) -> Argument:
     metavar: str | None = str(action.metavar or action.dest.upper())
     choices: tuple[str, ...] = ()
     if action.choices and not action.metavar:
-        choices = tuple(str(choice) for choice in action.choices)
+        choices = tuple(map(str, action.choices))
     if action.nargs == 0 or choices:
         metavar = None
     return Argument(

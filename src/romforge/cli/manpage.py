@@ -86,7 +86,7 @@ def romspec(_: argparse.ArgumentParser) -> str:
         for key in table.keys:
             lines += _key_item(key)
     lines += [".SH EXAMPLE", ".nf"]
-    lines += [_line(line) for line in declarations.SPEC_EXAMPLE.splitlines()]
+    lines += map(_line, declarations.SPEC_EXAMPLE.splitlines())
     lines += [".fi", ".SH SEE ALSO", ".BR romforge (1)"]
     return "\n".join(lines) + "\n"
 
@@ -110,7 +110,9 @@ def _common_options(commands: Sequence[Command]) -> list[Argument]:
     """The options that many commands have, in the order in which they first occur."""
     counts: Counter[Argument] = Counter()
     for command in commands:
-        counts.update(argument for argument in command.arguments if argument.is_option)
+        for argument in command.arguments:
+            if argument.is_option:
+                counts[argument] += 1
     return [option for option, count in counts.items() if count >= _COMMON]
 
 
@@ -127,8 +129,7 @@ def _command_section(command: Command, common: Sequence[Argument]) -> Iterator[s
 
 def _usage(argument: Argument) -> str:
     """An argument in a synopsis, such as ``--jobs N`` or ``IMAGE...``."""
-    words = [_bold(name) for name in argument.names[-1:]]
-    words.append(_value(argument))
+    words = [*map(_bold, argument.names[-1:]), _value(argument)]
     return " ".join(filter(None, words)) + ("..." if argument.repeated else "")
 
 
@@ -136,11 +137,11 @@ def _value(argument: Argument) -> str:
     """What an argument takes, in italics; its choices in bold, as they are typed."""
     if argument.metavar:
         return rf"\fI{_escape(argument.metavar)}\fR"
-    return "|".join(_bold(choice) for choice in argument.choices)
+    return "|".join(map(_bold, argument.choices))
 
 
 def _argument_item(argument: Argument) -> Iterator[str]:
-    names = ", ".join(_bold(name) for name in argument.names)
+    names = ", ".join(map(_bold, argument.names))
     yield ".TP"
     yield " ".join(filter(None, [names, _value(argument)]))
     yield from _text(as_sentence(argument.help))

@@ -43,7 +43,7 @@ def spec_reference() -> str:
         for paragraph in table.paragraphs:
             lines += [_text(paragraph), ""]
         lines += _header("key", "value", "meaning")
-        lines += [_key_row(key) for key in table.keys]
+        lines += map(_key_row, table.keys)
         lines.append("")
     lines += ["## Example", "", "```toml", declarations.SPEC_EXAMPLE.rstrip(), "```"]
     return "\n".join(lines) + "\n"

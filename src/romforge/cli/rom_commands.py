@@ -161,8 +161,8 @@ def _summarise(path: Path) -> RomSummary:
         used=used,
         bucket=bucket,
         slack=bucket - used,
-        images=[_summarise_image(image) for image in chain.images],
-        faults=[_summarise_finding(finding) for finding in rom_check.find_faults(data)],
+        images=list(map(_summarise_image, chain.images)),
+        faults=list(map(_summarise_finding, rom_check.find_faults(data))),
     )
 
 
