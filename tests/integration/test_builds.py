@@ -143,6 +143,7 @@ def test_another_bucket_redoes_its_target_alone(built: Project):
     }
 
 
+@pytest.mark.exact_bytes("sid")
 def test_another_input_redoes_what_is_made_of_it(built: Project, releases: dict[str, Path]):
     before = built.bytes()
     shutil.copy(releases["trixie"] / "efi-e1000.rom", built.roms)
@@ -476,6 +477,7 @@ bucket = "large"
 """
 
 
+@pytest.mark.exact_bytes("sid")
 @pytest.mark.parametrize("command", ["doit", "romforge build"])
 def test_a_rom_out_of_its_bucket_fails_with_the_map_and_all_others_are_built(
     project: Project, command: str
@@ -630,7 +632,7 @@ def deb_spec(key: str, sha256: str | None = None) -> str:
 
 def test_a_deb_is_a_source(project: Project, releases: dict[str, Path]):
     deb = debian.package("sid")
-    version, sha256 = debian.KNOWN["sid"]
+    version, sha256 = debian.version_of(deb), debian.sha256_of(deb)
     project.write(deb_spec(f'roms = "{deb}"', sha256))
     assert project.counts() == (0, 2, 0)
     assert project.bytes() == {
@@ -658,7 +660,9 @@ def test_another_deb_in_its_place_is_taken(project: Project, releases: dict[str,
     assert project.bytes()["efi-e1000.rom"] == (
         releases["bookworm"] / "efi-e1000.rom"
     ).read_bytes().ljust(256 << 10, b"\xff")
-    assert project.manifest("efi")["sources"]["roms"]["sha256"] == debian.KNOWN["bookworm"][1]
+    assert project.manifest("efi")["sources"]["roms"]["sha256"] == debian.sha256_of(
+        debian.package("bookworm")
+    )
     project.build("clean")
     assert not list((project.top / "out/usr").rglob("*.rom"))
     project.build("clean", "source:roms")
@@ -671,7 +675,7 @@ def test_a_deb_with_another_sum_builds_nothing(project: Project):
     for done in (project.doit(), project.romforge("build")):
         assert done.returncode == 1
         assert (
-            f"has the sha256\n  {debian.KNOWN['sid'][1]}\nwhere the spec asks for\n  {wrong}"
+            f"has the sha256\n  {debian.sha256_of(debian.package('sid'))}\nwhere the spec asks for\n  {wrong}"
             in done.stderr
         )
     assert not list((project.top / "out").rglob("*.rom"))
@@ -712,7 +716,7 @@ def test_without_apt_the_words_say_what_else_to_do(project: Project):
     done = project.doit(PATH=commands(project.top))
     assert done.returncode == 1
     assert (
-        "source:roms: the package ipxe-qemu cannot be had: apt-get: not found; install the Debian package apt"
+        "source:roms: the package ipxe-qemu cannot be downloaded: apt-get: not found; install the Debian package apt"
         in done.stderr
     )
     assert 'set roms = "DIR" or roms = "FILE.deb" in [source.roms]' in done.stderr
@@ -736,7 +740,9 @@ def test_a_package_comes_through_apt_once(project: Project, releases: dict[str, 
     assert project.bytes()["efi-e1000.rom"] == (releases["sid"] / "efi-e1000.rom").read_bytes()
     assert counts(project.build(PATH=path)) == (0, 0, 2)
     assert (project.top / "calls").read_text().count("download ipxe-qemu\n") == 1
-    assert project.manifest("pxe")["sources"]["roms"]["sha256"] == debian.KNOWN["sid"][1]
+    assert project.manifest("pxe")["sources"]["roms"]["sha256"] == debian.sha256_of(
+        debian.package("sid")
+    )
 
 
 @pytest.mark.parametrize(

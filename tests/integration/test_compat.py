@@ -29,8 +29,8 @@ PROOF = Proof(
     accept_ids=(),
     images=(),
     bucket=None,
-    mark="",
-    old="",
+    mark=None,
+    baseline=None,
     needs=(),
     timeout=PATIENCE,
 )

@@ -901,11 +901,11 @@ BAD = [
     ("efirom --id 8086:100e --level fastest in.efi x", 2, "invalid choice: 'fastest'"),
     ("efirom --id 8086:100e --level fast --stored in.efi x", 2, "not allowed with argument"),
     ("efirom --id 8086:100e absent x", 1, "absent: cannot be read"),
-    ("efirom --id 8086:100e . x", 1, ".: is no file"),
+    ("efirom --id 8086:100e . x", 1, ".: is not a file"),
     (
         "efirom --id 8086:100e large x",
         1,
-        "16,777,217 bytes are no option ROM, which has at most 16384 KiB",
+        "16,777,217 bytes are too many for an option ROM, which has at most 16384 KiB",
     ),
     ("efirom --id 8086:100e text x", 1, "text: offset 0x0 (0): "),
     (

@@ -483,10 +483,10 @@ def behind_a_file(path: Path) -> None:
 # what makes the file, and what all commands say of it
 ODD: dict[str, tuple[Callable[[Path], object], str]] = {
     "missing": (lambda path: None, "No such file or directory"),
-    "directory": (lambda path: path.mkdir(), "is no file"),
-    "link to the null device": (lambda path: path.symlink_to("/dev/null"), "is no file"),
-    "link to endless zeros": (lambda path: path.symlink_to("/dev/zero"), "is no file"),
-    "pipe": (os.mkfifo, "is no file"),
+    "directory": (lambda path: path.mkdir(), "is not a file"),
+    "link to the null device": (lambda path: path.symlink_to("/dev/null"), "is not a file"),
+    "link to endless zeros": (lambda path: path.symlink_to("/dev/zero"), "is not a file"),
+    "pipe": (os.mkfifo, "is not a file"),
     "link to itself": (
         lambda path: path.symlink_to(path.name),
         "Too many levels of symbolic links",

@@ -443,7 +443,9 @@ fingerprint.os.fstat = changing
 """
     done = project.doit(**project.patched(code))
     assert done.returncode == 1
-    assert "efi-e1000.rom: changes while it is read; let its writer end first" in done.stderr
+    assert (
+        "efi-e1000.rom: changes while it is read; wait until its writer has finished" in done.stderr
+    )
 
 
 def test_the_console_reporter_works(project: Project):

@@ -211,7 +211,7 @@ def test_one_edited_driver_redoes_its_nic_alone(real: RealTree):
         "drivers/net/realtek.c",
         "\nint romforge_edited ( void );\nint romforge_edited ( void ) { return 1; }\n",
     )
-    assert "realtek is made of it" in real.why()["make:ipxe/pcbios"]
+    assert "used by realtek" in real.why()["make:ipxe/pcbios"]
     assert rebuilt(real.build()) == 2
     changed = {path for path, digest in real.roms().items() if digest != before[path]}
     assert {Path(path).name for path in changed} <= {"efi-rtl8139.rom", "pxe-rtl8139.rom"}
@@ -221,7 +221,7 @@ def test_an_edited_header_redoes_those_that_include_it(real: RealTree):
     """vmxnet3.h is the vmxnet3's own."""
     real.edit("drivers/net/vmxnet3.h")
     why = real.why()["make:ipxe/x86_64-efi"]
-    assert "15ad07b0.efidrv: drivers/net/vmxnet3.h changed (vmxnet3 is made of it)" in why
+    assert "15ad07b0.efidrv: drivers/net/vmxnet3.h changed (used by vmxnet3)" in why
     assert len(why.splitlines()) == 1
     assert rebuilt(real.build()) == 2
 

@@ -17,7 +17,14 @@ from romforge.base import jobserver
 from romforge.base.errors import RomforgeError
 from romforge.plan import planner
 from romforge.plan.planner import TreeBuild
-from romforge.sources.ipxe import gnu_make, image_build, make_rules, source_tree
+from romforge.sources.ipxe import (
+    gnu_make,
+    image_build,
+    make_rules,
+    rebuild_reasons,
+    source_tree,
+    tree_record,
+)
 from romforge.sources.ipxe.gnu_make import Killed
 from romforge.spec import loader
 from tests.support.project import TOP, run
@@ -176,11 +183,13 @@ def test_the_working_tree_is_as_before_however_the_link_ends(
     assert f"{GOAL}.efidrv.tmp : " not in seen[0]
     after = project.state()
     if how == "is killed":
-        assert source_tree.load_record(make, project.out) is None
+        assert tree_record.load_record(make, project.out) is None
         del after["unfinished"]
         os.unlink(project.out / make.directory / "unfinished")
     assert after == before
-    assert source_tree.stale_goals(make, project.out, [GOAL], source_tree.Trees(project.out)) == {}
+    assert (
+        rebuild_reasons.stale_goals(make, project.out, [GOAL], source_tree.Trees(project.out)) == {}
+    )
 
 
 def test_a_directory_that_a_killed_run_left_is_no_obstacle(project: Project):

@@ -23,6 +23,7 @@ from xml.etree import ElementTree
 import pytest
 
 from romforge.base.arch import Arch
+from romforge.base.image_kind import LEGACY, ImageKind
 from romforge.base.pci_id import PciId
 from romforge.plan import planner
 from romforge.spec import loader
@@ -379,10 +380,10 @@ def bios_proof(device: str, ids: PciId) -> Proof:
         device,
         ids,
         (),
-        ((True, 0),),
+        (ImageKind(LEGACY),),
         None,
-        "",
-        "",
+        None,
+        None,
         (),
         60,
     )
@@ -548,7 +549,7 @@ def test_controls_turn_every_kind_of_proof_red(project: Project, releases: dict[
     )  # of which a control has a third
     rows = project.verify("--controls")
     assert {row["state"] for row in rows.values()} == {"passed"}
-    assert all(row["text"].startswith("turns red: ") for row in rows.values())
+    assert all(row["text"].startswith("fails as it must: ") for row in rows.values())
     ran = {(row["kind"], row["control"]) for row in rows.values()}
     assert ran == {
         (kind, name) for name, control in corruptions.CONTROLS.items() for kind in control.kinds
@@ -559,7 +560,7 @@ def test_controls_turn_every_kind_of_proof_red(project: Project, releases: dict[
 
 
 def test_a_control_that_stays_green_fails(project: Project):
-    """And one that turns red for another reason than it should."""
+    """And one that fails for another reason than it should."""
     project.write(spec("[verify]\nboot = []\n"))
     environment = project.patched(
         "from romforge.verify import corruptions as c\n"
@@ -568,8 +569,8 @@ def test_a_control_that_stays_green_fails(project: Project):
     )
     done = project.romforge("verify", "--controls", **environment)
     assert done.returncode == 1
-    assert "control: stays green: 1 image, 256 KiB" in done.stderr
+    assert "control: passes, though the ROM is corrupted: 1 image, 256 KiB" in done.stderr
     assert (
-        "control: turns red, but for another reason than boot: structure: the ROM is not sound"
+        "control: fails for another reason than boot: structure: the ROM is not sound"
         in done.stderr
     )

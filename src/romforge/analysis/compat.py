@@ -11,11 +11,11 @@ from pathlib import Path, PurePosixPath
 
 from romforge.base.errors import RomforgeError
 from romforge.base.text import format_size
-from romforge.formats import option_rom
+from romforge.formats import option_rom, rom_file
 from romforge.plan import planner
 from romforge.rom import lock_format
 from romforge.rom.assembly import bucket_of
-from romforge.sources import rom_files
+from romforge.sources import debian_package
 from romforge.spec import loader
 
 # What QEMU calls the block of a NIC's ROM: after its device state, else after its type (seen in `info ramblock`).
@@ -82,9 +82,9 @@ def read_set(path: Path, out: Path = Path("out")) -> dict[str, RomFile]:
     if path.is_dir():
         found = dict(_in_directory(path))
     elif path.suffix == ".deb":
-        found = dict(rom_files.deb_files(path))
+        found = dict(debian_package.deb_files(path))
     else:
-        found = {path.name: rom_files.read_rom(path)[0]}
+        found = {path.name: rom_file.read_rom(path)[0]}
     if not found:
         raise RomforgeError(
             f"{path}: holds no *.rom file; name a directory of ROMs, a .deb or a ROM"
@@ -105,7 +105,7 @@ def _opened(spec: Path, out: Path) -> dict[str, RomFile]:
     for arch, one in machines.items():
         for directory in one.firmware_path:
             for path in sorted((out / directory).glob("*.rom")):
-                data = rom_files.read_rom(path)[0]
+                data = rom_file.read_rom(path)[0]
                 rule = says.get(os.path.join(directory, path.name), lock_format.Rule())
                 name = path.name if len(machines) == 1 else f"{arch}/{path.name}"
                 found.setdefault(name, RomFile(len(data), _images(data), rule.bucket_changed_in))
@@ -130,7 +130,7 @@ def _in_directory(root: Path) -> Iterator[tuple[str, bytes]]:
         if path.is_file() and not (
             path.is_symlink() and path.resolve().is_relative_to(root.resolve())
         ):
-            yield str(path.relative_to(root)), rom_files.read_rom(path)[0]
+            yield str(path.relative_to(root)), rom_file.read_rom(path)[0]
 
 
 def _images(data: bytes) -> tuple[str, ...]:

@@ -22,11 +22,10 @@ from typing import NamedTuple
 
 from romforge.analysis.reference_graph import Graph, ReferenceStep, SectionPlace
 from romforge.base.errors import RomforgeError
-from romforge.formats import elf, ld_map, option_rom
+from romforge.formats import elf, ld_map, option_rom, rom_file
 from romforge.formats.elf import LinkedSection
 from romforge.formats.ld_map import LinkMap, object_file, object_name
 from romforge.plan.planner import Plan, TreeBuild
-from romforge.sources import rom_files
 from romforge.sources.ipxe import link_check, make_rules, source_tree
 from romforge.sources.ipxe.dependencies import DependencyFiles
 from romforge.sources.ipxe.link_roots import LinkPlan
@@ -234,7 +233,7 @@ def size_in_rom(plan: Plan, step: TreeBuild, goal: str, out: Path) -> int:
             continue
         for index, pick in enumerate(rom.picks):
             if pick.make == step.task:
-                images = option_rom.parse_chain(rom_files.read_rom(out / rom.path)[0]).images
+                images = option_rom.parse_chain(rom_file.read_rom(out / rom.path)[0]).images
                 return len(images[index].data) if len(images) == len(rom.picks) else 0
     return 0
 

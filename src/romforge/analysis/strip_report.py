@@ -26,11 +26,14 @@ from romforge.sources.ipxe import (
     link_check,
     link_roots,
     make_rules,
+    rebuild_reasons,
     source_tree,
+    tree_record,
 )
 from romforge.sources.ipxe.gnu_make import Killed
 from romforge.sources.ipxe.link_roots import LinkPlan
 from romforge.sources.ipxe.source_tree import Trees
+from romforge.sources.ipxe.tree_record import TreeRecord
 
 BY_STUBS, ONLY_REQUIRED = "stubs", "only required"
 _LEAVE_OUT = "leave_out"
@@ -72,18 +75,18 @@ class Stripped(NamedTuple):
 def strip_report_of(step: TreeBuild, out: Path, goals: list[str]) -> list[Stripped]:
     """What images of a platform do without; raises RomforgeError where one must be built first."""
     trees = Trees(out)
-    if stale := source_tree.stale_goals(step, out, goals, trees):
+    if stale := rebuild_reasons.stale_goals(step, out, goals, trees):
         goal, why = next(iter(stale.items()))
         raise RomforgeError(f"{step.task}: {goal}.{step.media} must be built first: {why}")
     plan = source_tree.recorded_link_plan(step, out)
-    record = source_tree.load_record(step, out) or source_tree.blank_record()
+    record = tree_record.load_record(step, out) or TreeRecord()
     stayed = {goal: _sizes(step, out, goal) for goal in goals}
     whole = stayed
     if plan.drop or plan.add or plan.left_out:
         whole = _link_from_all_roots(step, out, trees, goals)
     found = []
     for goal in goals:
-        names = record["goals"][goal]["left_out"]
+        names = record.goals[goal].left_out
         gone = {name: size for name, size in whole[goal].items() if name not in stayed[goal]}
         never_asked_for = {
             name: size for name, size in gone.items() if link_check.stem(name) not in names
@@ -188,8 +191,8 @@ def _set_aside(step: TreeBuild, out: Path, goals: list[str]) -> Iterator[None]:
     bin_directory = work / "src" / step.bin
     rules = work / "src" / make_rules.RULES
     aside = work / "aside"
-    record = source_tree.load_record(step, out)
-    source_tree.mark_unfinished(step, out)
+    record = tree_record.load_record(step, out)
+    tree_record.mark_unfinished(step, out)
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir()
     stages = [path for goal in goals for path in image_build.stages(step, bin_directory, goal)]
@@ -211,7 +214,7 @@ def _set_aside(step: TreeBuild, out: Path, goals: list[str]) -> Iterator[None]:
         os.replace(aside / rules.name, rules)
         aside.rmdir()
         if in_order and record is not None:
-            source_tree.save_record(step, out, record)
+            tree_record.save_record(step, out, record)
 
 
 def as_json(step: TreeBuild, stripped: Stripped) -> dict[str, Any]:

@@ -12,13 +12,14 @@ from romforge.analysis import compat, image_sizes
 from romforge.analysis.compat import Verdict
 from romforge.base.errors import RomforgeError
 from romforge.formats import option_rom, rom_check
+from romforge.formats.rom_file import read_rom
 from romforge.plan.planner import Plan, Rom
 from romforge.rom import lock_format
 from romforge.rom.assembly import bucket_of
 from romforge.rom.lock_format import Change
-from romforge.sources.ipxe import source_tree
+from romforge.sources.ipxe import source_tree, tree_record
 from romforge.sources.ipxe.dependencies import DependencyFiles
-from romforge.sources.rom_files import read_rom
+from romforge.sources.ipxe.tree_record import TreeRecord
 from romforge.spec.model import Spec
 
 
@@ -172,13 +173,13 @@ def _among(verdicts: Sequence[Verdict], now: Mapping[str, compat.RomFile]) -> li
 def _images(plan: Plan, out: Path) -> Iterator[ImageObjects]:
     """The images that trees built, with the objects that their links took."""
     for make in plan.makes:
-        record = source_tree.load_record(make, out) or source_tree.blank_record()
+        record = tree_record.load_record(make, out) or TreeRecord()
         link_plan = source_tree.recorded_link_plan(make, out)
         directories = DependencyFiles(out / make.directory / "src" / make.bin)
         files = image_sizes.ObjectFiles()
         for goal in make.goals:
-            entry = record["goals"].get(goal)
-            if entry is None or entry["why"]:
+            entry = record.goals.get(goal)
+            if entry is None or entry.why:
                 continue  # not built, or the objects are others by now
             size = image_sizes.size_in_rom(plan, make, goal, out)
             link = image_sizes.read_image_link(make, out, goal, link_plan, files)

@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a step read and wrote, so that a later run can tell whether that still holds.
+"""The state of files that a step read and wrote, so that a later run can tell whether it still holds.
 
-A state is ``[size, mtime, ctime, inode, sha256]``, times in ns; None stands for a file that is not there. The
-first four, if all equal, vouch for the content: nobody sets a ctime back. They cannot vouch for a file that was
-written within the clock's last tick, since a further change may get the very same times; such a state carries
-inode 0, which no file has, and so its content is compared.
+The first four fields of a state, if all are equal, vouch for the content: nobody sets a ctime back. They cannot
+vouch for a file that was written within the clock's last tick, since a further change may get the very same
+times. Such a state has inode 0, which no file has, and so the content itself is compared.
 
-doit's own ``file_dep`` would take the state of an input when a task ends: an edit between reading and ending
-would be believed. So the states here are those of the bytes that were really read.
+doit's own ``file_dep`` takes the state of an input when a task ends. An edit between reading and ending would be
+believed. So the states here are those of the bytes that were really read.
 """
 
 from __future__ import annotations
@@ -16,18 +15,76 @@ import hashlib
 import os
 import stat
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from romforge.base.errors import RomforgeError
 
-FileState = list[int | str]
-_COARSE_CLOCK = 5  # CLOCK_REALTIME_COARSE: what Linux stamps files with; it ticks every 1 to 10 ms
+_COARSE_CLOCK = 5  # CLOCK_REALTIME_COARSE: Linux stamps files with it; it ticks every 1 to 10 ms
 _SECOND = 1_000_000_000  # ns
 
 
+class FileTimes(NamedTuple):
+    """What a file system says of a file: size in bytes, times in ns, inode."""
+
+    size: int
+    mtime: int
+    ctime: int
+    inode: int
+
+
+class FileState(NamedTuple):
+    """A file as it was read or written: size in bytes, times in ns, inode, and the content's digest.
+
+    Inode 0 stands for times that cannot vouch for the content.
+    """
+
+    size: int
+    mtime: int
+    ctime: int
+    inode: int
+    sha256: str
+
+    @property
+    def times(self) -> FileTimes:
+        return FileTimes(self.size, self.mtime, self.ctime, self.inode)
+
+
+InputStates = dict[str, FileState | None]  # by path; None where there was no file
+
+
+class BuildRecord(NamedTuple):
+    """What a step read, wrote and found out. doit keeps it as the values of the step's task.
+
+    Paths of outputs are relative to the output root; those of inputs are, where they lie below it.
+    """
+
+    inputs: InputStates
+    outputs: dict[str, FileState]
+    entry: str | None = None  # of a ROM: its entry in the manifest, as JSON
+    source: dict[str, str] | None = None  # of a package: what the manifest says of it
+    proof: str | None = None  # of a proof: what it saw, as JSON
+
+    def to_values(self, digest: str, out: Path) -> dict[str, Any]:
+        """The record as doit's values; ``digest`` is that of the step."""
+        values: dict[str, Any] = {
+            "step": digest,
+            "inputs": relative_to_root(out, self.inputs),
+            "outputs": self.outputs,
+        }
+        for name in ("entry", "source", "proof"):
+            value = getattr(self, name)
+            if value is not None:
+                values[name] = value
+        return values
+
+
 def read_file(path: Path, limit: int = -1) -> tuple[bytes, FileState]:
-    """A file's bytes, at most ``limit`` of them, and their state; raises RomforgeError where it cannot be read or changes."""
+    """A file's bytes, at most ``limit`` of them, and its state.
+
+    Raises RomforgeError where the file cannot be read, or changes meanwhile.
+    """
     for _ in range(3):
         try:
             with path.open("rb") as file:
@@ -38,45 +95,52 @@ def read_file(path: Path, limit: int = -1) -> tuple[bytes, FileState]:
             raise RomforgeError(f"{path}: cannot be read: {error.strerror}") from None
         if _times(before) == _times(after):
             return data, _state(after, sha256(data))
-    raise RomforgeError(f"{path}: changes while it is read; let its writer end first")
+    raise RomforgeError(f"{path}: changes while it is read; wait until its writer has finished")
 
 
 def is_unchanged(path: str, recorded: FileState | None, *, link: bool = True) -> bool:
-    """Whether the file at ``path``, which may be a ``link`` to one, still has the recorded content."""
+    """Whether the file at ``path`` still has the recorded content; ``link`` allows a link to one."""
     try:
         now = os.stat(path, follow_symlinks=link)
     except OSError:
         return recorded is None
     if recorded is None or not stat.S_ISREG(now.st_mode):
         return False
-    if _times(now) == recorded[:4]:
+    if _times(now) == recorded.times:
         return True
-    if now.st_size != recorded[0]:
+    if now.st_size != recorded.size:
         return False
     try:
-        return sha256(Path(path).read_bytes()) == recorded[4]
+        return sha256(Path(path).read_bytes()) == recorded.sha256
     except OSError:
         return False
 
 
-def why_out_of_date(values: dict[str, Any], step: str, out: Path) -> str:
-    """Why a step is to be done again, in words; empty where it was done as it is now, and what it read and wrote is as it was.
+def why_out_of_date(values: Mapping[str, Any], digest: str, out: Path) -> str | None:
+    """Why a step must be done again; None where it was done as it is now, and its files are as they were.
 
-    ``values`` is the step's record: its digest, which now is ``step``, its inputs and its outputs. Paths are absolute,
-    or relative to ``out``.
+    ``values`` are what doit kept of the step: see ``BuildRecord.to_values``. ``digest`` is that of the
+    step as it is now.
     """
-    if values.get("step") != step:
-        return "the spec or romforge itself changed" if values else "it was not built yet"
-    for path, was in values["outputs"].items():
-        if not is_unchanged(f"{out}/{path}", was, link=False):
+    if not values:
+        return "it was not built yet"
+    if values.get("step") != digest:
+        return "the spec or romforge itself changed"
+    for path, stored in values["outputs"].items():
+        if not is_unchanged(f"{out}/{path}", stored_state(stored), link=False):
             return f"{path} was changed or removed"
-    for path, was in values["inputs"].items():
-        if not is_unchanged(os.path.join(out, path), was):
+    for path, stored in values["inputs"].items():
+        if not is_unchanged(os.path.join(out, path), stored_state(stored)):
             return f"{path} changed"
-    return ""
+    return None
 
 
-def relative_to_root(out: Path, inputs: dict[str, FileState | None]) -> dict[str, FileState | None]:
+def stored_state(stored: Sequence[Any] | None) -> FileState | None:
+    """A state as it comes back from JSON."""
+    return None if stored is None else FileState._make(stored)
+
+
+def relative_to_root(out: Path, inputs: InputStates) -> InputStates:
     """Inputs with the paths of those below ``out`` relative to it: an output root may move, or be copied."""
     top = f"{os.path.abspath(out)}/"
     return {os.path.abspath(path).removeprefix(top): state for path, state in inputs.items()}
@@ -85,23 +149,28 @@ def relative_to_root(out: Path, inputs: dict[str, FileState | None]) -> dict[str
 def stamp(path: Path, data: bytes) -> FileState:
     """The state of a file just written with ``data``, after waiting (a few ms) until its times can vouch for it.
 
-    Where somebody has changed it already, it is a state that does not hold.
+    Where somebody has changed the file already, it is a state that does not hold.
     """
     for _ in range(12):
         if _mtime_is_reliable(os.stat(path)):
             break
         time.sleep(0.001)
-    found, now = read_file(path)
-    return now if found == data else [len(data), 0, 0, 0, sha256(data)]
+    content, state = read_file(path)
+    if content != data:
+        return FileState(len(data), 0, 0, 0, sha256(data))
+    return state
 
 
 def sha256(data: bytes) -> str:
+    """The digest in hexadecimal."""
     return hashlib.sha256(data).hexdigest()
 
 
 def _state(status: os.stat_result, digest: str) -> FileState:
-    size, mtime, ctime, inode = _times(status)
-    return [size, mtime, ctime, inode if _mtime_is_reliable(status) else 0, digest]
+    times = _times(status)
+    if not _mtime_is_reliable(status):
+        times = times._replace(inode=0)
+    return FileState(*times, digest)
 
 
 def _mtime_is_reliable(status: os.stat_result) -> bool:
@@ -114,5 +183,5 @@ def _mtime_is_reliable(status: os.stat_result) -> bool:
     return now - status.st_ctime_ns > (2 * _SECOND if whole_seconds else 0)
 
 
-def _times(status: os.stat_result) -> FileState:
-    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
+def _times(status: os.stat_result) -> FileTimes:
+    return FileTimes(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)

@@ -12,7 +12,7 @@ from romforge.cli import common
 from romforge.cli.environment import source_tree_override
 
 if TYPE_CHECKING:
-    from romforge.engine.tasks import Dodo
+    from romforge.engine.tasks import TaskGraph
 
 
 def add_build_commands(commands: common.Commands) -> None:
@@ -65,27 +65,28 @@ def _run_build(args: Namespace) -> int:
     from romforge.engine import tasks
 
     has_selection = bool(args.selection)
-    dodo = tasks.load_tasks(args.spec, args.out, source_tree_override(), every=has_selection)
-    selected = common.selected_tasks(dodo.plan, args.selection)
-    return tasks.run_tasks(dodo, selected, args.jobs, args.json)
+    graph = tasks.load_tasks(args.spec, args.out, source_tree_override(), every=has_selection)
+    selected = common.selected_tasks(graph.plan, args.selection)
+    graph.run.as_json = args.json
+    return tasks.run_tasks(graph, selected, args.jobs)
 
 
 def _run_verify(args: Namespace) -> int:
     from romforge.engine import tasks
-    from romforge.engine.verify_reporter import Matrix
 
     proofs = "controls" if args.controls else "all"
-    dodo = tasks.load_tasks(args.spec, args.out, source_tree_override(), verify=proofs)
-    Matrix.junit = args.junit
-    selected = _selected_proofs(dodo, args.selection)
+    graph = tasks.load_tasks(args.spec, args.out, source_tree_override(), verify=proofs)
+    graph.run.junit = args.junit
+    graph.run.as_json = args.json
+    selected = _selected_proofs(graph, args.selection)
     if not selected:
         raise UsageError("there is nothing to verify")
-    return tasks.run_tasks(dodo, selected, args.jobs, args.json)
+    return tasks.run_tasks(graph, selected, args.jobs)
 
 
-def _selected_proofs(dodo: Dodo, selection: list[str]) -> list[str]:
+def _selected_proofs(graph: TaskGraph, selection: list[str]) -> list[str]:
     """The tasks of the proofs that are named, and then of those of the ROMs that are."""
-    known = {proof.task for proof in dodo.proofs}
+    known = {proof.task for proof in graph.proofs}
     proofs, others = [], []
     for name in selection:
         if name in known:
@@ -94,9 +95,9 @@ def _selected_proofs(dodo: Dodo, selection: list[str]) -> list[str]:
             others.append(name)
     if proofs and not others:
         return proofs
-    selected = dodo.plan.selected(common.selected_tasks(dodo.plan, others))
+    selected = graph.plan.selected(common.selected_tasks(graph.plan, others))
     roms = {rom.path for rom in selected}
-    for proof in dodo.proofs:
+    for proof in graph.proofs:
         if proof.rom in roms:
             proofs.append(proof.task)
     return proofs

@@ -123,13 +123,13 @@ def _load_dodo(words: Sequence[str]) -> dict[str, Any]:
     return tasks.load_tasks(spec, out, tree, every=bool(words), verify=proofs).members()
 
 
-def _wanted_proofs(words: Sequence[str]) -> str:
-    """Which proofs become tasks: of "all" targets, of the "default" ones, or none."""
+def _wanted_proofs(words: Sequence[str]) -> str | None:
+    """Which proofs become tasks: those of "all" targets, of the "default" ones, or none."""
     if any(word.startswith("verify:") for word in words):
         return "all"
     if any(word.startswith("verify") or word in ("list", "help") for word in words):
         return "default"
-    return ""
+    return None
 
 
 def _report_errors(action: Callable[[], int]) -> int:

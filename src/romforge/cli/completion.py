@@ -286,7 +286,7 @@ def _proofs(spec: Spec, plan: Plan, with_controls: bool) -> Sequence[Proof]:
     from romforge.engine import staleness
     from romforge.verify import cases, corruptions
 
-    proofs = cases.make_proofs(spec, plan, staleness.replaced(plan))
+    proofs = cases.make_proofs(spec, plan, staleness.replaced_sources(plan))
     return corruptions.add_controls(proofs) if with_controls else proofs
 
 

@@ -11,11 +11,10 @@ from romforge.base import fingerprint, output_files
 from romforge.base.errors import RomforgeError
 from romforge.base.text import format_bytes, format_size
 from romforge.cli import common
-from romforge.formats import option_rom
+from romforge.formats import option_rom, rom_file
 from romforge.formats.efi_image import wrap_driver
 from romforge.formats.uefi_compression import decoder, encoder
 from romforge.rom import compression_cache
-from romforge.sources import rom_files
 from romforge.spec import value_types
 
 
@@ -61,7 +60,7 @@ def _add_files(parser: common.CommandParser) -> None:
 
 def _run_efirom(args: Namespace) -> int:
     ids = common.read_option(value_types.ID, args.id, "--id")
-    driver, _ = rom_files.read_rom(args.driver)
+    driver, _ = rom_file.read_rom(args.driver)
     with common.named_errors(args.driver):
         image = option_rom.parse_image(wrap_driver(driver, ids))
     if not args.stored:

@@ -7,7 +7,7 @@ import shlex
 from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from romforge.base.programs import MissingTool
 from romforge.base.table import BOLD, paint, wants_colours
@@ -16,7 +16,7 @@ from romforge.cli import common
 from romforge.cli.environment import source_tree_override
 from romforge.plan import planner
 from romforge.plan.planner import Fetch, Plan, Rom, TreeBuild
-from romforge.rom.manifest import read_manifest
+from romforge.rom.manifest import RomEntry, read_manifest
 from romforge.spec import loader
 
 
@@ -101,9 +101,9 @@ def _run_plan(args: Namespace) -> int:
 
 def _show_reasons(plan: Plan, out: Path, as_json: bool) -> int:
     """Shows what a build of all would do, and why."""
-    from romforge.engine import tasks
+    from romforge.engine import questions
 
-    reasons = tasks.reasons_to_build(plan, out)
+    reasons = questions.reasons_to_build(plan, out)
     if as_json:
         common.print_json(reasons)
         return 0
@@ -121,10 +121,9 @@ def _step_summaries(plan: Plan, out: Path) -> Iterator[StepSummary]:
         yield _fetch_summary(fetch, out)
     for make in plan.makes:
         yield _tree_summary(make, out)
-    built: dict[str, dict[str, Any]] = {}
+    built: dict[str, RomEntry] = {}
     for target in plan.targets:
-        _, entries = read_manifest(out, target)
-        built |= entries
+        built |= read_manifest(out, target).roms
     for rom in plan.roms():
         yield _rom_summary(rom, out, built.get(rom.path))
 
@@ -157,10 +156,10 @@ def _make_tool(make: TreeBuild) -> str:
     return f"make with {shlex.join(make.launcher)}"
 
 
-def _rom_summary(rom: Rom, out: Path, built: dict[str, Any] | None) -> StepSummary:
+def _rom_summary(rom: Rom, out: Path, built: RomEntry | None) -> StepSummary:
     inputs = []
     for pick in rom.picks:
-        inputs.append(f"{pick.platform} of {pick.make or 'ROMs'} {out / pick.root}")
+        inputs.append(f"{pick.platform} of {pick.make or 'ROMs'} {pick.place(out)}")
     bucket = "any"
     if rom.bucket:
         bucket = format_size(rom.bucket)
@@ -177,7 +176,7 @@ def _rom_summary(rom: Rom, out: Path, built: dict[str, Any] | None) -> StepSumma
     )
 
 
-def _size_sum(built: dict[str, Any] | None) -> str:
+def _size_sum(built: RomEntry | None) -> str:
     """The sizes of a ROM's images and their sum, by its manifest's entry; else nothing.
 
     ``pcbios 71,680 + x86_64-efi 69,120 = 140,800 bytes, 121,344 free, in the last build``

@@ -14,7 +14,7 @@ from romforge.spec import loader
 
 if TYPE_CHECKING:
     from romforge.analysis.summary import Proven
-    from romforge.engine.tasks import Dodo
+    from romforge.engine.tasks import TaskGraph
     from romforge.spec.model import Spec
 
 
@@ -50,23 +50,23 @@ def _run_report(args: Namespace) -> int:
     from romforge.html import page
 
     spec = loader.load_spec(args.spec, args.out)
-    dodo = tasks.load_tasks(args.spec, args.out, source_tree_override(), verify="all")
+    graph = tasks.load_tasks(args.spec, args.out, source_tree_override(), verify="all")
     older = _older_sets(spec, args.out, args.against)
-    proofs = _shown_proofs(dodo)
-    built = summary.gather_summary(spec, dodo.plan, args.out, older, proofs)
+    proofs = _shown_proofs(graph)
+    built = summary.gather_summary(spec, graph.plan, args.out, older, proofs)
     output_files.replace_file(args.output, page.render_page(built).encode())
     print(args.output)
     return 0
 
 
-def _shown_proofs(dodo: Dodo) -> list[Proven]:
+def _shown_proofs(graph: TaskGraph) -> list[Proven]:
     """The results of proofs, of the ROMs that have any."""
     from romforge.analysis.summary import Proven
-    from romforge.engine import tasks
+    from romforge.engine import questions
 
     results = []
-    for proof, state, text in tasks.proven(dodo):
-        results.append(Proven(proof.rom, proof.column, state, text))
+    for proof, state, seen in questions.proof_states(graph):
+        results.append(Proven(proof.rom, proof.column, state, seen))
     roms = {result.rom for result in results if result.state != "not proven"}
     return [result for result in results if result.rom in roms]
 

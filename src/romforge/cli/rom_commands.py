@@ -13,10 +13,9 @@ from romforge.base.errors import FormatError, RomforgeError
 from romforge.base.table import BOLD, GREEN, RED, YELLOW, Column, paint, render_table, wants_colours
 from romforge.base.text import format_bytes, format_offset, format_size, join_words, plural
 from romforge.cli import common
-from romforge.formats import option_rom, rom_check
+from romforge.formats import option_rom, rom_check, rom_file
 from romforge.formats.uefi_compression import decoder
 from romforge.rom import assembly
-from romforge.sources import rom_files
 from romforge.sources.image import SourceImage
 from romforge.spec import value_types
 
@@ -149,7 +148,7 @@ def _run_inspect(args: Namespace) -> int:
 
 
 def _summarise(path: Path) -> RomSummary:
-    data, _ = rom_files.read_rom(path)
+    data, _ = rom_file.read_rom(path)
     chain = option_rom.parse_chain(data)
     used = chain.end
     if chain.fault:
@@ -242,7 +241,7 @@ def _sound_line(notes: list[FindingSummary]) -> str:
 
 
 def _run_split(args: Namespace) -> int:
-    data, _ = rom_files.read_rom(args.rom)
+    data, _ = rom_file.read_rom(args.rom)
     with common.named_errors(args.rom):
         chain = option_rom.parse_rom(data)
     if not option_rom.is_padding(data[chain.end :]):
@@ -305,7 +304,7 @@ def _run_combine(args: Namespace) -> int:
 
 def _read_images(path: Path) -> list[option_rom.Image]:
     """The images of a file; raises RomforgeError where it holds anything else."""
-    data, _ = rom_files.read_rom(path)
+    data, _ = rom_file.read_rom(path)
     if data[:2] == b"MZ":
         raise RomforgeError(
             f"{path}: is a PE driver, not an image of a ROM; wrap it with `romforge efirom`"

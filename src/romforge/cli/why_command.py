@@ -20,7 +20,8 @@ from romforge.cli import common
 from romforge.cli.environment import source_tree_override
 from romforge.plan import planner
 from romforge.plan.planner import Plan, Rom, TreeBuild
-from romforge.sources.ipxe import source_tree
+from romforge.sources.ipxe import rebuild_reasons, source_tree, tree_record
+from romforge.sources.ipxe.tree_record import TreeRecord
 from romforge.spec import loader
 
 _SHOWN = 6  # names in a row
@@ -116,12 +117,10 @@ def _require_built(goals: list[tuple[TreeBuild, str]], out: Path) -> None:
     """
     trees = source_tree.Trees(out)
     for make, goal in goals:
-        entry = (source_tree.load_record(make, out) or source_tree.blank_record())["goals"].get(
-            goal
-        )
-        stale = source_tree.stale_goals(make, out, [goal], trees).get(goal)
+        entry = (tree_record.load_record(make, out) or TreeRecord()).goals.get(goal)
+        stale = rebuild_reasons.stale_goals(make, out, [goal], trees).get(goal)
         image = f"{make.task}: {goal}.{make.media}"
-        if entry is None or entry["why"]:
+        if entry is None or entry.why:
             raise RomforgeError(f"{image} must be built first: {stale}")
         if stale:
             note = f"{image} is shown as it was built: since then {stale}"

@@ -1,17 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The plan as doit tasks; with ``doit_state``, which keeps doit's state, the only module that knows doit.
+"""The plan as doit tasks.
 
-What doit must not decide, it does not: whether a step is up to date is told by the step's own record (its digest,
-and the state of each file it read and wrote), which doit keeps as the task's values. A task has no ``file_dep``:
-doit would take their state when the task ends, and so believe an edit made while it ran. Actions are functions of
-this module with frozen arguments, so that doit's worker processes can be spawned.
+doit does not decide whether a step is up to date: the step's own record does. The record has the digest of
+the step, and the state of each file that it read and wrote; doit keeps it as the task's values. A task has no
+``file_dep``: doit would take the state of an input when the task ends, and so believe an edit made meanwhile.
+Actions are functions of this module, so that doit's worker processes can be spawned.
 """
 
 from __future__ import annotations
 
 import hashlib
 import inspect
-import json
 import os
 import shutil
 import sys
@@ -26,27 +25,28 @@ from doit.exceptions import TaskFailed
 from romforge import __version__
 from romforge.base import fingerprint, jobserver, output_files, output_lock
 from romforge.base.errors import RomforgeError
+from romforge.base.fingerprint import BuildRecord
 from romforge.base.text import plural
 from romforge.engine import doit_state, staleness
-from romforge.engine.build_reporter import Reporter
-from romforge.engine.staleness import Demand
+from romforge.engine.build_reporter import ROM_GROUP, Reporter
+from romforge.engine.build_run import BuildRun
 from romforge.plan import planner
-from romforge.plan.planner import Fetch, Plan, Rom, TreeBuild
-from romforge.plan.planner import PlanStep as Built
+from romforge.plan.planner import Fetch, Plan, PlanStep, Rom, TreeBuild
 from romforge.spec import loader
 from romforge.spec.model import manifest_name
 from romforge.verify.cases import Proof
 
-Task = dict[str, Any]
-TaskStep = Built | Proof
-_RECORDS = 4  # to count up where a step of the same version would record something else
+Task = dict[str, Any]  # in the form in which doit takes tasks
+TaskStep = PlanStep | Proof
+_RECORDS = 5  # to count up where a step of the same version would record something else
 
 
-class Dodo:
+class TaskGraph:
     """What a dodo.py must hold: doit's configuration and the maker of the tasks.
 
-    ``every`` tells whether a task may be asked for by name; a plain doit runs the default targets, and what only
-    a name can reach would cost it more than all else. ``proofs`` are those to make tasks of.
+    ``every`` tells whether a task may be requested by name. A plain doit runs the default targets, and tasks
+    that only a name can reach would cost it more than all else. ``proofs`` are those to make tasks of,
+    ``baselines`` the packages with older ROMs that these need. ``run`` is the one run of these tasks.
     """
 
     def __init__(
@@ -55,10 +55,15 @@ class Dodo:
         out: Path,
         every: bool,
         proofs: Sequence[Proof] = (),
-        olds: Sequence[Fetch] = (),
+        baselines: Sequence[Fetch] = (),
     ) -> None:
-        self.plan, self.out, self.every, self.proofs, self.olds = plan, out, every, proofs, olds
-        self.wanted = {
+        self.plan = plan
+        self.out = out
+        self.every = every
+        self.proofs = proofs
+        self.baselines = baselines
+        self.run = BuildRun(plan, out, requested_jobs(sys.argv[1:]), proofs)
+        self._targets = {
             name: roms for name, roms in plan.targets.items() if every or name in plan.default
         }
 
@@ -68,231 +73,238 @@ class Dodo:
 
     def task_romforge(self) -> Iterator[Task]:
         """all tasks; in one maker, since doit looks up the source of each"""
-        doit_state.adopt(
-            self.out, [step.task for step in (*self.plan.steps(), *self.olds, *self.proofs)]
-        )
-        yield from self.sources()
-        yield from self.makes()
-        yield from self.roms()
-        yield from self.targets()
+        steps = *self.plan.steps(), *self.baselines, *self.proofs
+        doit_state.adopt(self.out, [step.task for step in steps])
+        yield from self._source_tasks()
+        yield from self._make_tasks()
+        yield from self._rom_tasks()
+        yield from self._target_tasks()
         if self.every:
-            yield from self.nics()
-            everything = [f"target:{name}" for name in self.plan.targets]
+            yield from self._nic_tasks()
             yield {
                 "basename": "all",
                 "doc": "builds every target",
                 "actions": None,
-                "task_dep": everything,
+                "task_dep": [f"target:{name}" for name in self.plan.targets],
             }
-            usual = [f"target:{name}" for name in self.plan.default]
-            lock = {
+            yield {
                 "basename": "lock_check",
                 "doc": "compares the default targets with the lock",
-                "task_dep": usual,
+                "actions": [(check_lock, [self.plan, self.out])],
+                "task_dep": self._default_tasks(),
             }
-            yield lock | {"actions": [(check_lock, [self.plan, self.out])]}
         if self.proofs:
-            yield from self.verifications()
+            yield from self._proof_tasks()
 
     def config(self) -> dict[str, Any]:
+        """doit's configuration. Raises RomforgeError where ROMs would be written over their sources."""
         output_files.require_apart(self.out, *self.plan.directories())
-        Reporter.plan, Reporter.out, Reporter.jobs = self.plan, self.out, asked_jobs(sys.argv[1:])
         reporter: type[Reporter] = Reporter
         if self.proofs:
-            from romforge.engine.verify_reporter import Matrix
+            from romforge.engine.verify_reporter import ProofReporter
 
-            reporter, Matrix.proofs = Matrix, self.proofs
-        return {
+            reporter = ProofReporter
+        config = {
             **doit_state.CONFIG,
-            "default_tasks": [f"target:{name}" for name in self.plan.default],
+            "default_tasks": self._default_tasks(),
             "continue": True,
             "reporter": reporter,
             "verbosity": 2,
-            **(
-                {"num_process": self._threads(), "par_type": "thread"}
-                if self.plan.takes_long() or self.proofs
-                else {}
-            ),
         }
+        if self.plan.takes_long() or self.proofs:
+            config |= {"num_process": self._threads(), "par_type": "thread"}
+        return config
+
+    def _default_tasks(self) -> list[str]:
+        return [f"target:{name}" for name in self.plan.default]
 
     def _threads(self) -> int:
-        """How many tasks to run at once, by threads, since what takes long is make; a doit that makes nothing is quicker without.
+        """How many tasks run at once, in threads: what takes long is make, in other processes.
 
-        A make that other machines work for may leave this one idle.
+        A make that other machines compile for may leave this one idle. A doit with nothing that takes long is
+        quicker without threads.
         """
-        return jobserver.wanted_jobs(os.environ) + (
-            len(self.plan.makes) if self.plan.may_distribute() else 0
-        )
+        threads = jobserver.wanted_jobs(os.environ)
+        if self.plan.may_distribute():
+            threads += len(self.plan.makes)
+        return threads
 
-    def sources(self) -> Iterator[Task]:
+    def _source_tasks(self) -> Iterator[Task]:
         yield _group("source", "gets the ROM files of a package")
-        for fetch in (*self.plan.fetches, *self.olds):
-            clean = [(clean_source, [self.out, fetch.directory])]
-            yield self._task(fetch) | {
-                "doc": f"ROM files of {fetch.package or fetch.deb}",
-                "clean": clean,
-            }
+        for fetch in (*self.plan.fetches, *self.baselines):
+            task = self._task(fetch)
+            task["doc"] = f"ROM files of {fetch.package or fetch.deb}"
+            task["clean"] = [(clean_source, [self.out, fetch.directory])]
+            yield task
 
-    def makes(self) -> Iterator[Task]:
+    def _make_tasks(self) -> Iterator[Task]:
         if self.plan.makes:
             yield _group("make", "builds the images of a platform in a source tree")
         for make in self.plan.makes:
-            clean = [(clean_source, [self.out, make.directory])]
-            uptodate = [(make_up_to_date, [make, self.out])]
-            yield self._task(make) | {
-                "doc": f"{make.bin} of {make.trees[0]}",
-                "clean": clean,
-                "uptodate": uptodate,
-            }
+            task = self._task(make)
+            task["doc"] = f"{make.bin} of {make.trees[0]}"
+            task["clean"] = [(clean_source, [self.out, make.directory])]
+            task["uptodate"] = [(is_make_up_to_date, [make, self.run])]
+            yield task
 
-    def roms(self) -> Iterator[Task]:
-        yield _group("rom", "builds one ROM file")
-        for roms in self.wanted.values():
-            needs = self.plan.needs_of(roms[0]) if roms else []
+    def _rom_tasks(self) -> Iterator[Task]:
+        group = _group(ROM_GROUP, "builds one ROM file")
+        group["meta"] = {"run": self.run}  # doit makes the reporter, which finds the run here
+        yield group
+        for roms in self._targets.values():
+            if not roms:
+                continue
+            needs = self.plan.needs_of(roms[0])
             for rom in roms:
-                yield self._task(rom) | {
-                    "task_dep": needs,
-                    "targets": [f"{self.out}/{rom.path}"],
-                    "clean": True,
-                }
+                task = self._task(rom)
+                task |= {"task_dep": needs, "targets": [f"{self.out}/{rom.path}"], "clean": True}
+                yield task
 
-    def targets(self) -> Iterator[Task]:
+    def _target_tasks(self) -> Iterator[Task]:
         yield _group("target", "builds all ROMs of a target")
-        for name, roms in self.wanted.items():
-            clean = [(clean_target, [self.out, name, [rom.path for rom in roms]])]
-            yield _members("target", name, roms) | {
-                "targets": [f"{self.out}/{manifest_name(name)}"],
-                "clean": clean,
-            }
+        for name, roms in self._targets.items():
+            paths = [rom.path for rom in roms]
+            task = _members("target", name, roms)
+            task["targets"] = [f"{self.out}/{manifest_name(name)}"]
+            task["clean"] = [(clean_target, [self.out, name, paths])]
+            yield task
 
-    def nics(self) -> Iterator[Task]:
+    def _nic_tasks(self) -> Iterator[Task]:
         yield _group("nic", "builds the ROMs of a NIC in the default targets")
-        for nic, made in self.plan.nics().items():
-            yield _members("nic", nic, made)
+        for nic, roms in self.plan.nics().items():
+            yield _members("nic", nic, roms)
 
-    def verifications(self) -> Iterator[Task]:
+    def _proof_tasks(self) -> Iterator[Task]:
         yield _group("verify", "proves ROMs in QEMU")
         for proof in self.proofs:
-            yield self._task(proof) | {
-                "task_dep": list(proof.needs),
-                "doc": f"{proof.kind} of {proof.nic}",
-            }
+            task = self._task(proof)
+            task |= {"task_dep": list(proof.needs), "doc": f"{proof.kind} of {proof.nic}"}
+            yield task
 
     def _task(self, step: TaskStep) -> Task:
         base, name = step.task.split(":", 1)
         return {
             "basename": base,
             "name": name,
-            "actions": [(run_step, [step, self.out])],
-            "uptodate": [(up_to_date, [digest(step), self.out])],
+            "actions": [(run_step, [step, self.run])],
+            "uptodate": [(is_up_to_date, [step_digest(step), self.out])],
         }
 
 
-def run_step(step: TaskStep, out: Path) -> dict[str, Any] | TaskFailed:
-    """Runs a step for doit; its record becomes the task's values, an error of a person's making a failed task."""
-    from romforge.rom import assembly, build
-    from romforge.sources import rom_files  # not needed where all is up to date
+def run_step(step: TaskStep, run: BuildRun) -> dict[str, Any] | TaskFailed:
+    """Runs a step for doit; its record becomes the task's values.
 
+    A RomforgeError becomes a failed task, with the entry for the manifest if the step builds a ROM.
+    """
     try:
-        output_lock.hold_lock(out)
+        output_lock.hold_lock(run.out)
         if isinstance(step, TreeBuild):
-            done = _make(step, out)
-        elif isinstance(step, Proof):
-            from romforge.verify import runner
-
-            done = runner.run_proof(step, out)
-        else:
-            done = (
-                rom_files.fetch_package(step, out)
-                if isinstance(step, Fetch)
-                else build.build_rom(step, out)
-            )
+            note = _run_make(step, run)
+            values: dict[str, Any] = {"step": step_digest(step)}
+            return values | {"note": note} if note else values
+        record = _run_recorded(step, run.out)
     except RomforgeError as error:
-        failed = TaskFailed(str(error))
+        failure = TaskFailed(str(error))
         if isinstance(step, Rom):
-            layout = error.layout if isinstance(error, assembly.BucketError) else None
-            failed.entry = build.failed_entry(step, str(error), layout)
-        return failed
-    if "inputs" in done:
-        done["inputs"] = fingerprint.relative_to_root(out, done["inputs"])
-    return {"step": digest(step), **done}
+            failure.entry = _failed_entry(step, error)
+        return failure
+    return record.to_values(step_digest(step), run.out)
 
 
-def _make(step: TreeBuild, out: Path) -> dict[str, Any]:
-    """Builds what the run wants of a platform; raises RomforgeError where it cannot, or no ROM would tell what failed."""
-    from romforge.sources.ipxe import image_build
+def _run_recorded(step: Fetch | Rom | Proof, out: Path) -> BuildRecord:
+    """Runs a step that records the files it read and wrote; raises RomforgeError."""
+    # The modules are imported here, since a run in which all is up to date does without them.
+    if isinstance(step, Fetch):
+        from romforge.sources import debian_package
 
-    demand = _demand(step, out)
-    if text := demand.refused.get(step.task):
-        raise RomforgeError(text)
-    errors = image_build.build_images(step, out, list(demand.wanted[step.task]), demand.spec)
-    if errors and (
-        step.task in demand.alone or errors.keys() == demand.goals.get(step.task, {}).keys()
-    ):
+        return debian_package.fetch_package(step, out)
+    if isinstance(step, Rom):
+        from romforge.rom import build
+
+        return build.build_rom(step, out)
+    from romforge.verify import runner
+
+    return runner.run_proof(step, out)
+
+
+def _failed_entry(step: Rom, error: RomforgeError) -> str:
+    from romforge.rom import assembly, build
+
+    layout = error.layout if isinstance(error, assembly.BucketError) else None
+    return build.failed_entry(step, str(error), layout)
+
+
+def _run_make(step: TreeBuild, run: BuildRun) -> str | None:
+    """Builds what the run wants of a platform; returns what to report of it.
+
+    An image that failed fails its ROM, and so no other. Raises RomforgeError where all images failed, or no
+    ROM of the run would report the failure.
+    """
+    from romforge.sources.ipxe import image_build, source_tree
+
+    demand = run.demand_of(step.task)
+    refusal = demand.refused.get(step.task)
+    if refusal:
+        raise RomforgeError(refusal)
+    goals = list(demand.wanted[step.task])
+    errors = image_build.build_images(step, run.out, goals, demand.spec)
+    all_failed = errors.keys() == set(demand.goals.get(step.task, ()))
+    if errors and (all_failed or step.task in demand.alone):
         raise RomforgeError("\n".join(dict.fromkeys(errors.values())))
-    from romforge.sources.ipxe import source_tree
-
-    reason = source_tree.recorded_link_plan(step, out).reason
-    return {"note": reason} if reason else {}
-
-
-def _demand(step: TreeBuild, out: Path) -> Demand:
-    """What the run wants; under another reporter than ours, or in a worker that was spawned, all that the platform has."""
-    return Reporter.demand or staleness.stale_images(
-        Plan("", (), (step,), {}, ()), out, {step.task}
-    )
+    return source_tree.recorded_link_plan(step, run.out).reason
 
 
 def check_lock(plan: Plan, out: Path) -> TaskFailed | None:
-    """Compares the default targets' ROMs with the lock; faults make a failed task, other changes are printed."""
+    """Compares the default targets' ROMs with the lock.
+
+    Faults make a failed task, other changes are printed.
+    """
     from romforge.rom import lock_format
 
     try:
-        changes = lock_format.compare_build_with_lock(
-            loader.load_spec(Path(plan.spec)), plan, out, None
-        )
+        spec = loader.load_spec(Path(plan.spec))
+        changes = lock_format.compare_build_with_lock(spec, plan, out, None)
     except RomforgeError as error:
         return TaskFailed(str(error))
-    unasked = {
+    not_built = {
         rom.path
         for rom in plan.roms()
         if rom.target not in plan.default and not (out / rom.path).exists()
     }
-    for one in changes:
-        if not one.fault:
-            print(f"{one.path}: {one.text}")
-    faults = [f"{one.path}: {one.text}" for one in changes if one.fault and one.path not in unasked]
-    return (
-        TaskFailed("\n  ".join(["what is built is not what is locked:", *faults]))
-        if faults
-        else None
-    )
+    faults = []
+    for change in changes:
+        line = f"{change.path}: {change.text}"
+        if not change.fault:
+            print(line)
+        elif change.path not in not_built:
+            faults.append(line)
+    if not faults:
+        return None
+    return TaskFailed("\n  ".join(["what is built differs from the lock:", *faults]))
 
 
-def make_up_to_date(task: Any, values: dict[str, Any], step: TreeBuild, out: Path) -> bool:
+def is_make_up_to_date(task: Any, values: dict[str, Any], step: TreeBuild, run: BuildRun) -> bool:
     """Whether all that the run wants of a platform is built."""
-    _before(task, out)
-    found = _demand(step, out)
-    return bool(values) and step.task not in found.refused and not found.wanted[step.task]
+    _prepare(task, run.out)
+    demand = run.demand_of(step.task)
+    return bool(values) and step.task not in demand.refused and not demand.wanted[step.task]
 
 
-def up_to_date(task: Any, values: dict[str, Any], step: str, out: Path) -> bool:
-    """Whether a step was done as it is now, and every file it read and wrote still has the same content."""
-    _before(task, out)
-    return not fingerprint.why_out_of_date(values, step, out)
+def is_up_to_date(task: Any, values: dict[str, Any], digest: str, out: Path) -> bool:
+    """Whether a step was done as it is now, and each file it read and wrote has the same content."""
+    _prepare(task, out)
+    return fingerprint.why_out_of_date(values, digest, out) is None
 
 
-def _before(task: Any, out: Path) -> None:
-    with suppress(
-        RomforgeError
-    ):  # a reporter of doit's own takes no lock, and workers cannot; only a build needs it
+def _prepare(task: Any, out: Path) -> None:
+    with suppress(RomforgeError):  # doit's own reporters take no lock, and workers cannot
         output_lock.hold_lock(out)
     task.value_savers.append(partial(_keep_values_alone, task))
 
 
 # doit asks for these at every task
-up_to_date.__signature__ = inspect.signature(up_to_date)  # type: ignore[attr-defined]
-make_up_to_date.__signature__ = inspect.signature(make_up_to_date)  # type: ignore[attr-defined]
+is_up_to_date.__signature__ = inspect.signature(is_up_to_date)  # type: ignore[attr-defined]
+is_make_up_to_date.__signature__ = inspect.signature(is_make_up_to_date)  # type: ignore[attr-defined]
 
 
 def _keep_values_alone(task: Any) -> dict[str, Any]:
@@ -301,13 +313,16 @@ def _keep_values_alone(task: Any) -> dict[str, Any]:
     return {}
 
 
-def digest(step: TaskStep) -> str:
-    """Names a step and all it says; another version of romforge may do it differently, and so has other digests."""
+def step_digest(step: TaskStep) -> str:
+    """The digest of a step and all it says.
+
+    Another version of romforge may do the same step differently, and so has other digests.
+    """
     return hashlib.sha256(f"{__version__} {_RECORDS} {step!r}".encode()).hexdigest()
 
 
 def clean_source(out: Path, directory: str) -> None:
-    """Forgets what was fetched, which the next build then fetches anew."""
+    """Removes what was fetched or built there; the next build does it again."""
     shutil.rmtree(out / directory, ignore_errors=True)
 
 
@@ -321,117 +336,76 @@ def _group(name: str, doc: str) -> Task:
     return {"basename": name, "name": None, "doc": doc}
 
 
-def _members(base: str, name: str, roms: tuple[Rom, ...] | list[Rom]) -> Task:
-    doc = plural(len(roms), "ROM")
+def _members(base: str, name: str, roms: Sequence[Rom]) -> Task:
+    """A task that stands for ROMs."""
     return {
         "basename": base,
         "name": name,
-        "doc": doc,
+        "doc": plural(len(roms), "ROM"),
         "actions": None,
         "task_dep": [rom.task for rom in roms],
     }
 
 
 def load_tasks(
-    spec: Path, out: Path, tree: str | None, every: bool = True, verify: str = ""
-) -> Dodo:
-    """The tasks of a spec, or those of a plain doit; raises SpecError.
+    spec_path: Path, out: Path, tree: str | None, every: bool = True, verify: str | None = None
+) -> TaskGraph:
+    """The tasks of a spec; with ``every`` also those that only a name can reach.
 
-    With them come, if asked for, the proofs of "default" targets, those of "all", or their negative "controls".
+    ``verify`` adds proofs: those of the "default" targets, "all", or their negative "controls". Raises
+    SpecError.
     """
-    read = loader.load_spec(spec, out)
-    plan = planner.make_plan(read, tree)
+    spec = loader.load_spec(spec_path, out)
+    plan = planner.make_plan(spec, tree)
     if not verify:
-        return Dodo(plan, out, every)
+        return TaskGraph(plan, out, every)
     from romforge.verify import cases, corruptions
 
-    made = cases.make_proofs(read, plan, staleness.replaced(plan))
+    proofs = cases.make_proofs(spec, plan, staleness.replaced_sources(plan))
     if verify == "default":
-        usual = {rom.path for name in plan.default for rom in plan.targets[name]}
-        made = tuple(proof for proof in made if proof.rom in usual)
-    return Dodo(
-        plan,
-        out,
-        every,
-        corruptions.add_controls(made) if verify == "controls" else made,
-        cases.baseline_fetches(read, plan),
-    )
+        paths: set[str] = set()
+        for name in plan.default:
+            paths.update(rom.path for rom in plan.targets[name])
+        proofs = tuple(proof for proof in proofs if proof.rom in paths)
+    if verify == "controls":
+        proofs = tuple(corruptions.add_controls(proofs))
+    return TaskGraph(plan, out, every, proofs, cases.baseline_fetches(spec, plan))
 
 
-def asked_jobs(arguments: list[str]) -> int | None:
-    """The number of jobs that a command line asks doit for, which tells it to nobody; None where it does not."""
+def requested_jobs(arguments: list[str]) -> int | None:
+    """The number of jobs that a command line requests of doit, which passes it on to nobody.
+
+    >>> requested_jobs(["run", "-n", "4"]), requested_jobs(["--process=2"]), requested_jobs([])
+    (4, 2, None)
+    """
+    jobs = None
     words = iter(arguments)
-    found = None
     for word in words:
-        number = (
-            next(words, "")
-            if word in ("-n", "--process")
-            else word.removeprefix("--process=").removeprefix("-n")
-        )
-        if word.startswith(("-n", "--process")) and number.isdecimal():
-            found = int(number) or None
-    return found
-
-
-def reasons_to_build(plan: Plan, out: Path) -> dict[str, str]:
-    """For each task that a doit of all would run, the reason in words."""
-    saved = output_files.load_json(out, doit_state.STATE_FILE) or {}
-    found = {}
-    wanted = staleness.stale_images(plan, out, {step.task for step in plan.steps()})
-    for step in plan.steps():
-        if isinstance(step, TreeBuild):
-            told = [
-                f"{goal}.{step.media}: {text}"
-                for goal, text in wanted.wanted.get(step.task, {}).items()
-            ]
-            reason = wanted.refused.get(step.task) or "\n".join(told)
+        if word in ("-n", "--process"):
+            number = next(words, "")
+        elif word.startswith("--process="):
+            number = word.removeprefix("--process=")
+        elif word.startswith("-n"):
+            number = word.removeprefix("-n")
         else:
-            reason = fingerprint.why_out_of_date(
-                saved.get(step.task, {}).get("_values_:") or {}, digest(step), out
-            )
-        if isinstance(step, Rom) and not reason:
-            images = (
-                (pick.platform, wanted.wanted.get(pick.make, {}).get(step.goal))
-                for pick in step.picks
-            )
-            reason = next(
-                (f"its image {platform}: {text}" for platform, text in images if text), ""
-            )
-        if reason:
-            found[step.task] = reason
-    return found
+            continue
+        if number.isdecimal():
+            jobs = int(number) or None
+    return jobs
 
 
-def proven(dodo: Dodo) -> list[tuple[Proof, str, str]]:
-    """For each proof whether it holds, in a word or two, and what was seen when it was done last."""
-    saved = output_files.load_json(dodo.out, doit_state.STATE_FILE) or {}
-    found = []
-    for proof in dodo.proofs:
-        values = saved.get(proof.task, {}).get("_values_:") or {}
-        done = "proof" in values
-        verdict = (
-            "not proven"
-            if not done
-            else "out of date"
-            if fingerprint.why_out_of_date(values, digest(proof), dodo.out)
-            else "proven"
-        )
-        found.append((proof, verdict, json.loads(values["proof"])["seen"] if done else ""))
-    return found
-
-
-def run_tasks(dodo: Dodo, selection: list[str], jobs: int | None, as_json: bool) -> int:
+def run_tasks(graph: TaskGraph, selection: list[str], jobs: int | None) -> int:
     """Runs doit over the tasks; returns the exit status."""
     from doit.cmd_base import ModuleTaskLoader
     from doit.doit_cmd import DoitMain
 
-    parallel = ["-n", str(jobs if jobs > 1 else 0), "-P", "thread"] if jobs else []
-    members = dodo.members()
-    Reporter.as_json, Reporter.jobs = as_json, jobs
+    graph.run.jobs = jobs
+    arguments = ["run"]
+    if jobs:
+        arguments += ["-n", str(jobs if jobs > 1 else 0), "-P", "thread"]
+    loader_of_graph = ModuleTaskLoader(graph.members())
     try:
-        status = DoitMain(ModuleTaskLoader(members), config_filenames=()).run(
-            ["run", *parallel, *selection]
-        )
+        status = DoitMain(loader_of_graph, config_filenames=()).run([*arguments, *selection])
     except SystemExit as end:  # of the reporter
         return int(end.code or 0)
     return min(int(status or 0), 2)

@@ -1,17 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What `verify` shows and leaves: a matrix of ROMs and proofs while it runs and at its end, JSON, and JUnit's XML."""
+"""What `verify` shows and leaves: a matrix of ROMs and proofs, JSON, and JUnit's XML."""
 
 from __future__ import annotations
 
 import json
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple, TextIO
 
 from romforge.base import output_files
 from romforge.base.table import BOLD, DIM, RED, Column, paint, render_table, wants_colours
-from romforge.engine.build_reporter import Reporter
+from romforge.engine.build_reporter import Reporter, closure
 from romforge.verify.cases import Proof
 
 _PREFIX = "verify:"
@@ -19,13 +18,17 @@ PASSED, FAILED, NOT_RUN, RUNNING = "passed", "failed", "not run", "running"
 
 
 class Outcome(NamedTuple):
-    """Of a proof: its state, what was seen or went wrong, seconds, whether that was in an earlier run, and its calls."""
+    """The outcome of a proof: its state, what was seen or went wrong, and seconds.
+
+    ``before`` tells that it is of an earlier run. ``calls`` are those of a network interface: name, status,
+    and what was seen.
+    """
 
     state: str
     text: str = ""
     seconds: float = 0
     before: bool = False
-    calls: Sequence[Sequence[Any]] = ()  # of a network interface: name, status, what came of it
+    calls: Sequence[Sequence[Any]] = ()
 
     def cell(self) -> str:
         """A few characters for the matrix."""
@@ -34,24 +37,20 @@ class Outcome(NamedTuple):
         return {FAILED: "FAILED", NOT_RUN: "not run", RUNNING: "…"}[self.state]
 
 
-class Matrix(Reporter):
-    """The reporter of a run with proofs; ``junit`` is a file to write."""
+class ProofReporter(Reporter):
+    """The reporter of a run with proofs."""
 
     desc = "romforge: the proofs of each ROM"
-    proofs: ClassVar[Sequence[Proof]] = ()
-    junit: ClassVar[Path | None] = None
 
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
+    def __init__(self, outstream: TextIO, options: dict[str, Any]) -> None:
+        super().__init__(outstream, options)
         self.outcomes: dict[str, Outcome] = {}
         self.selected: list[Proof] = []
 
     def initialize(self, tasks: dict[str, Any], selected: list[str]) -> None:
-        from romforge.engine.build_reporter import closure
-
-        wanted = closure(tasks, selected)
-        self.selected = [proof for proof in self.proofs if proof.task in wanted]
         super().initialize(tasks, selected)
+        names = closure(tasks, selected)
+        self.selected = [proof for proof in self.run.proofs if proof.task in names]
 
     def _takes_long(self) -> bool:
         return True
@@ -74,23 +73,15 @@ class Matrix(Reporter):
 
     def add_failure(self, task: Any, fail: Any) -> None:
         if task.name.startswith(_PREFIX):
-            unmet = fail.get_name() == "UnmetDependency"
-            text = (
-                fail.message
-                if fail.get_name() in ("TaskFailed", "UnmetDependency")
-                else fail.get_msg()
-            )
-            self.outcomes[task.name] = (
-                Outcome(NOT_RUN, f"not run: {text} failed") if unmet else Outcome(FAILED, text)
-            )
+            self.outcomes[task.name] = _failure(fail)
         super().add_failure(task, fail)
 
     def complete_run(self) -> None:
         for task in self.done:
             if task.name.startswith(_PREFIX) and task.name not in self.outcomes:
                 self.outcomes[task.name] = _outcome(task, before=True)
-        if self.junit and sys.exc_info()[0] is None:
-            output_files.replace_file(self.junit, _junit(self._rows()))
+        if sys.exc_info()[0] is None and self.run.junit:
+            output_files.replace_file(self.run.junit, _junit(self._rows()))
         super().complete_run()
 
     def _interrupt(self) -> None:
@@ -100,21 +91,21 @@ class Matrix(Reporter):
         qemu.interrupt_guests()
 
     def _rows(self) -> list[dict[str, Any]]:
-        found = []
+        rows = []
         for proof in self.selected:
             outcome = self.outcomes.get(proof.task) or Outcome(NOT_RUN)
-            row = {
+            row: dict[str, Any] = {
                 "rom": proof.rom,
                 "nic": proof.nic,
                 "column": proof.column,
                 "kind": proof.kind,
                 "control": proof.control,
+                **outcome._asdict(),
             }
-            row |= outcome._asdict()
             if not outcome.calls:
                 del row["calls"]
-            found.append(row)
-        return found
+            rows.append(row)
+        return rows
 
     def _json(self) -> list[str]:
         return [json.dumps(self._rows(), indent=1)]
@@ -122,37 +113,56 @@ class Matrix(Reporter):
     def _table(self) -> list[str]:
         states = [row["state"] for row in self._rows()]
         before = sum(row["before"] for row in self._rows())
-        told = [f"{states.count(FAILED)} failed"] if FAILED in states else []
-        told += [f"{states.count(NOT_RUN)} not run"] if NOT_RUN in states else []
-        told += [f"{states.count(PASSED) - before} proven", f"{before} proven before"]
-        sizes = super()._table() if self.built or self.bad else []
-        return [*sizes[:-1], *self.lines(), f"{', '.join(told)}, in {self.out}"]
+        counts = [
+            f"{states.count(state)} {state}" for state in (FAILED, NOT_RUN) if state in states
+        ]
+        counts += [f"{states.count(PASSED) - before} proven", f"{before} proven before"]
+        lines = [*self.lines(), f"{', '.join(counts)}, in {self.run.out}"]
+        if self.built or self.run.failed:
+            sizes = super()._table()
+            lines = [*sizes[:-1], *lines]
+        return lines
 
     def lines(self) -> list[str]:
-        """The matrix: a line for each ROM, a column for each kind of proof; of controls a line each."""
+        """The matrix: a line for each ROM, a column for each kind of proof; a line for each control."""
         if any(proof.control for proof in self.selected):
             titles = ["file", "proof", "control", ""]
             rows = [
-                [proof.rom, proof.column, proof.control, self._cell(proof)]
+                [proof.rom, proof.column, proof.control or "", self._cell(proof)]
                 for proof in self.selected
             ]
         else:
-            columns = list(dict.fromkeys(proof.column for proof in self.selected))
-            titles = ["file", *columns]
-            by_rom: dict[str, dict[str, str]] = {}
-            for proof in self.selected:
-                by_rom.setdefault(proof.rom, {})[proof.column] = self._cell(proof)
-            rows = [
-                [rom, *(cells.get(column, "-") for column in columns)]
-                for rom, cells in by_rom.items()
-            ]
+            titles, rows = self._matrix()
+        if not rows:
+            return []
         colour = wants_colours(self.outstream)
-        lines = render_table([Column(title) for title in titles], rows) if rows else []
-        lines[:2] = [paint(lines[0], BOLD, colour), paint(lines[1], DIM, colour)] if lines else []
-        return [paint(line, RED, colour and "FAILED" in line) for line in lines]
+        title, rule, *lines = render_table([Column(title) for title in titles], rows)
+        painted = [paint(title, BOLD, colour), paint(rule, DIM, colour)]
+        painted += [paint(line, RED, colour and "FAILED" in line) for line in lines]
+        return painted
+
+    def _matrix(self) -> tuple[list[str], list[list[str]]]:
+        """The titles, and a row for each ROM."""
+        columns = list(dict.fromkeys(proof.column for proof in self.selected))
+        cells_by_rom: dict[str, dict[str, str]] = {}
+        for proof in self.selected:
+            cells_by_rom.setdefault(proof.rom, {})[proof.column] = self._cell(proof)
+        rows = []
+        for rom, cells in cells_by_rom.items():
+            rows.append([rom, *(cells.get(column, "-") for column in columns)])
+        return ["file", *columns], rows
 
     def _cell(self, proof: Proof) -> str:
         return self.outcomes.get(proof.task, Outcome(NOT_RUN)).cell()
+
+
+def _failure(fail: Any) -> Outcome:
+    """The outcome of a proof that failed, or was not run since something it depends on failed."""
+    if fail.get_name() == "UnmetDependency":
+        return Outcome(NOT_RUN, f"not run: {fail.message} failed")
+    if fail.get_name() == "TaskFailed":
+        return Outcome(FAILED, fail.message)
+    return Outcome(FAILED, fail.get_msg())
 
 
 def _outcome(task: Any, before: bool) -> Outcome:

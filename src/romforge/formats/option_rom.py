@@ -12,8 +12,9 @@ import struct
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from romforge.base.arch import machine_name
+from romforge.base import image_kind
 from romforge.base.errors import FormatError
+from romforge.base.image_kind import ImageKind
 from romforge.base.pci_id import PciId
 from romforge.base.text import format_bytes
 from romforge.formats.structure import Structure
@@ -22,7 +23,7 @@ from romforge.formats.uefi_compression import decoder
 BLOCK = 512
 SIGNATURE = 0xAA55
 EFI_SIGNATURE = 0x0EF1
-LEGACY, EFI, NOBODY = 0x00, 0x03, 0xFF  # code types; the last is reserved, and so no firmware's
+LEGACY, EFI, NOBODY = image_kind.LEGACY, image_kind.EFI, image_kind.NOBODY
 LAST_IMAGE = 0x80  # indicator, bit 7
 UNCOMPRESSED, UEFI_COMPRESSED = 0, 1  # compression types of an EFI image
 NETWORK_ETHERNET = b"\0\0\x02"  # class code 02 00 00, as it lies in the ROM
@@ -165,15 +166,8 @@ class Image:
         return self.header.machine if isinstance(self.header, EfiHeader) else 0
 
     @property
-    def kind(self) -> str:
-        """``legacy``, ``stub``, or the architecture of an EFI image under iPXE's name."""
-        if self.pcir.code_type in (LEGACY, NOBODY):
-            return "legacy" if self.pcir.code_type == LEGACY else "stub"
-        return (
-            machine_name(self.machine)
-            if self.pcir.code_type == EFI
-            else f"type {self.pcir.code_type:#04x}"
-        )
+    def kind(self) -> ImageKind:
+        return ImageKind(self.pcir.code_type, self.machine)
 
 
 @dataclass(frozen=True)

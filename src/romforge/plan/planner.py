@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""From the spec to steps: a pure function, and frozen steps that say all they depend on but the files' content."""
+"""From the spec to steps: a pure function, which opens no file.
+
+The steps are frozen. Each says all that it depends on, except the content of files.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from romforge.base.arch import Arch
+from romforge.base.image_kind import LEGACY, ImageKind
 from romforge.base.output_files import STATE
 from romforge.base.pci_id import PciId
+from romforge.plan.image_requests import (
+    ImageRequest,
+    RomFileRequest,
+    TreeRequest,
+    stub_request,
+)
 from romforge.spec.model import (
     STUB,
     Header,
@@ -24,7 +35,8 @@ from romforge.spec.model import (
     rom_path,
 )
 
-# Where ROMs lie in a directory, in Debian's and Ubuntu's ipxe-qemu, in bookworm's, and in Fedora's ipxe-roms-qemu.
+# Where ROMs lie: in a directory of ROMs, in Debian's and Ubuntu's ipxe-qemu, in that of bookworm, and in
+# Fedora's ipxe-roms-qemu.
 _DIRECTORIES = (
     "",
     "usr/share/qemu/",
@@ -66,8 +78,8 @@ class StripOptions(NamedTuple):
 class TreeBuild(NamedTuple):
     """Builds the images of a platform with a tree's own makefiles, in a working tree of its own.
 
-    Paths are absolute, but ``directory``, which is relative to the output root. Configuration headers are the text of
-    each ``config/local/CONFIG/NAME.h``.
+    Paths are absolute, except ``directory``, which is relative to the output root. ``headers`` are
+    the texts of configuration headers, ``config/local/CONFIG/NAME.h``, by NAME.
     """
 
     source: str
@@ -97,24 +109,6 @@ class TreeBuild(NamedTuple):
         return not self.media.startswith("efi")
 
 
-class ImageRequest(NamedTuple):
-    """The image of a platform: the first of ``files`` below ``root`` that holds one of this code type and machine."""
-
-    platform: str
-    legacy: bool
-    machine: int  # of an EFI image
-    source: str
-    make: str  # the task that builds it in a tree; empty where it is taken from existing ROMs
-    root: str  # absolute, or relative to the output root where a step fills it
-    files: tuple[str, ...]  # patterns
-    compress: bool  # an EFI image's driver, where that makes it smaller
-
-    @property
-    def stub(self) -> bool:
-        """Whether it is no platform's, but a stub, which is in no source."""
-        return not self.source
-
-
 class Rom(NamedTuple):
     """One ROM file: which images, which IDs, which bucket. Sizes are bytes."""
 
@@ -139,7 +133,10 @@ PlanStep = Fetch | TreeBuild | Rom
 
 
 class Plan(NamedTuple):
-    """All steps: those that get images, and the ROMs of each target in the spec's order; ``default`` ones are built unasked."""
+    """All steps of a spec: those that get images, and the ROMs of each target in the spec's order.
+
+    ``default`` names the targets that are built where no other is requested.
+    """
 
     spec: str  # absolute path of the spec
     fetches: tuple[Fetch, ...]
@@ -158,72 +155,87 @@ class Plan(NamedTuple):
         yield from self.roms()
 
     def nics(self) -> dict[str, list[Rom]]:
-        """What building a NIC means: its ROMs in the default targets, or where it is in none of these, in all."""
-        usual = {rom.nic for name in self.default for rom in self.targets[name]}
-        found: dict[str, list[Rom]] = {}
+        """The ROMs that building a NIC means: those in the default targets, or in all if none has it."""
+        in_default: set[str] = set()
+        for name in self.default:
+            in_default.update(rom.nic for rom in self.targets[name])
+        by_nic: dict[str, list[Rom]] = {}
         for rom in self.roms():
-            if rom.target in self.default or rom.nic not in usual:
-                found.setdefault(rom.nic, []).append(rom)
-        return found
+            if rom.target in self.default or rom.nic not in in_default:
+                by_nic.setdefault(rom.nic, []).append(rom)
+        return by_nic
 
     def selected(self, tasks: Sequence[str]) -> list[Rom]:
-        """The ROMs that tasks stand for: target:, nic:, rom: or all; those of the default targets where none is given."""
-        given = set(tasks or [f"target:{name}" for name in self.default])
-        if "all" in given:
+        """The ROMs that tasks stand for: ``target:``, ``nic:``, ``rom:`` or ``all``.
+
+        Without tasks, those of the default targets.
+        """
+        selection = set(tasks or [f"target:{name}" for name in self.default])
+        if "all" in selection:
             return list(self.roms())
-        given.update(
-            rom.task for nic, roms in self.nics().items() if f"nic:{nic}" in given for rom in roms
-        )
-        return [rom for rom in self.roms() if {rom.task, f"target:{rom.target}"} & given]
+        for nic, roms in self.nics().items():
+            if f"nic:{nic}" in selection:
+                selection.update(rom.task for rom in roms)
+        return [
+            rom
+            for rom in self.roms()
+            if rom.task in selection or f"target:{rom.target}" in selection
+        ]
 
     def directories(self) -> tuple[set[str], set[str]]:
-        """Those that ROMs are written to, relative to the output root, and those outside it that they are read from."""
-        picks = {
-            pick
-            for roms in self.targets.values()
-            for rom in roms[:1]
-            for pick in rom.picks
-            if os.path.isabs(pick.root)
-        }
-        sources = {f"{pick.root}/{os.path.dirname(file)}" for pick in picks for file in pick.files}
+        """The directories that ROMs are written to, and those outside the output root that are read.
+
+        The former are relative to the output root.
+        """
+        sources: set[str] = set()
+        for request in self._requests():
+            if isinstance(request, RomFileRequest) and os.path.isabs(request.root):
+                sources.update(f"{request.root}/{os.path.dirname(file)}" for file in request.files)
         return {os.path.dirname(rom.path) for rom in self.roms()}, sources
+
+    def _requests(self) -> set[ImageRequest]:
+        """What the targets ask their sources for; it is the same for all ROMs of a target."""
+        requests: set[ImageRequest] = set()
+        for roms in self.targets.values():
+            if roms:
+                requests.update(roms[0].picks)
+        return requests
 
     def takes_long(self) -> bool:
         """Whether there is work for several processors."""
-        return bool(self.makes) or any(
-            pick.compress
-            for roms in self.targets.values()
-            for rom in roms[:1]
-            for pick in rom.picks
-        )
+        return bool(self.makes) or any(request.compress for request in self._requests())
 
     def may_distribute(self) -> bool:
-        """Whether more jobs may be run than this machine has processors, since others compile too, or nobody does."""
+        """Whether more jobs may run than this machine has processors.
+
+        Other machines may compile, or a cache may have what would be compiled.
+        """
         return self.jobs is not None or any(make.launcher for make in self.makes)
 
     def needs_of(self, rom: Rom) -> list[str]:
         """The tasks that must be done before the ROM can be built."""
-        needed = {pick.make or f"source:{pick.source}" for pick in rom.picks if not pick.stub}
+        needed = {request.needs for request in rom.picks}
         return [step.task for step in self.steps() if step.task in needed]
 
 
 def make_plan(spec: Spec, tree: str | None = None) -> Plan:
-    """The plan of a checked spec; ``tree`` is an iPXE source tree to take for the first that the spec names."""
+    """The plan of a checked spec.
+
+    ``tree`` is an iPXE source tree to build in place of the first that the spec names.
+    """
     targets = {name: tuple(_roms(spec, name, target)) for name, target in spec.target.items()}
-    used = {pick.source for roms in targets.values() for rom in roms[:1] for pick in rom.picks}
-    fetches = [
-        found
-        for name, source in spec.source.items()
-        if name in used and (found := fetch_step(spec, name, source))
-    ]
-    default = tuple(name for name, target in spec.target.items() if target.default)
+    used: set[str | None] = set()
+    for roms in targets.values():
+        if roms:
+            used.update(request.source for request in roms[0].picks)
+    steps = [fetch_step(spec, name, source) for name, source in spec.source.items() if name in used]
     return Plan(
-        os.path.abspath(spec.path),
-        tuple(fetches),
-        tuple(_makes(spec, targets, tree)),
-        targets,
-        default,
-        spec.toolchain.jobs,
+        spec=os.path.abspath(spec.path),
+        fetches=tuple(step for step in steps if step),
+        makes=tuple(_makes(spec, targets, tree)),
+        targets=targets,
+        default=tuple(name for name, target in spec.target.items() if target.default),
+        jobs=spec.toolchain.jobs,
     )
 
 
@@ -241,11 +253,9 @@ def _is_deb(source: Source) -> bool:
 
 def source_root(spec: Spec, name: str, source: Source) -> str:
     """Where the ROMs of a source lie: absolute, or relative to the output root."""
-    return (
-        f"{STATE}/source/{name}"
-        if source.roms is None or _is_deb(source)
-        else _beside(spec, source.roms)
-    )
+    if source.roms is None or _is_deb(source):
+        return f"{STATE}/source/{name}"
+    return _beside(spec, source.roms)
 
 
 def _beside(spec: Spec, path: str) -> str:
@@ -255,70 +265,66 @@ def _beside(spec: Spec, path: str) -> str:
 
 def _roms(spec: Spec, name: str, target: Target) -> Iterator[Rom]:
     bucket = spec.bucket[target.bucket] if target.bucket else None
-    size, pad = (bucket.size, bucket.pad) if bucket else (None, False)
-    picks = tuple(_pick(spec, target, platform) for platform in target.images)
-    for nic_name in spec.nic if target.nics is None else target.nics:
+    requests = tuple(_request(spec, target, platform) for platform in target.images)
+    nics = spec.nic if target.nics is None else target.nics
+    for nic_name in nics:
         nic = spec.nic[nic_name]
-        path = rom_path(name, target, nic_name, nic.id)
-        goal = nic.goal or nic.id.goal
         yield Rom(
-            path,
-            name,
-            nic_name,
-            nic.id,
-            goal,
-            nic.accept_ids,
-            target.fix_ids,
-            picks,
-            size,
-            pad,
-            target.level,
+            path=rom_path(name, target, nic_name, nic.id),
+            target=name,
+            nic=nic_name,
+            ids=nic.id,
+            goal=nic.goal or nic.id.goal,
+            accept_ids=nic.accept_ids,
+            fix_ids=target.fix_ids,
+            picks=requests,
+            bucket=bucket.size if bucket else None,
+            pad=bucket.pad if bucket else False,
+            level=target.level,
         )
 
 
-def _pick(spec: Spec, target: Target, platform: str) -> ImageRequest:
-    if platform == STUB:
-        return ImageRequest(STUB, False, 0, "", "", "", (), False)
-    kind = firmware_of(platform, spec.platform[platform])
-    assert kind is not None  # a checked spec has no other
-    arch, firmware_name = kind
-    name = spec.platform[platform].source or target.source or next(iter(spec.source))
-    source, legacy = spec.source[name], firmware_name == "pcbios"
+def _request(spec: Spec, target: Target, platform_name: str) -> ImageRequest:
+    """What a target asks for under the name of a platform."""
+    if platform_name == STUB:
+        return stub_request()
+    platform = spec.platform[platform_name]
+    arch, firmware = _firmware(platform_name, platform)
+    kind = ImageKind(LEGACY) if firmware == "pcbios" else ImageKind.efi(arch)
+    source_name = platform.source or target.source or next(iter(spec.source))
+    source = spec.source[source_name]
+    may_compress = not kind.is_legacy and target.level != "stored"
     if source.tree is None:
-        again = (
-            not legacy
-            and target.level != "stored"
-            and (target.recompress or spec.platform[platform].recompress)
-        )
-        return ImageRequest(
-            platform,
-            legacy,
-            arch.machine,
-            name,
-            "",
-            source_root(spec, name, source),
-            source.files or DEFAULT_FILES,
-            again,
-        )
-    where, file = _working_tree(spec, name, platform), f"{{goal}}.{_media(spec, platform)}"
-    built = f"{where}/src/{bin_directory(platform, spec.platform[platform])}"
-    compress = not legacy and target.level != "stored"
-    return ImageRequest(
-        platform, legacy, arch.machine, name, f"make:{name}/{platform}", built, (file,), compress
-    )
+        again = target.recompress or platform.recompress
+        root = source_root(spec, source_name, source)
+        files = source.files or DEFAULT_FILES
+        compress = may_compress and again
+        return RomFileRequest(platform_name, kind, compress, source_name, root, files)
+    directory = _working_tree(spec, source_name, platform_name)
+    root = f"{directory}/src/{bin_directory(platform_name, platform)}"
+    file = f"{{goal}}.{_media(spec, platform_name)}"
+    return TreeRequest(platform_name, kind, may_compress, source_name, root, file)
+
+
+def _firmware(name: str, platform: Platform) -> tuple[Arch, str]:
+    """The architecture and the firmware of a platform of a checked spec, which has no others."""
+    firmware = firmware_of(name, platform)
+    assert firmware is not None
+    return firmware
 
 
 def _makes(
     spec: Spec, targets: Mapping[str, tuple[Rom, ...]], tree: str | None
 ) -> Iterator[TreeBuild]:
-    """One make for each platform of a tree that any target takes images of."""
+    """One make for each platform of a tree that any target takes images from."""
     goals: dict[tuple[str, str], dict[str, None]] = {}
     for roms in targets.values():
-        for pick in roms[0].picks if roms else ():
-            if pick.make:
-                goals.setdefault((pick.source, pick.platform), {}).update(
-                    dict.fromkeys(rom.goal for rom in roms)
-                )
+        if not roms:
+            continue
+        for request in roms[0].picks:
+            if isinstance(request, TreeRequest):
+                wanted = goals.setdefault((request.source, request.platform), {})
+                wanted.update(dict.fromkeys(rom.goal for rom in roms))
     first = next((name for name, source in spec.source.items() if source.tree), None)
     for (source, platform), names in goals.items():
         yield _make(spec, source, platform, tuple(names), tree if source == first else None)
@@ -327,35 +333,24 @@ def _makes(
 def _make(
     spec: Spec, source_name: str, name: str, goals: tuple[str, ...], tree: str | None
 ) -> TreeBuild:
-    source, platform = spec.source[source_name], spec.platform[name]
-    kind = firmware_of(name, platform)
-    assert kind is not None  # a checked spec has no other
-    assert source.tree is not None  # nor is this called for one
+    source = spec.source[source_name]
+    platform = spec.platform[name]
+    arch, _ = _firmware(name, platform)
     config = platform.config or source.config
     strip = platform.strip or Strip()
     return TreeBuild(
         source=source_name,
         platform=name,
-        trees=(tree,)
-        if tree
-        else tuple(_beside(spec, one) for one in (source.tree, source.fallback) if one),
+        trees=(tree,) if tree else _trees(spec, source),
         directory=_working_tree(spec, source_name, name),
         bin=bin_directory(name, platform),
         media=_media(spec, name),
-        arch=kind[0].ipxe_name,
+        arch=arch.ipxe_name,
         cross=platform.cross,
         config=config,
         headers=_headers(spec, config),
         variables=tuple(sorted({**dict(source.make), **dict(platform.make)}.items())),
-        files=tuple(
-            (variable, tuple(_beside(spec, file) for file in files))
-            for variable, files in (
-                ("EMBED", platform.embed),
-                ("TRUST", platform.trust),
-                ("CERT", platform.cert),
-            )
-            if files
-        ),
+        files=tuple(_files_of_make(spec, platform)),
         debug=platform.debug,
         strip=StripOptions(strip.strength, strip.drop, strip.keep, platform.leave_out),
         require=platform.require,
@@ -364,38 +359,57 @@ def _make(
     )
 
 
+def _trees(spec: Spec, source: Source) -> tuple[str, ...]:
+    """Where a source's tree may lie: its own place, and that of the fallback."""
+    return tuple(_beside(spec, path) for path in (source.tree, source.fallback) if path)
+
+
+def _files_of_make(spec: Spec, platform: Platform) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """The variables of make that name files, with the files."""
+    variables = {"EMBED": platform.embed, "TRUST": platform.trust, "CERT": platform.cert}
+    for variable, files in variables.items():
+        if files:
+            yield variable, tuple(_beside(spec, file) for file in files)
+
+
 def _headers(spec: Spec, config: str | None) -> Pairs:
-    """The text of each header that the spec adds to a configuration; the tree may have more of its own."""
-    tables = spec.config.get(config, {}) if config else {}
+    """The text of each header that the spec adds to a configuration; the tree may have more."""
+    if config is None:
+        return ()
+    tables = spec.config.get(config, {})
     return tuple((header, _header(table)) for header, table in tables.items())
 
 
 def _launcher(spec: Spec, platform: Platform) -> tuple[str, ...]:
     """The command of the launcher, which is relative to the spec's directory if it is a path."""
     words = spec.toolchain.launcher if platform.launcher is None else platform.launcher
-    return (_beside(spec, words[0]), *words[1:]) if words and "/" in words[0] else words
+    if words and "/" in words[0]:
+        return (_beside(spec, words[0]), *words[1:])
+    return words
 
 
 def _working_tree(spec: Spec, source: str, platform: str) -> str:
-    """Where a platform is built, relative to the output root; for each configuration another place."""
+    """Where a platform is built, relative to the output root: another place for each configuration."""
     config = spec.platform[platform].config or spec.source[source].config
-    return f"{STATE}/tree/{source}/{platform}/{'with-' + config if config else 'plain'}"
+    name = f"with-{config}" if config else "plain"
+    return f"{STATE}/tree/{source}/{platform}/{name}"
 
 
 def _media(spec: Spec, platform: str) -> str:
-    kind = firmware_of(platform, spec.platform[platform])
-    return spec.platform[platform].media or ("rom" if kind and kind[1] == "pcbios" else "efidrv")
+    """The medium that make builds: the end of the image's name."""
+    table = spec.platform[platform]
+    _, firmware = _firmware(platform, table)
+    return table.media or ("rom" if firmware == "pcbios" else "efidrv")
 
 
 def _header(header: Header) -> str:
-    """The text of a local configuration header; a macro that iPXE's own headers define must be undefined first."""
-    lines = [
-        f"#undef {name}"
-        for name in (*header.undef, *header.define, *(name for name, _ in header.set))
-    ]
-    lines += [f"#define {name}" for name in header.define] + [
-        f"#define {name} {value}" for name, value in header.set
-    ]
-    return "\n".join(
-        ["/* Written by romforge from the spec: a change made here is lost. */", *lines, ""]
-    )
+    """The text of a local configuration header.
+
+    A macro that iPXE's own headers define must be undefined first.
+    """
+    lines = ["/* Written by romforge from the spec: a change made here is lost. */"]
+    names = *header.undef, *header.define, *(name for name, _ in header.set)
+    lines += [f"#undef {name}" for name in names]
+    lines += [f"#define {name}" for name in header.define]
+    lines += [f"#define {name} {value}" for name, value in header.set]
+    return "\n".join([*lines, ""])

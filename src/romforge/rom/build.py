@@ -6,35 +6,50 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from romforge.base import fingerprint, output_files, output_lock
-from romforge.formats import option_rom, stub_image
-from romforge.plan.planner import ImageRequest, Rom
+from romforge.base.fingerprint import BuildRecord
+from romforge.plan.planner import Rom
 from romforge.rom import assembly, compression_cache
-from romforge.sources import rom_files
-from romforge.sources.image import SourceImage
-from romforge.sources.ipxe import image_build
+from romforge.sources import registry
+from romforge.sources.image import ImageTaker, SourceImage
 
 
-def build_rom(step: Rom, out: Path) -> dict[str, Any]:
-    """Builds and installs a ROM; returns its record: inputs, outputs and, as JSON, the entry for the manifest.
+def build_rom(step: Rom, out: Path) -> BuildRecord:
+    """Builds and installs a ROM; returns its record, with the entry for the manifest.
 
-    Raises BucketError where it is not in its bucket, and RomforgeError for whatever else is wrong with it.
+    Raises BucketError where the ROM does not fit its bucket, and RomforgeError for all else that is wrong.
     """
-    reader = rom_files.Reader(out)
-    parts = [_packed(_take(reader, step, pick), pick, step, out) for pick in step.picks]
-    if not step.fix_ids:
-        assembly.check_ids(parts, step.ids, step.accept_ids)
-    parts = assembly.chain_images(parts, ids=step.ids if step.fix_ids else None)
-    data = assembly.fit_bucket(parts, bucket=step.bucket, pad=step.pad)
-    output_lock.hold_lock(out)  # a worker whose build was killed must not write beside the next one
-    state = fingerprint.stamp(output_files.write_output(out, step.path, data), data)
-    return {
-        "inputs": reader.inputs,
-        "outputs": {step.path: state},
-        "entry": _entry(step, assembly.image_layout(parts), data),
-    }
+    taker = ImageTaker(step, out)
+    images = []
+    for request in step.picks:
+        image = registry.take_image(taker, request)
+        if request.compress:
+            image = _compressed(image, step, out)
+        images.append(image)
+    if step.fix_ids:
+        chained = assembly.chain_images(images, ids=step.ids)
+    else:
+        assembly.check_ids(images, step.ids, step.accept_ids)
+        chained = assembly.chain_images(images)
+    data = assembly.fit_bucket(chained, bucket=step.bucket, pad=step.pad)
+    # A worker whose build was killed must not write beside the next one.
+    output_lock.hold_lock(out)
+    path = output_files.write_output(out, step.path, data)
+    outputs = {step.path: fingerprint.stamp(path, data)}
+    entry = _entry(step, assembly.image_layout(chained), data)
+    return BuildRecord(taker.inputs, outputs, entry=entry)
+
+
+def _compressed(image: SourceImage, step: Rom, out: Path) -> SourceImage:
+    """The image with its driver compressed, if that makes it smaller."""
+
+    def compress(driver: bytes) -> bytes:
+        return compression_cache.compress_cached(driver, step.level, out)
+
+    return replace(
+        image, image=compression_cache.smallest_image(image.image, image.driver, compress)
+    )
 
 
 def failed_entry(step: Rom, error: str, layout: assembly.Layout | None = None) -> str:
@@ -48,31 +63,6 @@ def failed_entry(step: Rom, error: str, layout: assembly.Layout | None = None) -
         "error": error,
     }
     return json.dumps(entry)
-
-
-def _take(reader: rom_files.Reader, step: Rom, pick: ImageRequest) -> SourceImage:
-    """An image, from existing ROMs, from what a tree's make left, or a stub; what is read is noted in the reader's inputs."""
-    if pick.stub:
-        return SourceImage(
-            option_rom.parse_image(stub_image.make_stub(step.ids)), pick.platform, "romforge"
-        )
-    if not pick.make:
-        return reader.take(pick, step)
-    part, states = image_build.take_image(pick, step, reader.out)
-    reader.inputs.update(states)
-    return part
-
-
-def _packed(part: SourceImage, pick: ImageRequest, step: Rom, out: Path) -> SourceImage:
-    """The part with its driver compressed, if that is asked for and makes it smaller."""
-    if not pick.compress:
-        return part
-    image = compression_cache.smallest_image(
-        part.image,
-        part.driver,
-        lambda driver: compression_cache.compress_cached(driver, step.level, out),
-    )
-    return replace(part, image=image)
 
 
 def _entry(step: Rom, layout: assembly.Layout, data: bytes) -> str:

@@ -19,11 +19,11 @@ from romforge.base import fingerprint
 from romforge.base.errors import FormatError, RomforgeError
 from romforge.base.text import format_bytes, format_size, join_words
 from romforge.formats import option_rom
+from romforge.formats.rom_file import read_rom
 from romforge.plan.planner import Plan, Rom
 from romforge.rom.assembly import bucket_of
-from romforge.rom.manifest import read_sources
-from romforge.sources.ipxe import source_tree, toolchain
-from romforge.sources.rom_files import read_rom
+from romforge.rom.manifest import read_manifest
+from romforge.sources.ipxe import toolchain, tree_record
 from romforge.spec.model import Spec
 
 LOCK_VERSION = 1
@@ -107,7 +107,7 @@ def lock_from_build(spec: Spec, plan: Plan, out: Path, roms: Sequence[Rom]) -> L
         )
     sources: dict[str, str] = {}
     for name in dict.fromkeys(rom.target for rom in roms):
-        for source, about in read_sources(out, name).items():
+        for source, about in read_manifest(out, name).sources.items():
             sources[source] = about.get("deb") or about.get("revision") or ""
     tools = {"romforge": __version__}
     used = {pick.make for rom in roms for pick in rom.picks}
@@ -143,10 +143,11 @@ def digest_of(path: Path) -> str:
 def _reproducible(plan: Plan, rom: Rom, out: Path) -> bool:
     """Whether a ROM is the same wherever and whenever it is built: of a tree's images, that they tell no time of their own."""
     makes = [make for make in plan.makes if any(pick.make == make.task for pick in rom.picks)]
-    return all(
-        (source_tree.load_record(make, out) or source_tree.blank_record())["settings"]["epoch"]
-        for make in makes
-    )
+    for make in makes:
+        record = tree_record.load_record(make, out)
+        if record is None or record.settings is None or not record.settings.epoch:
+            return False
+    return True
 
 
 def emit_lock(lock: Lock) -> bytes:

@@ -1,13 +1,56 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the manifest of a target says of an earlier build."""
+"""The manifest of a target: its entries, and what that of an earlier build says."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple, TypedDict
 
 from romforge.spec.model import manifest_name
+
+
+class ImageEntry(TypedDict, total=False):
+    """An image of a ROM: sizes and offset are bytes; ``stream`` and ``driver`` those of a compressed driver."""
+
+    name: str
+    kind: str
+    offset: int
+    size: int
+    ids: str
+    sha256: str
+    origin: str
+    compressed: bool
+    stream: int
+    driver: int
+
+
+Layout = list[ImageEntry]
+
+
+class RomEntry(TypedDict, total=False):
+    """A ROM in a manifest: sizes are bytes, ``file`` is relative to the output root.
+
+    A ROM that failed has an ``error``, and in ``stale_sha256`` what an earlier build left in its place.
+    """
+
+    file: str
+    nic: str
+    size: int
+    used: int
+    bucket: int | None
+    sha256: str
+    images: Layout
+    error: str
+    stale_sha256: str
+
+
+class Manifest(NamedTuple):
+    """A manifest as it was read: the spec it was made for, and its entries by the path of the ROM."""
+
+    spec: str | None
+    roms: dict[str, RomEntry]
+    sources: dict[str, dict[str, str]]
 
 
 def holds_manifest(out: Path, target: str, data: bytes) -> bool:
@@ -18,18 +61,11 @@ def holds_manifest(out: Path, target: str, data: bytes) -> bool:
         return False
 
 
-def read_manifest(out: Path, target: str) -> tuple[str | None, dict[str, dict[str, Any]]]:
-    """The spec that a manifest was made for, and its entries by the path of the ROM; nothing where none can be read."""
+def read_manifest(out: Path, target: str) -> Manifest:
+    """The manifest of a target; an empty one where none can be read."""
     try:
-        found = json.loads((out / manifest_name(target)).read_bytes())
-        return found.get("spec"), {str(entry["file"]): dict(entry) for entry in found["roms"]}
+        stored = json.loads((out / manifest_name(target)).read_bytes())
+        roms: dict[str, RomEntry] = {str(entry["file"]): entry for entry in stored["roms"]}
+        return Manifest(stored.get("spec"), roms, dict(stored["sources"]))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None, {}
-
-
-def read_sources(out: Path, target: str) -> dict[str, dict[str, str]]:
-    """What the manifest of a target says of each source; nothing where none can be read."""
-    try:
-        return dict(json.loads((out / manifest_name(target)).read_bytes())["sources"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
+        return Manifest(None, {}, {})

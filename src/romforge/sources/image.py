@@ -1,20 +1,39 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""An image that a source hands over, to be chained into a ROM."""
+"""An image that a source hands over, to be chained into a ROM, and what a source needs for that."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
+from romforge.base.fingerprint import InputStates
+from romforge.formats import option_rom
 from romforge.formats.option_rom import Image
+from romforge.plan.planner import Rom
 
 
 @dataclass(frozen=True)
 class SourceImage:
-    """An image to chain: what it is called in messages, and where it came from."""
+    """An image to chain: its name in messages, and where it came from.
+
+    ``driver`` is what an EFI image holds, where that is known better than from the image.
+    """
 
     image: Image
     name: str
     origin: str
-    driver: bytes | None = (
-        None  # what an EFI image holds, where that is known better than from the image
-    )
+    driver: bytes | None = None
+
+
+@dataclass
+class ImageTaker:
+    """Takes the images of one ROM from their sources, and notes the state of each file that was read.
+
+    Files that were looked for and are not there are noted, too. ``chains`` keeps the ROM files that
+    were parsed, by path.
+    """
+
+    rom: Rom
+    out: Path
+    inputs: InputStates = field(default_factory=dict)
+    chains: dict[str, option_rom.Chain] = field(default_factory=dict)

@@ -96,7 +96,7 @@ def prove_boot(
         options += [*machine.options, *qemu.flash(machine, directory), *random_numbers(machine)]
     with _run(proof, options, directory) as guest:
         if proof.mark:
-            return _marked(guest, proof)
+            return _marked(guest, proof, proof.mark)
         report = _wait(guest, proof, nonce)
         if report:
             return _booted(guest, proof, report, content)
@@ -227,12 +227,12 @@ def _start(machine: qemu.Machine, nic: NicSetup, directory: Path) -> str:
     return "runs"
 
 
-def _marked(guest: Guest, proof: Proof) -> str:
-    if not guest.wait(lambda text: proof.mark in text, proof.timeout):
+def _marked(guest: Guest, proof: Proof, mark: str) -> str:
+    if not guest.wait(lambda text: mark in text, proof.timeout):
         raise CheckFailed(
-            "boot", _how_it_ended(guest, proof, f'the console does not show "{proof.mark}"')
+            "boot", _how_it_ended(guest, proof, f'the console does not show "{mark}"')
         )
-    return f'shows "{proof.mark.strip()}"'
+    return f'shows "{mark.strip()}"'
 
 
 def _wait(guest: Guest, proof: Proof, nonce: str) -> guest_program.GuestReport | None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""From the plan to proofs: for each ROM what is to be run of it, and what must come of it. Pure, as the plan is."""
+"""From the plan to proofs: for each ROM what to run of it, and what must be seen. Pure, as the plan is."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
 from romforge.base.arch import BY_MACHINE, BY_NAME, Arch
+from romforge.base.image_kind import ImageKind
 from romforge.base.output_files import STATE
 from romforge.base.pci_id import PciId
-from romforge.plan.planner import Fetch, ImageRequest, Plan, Rom, fetch_step, source_root
+from romforge.plan.image_requests import ImageRequest
+from romforge.plan.planner import Fetch, Plan, Rom, fetch_step, source_root
 from romforge.spec.model import LOCK, Source, Spec
 
 # kinds of proofs
@@ -47,44 +49,54 @@ class Proof(NamedTuple):
     device: str  # of QEMU, with properties
     ids: PciId
     accept_ids: tuple[PciId, ...]
-    images: tuple[tuple[bool, int], ...]  # code type and machine of each: legacy or not
+    images: tuple[ImageKind, ...]
     bucket: int | None
-    mark: (
-        str  # what the console must show in the place of our boot program's words; empty for those
-    )
-    old: str  # where the ROM to migrate from is searched, or the lock that tells its bucket
+    mark: str | None  # what the console must show, if not the report of our boot program
+    baseline: str | None  # where the ROM to migrate from is searched, or the lock with its bucket
     needs: tuple[str, ...]  # tasks
     timeout: int  # seconds
     network: str = IPV4
-    control: str = ""  # what is done to the ROM, so that the proof must fail
-    other: str = ""  # the ROM to run in its place, for a control
+    control: str | None = None  # how the ROM is corrupted, so that the proof must fail
+    other: str | None = None  # the ROM to run in its place, for a control
 
     @property
     def task(self) -> str:
-        return f"verify:{self.rom}:{self.column}{':' + self.control if self.control else ''}"
+        name = f"verify:{self.rom}:{self.column}"
+        return f"{name}:{self.control}" if self.control else name
 
 
 def make_proofs(spec: Spec, plan: Plan, replaced: Collection[str] = ()) -> tuple[Proof, ...]:
     """The proofs of all ROMs, in the plan's order; of sources in ``replaced`` the fallback tree is built."""
-    return tuple(proof for rom in plan.roms() for proof in _of(spec, rom, replaced))
+    proofs: list[Proof] = []
+    for rom in plan.roms():
+        proofs += _proofs_of_rom(spec, rom, replaced)
+    return tuple(proofs)
 
 
 def baseline_fetches(spec: Spec, plan: Plan) -> list[Fetch]:
-    """What gets the old sets that the plan does not get anyway."""
-    known = {one.source for one in plan.fetches}
-    names = [name for name in spec.verify.migrate_from if name not in known and name != LOCK]
-    return [found for name in names if (found := fetch_step(spec, name, spec.source[name]))]
+    """The steps that get older sets which the plan does not get anyway."""
+    planned = {fetch.source for fetch in plan.fetches}
+    steps = []
+    for name in spec.verify.migrate_from:
+        if name == LOCK or name in planned:
+            continue
+        step = fetch_step(spec, name, spec.source[name])
+        if step:
+            steps.append(step)
+    return steps
 
 
 def baselines(spec: Spec) -> Iterator[tuple[str, str]]:
     """The older sets that the spec migrates from: the name of each, and where it lies."""
     for name in spec.verify.migrate_from:
-        yield (
-            name,
-            os.path.abspath(spec.path.with_suffix(".lock"))
-            if name == LOCK
-            else source_root(spec, name, spec.source[name]),
-        )
+        yield name, _baseline_place(spec, name)
+
+
+def _baseline_place(spec: Spec, name: str) -> str:
+    """Where an older set lies: absolute, or relative to the output root."""
+    if name == LOCK:
+        return os.path.abspath(spec.path.with_suffix(".lock"))
+    return source_root(spec, name, spec.source[name])
 
 
 def device_of(nic: str, ids: PciId) -> str:
@@ -92,7 +104,7 @@ def device_of(nic: str, ids: PciId) -> str:
     return _DEVICES.get(ids, nic)
 
 
-def _of(spec: Spec, rom: Rom, replaced: Collection[str]) -> Iterator[Proof]:
+def _proofs_of_rom(spec: Spec, rom: Rom, replaced: Collection[str]) -> Iterator[Proof]:
     verify = spec.verify
     proof = Proof(
         rom=rom.path,
@@ -104,60 +116,66 @@ def _of(spec: Spec, rom: Rom, replaced: Collection[str]) -> Iterator[Proof]:
         device=spec.nic[rom.nic].device or device_of(rom.nic, rom.ids),
         ids=rom.ids,
         accept_ids=rom.accept_ids,
-        images=tuple((pick.legacy, 0 if pick.legacy else pick.machine) for pick in rom.picks),
+        images=tuple(request.kind for request in rom.picks),
         bucket=rom.bucket,
-        mark="",
-        old="",
+        mark=None,
+        baseline=None,
         needs=(rom.task,),
         timeout=verify.timeout,
     )
     yield proof
-    for pick in rom.picks:
-        if not pick.stub:
-            yield from _boots(spec, proof, pick, replaced)
-    there = {machine for legacy, machine in proof.images if not legacy}
+    for request in rom.picks:
+        if request.source is not None:
+            yield from _boots(spec, proof, request, replaced)
+    machines = {kind.machine for kind in proof.images}
     for name in verify.start:
-        if BY_NAME[name].machine not in there:
-            yield from _each_mode(
-                proof._replace(kind=START, arch=BY_NAME[name]), f"starts-{name}", verify.roms
-            )
+        arch = BY_NAME[name]
+        if arch.machine not in machines:
+            started = proof._replace(kind=START, arch=arch)
+            yield from _each_mode(started, f"starts-{name}", verify.roms)
     for name in verify.migrate_from:
-        if name == LOCK:
-            lock = os.path.abspath(spec.path.with_suffix(".lock"))
-            yield proof._replace(kind=MIGRATE, column=f"from-{LOCK}", default=True, old=lock)
-            continue
-        source = spec.source[name]
-        needs = (rom.task, f"source:{name}") if fetch_step(spec, name, source) else (rom.task,)
-        yield proof._replace(
-            kind=MIGRATE,
-            column=f"from-{name}",
-            default=True,
-            old=source_root(spec, name, source),
-            needs=needs,
-        )
+        yield _migration(spec, proof, name)
+
+
+def _migration(spec: Spec, proof: Proof, name: str) -> Proof:
+    """The migration from the ROM of a source, or from the lock, to that of ``proof``."""
+    needs = proof.needs
+    if name != LOCK and fetch_step(spec, name, spec.source[name]):
+        needs = (*needs, f"source:{name}")
+    return proof._replace(
+        kind=MIGRATE,
+        column=f"from-{name}",
+        default=True,
+        baseline=_baseline_place(spec, name),
+        needs=needs,
+    )
 
 
 def _boots(
-    spec: Spec, proof: Proof, pick: ImageRequest, replaced: Collection[str]
+    spec: Spec, proof: Proof, request: ImageRequest, replaced: Collection[str]
 ) -> Iterator[Proof]:
     """What is to be run of one image of a ROM; ``proof`` has what holds for the ROM."""
     verify = spec.verify
-    name = BIOS if pick.legacy else BY_MACHINE[pick.machine].ipxe_name
+    name = BIOS if request.kind.is_legacy else str(request.kind)
     if name not in verify.boot:
         return
-    source = spec.source[pick.source]
-    mark = (source.fallback_mark if pick.source in replaced else source.mark) or ""
-    mark = mark.format(nic=proof.nic, **proof.ids.placeholders())
-    if pick.legacy or mark:
-        kind = BIOS if pick.legacy else UEFI
-        arch = Arch.X86_64 if pick.legacy else BY_MACHINE[pick.machine]
-        yield from _each_mode(proof._replace(kind=kind, arch=arch, mark=mark), name, verify.roms)
+    assert request.source is not None  # a stub is not booted
+    source = spec.source[request.source]
+    booted = proof._replace(kind=BIOS, arch=Arch.X86_64)
+    if not request.kind.is_legacy:
+        booted = proof._replace(kind=UEFI, arch=BY_MACHINE[request.kind.machine])
+    mark = source.fallback_mark if request.source in replaced else source.mark
+    if mark:
+        booted = booted._replace(mark=mark.format(nic=proof.nic, **proof.ids.placeholders()))
+    if mark or request.kind.is_legacy:
+        yield from _each_mode(booted, name, verify.roms)
         return
-    booted = proof._replace(kind=UEFI, arch=BY_MACHINE[pick.machine])
     for network in verify.network:
-        for one in _each_mode(booted, name, verify.roms):
-            column = one.column if network == IPV4 else f"{one.column}-{network}"
-            yield one._replace(column=column, network=network)
+        for proof_of_mode in _each_mode(booted, name, verify.roms):
+            column = proof_of_mode.column
+            if network != IPV4:
+                column = f"{column}-{network}"
+            yield proof_of_mode._replace(column=column, network=network)
     if _drives_interface(spec, source):
         yield booted._replace(kind=SNP, column=f"snp-{name}")
 
@@ -183,8 +201,8 @@ def of_device(kind: str, arch: Arch, device: str, ids: PciId, timeout: int = 120
         accept_ids=(),
         images=(),
         bucket=None,
-        mark="",
-        old="",
+        mark=None,
+        baseline=None,
         needs=(),
         timeout=timeout,
     )
@@ -197,9 +215,7 @@ def _each_mode(proof: Proof, name: str, modes: Sequence[str]) -> Iterator[Proof]
 
 def proof_directory(proof: Proof) -> str:
     """Where a proof does its work, relative to the output root."""
-    return os.path.join(
-        STATE,
-        "verify",
-        proof.rom,
-        f"{proof.column}{'-' + proof.control.replace(' ', '-') if proof.control else ''}",
-    )
+    name = proof.column
+    if proof.control:
+        name += "-" + proof.control.replace(" ", "-")
+    return os.path.join(STATE, "verify", proof.rom, name)

@@ -73,8 +73,8 @@ def _applies(name: str, proof: Proof, other: Proof | None) -> bool:
     if name == ANOTHER:
         return other is not None
     if name == ALONE:
-        return proof.images[0] == (True, 0)
-    return name not in (BROKEN, MACHINE) or any(machine for _, machine in proof.images)
+        return proof.images[0].is_legacy
+    return name not in (BROKEN, MACHINE) or any(kind.machine for kind in proof.images)
 
 
 def _flipped(chain: Chain, data: bytes, proof: Proof) -> CorruptedRom:

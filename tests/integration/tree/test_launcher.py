@@ -260,7 +260,7 @@ def test_a_launcher_that_is_missing_is_told_once_before_anything_is_built(forge:
         'launcher = "./nonesuch -x"',
         {"pcbios": 'launcher = ""', "x86_64-efi": "", "arm64-efi": ""},
     )
-    told = f"{forge.top}/nonesuch: not found; the spec has it as launcher"
+    told = f"{forge.top}/nonesuch: not found; the spec names it as launcher"
     assert forge.romforge("plan").stdout.count(f"make with {told}\n") == 2
     assert forge.why()["make:ipxe/x86_64-efi"] == told
     said = forge.failed()
@@ -451,7 +451,7 @@ def test_the_spec_says_how_many_jobs_there_are_where_the_user_does_not(
     spec(forge, f"jobs = {jobs}", {"pcbios": ""})
     done = forge.build(*arguments, **environment)
     assert {line.split()[0] for line in (forge.top / "flags").read_text().splitlines()} == {flag}
-    assert ("`distcc -j` tells no number of jobs" in done.stderr) is (
+    assert ("`distcc -j` printed no number of jobs" in done.stderr) is (
         environment.get("DISTCC_HOSTS") == " "
     )
 

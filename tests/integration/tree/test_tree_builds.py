@@ -112,7 +112,7 @@ def test_a_driver_redoes_its_roms_alone(built: Forge):
         *(f"rom:{name}" for name in both("e1000")),
     }
     assert all(
-        "drivers/net/intel.c changed (intel is made of it)" in why.pop(f"make:ipxe/{platform}")
+        "drivers/net/intel.c changed (used by intel)" in why.pop(f"make:ipxe/{platform}")
         for platform in BINS
     )
     assert all("drivers/net/intel.c changed" in reason for reason in why.values())
@@ -168,7 +168,7 @@ def test_a_header_of_few_redoes_their_images_alone(built: Forge):
     (built.src / "include/few.h").write_text("#define FEW 4\n")
     assert linked_with(built, "include/few.h") == both("pcnet")
     told = built.why()["make:ipxe/pcbios"]
-    assert told == "10222000.rom: include/few.h changed (pcnet is made of it)"
+    assert told == "10222000.rom: include/few.h changed (used by pcnet)"
     assert built.rewritten(built.build) == both("pcnet")
     assert built.asked() == asks("pcnet")
 
@@ -506,7 +506,7 @@ def test_a_header_may_move_from_the_spec_to_the_tree(configured: Forge):
     header.parent.mkdir(parents=True)
     header.write_text('#undef BANNER\n#define BANNER "from the tree"\n')
     assert (
-        "config/local/c/general.h and [config.c.general] of the spec are for the same"
+        "config/local/c/general.h and [config.c.general] of the spec set the same header"
         in configured.failed()
     )
     configured.spec(**CONFIGURED, extra="[config.c.console]")

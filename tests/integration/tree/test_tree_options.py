@@ -87,7 +87,7 @@ def test_what_is_to_be_dropped_is_whatever_the_configuration(built: Forge):
         ),
         (
             'strip = { drop = ["obj_confi"] }',
-            'obj_confi is to be dropped, and is no root of this link (did you mean "obj_config"?)',
+            'names obj_confi, which is not a root of this link (did you mean "obj_config"?)',
         ),
         (
             'require = ["efi_snp", "nosuch"]',
@@ -187,7 +187,7 @@ def test_a_header_that_host_tools_need_is_missed_before_the_build(forge: Forge):
 def test_another_linker_than_gnu_ld_is_refused(forge: Forge):
     """As by iPXE's makefiles, but before anything is built."""
     path = forge.wrap("ld", '#!/bin/sh\necho "GNU gold (GNU Binutils 2.40) 1.16"\n')
-    assert "only GNU ld links such a tree" in forge.failed(PATH=path)
+    assert "only GNU ld can link an iPXE tree" in forge.failed(PATH=path)
     assert forge.asked() == []
 
 

@@ -18,6 +18,7 @@ from romforge.base.errors import SpecError
 from romforge.base.output_files import STATE
 from romforge.base.pci_id import PciId
 from romforge.plan import planner
+from romforge.plan.image_requests import RomFileRequest, TreeRequest
 from romforge.plan.planner import DEFAULT_FILES, Fetch, Plan, StripOptions, TreeBuild
 from romforge.spec import loader
 from romforge.spec.model import Spec, expand_pattern
@@ -145,8 +146,9 @@ def test_what_a_pick_asks_for(tmp_path):
         .targets["t"][0]
         .picks
     )
-    assert (legacy.legacy, efi.legacy, efi.machine) == (True, False, 0xAA64)
-    assert (efi.make, efi.root, efi.files) == ("", "/srv/roms", DEFAULT_FILES)
+    assert (legacy.kind, efi.kind, efi.kind.machine) == ("legacy", "arm64", 0xAA64)
+    assert isinstance(efi, RomFileRequest)
+    assert (efi.make, efi.root, efi.files) == (None, "/srv/roms", DEFAULT_FILES)
 
 
 def test_where_sources_lie(tmp_path, monkeypatch):
@@ -157,10 +159,11 @@ def test_where_sources_lie(tmp_path, monkeypatch):
     made = plan(
         tmp_path, spec(*(target(name, f'source = "{name}"') for name in names), sources=sources)
     )
-    assert {rom.picks[0].source: rom.picks[0].root for rom in made.roms()} == {
-        "one": ".romforge/source/one",
+    roots = {rom.picks[0].source: str(rom.picks[0].place(Path("out"))) for rom in made.roms()}
+    assert roots == {
+        "one": "out/.romforge/source/one",
         "two": f"{tmp_path}/roms",
-        "three": ".romforge/source/three",
+        "three": "out/.romforge/source/three",
         "four": "/srv/roms",
         "home": "/home/of/someone/roms",
     }
@@ -298,7 +301,7 @@ def test_each_platform_of_a_tree_in_use_is_made_once(tmp_path):
     tasks = {(step.source, step.platform): step.task for step in made.makes}
     for rom in made.roms():
         assert [pick.make for pick in rom.picks] == [
-            tasks.get((pick.source, pick.platform), "") for pick in rom.picks
+            tasks.get((pick.source or "", pick.platform)) for pick in rom.picks
         ]
     assert made.fetches == ()
 
@@ -350,10 +353,11 @@ def test_an_image_of_a_tree_is_looked_for_where_it_is_made(tmp_path):
     )
     makes = {step.task: step for step in made.makes}
     for pick in made.targets["t"][0].picks:
+        assert isinstance(pick, TreeRequest)
         step = makes[pick.make]
         assert pick.root == f"{step.directory}/src/{step.bin}"
-        assert [file.format(goal="8086100e") for file in pick.files] == [f"8086100e.{step.media}"]
-        assert pick.legacy == step.legacy
+        assert pick.file.format(goal="8086100e") == f"8086100e.{step.media}"
+        assert pick.kind.is_legacy == step.legacy
     assert [(step.bin, step.arch, step.media) for step in made.makes] == [
         ("bin-x86_64-pcbios", "x86_64", "mrom"),
         ("bin-arm64-efi", "arm64", "efidrv"),
@@ -543,8 +547,10 @@ def test_the_files_of_a_source_replace_the_known_places(tmp_path):
         '[source.only]\nroms = "roms"\nfiles = ["x/{nic}-{vendor}.{device}", "{target}", "plain"]\n'
     )
     rom = plan(tmp_path, spec(target("t", ""), sources=sources)).targets["t"][0]
-    assert rom.picks[0].files == ("x/{nic}-{vendor}.{device}", "{target}", "plain")
-    assert [expand_pattern(file, rom.nic, rom.ids, rom.target) for file in rom.picks[0].files] == [
+    request = rom.picks[0]
+    assert isinstance(request, RomFileRequest)
+    assert request.files == ("x/{nic}-{vendor}.{device}", "{target}", "plain")
+    assert [expand_pattern(file, rom.nic, rom.ids, rom.target) for file in request.files] == [
         "x/b-10ec.8139",
         "t",
         "plain",

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a person reads when a make of an iPXE tree failed; known causes come with a hint.
+"""The error message for a failed make of an iPXE tree, with hints for known causes.
 
-The cause comes last, and is short:
+The message is short, and the cause comes last:
 
     make ended with status 2 at bin/acpi.o
       the whole log: out/.romforge/tree/ipxe/pcbios/plain/make.log
@@ -10,7 +10,7 @@ The cause comes last, and is short:
       cc1: all warnings being treated as errors
       hint: … set make = { NO_WERROR = 1 } in [source.ipxe] (romspec.toml:3)
 
-A hint is added to the tool's words, and never takes their place.
+A hint is added to the tool's own message and never replaces it.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ _LISTED = 5  # objects or options in one hint
 _NEAREST = 3  # IDs
 
 _NO_SPACE = re.compile(r"No space left on device|Disk quota exceeded")
-_HARDLY_ANY = 64 << 10  # bytes; they may not do for make's own last words
+_LITTLE_SPACE = 64 << 10  # bytes; less may not have sufficed for make's last lines
 
 _BLOCK = 512  # bytes
-_MOST_BLOCKS = 0xFF  # the size of a legacy image is one byte of its header, at offset 2
+_MOST_BLOCKS = 0xFF  # the size is one byte at offset 2 of the ROM header
 _TOO_LARGE = re.compile(
     r"Add (?P<base>-?[0-9a-fx]+)\+(?P<blocks>[0-9a-fx]+) at 0x2 overflows 1-byte"
 )
@@ -55,12 +55,15 @@ _GIT_MISSING = re.compile(r"\bgit: (?:not found|command not found|No such file o
 _GIT_REFUSES = re.compile(r"detected dubious ownership|unsafe repository")
 _NO_COMMIT = re.compile(r"Unable to determine git commit ID")
 
+_ROM_VARIABLE = re.compile(r"^(\w+_\S+) :?= (?:0x)?(\S+)$", re.MULTILINE)
+_PCI_ID = re.compile("[0-9a-f]{8}")  # vendor and device
+
 
 class Facts(NamedTuple):
-    """What the make that failed was asked to do, and where."""
+    """What is known of a make that failed: the platform, the goals and the places."""
 
-    source: str  # the spec's names of the source and the platform
-    platform: str
+    source: str  # the name of the source in the spec
+    platform: str  # the name of the platform in the spec
     goals: tuple[str, ...]  # iPXE's names of the images
     media: str
     bin: str
@@ -69,9 +72,9 @@ class Facts(NamedTuple):
     config: str | None
     headers: Mapping[str, str]  # the configuration headers that the spec writes, by name
     tree: Path  # the src directory that the working tree is a copy of
-    src: Path  # of the working tree
+    src: Path  # the src directory of the working tree
     log: Path
-    command: str  # to paste, to see the error again
+    command: str  # to paste into a shell, to see the error again
     free: int  # bytes, on the working tree's file system
     spec: Path | None = None
 
@@ -106,42 +109,45 @@ def facts_of(
 
 
 def explain(output: str, status: int, facts: Facts) -> str:
-    """What a person must know of a make that failed; ``output`` is that of this run alone."""
+    """The error message for a failed make; ``output`` is what this run printed, and no other."""
     failure = make_output.first_failure(output)
-    at = f" at {failure.target}" if failure.target else ""
-    text = [f"make ended with status {status}{at}"]
-    text.append(f"the whole log: {facts.log}")
-    text.append(f"to see it again: {facts.command}")
-    text += [line[:_LONGEST_LINE] for line in make_output.shorten(failure.lines)]
-    text += [f"hint: {hint}" for hint in hints(output, failure, facts)]
-    return "\n  ".join(text)
+    summary = f"make ended with status {status}"
+    if failure.target:
+        summary += f" at {failure.target}"
+    lines = [summary, f"the whole log: {facts.log}", f"to see it again: {facts.command}"]
+    for line in make_output.shorten(failure.lines):
+        lines.append(line[:_LONGEST_LINE])
+    for hint in hints(output, failure, facts):
+        lines.append(f"hint: {hint}")
+    return "\n  ".join(lines)
 
 
-# Whether the disk is full
+# Full disks
 
 
 def free_space(directory: Path) -> int:
-    """The bytes that are left where a directory lies; 0 where no more files can be made."""
+    """The bytes that are free on a directory's file system; 0 if no more files can be created."""
     state = os.statvfs(directory)
-    no_inodes = state.f_files and not state.f_favail
-    return 0 if no_inodes else state.f_bavail * state.f_frsize
+    if state.f_files and not state.f_favail:
+        return 0  # no inode is free
+    return state.f_bavail * state.f_frsize
 
 
 def disk_is_full(output: str, free: int) -> bool:
-    """Whether a make failed for want of space.
+    """Whether a make failed because the disk was full.
 
-    A tool says so, or there is no space now. Make always ends its output with stars; where they
-    are missing and little is free, the log had no room for them.
+    Either a tool reports it, or there is no space now. Make always ends its output with a line
+    with stars: if there is none and little space is free, the log could not be written.
     """
     if _NO_SPACE.search(output) or free == 0:
         return True
-    return "***" not in output and free < _HARDLY_ANY
+    return "***" not in output and free < _LITTLE_SPACE
 
 
 def explain_full_disk(output: str, work: Path, free: int) -> str:
-    """What a person must know of a make that failed for want of space."""
+    """The error message for a make that failed because the disk was full."""
     text = f"{work}: no space left on device ({free:,} bytes are free); "
-    text += "make room, and the next build of this platform begins anew"
+    text += "free some space; the next build of this platform starts from scratch"
     for line in output.splitlines():
         if _NO_SPACE.search(line):
             return f"{text}\n  {line.strip()[:_LONGEST_LINE]}"
@@ -152,26 +158,29 @@ def explain_full_disk(output: str, work: Path, free: int) -> str:
 
 
 def hints(output: str, failure: Failure, facts: Facts) -> list[str]:
-    """What to do about a failure whose cause is known; none where it is not."""
-    facts = facts._replace(goals=_goals_of(failure, facts))
-    words = "\n".join(failure.lines)
-    found = [
+    """Advice for a failure of a known cause; empty for any other failure."""
+    facts = facts._replace(goals=_failed_goals(failure, facts))
+    message = "\n".join(failure.lines)
+    texts = [
         *_fatal_warning(failure, facts),
-        *_unknown_driver(words, facts),
-        *_legacy_too_large(words, facts),
-        *_option_without_object(words, facts),
-        *_bios_option(words, facts),
+        *_unknown_driver(message, facts),
+        *_legacy_too_large(message, facts),
+        *_option_without_object(message, facts),
+        *_bios_option(message, facts),
         *_no_version(output, facts),
     ]
     if "***" not in output:
-        found.append(f"the log ends without make's last words; {facts.free:,} bytes are free there")
-    return found
+        texts.append(
+            f"the log ends without make's last lines; {facts.free:,} bytes are free on its disk"
+        )
+    return texts
 
 
-def _goals_of(failure: Failure, facts: Facts) -> tuple[str, ...]:
-    """The goals that the failed target is a stage of; all of them where it is of none."""
+def _failed_goals(failure: Failure, facts: Facts) -> tuple[str, ...]:
+    """The goals that the failed target belongs to; all goals if it belongs to none."""
     name = failure.target.rpartition("/")[2].removeprefix("version.")
-    return tuple(goal for goal in facts.goals if name.startswith(f"{goal}.")) or facts.goals
+    goals = tuple(goal for goal in facts.goals if name.startswith(f"{goal}."))
+    return goals or facts.goals
 
 
 def _fatal_warning(failure: Failure, facts: Facts) -> Iterator[str]:
@@ -179,28 +188,33 @@ def _fatal_warning(failure: Failure, facts: Facts) -> Iterator[str]:
     if "NO_WERROR" in facts.variables or not make_output.stopped_by_warnings(failure.lines):
         return
     source = _place(facts, ("source", facts.source))
-    problem = "a warning stopped the build, as of a compiler that is newer than the tree"
-    yield f"{problem}; set make = {{ NO_WERROR = 1 }} in {source}"
+    yield (
+        "a warning stopped the build, as happens if the compiler is newer than the tree; "
+        f"set make = {{ NO_WERROR = 1 }} in {source}"
+    )
 
 
-# A device or driver that the tree does not have
+# Devices and drivers that the tree does not have
 
 
 class Device(NamedTuple):
-    """A device that a tree has a driver for; ``ids`` are eight hex digits, or empty."""
+    """A device that a tree has a driver for."""
 
     name: str
-    ids: str
+    ids: str  # vendor and device as eight hex digits, or empty
     driver: str
 
 
 def read_devices(rom_defs: Path) -> list[Device]:
-    """The devices of a tree, from BIN/.rom.defs, which its makefiles write; none without it."""
+    """The devices of a tree, from BIN/.rom.defs, which its makefiles write.
+
+    The list is empty if the file cannot be read.
+    """
     try:
         text = rom_defs.read_text(errors="replace")
     except OSError:
         return []
-    values = dict(re.findall(r"^(\w+_\S+) :?= (?:0x)?(\S+)$", text, re.MULTILINE))
+    values = dict(_ROM_VARIABLE.findall(text))
     devices = []
     for variable, driver in values.items():
         if variable.startswith("DRIVER_"):
@@ -210,36 +224,43 @@ def read_devices(rom_defs: Path) -> list[Device]:
     return devices
 
 
-def _unknown_driver(words: str, facts: Facts) -> Iterator[str]:
-    """An image was asked for by IDs, or by a driver's name, that the tree does not have."""
-    elements = _elements(facts.goals)
-    for symbol in dict.fromkeys(_UNDEFINED.findall(words)):
+def _unknown_driver(message: str, facts: Facts) -> Iterator[str]:
+    """An image is requested by IDs, or by the name of a driver, that the tree does not have."""
+    elements = _goal_elements(facts.goals)
+    for symbol in dict.fromkeys(_UNDEFINED.findall(message)):
         if symbol not in elements:
             continue
-        element, goal = elements[symbol]
-        nic = _nic(goal, facts)
+        element = elements[symbol]
+        nic = _nic_place(element.goal, facts)
         devices = read_devices(facts.src / facts.bin / ".rom.defs")
-        if re.fullmatch("[0-9a-f]{8}", element):
-            yield _unknown_id(element, nic, devices)
+        if _PCI_ID.fullmatch(element.name):
+            yield _unknown_id(element.name, nic, devices)
         else:
-            yield _unknown_name(element, nic, devices)
+            yield _unknown_name(element.name, nic, devices)
 
 
-def _elements(goals: Iterable[str]) -> dict[str, tuple[str, str]]:
-    """The devices and drivers that goals join by ``--``, each with its goal, by their symbols."""
-    found = {}
+class _Element(NamedTuple):
+    """A device or driver in a goal, such as ``intel`` in ``intel--realtek``."""
+
+    name: str
+    goal: str
+
+
+def _goal_elements(goals: Iterable[str]) -> dict[str, _Element]:
+    """The elements of goals, by their names as symbols have them."""
+    elements = {}
     for goal in goals:
-        for element in goal.split("--"):
-            found[element.replace("-", "_")] = element, goal
-    return found
+        for name in goal.split("--"):
+            elements[name.replace("-", "_")] = _Element(name, goal)
+    return elements
 
 
-def _nic(goal: str, facts: Facts) -> str:
+def _nic_place(goal: str, facts: Facts) -> str:
     """The table of the spec that a goal comes from."""
     if facts.spec:
         try:
             nics = loader.load_spec(facts.spec).nic
-        except RomforgeError:  # the spec changed meanwhile
+        except RomforgeError:  # the spec has changed since the build began
             nics = {}
         for name, nic in nics.items():
             if goal == (nic.goal or nic.id.goal):
@@ -248,37 +269,48 @@ def _nic(goal: str, facts: Facts) -> str:
 
 
 def _unknown_id(ids: str, nic: str, devices: Iterable[Device]) -> str:
-    vendor, device = ids[:4], int(ids[4:], 16)
-    siblings = [one for one in devices if one.ids[:4] == vendor and one.name == one.ids]
-    siblings.sort(key=lambda one: abs(int(one.ids[4:], 16) - device))
-    problem = f"this tree has no driver for the PCI ID {vendor}:{ids[4:]}"
-    if not siblings:
+    """The hint for a PCI ID without a driver: the nearest devices of the same vendor."""
+    vendor, device_id = ids[:4], ids[4:]
+    same_vendor = []
+    for device in devices:
+        if device.ids[:4] == vendor and device.name == device.ids:
+            same_vendor.append(device)
+    same_vendor.sort(key=lambda device: abs(int(device.ids[4:], 16) - int(device_id, 16)))
+    problem = f"this tree has no driver for the PCI ID {vendor}:{device_id}"
+    if not same_vendor:
         return f"{problem}, nor for any of vendor {vendor}; correct id, or set goal, in {nic}"
-    nearest = [f"{one.ids[:4]}:{one.ids[4:]} ({one.driver})" for one in siblings[:_NEAREST]]
-    remedy = f"correct id in {nic}, or set goal there, such as"
-    return f'{problem}; the nearest are {join_words(nearest)}; {remedy} goal = "{siblings[0].name}"'
+    nearest = []
+    for device in same_vendor[:_NEAREST]:
+        nearest.append(f"{vendor}:{device.ids[4:]} ({device.driver})")
+    return (
+        f"{problem}; the nearest are {join_words(nearest)}; "
+        f'correct id in {nic}, or set goal there, such as goal = "{same_vendor[0].name}"'
+    )
 
 
 def _unknown_name(name: str, nic: str, devices: Iterable[Device]) -> str:
-    known = {word for device in devices for word in (device.name, device.driver)}
+    """The hint for a driver or device that the tree does not have."""
+    known: set[str] = set()
+    for device in devices:
+        known |= {device.name, device.driver}
     problem = f"this tree has no driver or device {name}"
     return f"{problem}{did_you_mean(name, known)}; correct goal in {nic}"
 
 
-# A legacy image that is too large
+# Legacy images that are too large
 
 
-def _legacy_too_large(words: str, facts: Facts) -> Iterator[str]:
-    """The tool that writes a legacy image's size into its header says that it does not fit."""
-    match = _TOO_LARGE.search(words)
+def _legacy_too_large(message: str, facts: Facts) -> Iterator[str]:
+    """The tool that writes a legacy image's size into its header reports an overflow."""
+    match = _TOO_LARGE.search(message)
     if not match:
         return
     size = (int(match["base"], 16) + int(match["blocks"], 16)) * _BLOCK
     limit = _MOST_BLOCKS * _BLOCK
     platform = _place(facts, ("platform", facts.platform))
     yield (
-        f"the legacy image has {size:,} bytes, and its header can state {limit:,} (127.5 KiB) "
-        f"at most; leave options out of its configuration, or set media = "
+        f"the legacy image has {size:,} bytes, and its header can state at most {limit:,} "
+        "(127.5 KiB); remove options from its configuration, or set media = "
         f'"mrom" in {platform}'
     )
     for goal in facts.goals[:1]:
@@ -286,38 +318,49 @@ def _legacy_too_large(words: str, facts: Facts) -> Iterator[str]:
 
 
 def _largest_objects(goal: str, facts: Facts) -> Iterator[str]:
-    """The objects that a link took most bytes of, and the options that asked for them."""
-    read = _read_map(goal, facts)
-    if not read:
+    """The largest objects of a link, and the options that pulled them in."""
+    link = _read_map(goal, facts)
+    if not link:
         return
-    sizes: dict[str, int] = {}
-    for section in read.kept:
-        in_file = not section.name.startswith(_NOT_IN_FILE)
-        if in_file and not section.output.startswith(_NOT_IN_FILE):
-            name = ld_map.object_name(section.object)
-            sizes[name] = sizes.get(name, 0) + section.size
+    sizes = _sizes_in_file(link)
     options = config_options.read_options(facts.src)
-    asked = config_options.askers(read.included)
-    shown = []
+    references = config_options.first_references(link.included)
+    texts = []
     for name in sorted(sizes, key=lambda name: -sizes[name])[:_LISTED]:
-        behind = _defined(config_options.options_behind(name, asked, options), facts)
-        macros = " or ".join(option.macro for option in behind)
-        shown.append(f"{name} {sizes[name]:,}" + (f" ({macros})" if macros else ""))
-    if shown:
-        heading = (
-            "its largest objects, in bytes before compression, and the option that asked first"
-        )
-        yield f"{heading}: {', '.join(shown)}"
+        text = f"{name} {sizes[name]:,}"
+        responsible = config_options.responsible_options(name, references, options)
+        macros = [option.macro for option in _defined_options(responsible, facts)]
+        if macros:
+            text += f" ({' or '.join(macros)})"
+        texts.append(text)
+    if texts:
+        heading = "its largest objects in bytes before compression, and the option that pulls"
+        yield f"{heading} each in: {', '.join(texts)}"
+
+
+def _sizes_in_file(link: ld_map.LinkMap) -> dict[str, int]:
+    """The bytes that each object takes in the linked file, by the name of the object."""
+    sizes: dict[str, int] = {}
+    for section in link.kept:
+        if section.name.startswith(_NOT_IN_FILE) or section.output.startswith(_NOT_IN_FILE):
+            continue
+        name = ld_map.object_name(section.object)
+        sizes[name] = sizes.get(name, 0) + section.size
+    return sizes
 
 
 def _read_map(goal: str, facts: Facts) -> ld_map.LinkMap | None:
-    """The map of an image's link; that of a link that failed ends with the included objects."""
-    linked = "efidrv" if facts.media == "efirom" else facts.media
-    path = facts.src / facts.bin / f"{goal}.{linked}.tmp.map"
+    """The map of an image's link, or None.
+
+    The map of a link that failed ends after the included objects, so the next heading is added.
+    """
+    medium = facts.media
+    if medium == "efirom":
+        medium = "efidrv"
+    path = facts.src / facts.bin / f"{goal}.{medium}.tmp.map"
     try:
-        return ld_map.parse_map(
-            path.read_text(errors="replace") + "\nLinker script and memory map\n"
-        )
+        text = path.read_text(errors="replace")
+        return ld_map.parse_map(text + "\nLinker script and memory map\n")
     except (OSError, RomforgeError):
         return None
 
@@ -325,61 +368,78 @@ def _read_map(goal: str, facts: Facts) -> ld_map.LinkMap | None:
 # Options that the platform cannot have
 
 
-def _option_without_object(words: str, facts: Facts) -> Iterator[str]:
-    """An option asks for an object that is not built for the platform, such as for arm64."""
-    goals = _elements(facts.goals)
+def _option_without_object(message: str, facts: Facts) -> Iterator[str]:
+    """An option requires an object that is not built for the platform, as for arm64."""
+    elements = _goal_elements(facts.goals)
     options = config_options.read_options(facts.src)
-    missing = [name for name in dict.fromkeys(_UNDEFINED.findall(words)) if name not in goals]
+    undefined = dict.fromkeys(_UNDEFINED.findall(message))
+    missing = [name for name in undefined if name not in elements]
     for name in missing[:_LISTED]:
-        if name in options:
-            option = _named(_defined(options[name], facts), facts)
-            file = config_options.find_source(name, facts.src)
-            reason = f"{file} is not built for it" if file else f"the tree has no {name}"
-            yield f"{option} is not for the platform {facts.platform}: {reason}"
+        if name not in options:
+            continue
+        option = _describe_options(_defined_options(options[name], facts), facts)
+        file = config_options.find_source(name, facts.src)
+        reason = f"{file} is not built for it"
+        if file is None:
+            reason = f"the tree has no {name}"
+        yield f"{option} is not available on the platform {facts.platform}: {reason}"
 
 
-def _bios_option(words: str, facts: Facts) -> Iterator[str]:
-    """An option brings code of the BIOS into an EFI image of x86, where it cannot be linked."""
-    if facts.legacy or not _BIOS_CODE.search(words):
+def _bios_option(message: str, facts: Facts) -> Iterator[str]:
+    """An option pulls BIOS code into an EFI image for x86, where it cannot be linked."""
+    if facts.legacy or not _BIOS_CODE.search(message):
         return
     for goal in facts.goals[:1]:
-        read = _read_map(goal, facts)
-        if not read:
-            continue
-        options = config_options.read_options(facts.src)
-        asked = config_options.askers(read.included)
-        brought: dict[str, list[str]] = {}
-        for name in dict.fromkeys(_IN_ARCHIVE.findall(words)):
-            behind = _defined(config_options.options_behind(name, asked, options), facts)
-            if behind:
-                brought.setdefault(_named(behind, facts), []).append(f"{name}.o")
-        for option, objects in brought.items():
-            shown = join_words(objects[:_LISTED])
-            yield f"{option} is for BIOS alone, not for {facts.platform}: it brings in {shown}"
+        for option, objects in _options_of_objects(message, goal, facts).items():
+            names = join_words(objects[:_LISTED])
+            yield f"{option} is for BIOS only, not for {facts.platform}: it pulls in {names}"
 
 
-def _defined(options: Sequence[Option], facts: Facts) -> list[Option]:
-    """Those of an object's options of which a definition is known; all where none is."""
+def _options_of_objects(message: str, goal: str, facts: Facts) -> dict[str, list[str]]:
+    """The objects that a linker's message names, by the options that pulled them in."""
+    link = _read_map(goal, facts)
+    if not link:
+        return {}
+    options = config_options.read_options(facts.src)
+    references = config_options.first_references(link.included)
+    objects: dict[str, list[str]] = {}
+    for name in dict.fromkeys(_IN_ARCHIVE.findall(message)):
+        responsible = config_options.responsible_options(name, references, options)
+        if responsible:
+            option = _describe_options(_defined_options(responsible, facts), facts)
+            objects.setdefault(option, []).append(f"{name}.o")
+    return objects
+
+
+def _defined_options(options: Sequence[Option], facts: Facts) -> list[Option]:
+    """The options whose definition is known, each macro once; all options if none is known."""
     unique = list({option.macro: option for option in options}.values())
-    defined = [option for option in unique if _definition(option.macro, facts)]
+    defined = [option for option in unique if _find_definition(option.macro, facts)]
     return defined or unique
 
 
-def _definition(macro: str, facts: Facts) -> str:
-    """Where a macro is defined: the spec's table, or a header of the tree; empty if unknown."""
+def _find_definition(macro: str, facts: Facts) -> str | None:
+    """The place where a macro is defined: a table of the spec or a line of the tree, or None."""
+    pattern = config_options.definition_pattern(macro)
     for header, text in facts.headers.items():
-        if config_options.defines(macro).search(text):
+        if pattern.search(text):
             return _place(facts, ("config", facts.config or "", header))
     return config_options.find_definition(macro, facts.src, facts.config)
 
 
-def _named(options: Sequence[Option], facts: Facts) -> str:
-    """Options in words: ``PXE_STACK, defined in [config.qemu.general] (romspec.toml:12),``."""
+def _describe_options(options: Sequence[Option], facts: Facts) -> str:
+    """Options with their places.
+
+    >>> _describe_options([Option("PXE_STACK", "config/config.c:105")], facts)
+    'PXE_STACK, defined in [config.qemu.general] (romspec.toml:12),'
+    """
     texts = []
     for option in options:
-        where = _definition(option.macro, facts)
-        reason = f"defined in {where}" if where else f"see {option.place}"
-        texts.append(f"{option.macro}, {reason},")
+        definition = _find_definition(option.macro, facts)
+        if definition is None:
+            texts.append(f"{option.macro}, see {option.place},")
+        else:
+            texts.append(f"{option.macro}, defined in {definition},")
     return " or ".join(texts)
 
 
@@ -387,7 +447,7 @@ def _named(options: Sequence[Option], facts: Facts) -> str:
 
 
 def _no_version(output: str, facts: Facts) -> Iterator[str]:
-    """The makefile got no version from git; what fails is the compilation of core/version.c."""
+    """The makefile got no version from git; the compilation of core/version.c then fails."""
     for line in map(str.strip, output.splitlines()):
         if _GIT_MISSING.search(line):
             yield f"the tree's version comes from git ({line}); install the Debian package git"
@@ -411,18 +471,22 @@ def _no_version(output: str, facts: Facts) -> Iterator[str]:
 def _place(facts: Facts, key: KeyPath) -> str:
     """A table of the spec with its line: ``[source.ipxe] (romspec.toml:12)``."""
     table = f"[{'.'.join(str(part) for part in key)}]"
-    line = loader.line_of(facts.spec, key) if facts.spec else None
-    return f"{table} ({facts.spec.name}:{line})" if facts.spec and line else table
+    if facts.spec is None:
+        return table
+    line = loader.line_of(facts.spec, key)
+    return f"{table} ({facts.spec.name}:{line})" if line else table
 
 
 def require_embedded(step: TreeBuild, spec: Path | None) -> None:
-    """Raises RomforgeError where a file of embed, trust or cert cannot be read, with its line."""
+    """Raises RomforgeError, with the lines of the spec, if a file to embed cannot be read.
+
+    These are the files of ``embed``, ``trust`` and ``cert``.
+    """
     problems = []
     for variable, files in step.files:
         for index, file in enumerate(files):
             try:
-                with Path(file).open("rb"):
-                    pass
+                Path(file).open("rb").close()
             except OSError as error:
                 key = ("platform", step.platform, variable.lower(), index)
                 text = f"{file}: cannot be read: {error.strerror}"

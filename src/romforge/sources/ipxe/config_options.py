@@ -1,17 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""iPXE's configuration options: the objects each asks for, and the option behind an object of a link.
+"""iPXE's configuration options, and the option that is responsible for an object of a link.
 
-A source in ``config`` asks for objects under the condition of a macro:
+A source file in ``config`` requires objects under the condition of a macro:
 
     #ifdef PXE_STACK
     REQUIRE_OBJECT ( pxe_call );
     #endif
 
-The map of a link says which object asked for which, so the way up from an object leads to such a line.
+The linker's map records which object referred to which. Followed upwards from an object, these
+references lead to such a line.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -23,98 +25,118 @@ _IF = re.compile(r"\s*#\s*(?P<directive>if|ifdef|ifndef)\b(?P<condition>.*)")
 _ELSE = re.compile(r"\s*#\s*(?:else|elif)\b")
 _ENDIF = re.compile(r"\s*#\s*endif\b")
 _REQUIRE = re.compile(r"\s*REQUIRE_OBJECT\s*\(\s*(?P<object>\w+)\s*\)")
+_DEFINED = re.compile(r"(!?)\s*\bdefined\s*\(?\s*(\w+)")
 
 
 class Option(NamedTuple):
-    """A macro of the configuration, and the line where it asks for an object."""
+    """A macro of the configuration, and the line that requires an object if it is defined."""
 
     macro: str
     place: str  # such as config/config.c:105
 
 
+class Reference(NamedTuple):
+    """The first reference to an object in a link; ``caller`` is None for the command line."""
+
+    caller: str | None
+    symbol: str
+
+
 def read_options(src: Path) -> dict[str, list[Option]]:
-    """The options that ask for each object, by the object's name."""
-    found: dict[str, list[Option]] = {}
+    """The options that require each object, by the name of the object.
+
+    >>> read_options(src)["pxe_call"]
+    [Option("PXE_STACK", "config/config.c:105")]
+    """
+    options: dict[str, list[Option]] = {}
     for path in sorted((src / "config").glob("*.c")):
-        conditions: list[list[str]] = []
-        for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
-            if match := _IF.match(line):
-                conditions.append(_macros(match["directive"], match["condition"]))
-            elif _ELSE.match(line) and conditions:
-                conditions[-1] = []
-            elif _ENDIF.match(line) and conditions:
-                conditions.pop()
-            elif match := _REQUIRE.match(line):
-                place = f"{path.relative_to(src).as_posix()}:{number}"
-                options = found.setdefault(match["object"], [])
-                for macros in conditions:
-                    options += [Option(macro, place) for macro in macros]
-    return found
+        _read_source(path, path.relative_to(src).as_posix(), options)
+    return options
 
 
-def _macros(directive: str, condition: str) -> list[str]:
-    """The macros that a condition wants to be defined."""
+def _read_source(path: Path, name: str, options: dict[str, list[Option]]) -> None:
+    """Adds the options of a source file to ``options``."""
+    conditions: list[list[str]] = []  # the macros of each #if that is open
+    for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
+        if match := _IF.match(line):
+            conditions.append(_required_macros(match["directive"], match["condition"]))
+        elif _ELSE.match(line) and conditions:
+            conditions[-1] = []
+        elif _ENDIF.match(line) and conditions:
+            conditions.pop()
+        elif match := _REQUIRE.match(line):
+            required = options.setdefault(match["object"], [])
+            for macro in itertools.chain(*conditions):
+                required.append(Option(macro, f"{name}:{number}"))
+
+
+def _required_macros(directive: str, condition: str) -> list[str]:
+    """The macros that must be defined for a condition to hold."""
     if directive == "ifndef":
         return []
     if directive == "ifdef":
         return condition.split()[:1]
-    tests = re.findall(r"(!?)\s*\bdefined\s*\(?\s*(\w+)", condition)
-    return [macro for negated, macro in tests if not negated]
+    return [macro for negation, macro in _DEFINED.findall(condition) if not negation]
 
 
-def askers(included: Iterable[ld_map.Inclusion]) -> dict[str, tuple[str, str]]:
-    """By each object of a link: the object that asked for it first, and by which symbol."""
-    found = {}
-    for one in included:
-        by = ld_map.object_name(one.by) if one.by else ""
-        found[ld_map.object_name(one.member)] = by, one.symbol
-    return found
+def first_references(included: Iterable[ld_map.Inclusion]) -> dict[str, Reference]:
+    """The reference that pulled each object into a link, by the name of the object."""
+    references = {}
+    for inclusion in included:
+        caller = ld_map.object_name(inclusion.by) if inclusion.by else None
+        references[ld_map.object_name(inclusion.member)] = Reference(caller, inclusion.symbol)
+    return references
 
 
-def options_behind(
+def responsible_options(
     name: str,
-    asked: Mapping[str, tuple[str, str]],
+    references: Mapping[str, Reference],
     options: Mapping[str, list[Option]],
 ) -> list[Option]:
-    """The options that brought an object into a link, itself or by what needs it; may be none."""
-    seen: set[str] = set()
-    while name in asked and name not in seen:
-        seen.add(name)
-        by, symbol = asked[name]
-        wanted = symbol.removeprefix("obj_")
-        if by.startswith("config") and symbol != wanted and wanted in options:
-            return options[wanted]
-        name = by
+    """The options that pulled an object into a link, directly or through other objects.
+
+    The list is empty if no option did, as for an object that a driver needs.
+    """
+    visited: set[str] = set()
+    while name in references and name not in visited:
+        visited.add(name)
+        caller, symbol = references[name]
+        if caller is None:
+            return []
+        required = symbol.removeprefix("obj_")
+        if caller.startswith("config") and symbol != required and required in options:
+            return options[required]
+        name = caller
     return []
 
 
-def find_definition(macro: str, src: Path, config: str | None) -> str:
-    """The line of a tree's own configuration that defines a macro; empty where there is none.
+def find_definition(macro: str, src: Path, config: str | None) -> str | None:
+    """The line of the tree's own configuration that defines a macro, or None.
 
-    Only headers of the named or local configuration count: those above them define macros
-    under conditions, which nobody evaluates here.
+    Only headers of the named or local configuration are read. The headers above them define
+    macros under conditions, which are not evaluated here.
     """
-    define = defines(macro)
+    pattern = definition_pattern(macro)
     directories = [src / "config/local"]
     if config:
         directories = [src / "config/local" / config, src / "config" / config]
     for directory in directories:
         for path in sorted(directory.glob("*.h")):
             text = path.read_text(errors="replace")
-            if match := define.search(text):
+            if match := pattern.search(text):
                 line = text.count("\n", 0, match.start()) + 1
                 return f"{path.relative_to(src).as_posix()}:{line}"
-    return ""
+    return None
 
 
-def defines(macro: str) -> re.Pattern[str]:
-    """What a header has that defines a macro."""
+def definition_pattern(macro: str) -> re.Pattern[str]:
+    """Matches the line of a header that defines a macro."""
     return re.compile(rf"^[ \t]*#[ \t]*define[ \t]+{re.escape(macro)}\b", re.MULTILINE)
 
 
-def find_source(name: str, src: Path) -> str:
-    """The source file of an object, relative to src; empty where there is none."""
+def find_source(name: str, src: Path) -> str | None:
+    """The source file of an object, relative to src, or None."""
     for path in sorted(src.rglob("*.[cS]")):
         if path.stem.replace("-", "_") == name:
             return path.relative_to(src).as_posix()
-    return ""
+    return None

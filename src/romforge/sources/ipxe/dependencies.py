@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Which files an image is made of, as make itself recorded them, and what a changed file redoes.
+"""The files that an image is built from, as make recorded them, and the changes that affect it.
 
-iPXE's makefiles write ``BIN/deps/PATH.d`` for each source, in the form
-``realtek_DEPS += drivers/net/realtek.c include/…``: the object's name, and all files that the
-preprocessor read. The linker's map has the objects of an image. Together they tell exactly which
-files the image is made of.
+For each source, iPXE's makefiles write ``BIN/deps/PATH.d`` in the form
+``realtek_DEPS += drivers/net/realtek.c include/…``. The line has the object's name and all files
+that the preprocessor read. The linker's map lists the objects of an image. Together they determine
+the files that the image is built from.
 
-A file that is not among them may still matter: see ``Newcomers``.
+A file outside this list may still affect the image: see ``UnusedFiles``.
 """
 
 from __future__ import annotations
@@ -20,16 +20,17 @@ from romforge.base.text import join_words
 from romforge.sources.ipxe import link_roots, worktree
 from romforge.sources.ipxe.worktree import Changes
 
-VERSION_OBJECT = (
-    "version"  # the object of each image that has its name; its source is core/version.c
-)
+# The object with the name and version of an image; each image has its own, from core/version.c.
+VERSION_OBJECT = "version"
+
 _RECORD = re.compile(r"^(\S+)_DEPS\s*\+?=(.*)$", re.MULTILINE)
 _SOURCES = ".c", ".S"
 _DOCUMENTS = re.compile(
     r"(?i)(?:readme|copying|licen[cs]e|changelog|notes|authors)\b.*|.*\.(?:md|txt|rst|cfg)"
 )
-_WORD = re.compile(r"[A-Za-z_]\w*")
-_FEW = 3  # objects that a reason names
+_IDENTIFIER = re.compile(r"[A-Za-z_]\w*")
+_PCI_ID = re.compile("[0-9a-f]{8}")  # vendor and device
+_LISTED = 3  # objects in one reason
 
 
 def is_complete(path: Path) -> bool:
@@ -39,63 +40,68 @@ def is_complete(path: Path) -> bool:
 
 
 def drop_unfinished(directory: Path, began: int) -> None:
-    """Removes dependency files that were not written to their end: they would stop every later make.
+    """Removes dependency files that were not written to their end, which break every later make.
 
-    iPXE has them in ``deps``. Other trees have each beside its object, which is written after it:
-    an object that is older is not of that list, and nothing would say what it depends on.
+    Only files written since ``began`` (ns) are checked. iPXE has its dependency files in ``deps``.
+    Other trees have each one beside its object, and write the object last: an object that is older
+    than its list may depend on other files, so both are removed.
     """
     drop_incomplete(directory, began)
     for path in _written_since(directory, began):
         if path.is_relative_to(directory / "deps"):
             continue
         compiled = path.with_suffix(".o")
-        if not (compiled.exists() and compiled.stat().st_mtime_ns >= path.stat().st_mtime_ns):
+        if not compiled.exists() or compiled.stat().st_mtime_ns < path.stat().st_mtime_ns:
             path.unlink()
             compiled.unlink(missing_ok=True)
 
 
 def drop_incomplete(directory: Path, began: int) -> list[str]:
-    """Removes what in ``deps`` was not written to its end; returns the sources, such as ``core/a.c``."""
+    """Removes files in ``deps`` that were not written to their end.
+
+    Only files written since ``began`` (ns) are checked. Returns their sources, as ``core/a.c``.
+    """
     top = directory / "deps"
-    lost = [path for path in _written_since(top, began) if not is_complete(path)]
-    for path in lost:
+    incomplete = [path for path in _written_since(top, began) if not is_complete(path)]
+    for path in incomplete:
         path.unlink()
-    return [str(path.relative_to(top).with_suffix("")) for path in lost]
+    return [str(path.relative_to(top).with_suffix("")) for path in incomplete]
 
 
 def _written_since(directory: Path, began: int) -> list[Path]:
-    """The dependency files below a directory that a make wrote which began then."""
+    """The dependency files below a directory that were written at or after a time in ns."""
     return [path for path in directory.rglob("*.d") if path.stat().st_mtime_ns >= began]
 
 
 class DependencyFiles:
-    """The records below ``BIN/deps``, each read when it is asked for."""
+    """The dependency files of a BIN directory; each is read when it is first needed."""
 
     def __init__(self, bin_directory: Path) -> None:
         self.top = bin_directory / "deps"
-        self._paths: dict[str, list[str]] | None = None
+        self._sources: dict[str, list[str]] | None = None
         self._files: dict[str, list[str]] = {}
 
     def paths(self) -> dict[str, list[str]]:
-        """By the name of the object its sources, such as ``drivers/net/realtek.c``."""
-        if self._paths is None:
-            self._paths = {}
+        """The sources of each object, by its name: ``{"realtek": ["drivers/net/realtek.c"]}``."""
+        if self._sources is None:
+            self._sources = {}
             for path in sorted(self.top.rglob("*.d")):
-                source = str(path.relative_to(self.top))[: -len(".d")]
+                source = str(path.relative_to(self.top)).removesuffix(".d")
                 name = link_roots.object_symbol(PurePosixPath(source).stem)
-                self._paths.setdefault(name, []).append(source)
-        return self._paths
+                self._sources.setdefault(name, []).append(source)
+        return self._sources
 
     def files(self, name: str) -> list[str] | None:
-        """The files that an object is made of; None where make recorded none."""
+        """The files that an object is compiled from; None if make recorded none."""
         if name not in self._files:
-            found: dict[str, None] = {}
+            files: dict[str, None] = {}
             for source in self.paths().get(name, ()):
-                found.update(dict.fromkeys(self._read(source)))
-            self._files[name] = list(found)
+                files.update(dict.fromkeys(self._read(source)))
+            self._files[name] = list(files)
         return self._files[name] or None
 
     def _read(self, source: str) -> list[str]:
+        """The files that one source is compiled from; empty if the record cannot be read."""
         try:
             text = (self.top / f"{source}.d").read_text(errors="replace")
         except OSError:
@@ -104,29 +110,31 @@ class DependencyFiles:
         return match[2].split() if match else []
 
     def directory(self, name: str) -> str:
-        """The directory of an object's source below src; empty where there is no source."""
+        """The directory of an object's source below src; empty if there is no source."""
         sources = self.paths().get(name)
-        return str(PurePosixPath(sources[0]).parent) if sources else ""
+        if not sources:
+            return ""
+        return str(PurePosixPath(sources[0]).parent)
 
     def of_link(self, objects: Iterable[str]) -> list[str] | None:
-        """All files that the objects of a link are made of; None where that is not recorded."""
-        found: set[str] = set()
+        """All files that a link's objects are compiled from; None if one has no record."""
+        used: set[str] = set()
         for name in {VERSION_OBJECT, *objects}:
             files = self.files(name)
             if files is None:
                 return None
-            found.update(files)
-        return sorted(found)
+            used.update(files)
+        return sorted(used)
 
     def objects_using(self, path: str, objects: Iterable[str]) -> list[str]:
-        """Those of the objects that are made of a file."""
+        """Those of the objects that are compiled from a file."""
         return [name for name in objects if path in (self.files(name) or ())]
 
 
 class RecordedLink(NamedTuple):
-    """What is known of an image's link: its name, its objects, the files they are made of.
+    """What the record says of an image's link: its goal, its objects, and the files they use.
 
-    ``uses`` is None where that is not known; then every file counts.
+    ``uses`` is None if the files are not known; then the image depends on every file.
     """
 
     goal: str
@@ -142,11 +150,14 @@ def reasons_of_link(
     old_src: Path,
     linked: Path,
 ) -> Iterator[str]:
-    """Why an image must be built again, in words: each a file, and the objects that are made of it.
+    """Why an image must be built again: one message for each file that affects it.
 
-    ``src`` has the files as they are now, ``old_src`` as they were; ``linked`` is the linked file.
+    ``src`` has the current files, ``old_src`` the previous ones; ``linked`` is the linked file.
+
+    >>> next(reasons_of_link(changes, link, records, src, old_src, linked))
+    'include/pci.h changed (used by realtek)'
     """
-    newcomers = Newcomers(link, linked)
+    unused_files = UnusedFiles(link, linked)
     for verb, paths, places in (
         ("changed", changes.changed, (src, old_src)),
         ("was removed", changes.removed, (old_src,)),
@@ -154,52 +165,51 @@ def reasons_of_link(
     ):
         for path in sorted(paths):
             if _is_part(path, link, is_new=paths is changes.added):
-                yield f"{path} {verb}{_used_by(path, link, records)}"
-            elif reason := newcomers.reason(path, [place / path for place in places]):
+                yield f"{path} {verb}{_users(path, link, records)}"
+                continue
+            reason = unused_files.reason(path, [place / path for place in places])
+            if reason is not None:
                 yield f"{path} {verb}, and {reason}"
 
 
 def _is_part(path: str, link: RecordedLink, *, is_new: bool) -> bool:
-    """Whether an image is made of a file, or must be taken to be."""
-    if is_new and link.uses is not None:
-        return path in link.uses or is_build_file(path)
-    return _counts(path, link)
-
-
-def _counts(path: str, link: RecordedLink) -> bool:
-    """Whether a file that was there before is one that the image is made of."""
+    """Whether an image is built from a file, or must be assumed to be."""
     if link.uses is None:
         return worktree.is_source(path)
     if path in link.uses:
         return True
+    if is_new:
+        return is_build_file(path)
     if path.endswith((*_SOURCES, ".h")):
-        return path.startswith("util/")
+        return path.startswith("util/")  # the host tools, which every image depends on
     return worktree.is_source(path) and not _DOCUMENTS.fullmatch(PurePosixPath(path).name)
 
 
 def is_build_file(path: str) -> bool:
-    """Whether make or a script of the tree's reads the file by its name alone."""
+    """Whether make, or a script of the tree, finds the file by its name."""
     name = PurePosixPath(path).name
     return name.startswith("Makefile") or name.endswith((".mk", ".lds"))
 
 
-def _used_by(path: str, link: RecordedLink, records: DependencyFiles) -> str:
+def _users(path: str, link: RecordedLink, records: DependencyFiles) -> str:
+    """The objects of an image that use a file, such as `` (used by realtek)``; may be empty."""
     users = records.objects_using(path, link.objects)
     if not users:
         return ""
-    more = len(users) - _FEW
+    more = len(users) - _LISTED
     if more > 1:
-        return f" ({', '.join(users[:_FEW])} and {more} more objects are made of it)"
-    return f" ({join_words(users)} {'is' if len(users) == 1 else 'are'} made of it)"
+        return f" (used by {', '.join(users[:_LISTED])} and {more} more objects)"
+    return f" (used by {join_words(users)})"
 
 
-class Newcomers:
-    """Whether a file that an image is not made of could become part of it.
+class UnusedFiles:
+    """Decides whether a file that an image was not built from could become part of it.
 
-    - A header may be found before another of the same name.
-    - A source may replace an object of the same name, drive the image's device, or define a symbol
-      of the link: then the linker may take it. A definition begins at the left margin, as all of
-      iPXE's do; a static one does not count.
+    - The compiler may find a header before another one of the same name.
+    - A source may replace an object of the same name.
+    - A source may be a driver for the image's device.
+    - A source may define a symbol of the link, so that the linker takes it. A definition starts in
+      the first column, as in all of iPXE. A static one does not count.
     """
 
     def __init__(self, link: RecordedLink, linked: Path) -> None:
@@ -208,30 +218,38 @@ class Newcomers:
         self._symbols: Collection[str] | None = None
 
     def reason(self, path: str, versions: Iterable[Path]) -> str | None:
-        """In words; None where the file cannot become part of the image."""
+        """How the file could become part of the image; None if it cannot.
+
+        ``versions`` are the places of the file before and after the change.
+        """
         name = PurePosixPath(path)
         if name.suffix == ".h":
-            return self._shadowed(name.name)
+            return self._hides_header(name.name)
         if name.suffix not in _SOURCES or path.startswith("util/"):
             return None
         if link_roots.object_symbol(name.stem) in self.link.objects:
-            return f"makes an object {name.stem}, which is in the image"
+            return f"compiles to an object {name.stem}, which is in the image"
         texts = [version.read_text(errors="replace") for version in versions if version.is_file()]
-        if any(self._names_device(text) for text in texts):
-            return f"names the device of {self.link.goal}"
-        symbols = [symbol for text in texts if (symbol := self._defined(text))]
-        return f"may define {symbols[0]}, which is in the image" if symbols else None
+        for text in texts:
+            if self._names_device(text):
+                return f"names the device of {self.link.goal}"
+        for text in texts:
+            symbol = self._find_definition(text)
+            if symbol is not None:
+                return f"may define {symbol}, which is in the image"
+        return None
 
-    def _shadowed(self, name: str) -> str | None:
+    def _hides_header(self, name: str) -> str | None:
+        """The reason if the image uses a header of this name in another directory."""
         for used in sorted(self.link.uses or ()):
             if PurePosixPath(used).name == name:
-                return f"may be taken in the place of {used}"
+                return f"may be included instead of {used}"
         return None
 
     def _names_device(self, text: str) -> bool:
-        """Whether a driver has a device of the image's among its ``PCI_ROM`` lines."""
+        """Whether a driver's ``PCI_ROM`` lines name a device of the image."""
         for element in self.link.goal.split("--"):
-            if re.fullmatch("[0-9a-f]{8}", element):
+            if _PCI_ID.fullmatch(element):
                 ids = rf"0x{element[:4]}\s*,\s*0x{element[4:]}\b"
                 if re.search(rf"_ROM\s*\(\s*{ids}", text, re.IGNORECASE):
                     return True
@@ -239,22 +257,27 @@ class Newcomers:
                 return True
         return False
 
-    def _defined(self, text: str) -> str | None:
-        """A symbol of the link that the source seems to define."""
+    def _find_definition(self, text: str) -> str | None:
+        """A symbol of the link that a source seems to define, or None."""
         symbols = self._link_symbols()
         for line in text.splitlines():
-            if line[:1].isalpha() or line[:1] in "_.":
-                if line.startswith(("static", "typedef", "extern")):
-                    continue
-                words: list[str] = _WORD.findall(line.partition("=")[0])
-                found = [word for word in words if word in symbols]
-                if found:
-                    return found[0]
+            if not (line[:1].isalpha() or line[:1] in "_."):
+                continue
+            if line.startswith(("static", "typedef", "extern")):
+                continue
+            identifiers: list[str] = _IDENTIFIER.findall(line.partition("=")[0])
+            for identifier in identifiers:
+                if identifier in symbols:
+                    return identifier
         return None
 
     def _link_symbols(self) -> Collection[str]:
+        """The global symbols of the linked file; empty if it is missing."""
         if self._symbols is None:
             from romforge.formats import elf
 
-            self._symbols = elf.global_symbols(self.linked) if self.linked.is_file() else ()
+            if self.linked.is_file():
+                self._symbols = elf.global_symbols(self.linked)
+            else:
+                self._symbols = ()
         return self._symbols

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Runs GNU make: inside the pool of jobs, stopped with all its children, and its failure told by the first error.
+"""Runs GNU make within the shared pool of jobs, and interrupts it together with its children.
 
-Its output goes to a file and not through a pipe, which a daemon that a compiler launcher starts would keep open.
+The output goes to a file, not through a pipe: a compiler launcher may start a daemon, which would
+keep a pipe open.
 """
 
 from __future__ import annotations
@@ -20,23 +21,21 @@ from romforge.base import jobserver, programs
 from romforge.base.errors import RomforgeError
 from romforge.sources.ipxe import toolchain
 
-_PATIENCE = 10  # seconds for interrupted makes to clean up after themselves
-_LONGEST = 200  # bytes of a line that is shown as progress
+_CLEANUP_TIME = 10  # seconds that interrupted makes have to clean up
+_LONGEST_LINE = 200  # bytes of a log's end that are read to show progress
 
-_running: dict[subprocess.Popen[bytes], Path] = {}  # makes, and their logs
-_builds = threading.Semaphore(
-    0
-)  # counts builds that are at work, makes and what comes before and after them
+_running: dict[subprocess.Popen[bytes], Path] = {}  # the makes that run, and their logs
+_builds = threading.Semaphore(0)  # counts the builds in progress, each with its makes
 _stopped = threading.Event()
 
 
 class Killed(RomforgeError):
-    """A make that was killed, or whose disk was full: what it left cannot be trusted."""
+    """Make was killed, or the disk was full: the files that it left cannot be used."""
 
 
 @contextmanager
 def build() -> Iterator[None]:
-    """Marks a build that ``interrupt_makes`` waits for."""
+    """Marks a build in progress, which ``interrupt_makes`` waits for."""
     _builds.release()
     try:
         yield
@@ -45,35 +44,37 @@ def build() -> Iterator[None]:
 
 
 def interrupted() -> bool:
-    """Whether this process was told to stop."""
+    """Whether this process was interrupted."""
     return _stopped.is_set()
 
 
 def interrupt_makes() -> None:
-    """Stops all makes of this process, and waits until their builds have put away what they left."""
+    """Interrupts all makes of this process, and waits until their builds have cleaned up."""
     _stopped.set()
     for process in list(_running):
-        _signal(process, signal.SIGINT)
-    end = time.monotonic() + _PATIENCE
+        _signal_group(process, signal.SIGINT)
+    end = time.monotonic() + _CLEANUP_TIME
     while _builds._value and time.monotonic() < end:
         time.sleep(0.01)
 
 
 def run_make(
-    words: Sequence[str], directory: Path, log: Path, launcher: tuple[str, ...] = ()
+    arguments: Sequence[str], directory: Path, log: Path, launcher: tuple[str, ...] = ()
 ) -> int:
-    """Runs make with its output in ``log``; returns its exit status. Raises Killed.
+    """Runs make and returns its exit status.
 
-    After an interrupt, which make is told of and given the time to clean up, the status is that of make.
+    The output is appended to ``log``. Raises Killed if make was killed by a signal. An interrupt
+    is passed on to make, which has time to clean up; the status is then that of make.
     """
     pool = jobserver.shared_pool()
     with pool.job(), log.open("ab") as output:
         if interrupted():
             return 2
         environment = toolchain.make_environment(os.environ, launcher)
-        environment["MAKEFLAGS"] = f"{pool.flags()} -Oline"  # lines of several recipes may not mix
+        # -Oline keeps the output of each command together
+        environment["MAKEFLAGS"] = f"{pool.flags()} -Oline"
         process = subprocess.Popen(
-            [*programs.pdeathsig_prefix(), "make", *words],
+            [*programs.pdeathsig_prefix(), "make", *arguments],
             cwd=directory,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -87,33 +88,37 @@ def run_make(
             status = process.wait()
         except KeyboardInterrupt:
             _stopped.set()
-            _signal(process, signal.SIGINT)
-            status = process.wait(_PATIENCE)
+            _signal_group(process, signal.SIGINT)
+            status = process.wait(_CLEANUP_TIME)
         finally:
             _running.pop(process, None)
     if status < 0 and not interrupted():
-        _signal(process, signal.SIGKILL)
+        _signal_group(process, signal.SIGKILL)
         raise Killed(
-            f"make was killed by signal {-status}; the next build of this platform begins anew"
+            f"make was killed by signal {-status}; "
+            "the next build of this platform starts from scratch"
         )
     return status
 
 
 def progress_line() -> str:
-    """What the makes of this process have said last."""
-    said = []
+    """The last line that each running make printed, in one line."""
+    lines = []
     for log in list(_running.values()):
         with suppress(OSError, IndexError), log.open("rb") as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - _LONGEST))
-            said.append(file.read().decode(errors="replace").splitlines()[-1].strip())
-    return "  ".join(said)
+            file.seek(max(0, os.fstat(file.fileno()).st_size - _LONGEST_LINE))
+            lines.append(file.read().decode(errors="replace").splitlines()[-1].strip())
+    return "  ".join(lines)
 
 
-def _signal(process: subprocess.Popen[bytes], number: int) -> None:
+def _signal_group(process: subprocess.Popen[bytes], number: int) -> None:
+    """Sends a signal to a make and all its children, if it still runs."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, number)
 
 
-def command_to_paste(words: Sequence[str], directory: Path) -> str:
-    """The command as a person would run it again."""
-    return f'cd {shlex.quote(str(directory))} && env -i PATH="$PATH" HOME="$HOME" LC_ALL=C make -j{os.cpu_count()} {shlex.join(words)}'
+def command_to_paste(arguments: Sequence[str], directory: Path) -> str:
+    """The shell command that runs the same make again, in an environment like that of the build."""
+    make = f"make -j{os.cpu_count()} {shlex.join(arguments)}"
+    environment = 'env -i PATH="$PATH" HOME="$HOME" LC_ALL=C'
+    return f"cd {shlex.quote(str(directory))} && {environment} {make}"

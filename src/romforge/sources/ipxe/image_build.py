@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Builds images in a platform's working tree by one make, checks what came of it, and hands images to ROMs."""
+"""Builds images in a platform's working tree by one make, checks and records them."""
 
 from __future__ import annotations
 
@@ -7,16 +7,11 @@ import os
 import time
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
 
 from romforge.base import fingerprint
-from romforge.base.arch import machine_name
-from romforge.base.errors import FormatError, RomforgeError
-from romforge.base.fingerprint import FileState
-from romforge.formats import efi_image, ld_map, option_rom, rom_check
-from romforge.plan.planner import ImageRequest, Rom, TreeBuild
-from romforge.sources import rom_files
-from romforge.sources.image import SourceImage
+from romforge.base.errors import RomforgeError
+from romforge.formats import ld_map
+from romforge.plan.planner import TreeBuild
 from romforge.sources.ipxe import (
     build_failure,
     dependencies,
@@ -25,13 +20,16 @@ from romforge.sources.ipxe import (
     link_check,
     make_output,
     make_rules,
+    preparation,
     source_tree,
     toolchain,
+    tree_record,
 )
 from romforge.sources.ipxe.dependencies import DependencyFiles
 from romforge.sources.ipxe.gnu_make import Killed
 from romforge.sources.ipxe.link_roots import LeftOut, LinkPlan
 from romforge.sources.ipxe.source_tree import Tree, Trees, linked_medium
+from romforge.sources.ipxe.tree_record import ImageRecord, TreeRecord
 
 _DOWNGRADE = "EFI_DOWNGRADE_UX"
 
@@ -39,19 +37,23 @@ _DOWNGRADE = "EFI_DOWNGRADE_UX"
 def build_images(
     step: TreeBuild, out: Path, goals: list[str], spec: Path | None = None
 ) -> dict[str, str]:
-    """Builds images of a platform by one make; returns what is wrong, by goal, which keeps no other from being built.
+    """Builds images of a platform by one make; returns what is wrong, by goal.
 
-    Raises RomforgeError where the platform's tools or the tree are missing, or make was killed.
+    An image that fails does not keep others from being built. Raises RomforgeError where the
+    platform's tools or the tree are missing, or make was killed.
     """
     with gnu_make.build():
         toolchain.require_tools(step)
         tree = Trees(out).of(step)
-        found = source_tree.prepare_worktree(step, out, tree)
-        errors = _Build(step, out, tree, found, spec).run(goals) if goals else {}
-        kept = {goal: text for goal, text in found["errors"].items() if goal not in goals}
-        found["errors"] = kept | errors
-        found["ended"] = time.time_ns()
-        source_tree.save_record(step, out, found)
+        record = preparation.prepare_worktree(step, out, tree)
+        errors: dict[str, str] = {}
+        if goals:
+            errors = _Build(step, out, tree, record, spec).run(goals)
+        for goal in goals:
+            record.errors.pop(goal, None)
+        record.errors |= errors
+        record.ended = time.time_ns()
+        tree_record.save_record(step, out, record)
     if gnu_make.interrupted():
         raise KeyboardInterrupt
     return errors
@@ -61,13 +63,13 @@ class _Build:
     """One build of a platform: its working tree, its record, and the log that its makes share."""
 
     def __init__(
-        self, step: TreeBuild, out: Path, tree: Tree, found: dict[str, Any], spec: Path | None
+        self, step: TreeBuild, out: Path, tree: Tree, record: TreeRecord, spec: Path | None
     ) -> None:
         self.step = step
         self.spec = spec
         self.out = out
         self.tree = tree
-        self.found = found
+        self.record = record
         self.src = out / step.directory / "src"
         self.bin = self.src / step.bin
         self.log = out / step.directory / source_tree.LOG
@@ -75,16 +77,16 @@ class _Build:
         self.began = time.time_ns()
 
     def run(self, goals: list[str]) -> dict[str, str]:
-        """Runs make, again without those goals at which it stopped; returns what is wrong, by goal."""
+        """Runs make, and again without the goals at which it stopped; returns what is wrong, by goal."""
         for goal in goals:
             _remove(self.step, self.src, goal)
-            self.found["goals"].pop(goal, None)
+            self.record.goals.pop(goal, None)
         self.log.write_bytes(b"")
         fresh = not self.bin.is_dir()
-        unknown = fresh or self.found["downgraded"] is None
+        unknown = fresh or self.record.downgraded is None
         if unknown and not self._learn_configuration(goals, fresh):
             return self.errors
-        plan = source_tree.link_plan(self.step, self.found["files"], self.found["downgraded"])
+        plan = source_tree.link_plan(self.step, self.record.files, self.record.downgraded)
         left_out = dict.fromkeys(goals, plan.left_out)
         while left_out:
             if not self._make(list(left_out), plan, left_out):
@@ -102,7 +104,7 @@ class _Build:
         headers. Made beforehand and given the right times, they spare it the second run of every
         dependency step: see ``_settle_times``.
         """
-        _make_local_headers(self.step, self.src, self.found["files"])
+        _make_local_headers(self.step, self.src, self.record.files)
         make_rules.write_rules(self.src, LinkPlan(), {}, self.step.bin)
         words = [*variables(self.step, self.tree), "NEED_DEPS=", make_rules.MACROS_GOAL]
         words.append(f"BIN={self.step.bin}")
@@ -113,7 +115,7 @@ class _Build:
         if status:
             self._fail(words, status, output, goals)
             return False
-        self.found["downgraded"] = bool(make_rules.configuration_defines(self.bin, _DOWNGRADE))
+        self.record.downgraded = bool(make_rules.configuration_defines(self.bin, _DOWNGRADE))
         if fresh:
             _settle_times(self.src, self.bin)
         return True
@@ -121,33 +123,36 @@ class _Build:
     def _make(
         self, goals: list[str], plan: LinkPlan, left_out: Mapping[str, tuple[LeftOut, ...]]
     ) -> bool:
-        """Builds the goals, but for those at which make stops; tells whether it came to its end."""
+        """Builds the goals, but for those at which make stops; tells whether it finished."""
         medium = linked_medium(self.step)
-        stages = {f"{goal}.{medium}.tmp": groups for goal, groups in left_out.items()}
-        make_rules.write_rules(self.src, plan, stages, self.step.bin)
-        were_lost = False
-        while left := [goal for goal in goals if goal not in self.errors]:
+        linked = {f"{goal}.{medium}.tmp": groups for goal, groups in left_out.items()}
+        make_rules.write_rules(self.src, plan, linked, self.step.bin)
+        compiled_again = False
+        while True:
+            remaining = [goal for goal in goals if goal not in self.errors]
+            if not remaining:
+                return False
             words = variables(self.step, self.tree)
-            words += [f"{self.step.bin}/{goal}.{self.step.media}" for goal in left]
+            words += [f"{self.step.bin}/{goal}.{self.step.media}" for goal in remaining]
             status, output = self._run(words)
             if gnu_make.interrupted():
                 drop_halves(self.bin, self.began)
-                self.errors |= dict.fromkeys(left, "interrupted")
+                self.errors |= dict.fromkeys(remaining, "interrupted")
                 return False
-            if status == 0:
-                lost = dependencies.drop_incomplete(self.bin, self.began)
-                if not lost:
-                    return True
-                if were_lost:
-                    raise Killed(
-                        f"what {lost[0]} is made of was not written to its end: was the compiler killed?"
-                    )
-                were_lost = True
-                self._compile_again(lost, left)
+            if status:
+                dependencies.drop_unfinished(self.bin, self.began)
+                self._fail(words, status, output, remaining)
                 continue
-            dependencies.drop_unfinished(self.bin, self.began)
-            self._fail(words, status, output, left)
-        return False
+            lost = dependencies.drop_incomplete(self.bin, self.began)
+            if not lost:
+                return True
+            if compiled_again:
+                raise Killed(
+                    f"the dependency file of {lost[0]} was not written to its end:"
+                    " was the compiler killed?"
+                )
+            self._compile_again(lost, remaining)
+            compiled_again = True
 
     def _compile_again(self, sources: list[str], goals: list[str]) -> None:
         """Removes the objects of sources whose dependency file was lost, and the images.
@@ -182,14 +187,17 @@ class _Build:
         )
         text = build_failure.explain(output, status, facts)
         culprit = _culprit(self.step, goals, make_output.first_failure(output).target)
-        self.errors |= {culprit: text} if culprit else dict.fromkeys(goals, text)
+        if culprit:
+            self.errors[culprit] = text
+        else:
+            self.errors |= dict.fromkeys(goals, text)
 
     def _check(
         self, goals: list[str], plan: LinkPlan, left_out: Mapping[str, tuple[LeftOut, ...]]
     ) -> dict[str, tuple[LeftOut, ...]]:
-        """Looks at each image that was built and records it.
+        """Checks each image that was built, and records it.
 
-        Returns those that must be linked again with less left out, since they need what was.
+        Returns those that must be linked again with less left out, since they need what was left out.
         """
         again = {}
         records = self._dependencies()
@@ -213,10 +221,8 @@ class _Build:
             words = variables(self.step, self.tree)
             self._run([*words, "NEED_DEPS=", f"{self.step.bin}/deps/core/version.c.d"])
             records = DependencyFiles(self.bin)
-            records.files(
-                dependencies.VERSION_OBJECT
-            )  # reads it, since make would not keep it up to date
-            path.unlink(missing_ok=True)
+            records.files(dependencies.VERSION_OBJECT)  # reads the file
+            path.unlink(missing_ok=True)  # which make would not keep up to date
         return records
 
     def _record(
@@ -227,25 +233,27 @@ class _Build:
         groups: tuple[LeftOut, ...],
         records: DependencyFiles,
     ) -> list[LeftOut]:
-        """Checks an image and records it; returns the groups that it needs though they were left out."""
+        """Checks an image and records it, or returns the groups that it needs though left out."""
         linked = self.bin / f"{goal}.{linked_medium(self.step)}.tmp"
         link = link_check.read_map(linked.with_name(f"{linked.name}.map"))
         objects = [name for name in link.objects() if not make_rules.is_stub_object(name)]
         files = _object_files(link, self.src)
-        findings = link_check.linked_all_the_same(link, groups, linked, files)
-        if findings:
-            return [finding.group for finding in findings]
+        needed = link_check.find_needed_groups(link, groups, linked, files)
+        if needed:
+            return needed
         stems = link_check.object_stems(objects)
         link_check.check_link(self.step, plan, make_rules.read_roots(linked), stems)
         data, _ = fingerprint.read_file(place)
         sources = sorted({link_check.stem(name) for name in objects})
-        self.found["goals"][goal] = {
-            "state": fingerprint.stamp(place, data),
-            "objects": sources,
-            "uses": records.of_link(sources),
-            "left_out": [name for group in groups for name in group.objects],
-            "why": None,
-        }
+        left_out: list[str] = []
+        for group in groups:
+            left_out += group.objects
+        self.record.goals[goal] = ImageRecord(
+            state=fingerprint.stamp(place, data),
+            objects=sources,
+            uses=records.of_link(sources),
+            left_out=left_out,
+        )
         return []
 
 
@@ -258,11 +266,10 @@ def _object_files(link: ld_map.LinkMap, src: Path) -> list[Path]:
 def _make_local_headers(step: TreeBuild, src: Path, files: Collection[str]) -> None:
     """Makes the empty local headers that make would make, one for each configuration header."""
     for name in source_tree.config_headers(files):
-        for directory in [
-            "config/local",
-            *([f"config/local/{step.config}"] if step.config else []),
-        ]:
-            header = src / directory / f"{name}.h"
+        headers = [src / "config/local" / f"{name}.h"]
+        if step.config:
+            headers.append(src / "config/local" / step.config / f"{name}.h")
+        for header in headers:
             if not header.exists():
                 header.parent.mkdir(parents=True, exist_ok=True)
                 header.touch()
@@ -298,31 +305,31 @@ def run_make_for(step: TreeBuild, words: list[str], src: Path, log: Path) -> int
 
 
 def variables(step: TreeBuild, tree: Tree) -> list[str]:
-    """What make is told of the platform."""
+    """The variables of a platform, as make's arguments ``NAME=VALUE``."""
     pairs = source_tree.compile_variables(step) + source_tree.version_variables(step, tree)
-    words = [f"{name}={value}" for name, value in pairs]
-    words += [f"CONFIG={step.config}"] if step.config else []
-    words += [f"CROSS_COMPILE={cross}"] if (cross := toolchain.cross_prefix(step)) else []
-    if step.launcher:  # make's last word on a variable counts
-        words += [
-            f"CC={launcher.launched_compiler(dict(step.variables).get('CC', '$(CROSS_COMPILE)gcc'))}"
-        ]
-    words += [
-        f"{variable}={','.join(source_tree.embedded_places(variable, files))}"
-        for variable, files in step.files
-    ]
-    return words + ([f"DEBUG={','.join(step.debug)}"] if step.debug else [])
+    if step.config:
+        pairs.append(("CONFIG", step.config))
+    cross = toolchain.cross_prefix(step)
+    if cross:
+        pairs.append(("CROSS_COMPILE", cross))
+    if step.launcher:  # the last value that make gets of a variable counts
+        compiler = dict(step.variables).get("CC", "$(CROSS_COMPILE)gcc")
+        pairs.append(("CC", launcher.launched_compiler(compiler)))
+    for variable, files in step.files:
+        pairs.append((variable, ",".join(source_tree.embedded_places(variable, files))))
+    if step.debug:
+        pairs.append(("DEBUG", ",".join(step.debug)))
+    return [f"{name}={value}" for name, value in pairs]
 
 
 def stages(step: TreeBuild, directory: Path, goal: str) -> list[Path]:
     """An image and all its stages in a BIN directory."""
-    media = sorted({step.media, linked_medium(step)})
-    return [
-        path
-        for one in media
-        for pattern in (f"{goal}.{one}", f"{goal}.{one}.*", f"version.{goal}.{one}*")
-        for path in directory.glob(pattern)
-    ]
+    paths: list[Path] = []
+    for medium in sorted({step.media, linked_medium(step)}):
+        name = f"{goal}.{medium}"
+        for pattern in (name, f"{name}.*", f"version.{name}*"):
+            paths += directory.glob(pattern)
+    return paths
 
 
 def _remove(step: TreeBuild, src: Path, goal: str) -> None:
@@ -356,32 +363,3 @@ def drop_halves(directory: Path, began: int) -> None:
         ):
             path.unlink()
     dependencies.drop_unfinished(directory, began)
-
-
-def take_image(
-    pick: ImageRequest, rom: Rom, out: Path
-) -> tuple[SourceImage, dict[str, FileState | None]]:
-    """The image that a platform's make left for a ROM, and the state of its file; raises RomforgeError where it is not sound."""
-    name = pick.files[0].format(goal=rom.goal)
-    path = out / pick.root / name
-    if not path.is_file():
-        raise RomforgeError(f"{pick.make}: {source_tree.error_of(pick, out, rom.goal)}")
-    data, state = rom_files.read_rom(path)
-    try:
-        image = (
-            data
-            if data[:2] == option_rom.SIGNATURE.to_bytes(2, "little")
-            else efi_image.wrap_driver(data, rom.ids)
-        )
-        rom_check.require_sound(image, str(path))
-        found_image = option_rom.parse_rom(image).images[0]
-    except FormatError as error:
-        raise RomforgeError(f"{path}: {error}") from None
-    if not pick.legacy and found_image.machine != pick.machine:
-        raise RomforgeError(
-            f"{path}: is for {machine_name(found_image.machine)}, and the platform {pick.platform} for {machine_name(pick.machine)}"
-        )
-    driver = None if image is data else data
-    return SourceImage(found_image, pick.platform, f"{pick.source}: {name}", driver), {
-        str(path): state
-    }

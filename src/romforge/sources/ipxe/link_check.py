@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What must hold of a link: the driver is in it, what must stay has stayed, what is left out is gone."""
+"""Checks of a link: the driver is in it, required objects are, and left-out objects are not."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable
 from pathlib import Path
-from typing import NamedTuple
 
 from romforge.base.errors import RomforgeError
 from romforge.base.text import did_you_mean, join_words
@@ -15,10 +14,13 @@ from romforge.formats.ld_map import LinkMap
 from romforge.plan.planner import TreeBuild
 from romforge.sources.ipxe import link_roots, make_rules
 from romforge.sources.ipxe.link_roots import LeftOut, LinkPlan
+from romforge.sources.ipxe.make_rules import NotedRoots
+
+_DEBUG_SUFFIX = re.compile(r"\.dbg[\d.]+$")
 
 
 def read_map(path: Path) -> LinkMap:
-    """The map of a link; raises RomforgeError where it cannot be read."""
+    """The map of a link; raises RomforgeError if it cannot be read."""
     try:
         return ld_map.parse_map(path.read_text(errors="replace"))
     except OSError as error:
@@ -26,131 +28,146 @@ def read_map(path: Path) -> LinkMap:
 
 
 def stem(name: str) -> str:
-    """The source of an object: ``e1000`` of ``e1000.ids``, ``version`` of ``version.8086100e.rom``."""
+    """The name of an object's source.
+
+    >>> stem("e1000.ids"), stem("version.8086100e.rom")
+    ('e1000', 'version')
+    """
     return link_roots.object_symbol(name.partition(".")[0])
 
 
 def object_stems(objects: Iterable[str]) -> set[str]:
-    """Objects by the names of their sources: ``http`` of the debugging object ``http.dbg2``.
+    """Objects by the names of their sources: ``http`` for the debugging object ``http.dbg2``.
 
-    Lists of device IDs and version objects are not among them, and neither are our stubs.
+    Lists of device IDs and version objects keep their names. romforge's stubs are left out.
     """
-    return {
-        link_roots.object_symbol(re.sub(r"\.dbg[\d.]+$", "", name))
-        for name in objects
-        if not make_rules.is_stub_object(name)
-    }
+    stems = set()
+    for name in objects:
+        if not make_rules.is_stub_object(name):
+            stems.add(link_roots.object_symbol(_DEBUG_SUFFIX.sub("", name)))
+    return stems
 
 
-class Finding(NamedTuple):
-    """Of a default group that is in a link all the same, who asked for it."""
-
-    group: LeftOut
-    reason: str
-
-
-def linked_all_the_same(
+def find_needed_groups(
     link: LinkMap, groups: Iterable[LeftOut], linked: Path, objects: Iterable[Path]
-) -> list[Finding]:
-    """The groups of which an object was linked, or to whose symbols code refers.
+) -> list[LeftOut]:
+    """The left-out groups that an image needs after all.
 
-    ``linked`` is the linked file. Where it keeps its relocations they tell; else those of
-    ``objects`` do, which are its object files. Raises RomforgeError for a group of the spec's.
+    An object of theirs was linked, or code refers to one of their symbols. ``linked`` is the
+    linked file. If it has no relocations, those of ``objects``, its object files, are read
+    instead. Raises RomforgeError for a group that the spec names.
     """
     stems = object_stems(link.objects())
-    referrers = _referrers(groups, linked, objects)
-    findings = []
+    references = _find_references(groups, linked, objects)
+    needed = []
     for group in groups:
-        reason = _reason(group, link, stems, referrers)
+        reason = _reason_to_keep(group, link, stems, references)
         if reason is None:
             continue
         if group.explicit:
             raise RomforgeError(reason)
-        findings.append(Finding(group, reason))
-    return findings
+        needed.append(group)
+    return needed
 
 
-def _reason(
-    group: LeftOut, link: LinkMap, stems: Collection[str], referrers: dict[str, str]
+def _reason_to_keep(
+    group: LeftOut, link: LinkMap, stems: Collection[str], references: dict[str, str]
 ) -> str | None:
+    """Why a group cannot be left out; None if it can."""
     for name in group.objects:
         if name in stems:
-            caller, symbol = _who_asked(link, name)
+            caller, symbol = _first_reference(link, name)
             return (
                 f"leave_out names {name}, which is needed: {caller} refers to its symbol {symbol}, "
                 f"for which romforge has no stub; take {name} out of leave_out, or leave out "
                 f"{caller} as well"
             )
-        if place := referrers.get(f"obj_{name}"):
-            return f"leave_out names {name}, but {place} uses the address of obj_{name}, which would be 0; take {name} out of leave_out"
+        place = references.get(f"obj_{name}")
+        if place is not None:
+            return (
+                f"leave_out names {name}, but {place} uses the address of obj_{name}, "
+                f"which would be 0; take {name} out of leave_out"
+            )
     return None
 
 
-def _who_asked(link: LinkMap, name: str) -> tuple[str, str]:
-    """The object that had an object linked, and the symbol that it asked for."""
+def _first_reference(link: LinkMap, name: str) -> tuple[str, str]:
+    """The object that pulled an object into the link, and the symbol that it refers to."""
     for inclusion in link.included:
         if link_roots.object_symbol(ld_map.object_name(inclusion.member)) == name:
-            caller = ld_map.object_name(inclusion.by) if inclusion.by else "the command line"
-            return caller, inclusion.symbol
+            if not inclusion.by:
+                return "the command line", inclusion.symbol
+            return ld_map.object_name(inclusion.by), inclusion.symbol
     return "the command line", f"obj_{name}"
 
 
-def _referrers(groups: Iterable[LeftOut], linked: Path, objects: Iterable[Path]) -> dict[str, str]:
-    """For each symbol that is merely a number, the place in words of code or data that uses it."""
+def _find_references(
+    groups: Iterable[LeftOut], linked: Path, objects: Iterable[Path]
+) -> dict[str, str]:
+    """For each symbol that is defined as 0, the first place in code or data that uses it.
+
+    A place is text for a message: ``main.o, section .text+0x4,``.
+    """
     symbols = link_roots.required_symbols(groups)
     if not symbols:
         return {}
     from romforge.formats import elf
 
-    files = (
-        [linked] if elf.has_relocations(linked) else [path for path in objects if path.is_file()]
-    )
-    found: dict[str, str] = {}
+    if elf.has_relocations(linked):
+        files = [linked]
+    else:
+        files = [path for path in objects if path.is_file()]
+    places: dict[str, str] = {}
     for path in files:
-        for one in elf.relocations_to(path, symbols):
-            found.setdefault(one.symbol, f"{path.name}, section {one.section}+{one.offset:#x},")
-    return found
+        for relocation in elf.relocations_to(path, symbols):
+            place = f"{path.name}, section {relocation.section}+{relocation.offset:#x},"
+            places.setdefault(relocation.symbol, place)
+    return places
 
 
 def check_link(
     step: TreeBuild,
     plan: LinkPlan,
-    roots: tuple[list[str], list[str]] | None,
+    roots: NotedRoots | None,
     objects: Iterable[str],
 ) -> None:
-    """Raises RomforgeError where an image lacks what it must hold, or a root to drop is none of its link's.
+    """Raises RomforgeError if an image lacks an object, or if a root to drop does not exist.
 
-    ``roots`` are those that the tree itself links from, and those of its drivers.
+    ``roots`` are those that make noted for the link, ``objects`` the stems of its objects.
     """
-    held = {link_roots.object_symbol(name) for name in objects}
+    linked = {link_roots.object_symbol(name) for name in objects}
     where = f"[platform.{step.platform}]"
     if roots:
-        _check_roots(step, plan, roots, held, where)
+        _check_dropped_roots(step, roots, where)
+        _check_driver(plan, roots, linked, where)
     for name in step.require:
-        if link_roots.object_symbol(name) in held:
+        if link_roots.object_symbol(name) in linked:
             continue
-        lost = ""
+        problem = f"{where} requires the object {name}, which is not in the image"
+        problem += did_you_mean(name, linked)
         if plan.drop:
-            verb = "was" if len(plan.drop) == 1 else "were"
-            lost = f"; of its roots {join_words(plan.drop)} {verb} dropped: keep what pulls it in"
-        raise RomforgeError(
-            f"{where} requires the object {name}, which is not in the image{did_you_mean(name, held)}{lost}"
-        )
+            problem += f"; these roots were dropped, and it may need one: {join_words(plan.drop)}"
+        raise RomforgeError(problem)
 
 
-def _check_roots(
-    step: TreeBuild, plan: LinkPlan, roots: tuple[list[str], list[str]], held: set[str], where: str
-) -> None:
-    tree_roots, driver_roots = roots
+def _check_dropped_roots(step: TreeBuild, roots: NotedRoots, where: str) -> None:
+    """Raises RomforgeError if ``drop`` names a root that the tree does not link from."""
     for root in step.strip.drop:
-        if root not in tree_roots and root != link_roots.INTERFACE_ROOT:
+        if root not in roots.tree and root != link_roots.INTERFACE_ROOT:
             raise RomforgeError(
-                f"{root} is to be dropped, and is no root of this link{did_you_mean(root, tree_roots)}; its roots are {join_words(tree_roots)}"
+                f"drop in {where} names {root}, which is not a root of this link"
+                f"{did_you_mean(root, roots.tree)}; its roots are {join_words(roots.tree)}"
             )
-    missing = [root for root in driver_roots if root.removeprefix("obj_") not in held]
+
+
+def _check_driver(plan: LinkPlan, roots: NotedRoots, linked: set[str], where: str) -> None:
+    """Raises RomforgeError if the image lacks the driver that it is built for."""
+    missing = [root for root in roots.drivers if root.removeprefix("obj_") not in linked]
     if not missing:
         return
     dropped = [root for root in missing if root in plan.drop]
-    remedy = f"take {join_words(dropped)} out of drop in {where}" if dropped else f"see {where}"
+    remedy = f"see {where}"
+    if dropped:
+        remedy = f"take {join_words(dropped)} out of drop in {where}"
     names = join_words(root.removeprefix("obj_") for root in missing)
     raise RomforgeError(f"the driver's own object {names} is not in the image; {remedy}")

@@ -1,20 +1,20 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What an EFI driver is linked from: which roots and objects of the tree are left out, and how.
+"""The roots and objects of a tree that an EFI driver is linked without, and how.
 
 iPXE links an image from roots (``-u SYMBOL``): the entry point, the drivers, their device lists,
-and the configuration. With EFI_DOWNGRADE_UX the configuration is never used: the driver offers
-LoadFile under a GUID that no firmware looks for, so the firmware's own network stack boots, and
-calls the driver's Simple Network Protocol alone. Without it the firmware calls iPXE's boot stack,
-and nothing may be left out.
+and the configuration. With EFI_DOWNGRADE_UX the configuration is not used. The driver offers
+LoadFile under a GUID that no firmware looks for. The firmware boots with its own network stack and
+calls only the driver's Simple Network Protocol. Without EFI_DOWNGRADE_UX the firmware calls iPXE's
+boot stack, and nothing may be left out.
 
-An object that is left out needs something in its place:
+An object that is left out needs a replacement:
 
-- an object that is only required (``REQUIRE_OBJECT``) is never called. A symbol with the value 0
+- An object that is only required (``REQUIRE_OBJECT``) is never called. A symbol with the value 0
   satisfies the linker. ``link_check`` makes sure that no code refers to such a symbol.
-- a function that is called, and a variable, needs a stub: see ``stubs/objects.c``.
+- A function that is called, or a variable, needs a stub: see ``stubs/objects.c``.
 
-All of them are weak symbols of one object that is linked first. So the linker does not look for
-the objects in the library; and where one is linked for another reason, its own symbols win.
+All replacements are weak symbols of one object that is linked first. So the linker does not search
+the library for the objects. If one is linked for another reason, its own symbols take precedence.
 
     >>> plan = make_link_plan(strip, legacy=False, downgraded=True, sources={"efi_snp"})
     >>> plan.drop, plan.add
@@ -32,9 +32,9 @@ from typing import NamedTuple
 from romforge.plan.planner import StripOptions
 
 NONE, SAFE, MINIMAL = STRENGTHS = "none", "safe", "minimal"
-# The configuration asks for commands, protocols and consoles, and so for the whole boot stack.
+# The configuration requires commands, protocols and consoles, and so the whole boot stack.
 _CONFIGURATION = "obj_config", "obj_config_efi"
-# efi_snp is the network interface. Only the configuration asks for it, so it must be a root.
+# efi_snp is the network interface. Only the configuration requires it, so it must become a root.
 _INTERFACE = "efi_snp"
 INTERFACE_ROOT = f"obj_{_INTERFACE}"
 _STUBS = Path(__file__).resolve().parent / "stubs" / "objects.c"
@@ -42,17 +42,18 @@ _BLOCK = re.compile(r"^/\* object (\w+) \*/\n", re.MULTILINE)
 
 
 class LeftOut(NamedTuple):
-    """Objects that are left out together, since the stubs of one do not fit the others' real code.
+    """Objects that are left out together: stubs of one do not work with the real code of another.
 
-    ``explicit`` says that the spec names them: then it is an error if one is linked all the same.
+    ``explicit`` means that the spec names the object; it is then an error if it is needed.
     """
 
     objects: tuple[str, ...]
     explicit: bool = False
 
 
-# No call of a firmware leads to these while LoadFile is hidden. aoe, eapol, lldp and such handle
-# received packets of iPXE's own network stack; the firmware reads packets itself.
+# No firmware call reaches these while LoadFile is hidden. config_ethernet pulls in aoe, eapol, lldp
+# and others: they handle packets that iPXE's own network stack receives, but the firmware reads
+# packets itself.
 _SAFE = (
     LeftOut(("autoboot",)),
     LeftOut(("config_ethernet",)),
@@ -60,7 +61,7 @@ _SAFE = (
     LeftOut(("efi_cmdline",)),  # of a driver that was chain-loaded
     LeftOut(("ipv4",)),  # its inet_ntoa() only feeds a debugging message
 )
-# Calls lead to these, but a network boot does without.
+# Firmware calls reach these, but a network boot does not need them.
 _MINIMAL = (
     LeftOut(("efi_snp_hii",)),  # forms in the firmware's setup
     LeftOut(("settings", "netdev_settings", "uri", "uuid")),
@@ -71,7 +72,7 @@ _MINIMAL = (
 class LinkPlan(NamedTuple):
     """How a platform's images are linked: roots to drop and to add, objects to leave out.
 
-    ``reason`` says why nothing is left out, where one would expect it to be.
+    ``reason`` says why nothing is left out although the strength is not "none".
     """
 
     drop: tuple[str, ...] = ()
@@ -85,41 +86,53 @@ def make_link_plan(
 ) -> LinkPlan:
     """The plan for a platform of a tree.
 
-    ``downgraded`` says whether the effective configuration defines EFI_DOWNGRADE_UX, None that
-    this is not known; ``sources`` are the names of the tree's objects, such as ``efi_snp``.
+    ``downgraded`` says whether the effective configuration defines EFI_DOWNGRADE_UX; None if this
+    is not known. ``sources`` are the names of the tree's objects, such as ``efi_snp``.
     """
-    explicit = tuple(LeftOut((object_symbol(name),), True) for name in strip.leave_out)
-    drop = dict.fromkeys(strip.drop)
-    add = dict.fromkeys(strip.keep)
+    drop = strip.drop
+    add = strip.keep
     groups: tuple[LeftOut, ...] = ()
     reason = None
     if not legacy and strip.strength != NONE:
         reason = _reason_to_keep_all(downgraded, sources)
         if reason is None:
-            drop = dict.fromkeys((*_CONFIGURATION, *strip.drop))
-            add = dict.fromkeys((INTERFACE_ROOT, *strip.keep))
+            drop = (*_CONFIGURATION, *drop)
+            add = (INTERFACE_ROOT, *add)
             groups = known_groups(strip.strength)
-    named = {name for group in explicit for name in group.objects}
-    groups = _without(groups, named)
-    kept = set(strip.keep)
-    groups = tuple(group for group in groups if not kept.intersection(_symbols(group.objects)))
-    dropped = tuple(root for root in drop if root not in kept)
-    added = tuple(root for root in add if root not in strip.drop)
-    return LinkPlan(dropped, added, explicit + groups, reason)
+    return LinkPlan(
+        drop=_without(drop, strip.keep),
+        add=_without(add, strip.drop),
+        left_out=_apply_lists(groups, strip),
+        reason=reason,
+    )
 
 
-def _without(groups: tuple[LeftOut, ...], named: Collection[str]) -> tuple[LeftOut, ...]:
-    """The groups less the objects that the spec names, which it insists on."""
-    rest = [tuple(name for name in group.objects if name not in named) for group in groups]
-    return tuple(LeftOut(objects) for objects in rest if objects)
+def _without(names: Iterable[str], excluded: Collection[str]) -> tuple[str, ...]:
+    """The names, each once, without those that are excluded."""
+    return tuple(name for name in dict.fromkeys(names) if name not in excluded)
+
+
+def _apply_lists(groups: Iterable[LeftOut], strip: StripOptions) -> tuple[LeftOut, ...]:
+    """The groups to leave out, after ``leave_out`` and ``keep`` of the spec are applied.
+
+    Each object in ``leave_out`` is a group of its own. A group with a symbol in ``keep`` is kept.
+    """
+    named = [object_symbol(name) for name in strip.leave_out]
+    left_out = [LeftOut((name,), explicit=True) for name in named]
+    for group in groups:
+        objects = _without(group.objects, named)
+        if objects and not set(strip.keep).intersection(_symbols(objects)):
+            left_out.append(LeftOut(objects))
+    return tuple(left_out)
 
 
 def _reason_to_keep_all(downgraded: bool | None, sources: Collection[str]) -> str | None:
+    """Why nothing may be left out of a tree's drivers; None if objects may."""
     if not downgraded:
         return (
             "nothing is left out of the drivers, since the configuration does not define "
-            "EFI_DOWNGRADE_UX: the firmware boots by iPXE's own boot stack; for QEMU, where the "
-            'firmware has one of its own, config = "qemu" gives drivers of a fifth of the size'
+            "EFI_DOWNGRADE_UX: the firmware boots with iPXE's own boot stack; for QEMU, whose "
+            'firmware has its own, config = "qemu" makes drivers a fifth of the size'
         )
     if _INTERFACE not in sources:
         return f"the tree has no {_INTERFACE}.c, so it is not known which objects a driver needs"
@@ -130,48 +143,55 @@ def known_groups(strength: str) -> tuple[LeftOut, ...]:
     """The groups that a strength leaves out of a driver."""
     if strength == NONE:
         return ()
-    return _SAFE + (_MINIMAL if strength == MINIMAL else ())
+    if strength == MINIMAL:
+        return _SAFE + _MINIMAL
+    return _SAFE
 
 
 def object_symbol(name: str) -> str:
-    """An object's name as symbols have it: ``virtio_net`` of ``virtio-net``."""
+    """The name of an object as it appears in symbols: ``virtio_net`` for ``virtio-net``."""
     return name.replace("-", "_")
 
 
 def _symbols(objects: Iterable[str]) -> list[str]:
+    """The symbols that each object of iPXE defines for ``REQUIRE_OBJECT``."""
     return [f"obj_{name}" for name in objects]
 
 
 @functools.lru_cache
-def _blocks() -> tuple[str, dict[str, str]]:
-    """The head of the stubs' source, and its blocks by the name of the object."""
+def _stub_blocks() -> tuple[str, dict[str, str]]:
+    """The head of the stubs' source, and its blocks by the names of the objects."""
     head, *rest = _BLOCK.split(_STUBS.read_text())
     return head, dict(zip(rest[::2], rest[1::2]))
 
 
 def has_stubs(name: str) -> bool:
     """Whether there are stubs for the functions and variables of an object."""
-    return name in _blocks()[1]
+    return name in _stub_blocks()[1]
 
 
 def stubs_digest() -> str:
-    """Names the stubs that this romforge has: other ones make other images."""
+    """Identifies the stubs of this romforge version, since images depend on them."""
     from romforge.base import fingerprint
 
     return fingerprint.sha256(_STUBS.read_bytes())[:16]
 
 
 def required_symbols(groups: Iterable[LeftOut]) -> list[str]:
-    """The symbols that are defined as 0 in place of objects that are left out."""
-    return _symbols(name for group in groups for name in group.objects)
+    """The symbols that are defined as 0 in place of left-out objects."""
+    symbols: list[str] = []
+    for group in groups:
+        symbols += _symbols(group.objects)
+    return symbols
 
 
 def stub_source(groups: Iterable[LeftOut]) -> str:
-    """The C source of the object that stands in for the objects that are left out."""
+    """The C source of the object that replaces the left-out objects."""
     groups = list(groups)
-    head, blocks = _blocks()
-    names = [name for group in groups for name in group.objects]
-    parts = [head, *(blocks[name] for name in names if name in blocks)]
+    head, blocks = _stub_blocks()
+    parts = [head]
+    for group in groups:
+        parts += [blocks[name] for name in group.objects if name in blocks]
     for symbol in required_symbols(groups):
         parts.append(f'__asm__ ( ".weak {symbol}\\n.set {symbol}, 0\\n" );\n')
     return "".join(parts)

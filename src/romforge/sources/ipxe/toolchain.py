@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a tree's makefiles need of the machine, looked for before anything is built.
+"""The tools that a tree's makefiles need, checked before anything is built.
 
-iPXE's makefiles find a missing compiler late, if at all: without a cross compiler they take the native one, which fails
-in the midst of a build with an error that names no cause. Host needs are listed in iPXE's documentation of its build.
+iPXE's makefiles detect a missing compiler late or not at all. Without a cross compiler they use the
+native one, and the build fails halfway with an error that does not name the cause. The tools that
+are needed on the host are listed in iPXE's build documentation.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import os
 import shlex
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from romforge.base import programs
@@ -22,7 +23,7 @@ from romforge.base.text import join_words
 from romforge.plan.planner import TreeBuild
 from romforge.sources.ipxe import launcher
 
-# What may run as it is on a processor of this name (uname -m).
+# The architectures whose code runs natively on a machine, by its name in `uname -m`.
 NATIVE = {
     "x86_64": (Arch.I386, Arch.X86_64),
     "i686": (Arch.I386,),
@@ -30,52 +31,68 @@ NATIVE = {
     "riscv64": (Arch.RISCV64,),
     "loongarch64": (Arch.LOONG64,),
 }
-# Of dpkg-buildflags, and of the make above, nothing may get in; these are what tools look for their own files by.
+# Only variables by which tools find their own files are passed on: not those of dpkg-buildflags,
+# nor those of a make that runs romforge.
 _PASSED = ("PATH", "HOME", "TMPDIR", "SOURCE_DATE_EPOCH")
-_LAUNCHERS = "env", "nice", *launcher.KNOWN  # which take a command
 _PASSED_FAMILIES = ("CCACHE_", "DISTCC_", "ICECC_", "SCCACHE_")
+_LAUNCHERS = "env", "nice", *launcher.KNOWN  # programs that run the command in their arguments
+# The version comes from your own checkout: git must not write to it, nor refuse it for its owner.
+_GIT_SETTINGS = {
+    "GIT_OPTIONAL_LOCKS": "0",
+    "GIT_CONFIG_COUNT": "1",
+    "GIT_CONFIG_KEY_0": "safe.directory",
+    "GIT_CONFIG_VALUE_0": "*",
+}
+# Headers of the host tools, and their Debian packages. The tool that compresses legacy images
+# needs lzma.h.
+_HOST_HEADERS = {"stdio.h": "libc6-dev"}
+_LEGACY_HOST_HEADERS = _HOST_HEADERS | {"lzma.h": "liblzma-dev"}
 
 
-def make_environment(environ: Mapping[str, str], words: tuple[str, ...] = ()) -> dict[str, str]:
-    """The environment for a tree's make: what the spec sets is on its command line, and nothing else gets in.
+def make_environment(
+    environ: Mapping[str, str], launcher_command: tuple[str, ...] = ()
+) -> dict[str, str]:
+    """The environment for a tree's make: a few variables of ``environ`` and fixed settings.
 
-    A launcher, of which these are the words, finds its own things by more variables.
+    Variables that the launcher needs are passed on as well, if there is one. Settings of the spec
+    are not in the environment but on make's command line.
     """
-    kept = {
-        name: value
-        for name, value in environ.items()
-        if name in _PASSED or name.startswith(_PASSED_FAMILIES)
-    }
-    # the version comes from the user's own checkout, which git must not write to, nor mistrust for its owner
-    git = {
-        "GIT_OPTIONAL_LOCKS": "0",
-        "GIT_CONFIG_COUNT": "1",
-        "GIT_CONFIG_KEY_0": "safe.directory",
-        "GIT_CONFIG_VALUE_0": "*",
-    }
-    return kept | launcher.launcher_environment(words, environ) | {"LC_ALL": "C"} | git
+    environment = {}
+    for name, value in environ.items():
+        if name in _PASSED or name.startswith(_PASSED_FAMILIES):
+            environment[name] = value
+    environment |= launcher.launcher_environment(launcher_command, environ)
+    return environment | {"LC_ALL": "C"} | _GIT_SETTINGS
 
 
 def cross_prefix(step: TreeBuild) -> str:
-    """What the names of the platform's compiler and binutils begin with; empty for the native ones."""
+    """The prefix of the platform's compiler and binutils; empty for the native tools."""
     if step.cross is not None:
         return step.cross
     arch = BY_NAME[step.arch]
-    return "" if arch in NATIVE.get(os.uname().machine, ()) else f"{arch.triplet}-"
+    if arch in NATIVE.get(os.uname().machine, ()):
+        return ""
+    return f"{arch.triplet}-"
 
 
 def tools_identity(step: TreeBuild) -> list[list[str | int]]:
-    """Names the platform's tools as they are installed now: path, size in bytes and mtime in ns of each; no program is run."""
-    found: list[list[str | int]] = []
+    """Identifies the platform's tools as they are installed, without running them.
+
+    Each tool has its real path, its size in bytes and its mtime in ns.
+    """
+    identity: list[list[str | int]] = []
     for name in _programs(step):
-        if path := _installed(name):
+        if path := _find_installed(name):
             status = os.stat(path)
-            found.append([os.path.realpath(path), status.st_size, status.st_mtime_ns])
-    return found
+            identity.append([os.path.realpath(path), status.st_size, status.st_mtime_ns])
+    return identity
 
 
-def _installed(name: str) -> str | None:
-    """Where a program is; past a launcher that bears a compiler's name, as those in /usr/lib/ccache do."""
+def _find_installed(name: str) -> str | None:
+    """The path of a program; a launcher with a compiler's name, as in /usr/lib/ccache, is skipped.
+
+    None if the program is not installed.
+    """
     for directory in os.get_exec_path():
         path = shutil.which(name, path=directory)
         if path and os.path.basename(os.path.realpath(path)) not in launcher.KNOWN:
@@ -84,79 +101,85 @@ def _installed(name: str) -> str | None:
 
 
 def tool_versions(step: TreeBuild) -> dict[str, str]:
-    """What the platform's compiler and linker say of themselves in their first line; raises MissingTool."""
-    names = {
-        name: package for name, package in _programs(step).items() if name.endswith(("gcc", "ld"))
-    }
-    return {
-        name: programs.run_program([name, "--version"], package=package).decode().partition("\n")[0]
-        for name, package in names.items()
-    }
+    """The first line that the platform's compilers and linker print for ``--version``.
+
+    Raises MissingTool.
+    """
+    versions = {}
+    for name, package in _programs(step).items():
+        if name.endswith(("gcc", "ld")):
+            output = programs.run_program([name, "--version"], package=package)
+            versions[name] = output.decode().partition("\n")[0]
+    return versions
 
 
 def require_tools(step: TreeBuild) -> None:
-    """Raises MissingTool, which tells all that the platform needs and this machine lacks; of a launcher that alone."""
+    """Raises MissingTool, with everything that the platform needs and this machine lacks.
+
+    If the launcher is missing, the message names only the launcher.
+    """
     launcher.require_launcher(step.launcher)
-    problems = [
-        f"{name}: not found; install the Debian package {package}"
-        for name, package in _programs(step).items()
-        if not shutil.which(name)
-    ]
+    problems = []
+    for name, package in _programs(step).items():
+        if not shutil.which(name):
+            problems.append(f"{name}: not found; install the Debian package {package}")
     if not problems:
-        problems = list(_unfit(step))
+        problems = [*_wrong_compilers(step), *_missing_headers(step)]
     if problems:
         raise MissingTool("\n  ".join(problems))
 
 
 def require_git(step: TreeBuild, src: Path) -> None:
-    """Raises MissingTool where a tree's version comes from git, and git is missing or refuses it.
+    """Raises MissingTool if a tree's version comes from git, and git is missing or refuses it.
 
-    Without git the working tree would get no repository, and the tree's makefile would take another
-    version and say nothing: 1.21.1 then calls itself 1.0.0+. A VERSION of the spec needs no git.
+    Without git the tree's makefile silently takes a default version: 1.21.1 reports itself as
+    1.0.0+. If the spec sets VERSION, git is not needed.
     """
     checkout = src.parent
     if "VERSION" in dict(step.variables) or not (checkout / ".git").exists():
         return
-    instead = f'or set make = {{ VERSION = "…" }} in [source.{step.source}]'
+    alternative = f'or set make = {{ VERSION = "…" }} in [source.{step.source}]'
     if not shutil.which("git"):
         problem = f"git: not found; the version of {checkout} comes from git"
-        raise MissingTool(f"{problem}: install the Debian package git, {instead}")
-    done = subprocess.run(
-        ["git", "-C", str(checkout), "rev-parse", "--absolute-git-dir"],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        check=False,
-        env=make_environment(os.environ),
-    )
-    said = done.stderr.decode(errors="replace").strip().partition("\n")[0]
-    if done.returncode and ("dubious ownership" in said or "unsafe repository" in said):
+        raise MissingTool(f"{problem}: install the Debian package git, {alternative}")
+    done = _run(["git", "-C", str(checkout), "rev-parse", "--absolute-git-dir"])
+    error = done.stderr.decode(errors="replace").strip().partition("\n")[0]
+    if done.returncode and ("dubious ownership" in error or "unsafe repository" in error):
         remedy = f"git config --global --add safe.directory {checkout}"
-        raise MissingTool(f"git refuses the tree: {said}\n  run {remedy}, {instead}")
+        raise MissingTool(f"git refuses the tree: {error}\n  run {remedy}, {alternative}")
 
 
 def _programs(step: TreeBuild) -> dict[str, str]:
-    """The programs that the platform's build runs, and the Debian package of each."""
-    cross, variables = cross_prefix(step), dict(step.variables)
+    """The programs that the platform's build runs, each with its Debian package."""
+    cross = cross_prefix(step)
+    variables = dict(step.variables)
     suffix = f"-{cross.rstrip('-').replace('_', '-')}" if cross else ""
-    programs = {"make": "make", "perl": "perl"}
+    packages = {"make": "make", "perl": "perl"}
     for variable, default, package in (
         ("HOST_CC", "gcc", "gcc"),
         ("CC", f"{cross}gcc", f"gcc{suffix}"),
         ("LD", f"{cross}ld", f"binutils{suffix}"),
         ("AR", f"{cross}ar", f"binutils{suffix}"),
     ):
-        for word in _commands(variable, variables.get(variable, default)):
-            programs[word] = package if word == default else word
-    return programs
+        for program in _split_command(variable, variables.get(variable, default)):
+            packages[program] = package if program == default else program
+    return packages
 
 
-def _commands(variable: str, value: str) -> Iterator[str]:
-    """The programs that a compiler's variable names: launchers, and the compiler; what make is to fill in is left to it."""
+def _split_command(variable: str, value: str) -> Iterator[str]:
+    """The programs in the value of a variable such as CC: launchers, then the compiler.
+
+    A word that make expands is skipped. Raises RomforgeError for an unbalanced quote.
+
+    >>> list(_split_command("CC", "env CCACHE_DIR=/x ccache gcc -m64"))
+    ['env', 'ccache', 'gcc']
+    """
     try:
         words = shlex.split(value)
     except ValueError as error:
+        reason = str(error).lower()
         raise RomforgeError(
-            f"make's variable {variable} cannot be split into words: {str(error).lower()}: {value}"
+            f"make's variable {variable} cannot be split into words: {reason}: {value}"
         ) from None
     for word in words:
         if word.startswith("-") or "=" in word:
@@ -167,47 +190,61 @@ def _commands(variable: str, value: str) -> Iterator[str]:
             return
 
 
-def _unfit(step: TreeBuild) -> Iterator[str]:
-    """What is wrong with tools that are there."""
-    cross, variables = cross_prefix(step), dict(step.variables)
-    arch = BY_NAME[step.arch]
-    if (
-        "CC" not in variables
-        and (made := _run(f"{cross}gcc", "-dumpmachine").strip()).split("-")[0]
-        not in arch.compilers
-    ):
-        yield f'{cross}gcc makes code for {made}, not for {step.arch}; set cross = "{arch.triplet}-" in [platform.{step.platform}]'
-    if "LD" not in variables and "GNU ld" not in (
-        version := _run(f"{cross}ld", "--version").split("\n")[0]
-    ):
-        yield f"{cross}ld is {version or 'no linker'}, and only GNU ld links such a tree; let the Debian package binutils provide {cross}ld"
-    headers = (
-        ["stdio.h", "lzma.h"] if step.legacy else ["stdio.h"]
-    )  # the host tool that compresses legacy images needs the latter
-    if "HOST_CC" not in variables:
-        missing = [header for header in headers if not _has(header)]
-        packages = join_words(
-            {"stdio.h": "libc6-dev", "lzma.h": "liblzma-dev"}[header] for header in missing
-        )
-        if missing:
-            yield f"{join_words(missing)}: not found by gcc; install the Debian package{'s' if len(missing) > 1 else ''} {packages}"
+def _wrong_compilers(step: TreeBuild) -> Iterator[str]:
+    """A message for each installed tool that cannot build the platform."""
+    cross = cross_prefix(step)
+    variables = dict(step.variables)
+    if "CC" not in variables:
+        arch = BY_NAME[step.arch]
+        target = output_of([f"{cross}gcc", "-dumpmachine"]).strip()
+        if target.split("-")[0] not in arch.compilers:
+            yield (
+                f"{cross}gcc makes code for {target}, not for {step.arch}; "
+                f'set cross = "{arch.triplet}-" in [platform.{step.platform}]'
+            )
+    if "LD" not in variables:
+        version = output_of([f"{cross}ld", "--version"]).partition("\n")[0]
+        if "GNU ld" not in version:
+            yield (
+                f"{cross}ld is {version or 'not a linker'}, but only GNU ld can link an iPXE "
+                f"tree; install the Debian package binutils, and have it provide {cross}ld"
+            )
 
 
-def _has(header: str) -> bool:
+def _missing_headers(step: TreeBuild) -> Iterator[str]:
+    """A message if the host's compiler does not find the headers that the host tools need."""
+    if "HOST_CC" in dict(step.variables):
+        return
+    packages = _LEGACY_HOST_HEADERS if step.legacy else _HOST_HEADERS
+    missing = [header for header in packages if not _has_header(header)]
+    if missing:
+        noun = "package" if len(missing) == 1 else "packages"
+        names = join_words(packages[header] for header in missing)
+        yield f"{join_words(missing)}: not found by gcc; install the Debian {noun} {names}"
+
+
+def _has_header(header: str) -> bool:
     """Whether the host's compiler finds a header."""
-    return _run("gcc", "-E", "-x", "c", "-include", header, "/dev/null") != ""
+    return output_of(["gcc", "-E", "-x", "c", "-include", header, "/dev/null"]) != ""
 
 
-def _run(*command: str) -> str:
-    """What a program says; nothing where it cannot be run, or fails."""
+def output_of(command: Sequence[str]) -> str:
+    """What a program prints in make's environment; empty if it fails or cannot be run."""
     try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            check=False,
-            env=make_environment(os.environ),
-        )
+        done = _run(command)
     except OSError:
         return ""
-    return "" if done.returncode else done.stdout.decode(errors="replace")
+    if done.returncode:
+        return ""
+    return done.stdout.decode(errors="replace")
+
+
+def _run(command: Sequence[str]) -> subprocess.CompletedProcess[bytes]:
+    """Runs a program in make's environment, without input, and collects what it prints."""
+    return subprocess.run(
+        command,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+        env=make_environment(os.environ),
+    )

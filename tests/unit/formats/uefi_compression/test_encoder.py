@@ -84,6 +84,7 @@ def applications(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return found
 
 
+@pytest.mark.exact_bytes("sid", "trixie")
 @pytest.mark.slow
 @pytest.mark.parametrize("level", ["fast", "default"])
 @pytest.mark.parametrize("suite", ["trixie", "sid"])
@@ -104,6 +105,7 @@ def test_the_eight_drivers_of_a_release_decode_and_are_small_enough(
     assert total <= LIMITS.get((suite, level), reference)
 
 
+@pytest.mark.exact_bytes("sid", "trixie")
 @pytest.mark.slow
 @pytest.mark.parametrize(("suite", "nic"), [("sid", "vmxnet3"), ("trixie", "rtl8139")])
 def test_best_keeps_its_share_of_the_limit(releases: dict[str, Path], suite: str, nic: str):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""iPXE's configuration options, read from a tree's config directory, and traced through a link."""
+"""iPXE's configuration options: read from a tree's config directory, traced through a link."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from romforge.sources.ipxe import config_options
-from romforge.sources.ipxe.config_options import Option
+from romforge.sources.ipxe.config_options import Option, Reference, responsible_options
 
 SOURCE = """\
 #ifdef PXE_STACK
@@ -35,7 +35,7 @@ def src(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_options_that_ask_for_an_object_are_those_of_its_conditions(src: Path):
+def test_the_options_that_require_an_object_are_those_of_its_conditions(src: Path):
     options = config_options.read_options(src)
     assert options["pxe_call"] == [Option("PXE_STACK", "config/config.c:2")]
     assert options["comboot"] == [Option("IMAGE_COMBOOT", "config/config.c:5")]
@@ -44,42 +44,40 @@ def test_the_options_that_ask_for_an_object_are_those_of_its_conditions(src: Pat
     assert options["always"] == []
 
 
-def test_the_way_up_from_an_object_leads_to_the_option_that_brought_it_in(src: Path):
+def test_references_lead_from_an_object_to_the_option_that_pulled_it_in(src: Path):
     options = config_options.read_options(src)
-    asked = {
-        "config": ("", "obj_config"),
-        "pxe_call": ("config", "obj_pxe_call"),
-        "librm": ("pxe_call", "rm_sp"),
-        "intel": ("", "obj_intel"),
-        "netdevice": ("intel", "register_netdev"),
-        "one": ("two", "f"),
-        "two": ("one", "g"),
+    references = {
+        "config": Reference(None, "obj_config"),
+        "pxe_call": Reference("config", "obj_pxe_call"),
+        "librm": Reference("pxe_call", "rm_sp"),
+        "intel": Reference(None, "obj_intel"),
+        "netdevice": Reference("intel", "register_netdev"),
+        "first": Reference("second", "f"),
+        "second": Reference("first", "g"),
     }
-    assert [option.macro for option in config_options.options_behind("librm", asked, options)] == [
-        "PXE_STACK"
-    ]
-    for name in ("netdevice", "one", "nosuch"):
-        assert config_options.options_behind(name, asked, options) == []
+    (option,) = responsible_options("librm", references, options)
+    assert option.macro == "PXE_STACK"
+    for name in ("netdevice", "first", "nosuch"):
+        assert responsible_options(name, references, options) == []
 
 
-def test_a_definition_is_found_in_the_configuration_of_its_name(src: Path):
+def test_a_definition_is_found_in_the_named_configuration(src: Path):
     for directory in ("qemu", "local/qemu"):
         (src / "config" / directory).mkdir(parents=True)
     (src / "config/qemu/general.h").write_text(
         "/* PXE_STACK */\n#undef PXE_STACK\n  #define\tPXE_STACK\n"
     )
     (src / "config/local/general.h").write_text("#define PXE_STACK_TOO\n")
-    assert config_options.find_definition("PXE_STACK", src, "qemu") == "config/qemu/general.h:3"
-    assert config_options.find_definition("PXE_STACK", src, None) == ""
-    assert config_options.find_definition("PXE", src, "qemu") == ""
+    find = config_options.find_definition
+    assert find("PXE_STACK", src, "qemu") == "config/qemu/general.h:3"
+    assert find("PXE_STACK", src, None) is None
+    assert find("PXE", src, "qemu") is None
     (src / "config/local/qemu/general.h").write_text("#define PXE_STACK 1\n")
-    assert (
-        config_options.find_definition("PXE_STACK", src, "qemu") == "config/local/qemu/general.h:1"
-    )
+    assert find("PXE_STACK", src, "qemu") == "config/local/qemu/general.h:1"
 
 
-def test_the_source_of_an_object_is_found_wherever_it_lies(src: Path):
+def test_the_source_of_an_object_is_found_in_any_directory(src: Path):
     (src / "arch/x86").mkdir(parents=True)
     (src / "arch/x86/pxe-call.c").write_text("")
     assert config_options.find_source("pxe_call", src) == "arch/x86/pxe-call.c"
-    assert config_options.find_source("nosuch", src) == ""
+    assert config_options.find_source("nosuch", src) is None

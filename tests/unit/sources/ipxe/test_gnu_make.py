@@ -11,21 +11,21 @@ from pathlib import Path
 from romforge.sources.ipxe import gnu_make
 
 
-def test_the_command_to_paste_runs_the_same_make_in_the_same_place(tmp_path: Path):
-    """A shell gives make each word as it was, whatever signs are in it, and no variable of the caller's."""
-    directory = tmp_path / "with blanks & 'quotes'"
+def test_the_command_to_paste_runs_the_same_make_in_the_same_directory(tmp_path: Path):
+    """The shell passes each argument unchanged to make, and none of the caller's variables."""
+    directory = tmp_path / "with spaces & 'quotes'"
     directory.mkdir()
     (tmp_path / "make").write_text('#!/bin/sh\npwd\nprintf "%s\\n" "CFLAGS is $CFLAGS" "$@"\n')
     (tmp_path / "make").chmod(0o755)
-    words = ["A=$(info  x)$$b 'c' \"d\" `e`", "B=", "bin/a--b.rom"]
+    arguments = ["A=$(info  x)$$b 'c' \"d\" `e`", "B=", "bin/a--b.rom"]
     environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "CFLAGS": "-O0"}
     done = subprocess.run(
-        ["bash", "-c", gnu_make.command_to_paste(words, directory)],
+        ["bash", "-c", gnu_make.command_to_paste(arguments, directory)],
         env=environment,
         capture_output=True,
         text=True,
         check=True,
     )
-    where, flags, jobs, *rest = done.stdout.splitlines()
-    assert (where, flags, rest) == (str(directory), "CFLAGS is ", words)
+    cwd, flags, jobs, *received = done.stdout.splitlines()
+    assert (cwd, flags, received) == (str(directory), "CFLAGS is ", arguments)
     assert re.fullmatch(r"-j\d+", jobs)

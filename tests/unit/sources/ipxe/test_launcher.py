@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Compiler launchers: what is missing, what they stand for, and what they are kept from."""
+"""Compiler launchers: a missing one, their environment, and the sources that they skip."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.steps import step
 
 
 @pytest.mark.parametrize(
-    "words",
+    "command",
     [
         ("ccache",),
         ("distcc",),
@@ -27,22 +27,21 @@ from tests.support.steps import step
     ],
 )
 def test_a_missing_launcher_is_named_with_its_debian_package(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
 ):
-    """Also where another program runs it."""
+    """Also if another program runs it."""
     (tmp_path / "nice").symlink_to("/usr/bin/nice")
     monkeypatch.setenv("PATH", str(tmp_path))
-    name = next(Path(word).name for word in words if Path(word).name in launcher.KNOWN)
-    with pytest.raises(
-        MissingTool, match=f"^[a-z/]*{name}: not found; install the Debian package {name}$"
-    ):
-        toolchain.require_tools(step(launcher=words))
+    (name,) = {Path(word).name for word in command} & launcher.KNOWN.keys()
+    message = f"^[a-z/]*{name}: not found; install the Debian package {name}$"
+    with pytest.raises(MissingTool, match=message):
+        toolchain.require_tools(step(launcher=command))
 
 
-def test_a_launcher_in_the_compilers_place_is_not_taken_for_it(
+def test_a_launcher_with_the_compilers_name_is_not_taken_for_the_compiler(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    """As with /usr/lib/ccache in PATH: what is built is known by the compiler behind it."""
+    """As with /usr/lib/ccache in PATH: the compiler that ccache runs is identified."""
     before = toolchain.tools_identity(step())
     (tmp_path / "gcc").symlink_to(shutil.which("ccache") or "ccache")
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
@@ -51,7 +50,7 @@ def test_a_launcher_in_the_compilers_place_is_not_taken_for_it(
 
 
 @pytest.mark.parametrize(
-    ("words", "launched"),
+    ("arguments", "launched"),
     [
         (["cc", "-c", "a.c", "-o", "a.o"], True),
         (["cc", "-MMD", "-MF", "a.d", "-c", "a.c"], True),
@@ -60,23 +59,23 @@ def test_a_launcher_in_the_compilers_place_is_not_taken_for_it(
         (["cc", "-c", "core/embedded.c"], False),
     ],
 )
-def test_what_only_preprocesses_or_reads_files_unseen_is_not_launched(
-    tmp_path: Path, words: list[str], launched: bool
+def test_preprocessing_and_sources_with_incbin_skip_the_launcher(
+    tmp_path: Path, arguments: list[str], launched: bool
 ):
-    """iPXE's makefiles run the preprocessor for each source's dependencies, where no launcher gains anything."""
+    """iPXE's makefiles preprocess each source for its dependencies: no launcher speeds that up."""
     for name in ("cc", "launch"):
         (tmp_path / name).write_text(f"#!/bin/sh\necho {name}\n")
         (tmp_path / name).chmod(0o755)
     (tmp_path / "script").write_text(launcher.launcher_script(("launch",), ["core/embedded.c"]))
     environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
-    command = ["sh", str(tmp_path / "script"), *words]
+    command = ["sh", str(tmp_path / "script"), *arguments]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ("launch" if launched else "cc")
 
 
-def test_a_launcher_has_the_variables_that_it_needs_and_no_other_has_them():
-    """Such as its directories, its hosts, and what opens its store; of another launcher's what all have."""
-    given = dict.fromkeys(
+def test_a_launcher_gets_the_variables_that_it_needs_and_no_others():
+    """Such as its directories, its hosts and its keys. Some families are passed in any case."""
+    environ = dict.fromkeys(
         [
             "DISTCC_HOSTS",
             "SSH_AUTH_SOCK",
@@ -89,7 +88,7 @@ def test_a_launcher_has_the_variables_that_it_needs_and_no_other_has_them():
         "x",
     )
     passed = {
-        name: given.keys() & toolchain.make_environment(given, (name,)).keys()
+        name: environ.keys() & toolchain.make_environment(environ, (name,)).keys()
         for name in ("", *launcher.KNOWN)
     }
     assert passed == {

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a driver is linked from: strengths, lists of the spec, stubs, and the makefile that says so to make."""
+"""The roots and objects that a driver is linked without: plans, stubs, rules for make, checks."""
 
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -24,11 +25,14 @@ def downgraded_plan(strip: StripOptions) -> LinkPlan:
 
 
 def left_out(plan: LinkPlan) -> set[str]:
-    return {name for group in plan.left_out for name in group.objects}
+    names: set[str] = set()
+    for group in plan.left_out:
+        names.update(group.objects)
+    return names
 
 
-def test_safe_drops_the_configuration_and_asks_for_the_network_interface():
-    """Only the configuration asks for efi_snp; without it the driver would be dead."""
+def test_safe_drops_the_configuration_and_adds_the_network_interface():
+    """Only the configuration requires efi_snp; without it the driver would be dead."""
     plan = downgraded_plan(StripOptions())
     assert plan.drop == ("obj_config", "obj_config_efi")
     assert plan.add == ("obj_efi_snp",)
@@ -36,8 +40,8 @@ def test_safe_drops_the_configuration_and_asks_for_the_network_interface():
     assert "efi_snp_hii" not in left_out(plan)
 
 
-def test_minimal_leaves_out_more_and_none_nothing():
-    """All that safe leaves out, and forms, settings and VLANs besides."""
+def test_minimal_leaves_out_more_than_safe_and_none_nothing():
+    """Minimal also leaves out forms, settings and VLANs."""
     minimal = downgraded_plan(StripOptions("minimal"))
     safe = downgraded_plan(StripOptions("safe"))
     assert left_out(minimal) > left_out(safe)
@@ -50,7 +54,7 @@ def test_minimal_leaves_out_more_and_none_nothing():
 def test_without_downgrade_nothing_is_left_out_and_the_plan_says_why(
     strength: str, downgraded: bool | None
 ):
-    """Then the firmware calls iPXE's own boot stack."""
+    """The firmware then calls iPXE's own boot stack."""
     plan = make_link_plan(
         StripOptions(strength), legacy=False, downgraded=downgraded, sources=SOURCES
     )
@@ -61,21 +65,21 @@ def test_without_downgrade_nothing_is_left_out_and_the_plan_says_why(
 
 
 def test_a_tree_without_efi_snp_keeps_all():
-    """Nobody knows what such a driver needs."""
+    """It is not known which objects such a driver needs."""
     plan = make_link_plan(StripOptions(), legacy=False, downgraded=True, sources={"config"})
     assert plan.drop == ()
     assert "efi_snp" in str(plan.reason)
 
 
-def test_legacy_images_keep_all_but_what_the_spec_names():
+def test_legacy_images_keep_all_objects_that_the_spec_does_not_name():
     plan = make_link_plan(
         StripOptions(leave_out=("aoe",)), legacy=True, downgraded=True, sources=SOURCES
     )
     assert plan == LinkPlan(left_out=(LeftOut(("aoe",), True),))
 
 
-def test_lists_of_the_spec_win_over_a_strength():
-    """A root that is kept is not dropped; an object that is kept is not left out, and a named one must be gone."""
+def test_lists_of_the_spec_take_precedence_over_a_strength():
+    """What is kept is neither dropped nor left out; an object in leave_out must not be linked."""
     strip = StripOptions(
         "safe", drop=("obj_x",), keep=("obj_config", "obj_ipv4"), leave_out=("aoe", "config_pci")
     )
@@ -88,7 +92,7 @@ def test_lists_of_the_spec_win_over_a_strength():
     assert LeftOut(("config_pci",)) not in plan.left_out
 
 
-def test_the_source_of_stubs_has_what_was_asked_for_and_no_more():
+def test_the_source_of_stubs_has_only_the_requested_blocks():
     text = link_roots.stub_source([LeftOut(("autoboot",)), LeftOut(("config_pci",))])
     assert "ipxe (" in text
     assert ".set obj_autoboot, 0" in text
@@ -101,7 +105,8 @@ BIN = bin
 MAKEDEPS := Makefile
 TGT_LD_ENTRY = _efidrv_start
 TGT_LD_DRIVERS = obj_intel
-TGT_LD_FLAGS = $(foreach SYM,$(TGT_LD_ENTRY) $(TGT_LD_DRIVERS) pci_devlist_8086100e obj_config obj_config_efi,\\
+TGT_LD_FLAGS = $(foreach SYM,$(TGT_LD_ENTRY) $(TGT_LD_DRIVERS) \\
+  pci_devlist_8086100e obj_config obj_config_efi,\\
   -u $(SYM) --defsym check_$(SYM)=$(SYM)) --defsym pci_vendor_id=0x8086 -e $(TGT_LD_ENTRY)
 COMPILE_c = gcc
 bin/version.%.o : ; @touch $@
@@ -112,7 +117,7 @@ bin/%.tmp : bin/version.%.o bin/blib.a
 
 
 def flags_of(top: Path, plan: LinkPlan, stage: str = "8086100e.efidrv.tmp") -> list[str]:
-    """The words of the link's command that a make prints with our rules."""
+    """The arguments of the linker that a make prints with romforge's rules."""
     (top / "Makefile").write_text(MAKEFILE)
     (top / "bin").mkdir(exist_ok=True)
     make_rules.write_rules(top, plan, {stage: plan.left_out}, "bin")
@@ -122,24 +127,24 @@ def flags_of(top: Path, plan: LinkPlan, stage: str = "8086100e.efidrv.tmp") -> l
     return line.split()[1:]
 
 
-def test_make_links_from_the_trees_roots_less_those_dropped_and_with_those_added(tmp_path: Path):
-    """The tree's IDs and entry stay; a root that nothing defines still stops the linker."""
+def test_make_links_from_the_trees_roots_with_some_dropped_and_added(tmp_path: Path):
+    """The tree's IDs and entry are kept; an undefined root is still an error."""
     plan = LinkPlan(("obj_config", "obj_config_efi"), ("obj_efi_snp",), (LeftOut(("autoboot",)),))
-    words = flags_of(tmp_path, plan)
+    flags = flags_of(tmp_path, plan)
     roots = ["_efidrv_start", "obj_intel", "pci_devlist_8086100e", "obj_efi_snp"]
-    assert [words[index + 1] for index, word in enumerate(words) if word == "-u"] == roots
-    assert [word for word in words if word.startswith("check_")] == [
-        f"check_{root}={root}" for root in roots
-    ]
-    assert "--defsym=pci_vendor_id=0x8086" in words
-    assert words[words.index("-e") + 1] == "_efidrv_start"
-    stubs, version, library = words[-3:]
+    linked_from = [flags[index + 1] for index, flag in enumerate(flags) if flag == "-u"]
+    assert linked_from == roots
+    checks = [flag for flag in flags if flag.startswith("check_")]
+    assert checks == [f"check_{root}={root}" for root in roots]
+    assert "--defsym=pci_vendor_id=0x8086" in flags
+    assert flags[flags.index("-e") + 1] == "_efidrv_start"
+    stubs, version, library = flags[-3:]
     assert re.fullmatch(r"bin/romforge_stubs\.[0-9a-f]{12}\.o", stubs)
     assert (version, library) == ("bin/version.8086100e.efidrv.o", "bin/blib.a")
 
 
 def test_make_notes_the_trees_own_roots_and_drivers(tmp_path: Path):
-    """As they were before anything was dropped."""
+    """As they were before any was dropped."""
     flags_of(tmp_path, LinkPlan(drop=("obj_config",)))
     noted = make_rules.read_roots(tmp_path / "bin/8086100e.efidrv.tmp")
     tree_roots = [
@@ -153,100 +158,85 @@ def test_make_notes_the_trees_own_roots_and_drivers(tmp_path: Path):
     assert make_rules.read_roots(tmp_path / "bin/other.tmp") is None
 
 
-def test_rules_that_say_the_same_keep_their_time(tmp_path: Path):
-    """make would redo what depends on them."""
+def test_unchanged_rules_keep_their_mtime(tmp_path: Path):
+    """make would build everything that depends on them again."""
     make_rules.write_rules(tmp_path, LinkPlan(), {}, "bin")
     before = (tmp_path / make_rules.RULES).stat().st_mtime_ns
     make_rules.write_rules(tmp_path, LinkPlan(), {}, "bin")
     assert (tmp_path / make_rules.RULES).stat().st_mtime_ns == before
 
 
-def linked(top: Path, *sources: str, flags: tuple[str, ...] = ()) -> tuple[ld_map.LinkMap, Path]:
-    """Compiles each source into an object of a library, and links it from main, stubs first."""
+COMPILE = shlex.split("gcc -c -g0 -Os -ffreestanding -fno-pic -mcmodel=large -ffunction-sections")
+LINK = shlex.split("ld -q --gc-sections -e main -u main")
+
+
+def linked(top: Path, *sources: str, stubs: str) -> tuple[ld_map.LinkMap, Path]:
+    """Compiles each source into an object of a library, and links main with the stubs first.
+
+    The name of a source is in a comment at its start. Returns the map and the linked file.
+    """
     objects = []
-    for name, text in enumerate(sources):
-        name_of = re.search(r"// (\w+)", text)
-        assert name_of, name
-        path = top / f"{name_of[1]}.c"
+    for text in sources:
+        name = re.match(r"// (\w+)", text)
+        assert name, text
+        path = top / f"{name[1]}.c"
         path.write_text(text)
-        options = [
-            "-c",
-            "-g0",
-            "-Os",
-            "-ffreestanding",
-            "-fno-pic",
-            "-mcmodel=large",
-            "-ffunction-sections",
-        ]
-        subprocess.run(["gcc", *options, path, "-o", path.with_suffix(".o")], check=True)
+        subprocess.run([*COMPILE, path, "-o", path.with_suffix(".o")], check=True)
         objects.append(path.with_suffix(".o").name)
     subprocess.run(["ar", "rcD", "blib.a", *objects], cwd=top, check=True)
-    command = [
-        "ld",
-        "-q",
-        "--gc-sections",
-        "-e",
-        "main",
-        "-u",
-        "main",
-        *flags,
-        "blib.a",
-        "-o",
-        "out",
-        "-Map",
-        "out.map",
-    ]
+    command = [*LINK, stubs, "blib.a", "-o", "out", "-Map", "out.map"]
     subprocess.run(command, cwd=top, check=True)
     return link_check.read_map(top / "out.map"), top / "out"
 
 
-def stubs(top: Path, groups: list[LeftOut]) -> str:
-    """The object that stands in for these."""
+def compile_stubs(top: Path, groups: list[LeftOut]) -> str:
+    """Compiles the stubs for some groups; returns the name of the object."""
     (top / "romforge_stubs.x.c").write_text(link_roots.stub_source(groups))
     subprocess.run(["gcc", "-c", "-Os", "romforge_stubs.x.c"], cwd=top, check=True)
     return "romforge_stubs.x.o"
 
 
-MAIN = '// main\nint ipxe(void *); int main(void) { __asm__ ( ".reloc ., R_X86_64_NONE, obj_aoe" ); return ipxe(0); }'
+MAIN = """// main
+int ipxe(void *);
+int main(void) { __asm__ ( ".reloc ., R_X86_64_NONE, obj_aoe" ); return ipxe(0); }
+"""
 AUTOBOOT = "// autoboot\nint obj_autoboot; int ipxe(void *netdev) { return netdev != 0; }"
 AOE = "// aoe\nchar obj_aoe; int aoe_open(void) { return 1; }"
 
 
-def test_a_stub_takes_the_place_of_an_object_that_is_called(tmp_path: Path):
+def test_a_stub_replaces_an_object_that_is_called(tmp_path: Path):
     groups = [LeftOut(("autoboot",)), LeftOut(("aoe",), True)]
-    link, file = linked(tmp_path, MAIN, AUTOBOOT, AOE, flags=(stubs(tmp_path, groups),))
+    stubs = compile_stubs(tmp_path, groups)
+    link, file = linked(tmp_path, MAIN, AUTOBOOT, AOE, stubs=stubs)
     assert link_check.object_stems(link.objects()) == {"main"}
-    assert link_check.linked_all_the_same(link, groups, file, []) == []
+    assert link_check.find_needed_groups(link, groups, file, []) == []
 
 
-def test_an_object_that_is_called_and_has_no_stub_names_its_caller(tmp_path: Path):
-    """Where the spec names it, that is an error; a strength gives way."""
+def test_an_object_that_is_called_and_has_no_stub_is_kept(tmp_path: Path):
+    """If the spec names it in leave_out, that is an error, and the caller is named."""
     caller = "// main\nint aoe_open(void); int main(void) { return aoe_open(); }"
-    link, file = linked(tmp_path, caller, AOE, flags=(stubs(tmp_path, [LeftOut(("aoe",))]),))
-    with pytest.raises(
-        RomforgeError,
-        match="leave_out names aoe, which is needed: main refers to its symbol aoe_open",
-    ):
-        link_check.linked_all_the_same(link, [LeftOut(("aoe",), True)], file, [])
-    (finding,) = link_check.linked_all_the_same(link, [LeftOut(("aoe",))], file, [])
-    assert finding.group.objects == ("aoe",)
+    group = LeftOut(("aoe",))
+    link, file = linked(tmp_path, caller, AOE, stubs=compile_stubs(tmp_path, [group]))
+    assert link_check.find_needed_groups(link, [group], file, []) == [group]
+    message = "leave_out names aoe, which is needed: main refers to its symbol aoe_open"
+    with pytest.raises(RomforgeError, match=message):
+        link_check.find_needed_groups(link, [group._replace(explicit=True)], file, [])
 
 
-def test_code_that_uses_the_address_of_a_symbol_that_is_merely_a_number_is_found(tmp_path: Path):
-    """The linked file's relocations tell; a reference of REQUIRE_OBJECT, which puts nothing anywhere, is none."""
+def test_code_that_uses_the_address_of_a_symbol_defined_as_0_is_an_error(tmp_path: Path):
+    """The linked file's relocations show it; REQUIRE_OBJECT makes a relocation without effect."""
     user = "// main\nextern char obj_aoe; char * main(void) { return &obj_aoe; }"
     groups = [LeftOut(("aoe",), True)]
-    link, file = linked(tmp_path, user, AOE, flags=(stubs(tmp_path, groups),))
-    with pytest.raises(
-        RomforgeError,
-        match=r"leave_out names aoe, but out, section \.text\S*, uses the address of obj_aoe",
-    ):
-        link_check.linked_all_the_same(link, groups, file, [])
+    link, file = linked(tmp_path, user, AOE, stubs=compile_stubs(tmp_path, groups))
+    message = r"leave_out names aoe, but out, section \.text\S*, uses the address of obj_aoe"
+    with pytest.raises(RomforgeError, match=message):
+        link_check.find_needed_groups(link, groups, file, [])
 
 
-def test_relocations_that_do_nothing_do_not_count(tmp_path: Path):
+def test_relocations_without_effect_do_not_count(tmp_path: Path):
     groups = [LeftOut(("autoboot",)), LeftOut(("aoe",))]
-    _, file = linked(tmp_path, MAIN, AUTOBOOT, AOE, flags=(stubs(tmp_path, groups),))
+    _, file = linked(tmp_path, MAIN, AUTOBOOT, AOE, stubs=compile_stubs(tmp_path, groups))
     assert elf.has_relocations(file)
     assert elf.relocations_to(file, ["obj_aoe"]) == []
-    assert [one.symbol for one in elf.relocations_to(file, ["ipxe"])] == ["ipxe"]
+    (relocation,) = elf.relocations_to(file, ["ipxe"])
+    assert relocation.symbol == "ipxe"

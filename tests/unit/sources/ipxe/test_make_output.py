@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What make's output says of a failure: the words of the tool that failed, among those of others."""
+"""The cause of a failure in make's output, where it is mixed with other commands' output."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ OVERFLOW = "Add 0+0x2ff at 0x2 overflows 1-byte field (261632 bytes too big)"
         ),
         (f"/bin/sh: 1: nogcc: not found\n{AT_A}", "/bin/sh: 1: nogcc: not found"),
         (f"Can't locate X.pm in @INC\n{AT_X}", "Can't locate X.pm in @INC"),
-        (f"words that no list of phrases has\n{AT_X}", "words that no list of phrases has"),
+        (f"a line of an unknown form\n{AT_X}", "a line of an unknown form"),
         (f"make: *** Deleting file 'bin/x.rom.zbin'\n{OVERFLOW}\n{AT_X}", OVERFLOW),
         (
             "Makefile:9: *** missing separator.  Stop.\n",
@@ -48,34 +48,32 @@ OVERFLOW = "Add 0+0x2ff at 0x2 overflows 1-byte field (261632 bytes too big)"
             "make: *** No rule to make target 'bin/x.rom'.  Stop.",
         ),
         (AT_A, AT_A.strip()),
-        ("words without stars\n", "words without stars"),
+        ("a line without stars\n", "a line without stars"),
     ],
 )
-def test_the_words_before_the_first_stars_are_the_cause(text: str, first: str):
-    """Whatever tool said them, and whatever runs beside it."""
-    behind = (
-        f"make: *** Waiting for unfinished jobs....\n{OTHERS}net/z.c:1:1: error: later\n"
-        if "***" in text
-        else ""
-    )
-    assert shorten(first_failure(OTHERS + text + behind).lines)[0] == first
+def test_the_lines_before_the_first_stars_are_the_cause(text: str, first: str):
+    """Of any tool, and whatever other commands run at the same time."""
+    output = OTHERS + text
+    if "***" in text:
+        output += f"make: *** Waiting for unfinished jobs....\n{OTHERS}net/z.c:1:1: error: later\n"
+    assert shorten(first_failure(output).lines)[0] == first
 
 
-def test_progress_roots_and_launchers_are_noise():
-    text = "distcc[7] (dcc_build) ERROR: no server\n[ROOTS] bin/x.tmp obj_a | obj_a\n  [DEPS] core/b.c\n"
+def test_progress_lines_and_launchers_are_skipped():
+    text = "distcc[7] (dcc_build) ERROR: no server\n"
+    text += "[ROOTS] bin/x.tmp obj_a | obj_a\n  [DEPS] core/b.c\n"
     text += f"{CULPRIT}\nICECC[8] 10:00:00: local build forced\n{AT_A}"
     assert first_failure(text).lines == (CULPRIT,)
 
 
-def test_where_nothing_else_is_said_the_launcher_is_the_cause():
-    text = f"  [BUILD] bin/a.o\ndistcc[7] ERROR: failed to distribute and fallbacks are disabled\n{AT_A}"
-    assert first_failure(text).lines == (
-        "distcc[7] ERROR: failed to distribute and fallbacks are disabled",
-    )
+def test_the_launcher_is_the_cause_if_nothing_else_is_printed():
+    error = "distcc[7] ERROR: failed to distribute and fallbacks are disabled"
+    text = f"  [BUILD] bin/a.o\n{error}\n{AT_A}"
+    assert first_failure(text).lines == (error,)
 
 
-def test_the_words_of_a_file_that_failed_are_told_from_warnings_of_others():
-    """Those end just before, and make prints them without a progress line between."""
+def test_errors_are_separated_from_warnings_of_other_commands():
+    """Make prints both without a progress line between, if the other command ended just before."""
     warnings = [
         "In file included from net/b.c:3:",
         "include/b.h:2:1: warning: 'b' defined but not used [-Wunused-variable]",
@@ -90,7 +88,7 @@ def test_the_words_of_a_file_that_failed_are_told_from_warnings_of_others():
     assert shorten([*warnings, "ld: cannot find -lfoo"]) == ["ld: cannot find -lfoo"]
 
 
-def test_of_a_long_message_the_line_with_the_place_stays():
+def test_the_line_with_the_place_is_kept_of_a_long_message():
     lines = [
         "In file included from a.h:1,",
         *[f"                 from b{n}.h:1," for n in range(20)],
@@ -106,13 +104,13 @@ def test_a_message_that_is_repeated_is_shown_once():
     assert shorten([*error, *error]) == error
 
 
-def test_of_many_messages_the_first_and_the_last_stay():
+def test_the_first_and_the_last_of_many_messages_are_kept():
     lines = [f"ld: a.c:{number}: undefined reference to `f{number}'" for number in range(50)]
-    found = shorten(lines)
-    assert len(found) == MOST_LINES
-    assert found[:3] == lines[:3]
-    assert found[3] == "… 44 more lines in the log …"
-    assert found[4:] == lines[-3:]
+    shown = shorten(lines)
+    assert len(shown) == MOST_LINES
+    assert shown[:3] == lines[:3]
+    assert shown[3] == "… 44 more lines in the log …"
+    assert shown[4:] == lines[-3:]
 
 
 @pytest.mark.parametrize(
@@ -131,15 +129,15 @@ def test_of_many_messages_the_first_and_the_last_stay():
         ("Makefile:231: *** Unable to determine git commit ID.  Stop.", ""),
     ],
 )
-def test_the_target_at_which_make_stopped_is_read_from_what_it_said(line: str, target: str):
-    """As GNU make 4 and its elders write it."""
+def test_the_target_that_failed_is_read_from_makes_line(line: str, target: str):
+    """In the forms of GNU make 4 and of older versions."""
     text = f"  [LD] bin/other\n{line}\nmake: *** [Makefile:9: later] Error 2\n"
     assert first_failure(text).target == target
 
 
 WERROR = "net/a.c:7:3: error: odd [-Werror=array-bounds]"
 ALL_WARNINGS = "cc1: all warnings being treated as errors"
-OF_ASSEMBLER = [
+ASSEMBLER = [
     "a.S: Assembler messages:",
     "a.S:1: Warning: odd",
     "/tmp/x.s: Error: 1 warning, treating warnings as errors",
@@ -147,19 +145,19 @@ OF_ASSEMBLER = [
 
 
 @pytest.mark.parametrize(
-    ("lines", "so"),
+    ("lines", "expected"),
     [
         ([WERROR, ALL_WARNINGS], True),
         ([WERROR, CULPRIT, ALL_WARNINGS], False),
         ([CULPRIT], False),
         (["net/a.c:7:3: warning: odd [-Warray-bounds]", CULPRIT], False),
-        (OF_ASSEMBLER, True),
-        ([*OF_ASSEMBLER, "a.S:2: Error: no such instruction: `odd'"], False),
+        (ASSEMBLER, True),
+        ([*ASSEMBLER, "a.S:2: Error: no such instruction: `odd'"], False),
     ],
 )
-def test_a_build_that_only_warnings_stopped_is_told_from_others(lines: list[str], so: bool):
-    assert stopped_by_warnings(lines) is so
+def test_a_build_that_failed_only_for_warnings_is_recognised(lines: list[str], expected: bool):
+    assert stopped_by_warnings(lines) is expected
 
 
-def test_where_a_warning_is_the_cause_it_is_shown():
-    assert shorten(OF_ASSEMBLER) == OF_ASSEMBLER
+def test_a_warning_that_is_the_cause_is_shown():
+    assert shorten(ASSEMBLER) == ASSEMBLER

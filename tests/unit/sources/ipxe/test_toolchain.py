@@ -15,9 +15,9 @@ from tests.support.forge import stamp
 from tests.support.steps import step
 
 
-def test_makes_environment_has_what_tools_find_their_files_by_and_no_more():
-    """Whatever was there: paths, the epoch and a launcher's settings pass; words are in English, and git writes nothing."""
-    given = {
+def test_makes_environment_has_only_what_tools_need_to_find_their_files():
+    """Paths, the epoch and a launcher's settings are passed. Messages are in English."""
+    environ = {
         "PATH": "p",
         "HOME": "h",
         "SOURCE_DATE_EPOCH": "1",
@@ -27,14 +27,14 @@ def test_makes_environment_has_what_tools_find_their_files_by_and_no_more():
         "LANG": "x",
         "GIT_DIR": "x",
     }
-    found = toolchain.make_environment(given)
-    assert {name: found[name] for name in given if name in found} == {
+    environment = toolchain.make_environment(environ)
+    assert {name: environment[name] for name in environ if name in environment} == {
         "PATH": "p",
         "HOME": "h",
         "SOURCE_DATE_EPOCH": "1",
         "CCACHE_DIR": "c",
     }
-    assert (found["LC_ALL"], found["GIT_OPTIONAL_LOCKS"]) == ("C", "0")
+    assert (environment["LC_ALL"], environment["GIT_OPTIONAL_LOCKS"]) == ("C", "0")
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_makes_environment_has_what_tools_find_their_files_by_and_no_more():
 def test_a_foreign_architecture_has_debians_cross_tools(
     monkeypatch: pytest.MonkeyPatch, machine: str, arch: str, cross: str | None, prefix: str
 ):
-    """Where the spec names no others."""
+    """Unless the spec names another prefix."""
     monkeypatch.setattr(os, "uname", lambda: os.uname_result(("Linux", "", "", "", machine)))
     assert toolchain.cross_prefix(step(arch=arch, cross=cross)) == prefix
 
@@ -68,21 +68,21 @@ def test_a_foreign_architecture_has_debians_cross_tools(
     ],
 )
 def test_a_compiler_of_the_spec_may_have_launchers_and_options(compiler: str):
-    """Also such as make fills in, and options with a word of their own."""
+    """Also variables that make expands, and options with an argument."""
     toolchain.require_tools(step(variables=(("CC", compiler), ("HOST_CC", compiler))))
 
 
 @pytest.mark.parametrize(
-    ("compiler", "words"), [("nonesuch gcc", "nonesuch: not found"), ("gcc 'm", "CC")]
+    ("compiler", "message"), [("nonesuch gcc", "nonesuch: not found"), ("gcc 'm", "CC")]
 )
-def test_a_compiler_of_the_spec_that_cannot_be_run_is_an_error_in_words(compiler: str, words: str):
-    """One that is not there, and one with a quote that does not end."""
-    with pytest.raises(RomforgeError, match=words):
+def test_a_compiler_of_the_spec_that_cannot_be_run_is_an_error(compiler: str, message: str):
+    """One that is missing, and one with an unbalanced quote."""
+    with pytest.raises(RomforgeError, match=message):
         toolchain.require_tools(step(variables=(("CC", compiler),)))
 
 
-def test_all_that_a_platform_lacks_is_told_at_once(monkeypatch: pytest.MonkeyPatch):
-    """Each with its package; names of packages have no underscores."""
+def test_all_missing_tools_of_a_platform_are_reported_at_once(monkeypatch: pytest.MonkeyPatch):
+    """Each with its package. Package names have no underscores."""
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(MissingTool) as raised:
         toolchain.require_tools(step(cross="x86_64-linux-gnu-"))
@@ -90,10 +90,10 @@ def test_all_that_a_platform_lacks_is_told_at_once(monkeypatch: pytest.MonkeyPat
         assert f"package {name}\n" in f"{raised.value}\n"
 
 
-def test_tools_are_known_by_path_size_and_time_without_running_them(
+def test_tools_are_identified_by_path_size_and_mtime_without_running_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    """A compiler behind a link is known by the file it leads to."""
+    """A symbolic link is followed to the compiler itself."""
     (tmp_path / "gcc-99").write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
     (tmp_path / "gcc-99").chmod(0o755)
     (tmp_path / "gcc").symlink_to("gcc-99")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The version that a tree's makefiles take from git does not depend on the repository's object database."""
+"""The version that makefiles take from git does not depend on the object database."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ OLD = 'VERSIONS := $(shell git describe --tags --always --long --abbrev=1 --matc
 NEW = "GITVERSION := $(shell cat ../.git/HEAD)\n"
 
 
-def git(top: Path, *words: str) -> str:
-    who = ["-c", "user.name=A", "-c", "user.email=a@example.org"]
-    return subprocess.run(
-        ["git", *who, *words], cwd=top, check=True, capture_output=True, text=True
-    ).stdout.strip()
+def git(top: Path, *arguments: str) -> str:
+    command = ["git", "-c", "user.name=A", "-c", "user.email=a@example.org", *arguments]
+    done = subprocess.run(command, cwd=top, check=True, capture_output=True, text=True)
+    return done.stdout.strip()
 
 
 @pytest.fixture
@@ -33,13 +32,13 @@ def checkout(tmp_path: Path) -> Path:
     return top
 
 
-def test_a_makefile_that_describes_gets_the_result_with_a_commit_of_fixed_length(checkout: Path):
-    """Whatever the object database needs to tell commits apart."""
+def test_a_makefile_that_runs_git_describe_gets_a_commit_of_fixed_length(checkout: Path):
+    """However many digits the object database needs for a unique commit."""
     commit = git(checkout, "rev-parse", "HEAD")
     version = tree_version.read_version(checkout / "src")
     assert version.commit == commit
     assert version.variables == (("VERSIONS", f"v1.21.1-0-g{commit[:7]}"),)
-    for number in range(300):  # then two commits and blobs surely share their first digits
+    for number in range(300):  # enough that objects share their first digits
         (checkout / "more").write_text(str(number))
         git(checkout, "hash-object", "-w", "more")
     assert tree_version.read_version(checkout / "src") == version
@@ -60,6 +59,6 @@ def test_a_makefile_that_reads_the_commit_itself_gets_no_variable(checkout: Path
     assert tree_version.read_version(checkout / "src").variables == ()
 
 
-def test_a_tree_that_is_no_checkout_has_no_version(tmp_path: Path):
+def test_a_tree_that_is_not_a_checkout_has_no_version(tmp_path: Path):
     (tmp_path / "src").mkdir()
     assert tree_version.read_version(tmp_path / "src") == tree_version.TreeVersion("", "", ())

@@ -20,7 +20,7 @@ def write(top: Path, **files: str) -> None:
 
 
 def test_a_scan_finds_sources_and_nothing_that_make_left(tmp_path: Path):
-    """BIN directories count at the top alone, host tools in util alone, and the output root may lie in the tree."""
+    """BIN directories are skipped only at the top, host tools in util, and the output root."""
     write(
         tmp_path,
         a_dot_c="",

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Drags in what the configuration asks for. No driver calls any of it. */
+/* Pulls in the objects that the configuration requires. No driver calls any of them. */
 #include <config/general.h>
 
 PROVIDE_REQUIRING_SYMBOL();

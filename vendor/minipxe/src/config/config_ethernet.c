@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Drags in the protocols that Ethernet alone has. */
+/* Pulls in the protocols that only Ethernet has. */
 #include <config/general.h>
 
 PROVIDE_REQUIRING_SYMBOL();

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Drags in what the configuration asks for on this platform alone. */
+/* Pulls in the objects that the configuration requires on this platform only. */
 PROVIDE_REQUIRING_SYMBOL();
 
 REQUIRE_OBJECT ( reboot_cmd );

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Drags in what there is for PCI cards alone. */
+/* Pulls in the objects that only PCI cards need. */
 #include <config/general.h>
 
 PROVIDE_REQUIRING_SYMBOL();

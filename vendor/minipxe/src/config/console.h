@@ -5,7 +5,7 @@
 #include <config/named.h>
 
 #define CONSOLE_FIRMWARE		/* INT 10h, or EFI's ConOut */
-#define CONSOLE_SERIAL			/* the first serial port, by hand */
+#define CONSOLE_SERIAL			/* the first serial port, accessed directly */
 #define CONSOLE_DEBUGCON		/* QEMU's and Bochs' port 0x402 */
 #define COMCONSOLE 0x3f8
 #define DEBUGCON_PORT 0x402

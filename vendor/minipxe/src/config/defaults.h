@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What a platform has whatever the configuration says. */
+/* The options that a platform has in any configuration. */
 #ifndef CONFIG_DEFAULTS_H
 #define CONFIG_DEFAULTS_H
 

@@ -6,9 +6,9 @@
 #include <config/named.h>
 
 #define BANNER "minipxe, a miniature of a network boot ROM"
-#define BANNER_TIMEOUT 0		/* tenths of a second that the banner stays */
-#define EXIT_PORT 0xf4			/* QEMU's isa-debug-exit; undefine on machines that have something else there */
-#define EXIT_VALUE 0x10			/* QEMU's status is twice this plus 1 */
+#define BANNER_TIMEOUT 0		/* how long the banner is shown, in tenths of a second */
+#define EXIT_PORT 0xf4			/* QEMU's isa-debug-exit; undefine it on machines with another device at this port */
+#define EXIT_VALUE 0x10			/* QEMU exits with twice this value plus 1 */
 
 #define DOWNLOAD_PROTO_HTTP
 #define DOWNLOAD_PROTO_TFTP
@@ -23,7 +23,7 @@
 #define PCI_CMD
 #define DIGEST_CMD
 #define CRC_CMD
-/* Offer LoadFile under a GUID that nobody looks for, so that the firmware's own network boot goes on being used: */
+/* Offer LoadFile under a GUID that no firmware looks for, so that the firmware's own network boot is used: */
 //#define EFI_DOWNGRADE_UX
 
 #include NAMED_CONFIG ( general.h )

@@ -6,7 +6,7 @@
 #define NAMED_( path ) #path
 #define NAMED( path ) NAMED_ ( path )
 
-/* A header of config/NAME/, which must have all that any header here asks for. */
+/* A header of config/NAME/, which must have every header that is included by this macro. */
 #ifdef CONFIG
 #define NAMED_CONFIG( header ) NAMED ( config/CONFIG/header )
 #else

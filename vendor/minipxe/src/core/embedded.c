@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Files of EMBED, in the image as they are. The makefile writes the list. */
+/* The files in EMBED, as parts of the image. The makefile writes the list. */
 #include <minipxe.h>
 
 #define FILE( path ) FILE_ ( path, __COUNTER__ )

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* A command line: words, quotes, and a table of commands. */
+/* Runs a command line: splits it into words, and looks up the command. */
 #include <minipxe.h>
 
 #define MAX_WORDS 16
 
-/* Cuts a line into words where it lies; quotes keep blanks. */
+/* Splits a line into words in place; quotes protect spaces. */
 static int split ( char *line, char **words ) {
 	int count = 0;
 
@@ -45,7 +45,7 @@ int system ( char *line ) {
 	return 1;
 }
 
-/* A number for a script to end with, or nothing: then it is 0. */
+/* Ends a script with a status; 0 by default. */
 static int stop ( int argc, char **argv ) {
 	static struct option options[] = { { 's', 1, parse_integer, 0 }, { 'q', 0, parse_flag, 0 } };
 

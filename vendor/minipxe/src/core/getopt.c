@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <minipxe.h>
 
-/* The next option's letter; 0 where there is none, '?' where it is not known or lacks its value. */
+/* The letter of the next option; 0 if there is none, '?' if it is unknown or lacks its value. */
 int getopt ( struct words *words, const struct option *options, int count, char **value ) {
 	char *word;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <minipxe.h>
 
-/* Runs what sources have asked to have run at the start. */
+/* Runs the start-up functions of all objects in the link. */
 void startup ( void ) {
 	const struct startup_fn *const *startup_fn;
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Memory: blocks that lie in a row in one array, the first that is free and large enough is taken. */
+/* Memory allocation: consecutive blocks in one array; the first free block that is large enough is used. */
 #include <minipxe.h>
 
-/* A BIOS's real mode has one segment for all there is. */
+/* On a BIOS, code, data and heap share one real-mode segment. */
 #ifdef PLATFORM_efi
 #define HEAP_SIZE ( 4096 * 1024 )
 #else
@@ -10,7 +10,7 @@
 #endif
 
 struct block {
-	size_t size;		/* with this header; 0 before the first use */
+	size_t size;		/* bytes including this header; 0 before the first use */
 	size_t used;
 };
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The line by which a boot is known to have run this very image. */
+/* The line that shows which image was booted. */
 #include <minipxe.h>
 
-/* Numbers that the linker is given as symbols. They are no addresses, so code cannot name them. */
+/* Numbers that are symbols of the linker's command line. They are not addresses, so code cannot refer to them. */
 __asm__ ( ".pushsection .rodata.linked, \"a\"\n.balign 4\n.globl linked\n"
 	  "linked: .4byte pci_vendor_id, pci_device_id, _build_id, _build_timestamp\n.popsection" );
 extern const struct {

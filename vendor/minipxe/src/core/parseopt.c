@@ -26,7 +26,7 @@ int parse_flag ( const char *text, int *value ) {
 	return text != NULL;
 }
 
-/* Reads all options of a command into their values. */
+/* Parses all options of a command and stores their values. */
 int parse_options ( int argc, char **argv, struct option *options, int count ) {
 	struct words words = { argc, 1, argv };
 	char *value = NULL;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* A small printf: %s, %c, %u and %x with a width that zeros fill. */
+/* A small printf with %s, %c, %u and %x; numbers may be padded with zeros. */
 #include <minipxe.h>
 
 typedef __builtin_va_list va_list;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Names of what is known of a card. */
+/* The settings of a card, by name. */
 #include <netdevice.h>
 
 int fetch_setting ( struct net_device *netdev, const char *name, char *out, size_t size ) {
@@ -22,7 +22,7 @@ static int fetch_version ( struct net_device *netdev, char *out, size_t size ) {
 	return snprintf ( out, size, "%s", product_version );
 }
 
-/* Where to boot from, were there a server that said so: the address is taken apart to see whether it is one. */
+/* The file to boot. There is no server, so the URI is a constant; it is parsed to validate it. */
 static int fetch_filename ( struct net_device *netdev, char *out, size_t size ) {
 	char text[] = "tftp://192.0.2.1/undionly.kpxe";
 	struct uri uri;

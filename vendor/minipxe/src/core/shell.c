@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What can be typed, were there somebody to type. */
+/* The commands of the shell. */
 #include <image.h>
 
 static int help ( int argc, char **argv ) {
@@ -12,7 +12,7 @@ static int help ( int argc, char **argv ) {
 	return 0;
 }
 
-/* Runs a file of the image, or all. */
+/* Runs one embedded file, or all. */
 static int script ( int argc, char **argv ) {
 	const struct file *const *file;
 
@@ -40,7 +40,7 @@ TABLE_ENTRY ( commands, struct command, help_command );
 TABLE_ENTRY ( commands, struct command, script_command );
 TABLE_ENTRY ( commands, struct command, echo_command );
 
-/* Runs what is embedded, since nothing can be typed. */
+/* Runs the embedded files, since there is no keyboard input. */
 void shell ( void ) {
 	char line[] = "script";
 

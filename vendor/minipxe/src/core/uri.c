@@ -8,7 +8,7 @@ static int hex_digit ( char c ) {
 	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* Puts characters in the place of what stands for them, %20 for a blank. */
+/* Decodes percent-encoded characters in place, such as %20 for a space. */
 static int decode ( char *text ) {
 	char *out = text;
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Compiled anew for each goal: what this link is called. */
+/* The name and version of an image; compiled for each goal. */
 #include <minipxe.h>
 
 const char product_version[] = VERSION;

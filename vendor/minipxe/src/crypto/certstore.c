@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Certificates of CERT, in the image as they are. */
+/* The certificates in CERT, as parts of the image. */
 #include <minipxe.h>
 
 #define FILE( path )									\
 	__asm__ ( ".pushsection .data.certificates, \"aw\"\n.incbin \"" path "\"\n.popsection" );
 
-/* Files follow each other; what they are tells a reader where each ends. */
+/* The files follow each other; their contents tell where each one ends. */
 __asm__ ( ".pushsection .data.certificates, \"aw\"\n.globl certificates\ncertificates:\n.popsection" );
 #ifdef FILES
 #include FILES

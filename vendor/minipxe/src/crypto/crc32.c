@@ -3,8 +3,8 @@
 #include <minipxe.h>
 
 /*
- * A CRC is linear: the entry of a byte is the sum of the entries of its bits. So eight constants make a
- * table of 256, and the preprocessor writes it out.
+ * A CRC is linear: the entry of a byte is the sum of the entries of its bits. So eight constants define a
+ * table of 256 entries, and the preprocessor expands it.
  */
 #define BIT( n, i, c ) ( ( n ) >> i & 1 ? c##u : 0 )
 #define ENTRY( n, a, b, c, d, e, f, g, h )						\

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Fingerprints of the certificates that TRUST names; none of them: nobody is trusted. */
+/* The fingerprints of the certificates in TRUST. Without any, no certificate is trusted. */
 #include <minipxe.h>
 
 #ifdef TRUSTED

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Programs for EFI. They are started on behalf of the network interface that was opened last. */
+/* EFI executables. Each is started for the network interface that was opened last. */
 #include <efi.h>
 #include <image.h>
 

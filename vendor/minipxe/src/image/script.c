@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Scripts: lines that are commands. */
+/* Scripts: each line is a command. */
 #include <image.h>
 #include <setjmp.h>
 
@@ -25,7 +25,7 @@ static void run ( const struct image *image ) {
 	}
 }
 
-/* Up to the first line that fails. */
+/* Runs the lines up to the first that fails. */
 static int script_exec ( struct image *image ) {
 	int status = setjmp ( out );
 

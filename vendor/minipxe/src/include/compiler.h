@@ -2,7 +2,7 @@
 #ifndef COMPILER_H
 #define COMPILER_H
 
-/* Every source includes this by -include, and with it named.h: a change of CONFIG recompiles all. */
+/* Every source includes this by -include, and so named.h: if CONFIG changes, all sources are recompiled. */
 #include <config/named.h>
 
 #define PASTE_( a, b ) a ## b
@@ -10,7 +10,7 @@
 #define STRING_( a ) #a
 #define STRING( a ) STRING_ ( a )
 
-/* Each object defines obj_NAME, by which the linker is asked for it. It lies in the section .provided and has no size. */
+/* Each object defines obj_NAME, by which it can be linked. The symbol is in the section .provided and has no size. */
 #define OBJ_SYMBOL PASTE ( obj_, OBJECT )
 
 #ifdef __ASSEMBLER__
@@ -28,7 +28,7 @@ __asm__ ( ".pushsection .provided, \"aw\", %progbits\n.globl " STRING ( OBJ_SYMB
 /* Hidden symbols need no global offset table. */
 #pragma GCC visibility push( hidden )
 
-/* The relocation that changes nothing */
+/* The relocation without effect */
 #if defined ( __x86_64__ )
 #define RELOC_NONE "R_X86_64_NONE"
 #elif defined ( __i386__ )
@@ -42,23 +42,23 @@ __asm__ ( ".pushsection .provided, \"aw\", %progbits\n.globl " STRING ( OBJ_SYMB
 #endif
 
 /*
- * Drags in an object that nothing calls, by a relocation of no effect at a symbol of this file. Which symbol is said
- * before, by one of the two macros below: where that stays in the link, so does what is required. In a source that says
- * none, the reference itself is thrown away, and only has the linker load the object.
+ * Pulls in an object that nothing calls, by a relocation without effect at a symbol of this file. One of the two macros
+ * below selects the symbol, and must come first. If the symbol is kept in the link, so is the object. Without such a
+ * macro the reference is discarded, but the linker still loads the object.
  */
 #define REQUIRE_OBJECT( name )								\
 	__asm__ ( ".ifdef __requiring_symbol__\n"					\
 		  ".reloc __requiring_symbol__, " RELOC_NONE ", obj_" #name "\n"	\
 		  ".else\n.pushsection .discard\n.long obj_" #name " - .\n.popsection\n.endif" )
-/* The symbol is one of the source's own. */
+/* Selects a symbol of the source itself. */
 #define REQUIRING_SYMBOL( symbol ) __asm__ ( ".equ __requiring_symbol__, " #symbol )
-/* The symbol is a byte that every link keeps. */
+/* Selects a byte that every link keeps. */
 #define PROVIDE_REQUIRING_SYMBOL()							\
 	__asm__ ( ".pushsection .tbl.requiring_symbols, \"a\", %progbits\n"		\
 		  "__requiring_symbol__: .byte 0\n"					\
 		  ".size __requiring_symbol__, . - __requiring_symbol__\n.popsection" )
 
-/* An entry of a linker table: a pointer, so that entries lie without gaps. The linker script keeps tables whole. */
+/* An entry of a linker table. Entries are pointers, so there are no gaps. The linker script keeps all entries. */
 #define TABLE_ENTRY( table, type, entry )				\
 	static const type *const PASTE ( entry, _in_table )		\
 	__attribute__ (( section ( ".tbl." #table ), used )) = &entry
@@ -66,7 +66,7 @@ __asm__ ( ".pushsection .provided, \"aw\", %progbits\n.globl " STRING ( OBJ_SYMB
 #define FOR_TABLE( item, table )					\
 	for ( item = table ; item < PASTE ( table, _end ) ; item++ )
 
-/* Debugging output of an object named in DEBUG. */
+/* Debugging output of an object that DEBUG names. */
 #ifdef DEBUG
 #define DBG( ... ) printf ( __VA_ARGS__ )
 #else

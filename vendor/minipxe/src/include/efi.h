@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* As much of the UEFI Specification as this tree uses; what it does not use keeps its place as a void pointer. */
+/* The parts of the UEFI Specification that this tree uses. Unused members are void pointers. */
 #ifndef EFI_H
 #define EFI_H
 
@@ -53,7 +53,7 @@ struct efi_boot_services {
 	void *information, *protocols_per_handle, *locate_buffer;
 	efi_status ( EFIAPI * locate_protocol ) ( const struct efi_guid *protocol, void *registration, void **interface );
 };
-enum { BY_PROTOCOL = 2 };				/* a search of locate_handle */
+enum { BY_PROTOCOL = 2 };				/* type of search for locate_handle */
 enum { OPEN_GET = 2, OPEN_BY_CHILD = 8, OPEN_BY_DRIVER = 0x10 };	/* attributes of open_protocol */
 
 struct efi_runtime_services {

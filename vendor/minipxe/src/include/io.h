@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* x86 ports, and the consoles that are nothing but a port. */
+/* x86 I/O ports, and the consoles that are a single port. */
 #ifndef IO_H
 #define IO_H
 
@@ -32,7 +32,7 @@ static inline void ports_write ( const char *text ) {
 #endif
 	}
 #ifdef CONSOLE_SERIAL
-	while ( ! ( inb ( COMCONSOLE + 5 ) & 0x40 ) ) {}	/* until the last bit is out */
+	while ( ! ( inb ( COMCONSOLE + 5 ) & 0x40 ) ) {}	/* until the last bit is sent */
 #endif
 }
 

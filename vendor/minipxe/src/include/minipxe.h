@@ -10,11 +10,11 @@ typedef __UINTPTR_TYPE__ uintptr_t;
 typedef __SIZE_TYPE__ size_t;
 #define NULL ( ( void * ) 0 )
 
-/* Memory; what malloc gives is all zeros */
+/* Memory allocation; malloc returns zeroed memory */
 void *malloc ( size_t len );
 void free ( void *data );
 
-/* Functions that are called at the start */
+/* Functions that are called at start-up */
 struct startup_fn {
 	const char *name;
 	void ( * startup ) ( void );
@@ -30,9 +30,9 @@ size_t strlen ( const char *text );
 int strcmp ( const char *a, const char *b );
 int snprintf ( char *out, size_t size, const char *format, ... ) __attribute__ (( format ( printf, 3, 4 ) ));
 void printf ( const char *format, ... ) __attribute__ (( format ( printf, 1, 2 ) ));
-void console_write ( const char *text );	/* the platform's */
+void console_write ( const char *text );	/* defined by the platform */
 
-/* What this link is */
+/* The name and version of the image */
 extern const char product_version[], build_name[], build_drivers[];
 void print_mark ( const char *stage );
 
@@ -43,7 +43,7 @@ struct command {
 	int ( * run ) ( int argc, char **argv );
 };
 TABLE ( commands, struct command );
-int system ( char *line );	/* runs one */
+int system ( char *line );	/* runs a command line */
 void shell ( void );
 
 /* Options of a command: a letter, and whether a value follows */
@@ -62,7 +62,7 @@ int parse_options ( int argc, char **argv, struct option *options, int count );
 int parse_integer ( const char *text, int *value );
 int parse_flag ( const char *text, int *value );
 
-/* What can be looked up by name */
+/* Settings of a card, by name */
 struct net_device;
 struct setting {
 	const char *name;
@@ -72,7 +72,7 @@ struct setting {
 TABLE ( settings, struct setting );
 int fetch_setting ( struct net_device *netdev, const char *name, char *out, size_t size );
 
-/* An address of something, cut into its parts where it lies */
+/* A URI, split into its parts in place */
 struct uri {
 	char *scheme, *host, *path;
 };
@@ -87,7 +87,7 @@ struct protocol {
 TABLE ( protocols, struct protocol );
 extern const struct protocol dhcp, tftp;
 
-/* Files that are part of the image */
+/* Files that are embedded in the image */
 struct file {
 	const char *name;
 	const uint8_t *data, *end;

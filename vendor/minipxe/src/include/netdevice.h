@@ -6,7 +6,7 @@
 
 struct ll_protocol {
 	const char *name;
-	uint16_t type;		/* as ARP numbers them */
+	uint16_t type;		/* ARP hardware type */
 	uint8_t addr_len, header_len;
 };
 extern const struct ll_protocol ethernet_protocol;
@@ -14,12 +14,12 @@ extern const struct ll_protocol ethernet_protocol;
 struct net_device {
 	struct net_device *next;
 	const struct ll_protocol *link;
-	void *parent;		/* what the platform reaches the card by */
-	void *snpdev;		/* what the UEFI network interface keeps of it */
+	void *parent;		/* the platform's handle of the card */
+	void *snpdev;		/* private data of the UEFI network interface */
 	uint8_t mac[6];
 };
 
-/* What is told of each card that comes and goes. No driver calls these: they are found by their table. */
+/* Called for each card that is added or removed. No driver calls these: they are found by their table. */
 struct net_driver {
 	const char *name;
 	int ( * probe ) ( struct net_device *netdev );
@@ -27,7 +27,7 @@ struct net_driver {
 };
 TABLE ( net_drivers, struct net_driver );
 
-/* Who receives what */
+/* Handlers of received packets, by their type */
 struct net_protocol {
 	const char *name;
 	uint16_t type;
@@ -47,7 +47,7 @@ struct in_addr {
 };
 const char *inet_ntoa ( struct in_addr address );
 
-/* Addresses that are known, and those that are asked for */
+/* The neighbour cache, and requests for addresses */
 const uint8_t *neighbour_find ( struct in_addr address );
 void neighbour_learn ( struct in_addr address, const uint8_t *mac );
 size_t arp_request ( struct net_device *netdev, struct in_addr target, uint8_t *out );

@@ -4,7 +4,7 @@
 
 #include <netdevice.h>
 
-struct pci_device;	/* whatever the platform reaches a device by */
+struct pci_device;	/* how the platform accesses a device */
 
 struct pci_id {
 	uint16_t vendor, device;
@@ -12,14 +12,14 @@ struct pci_id {
 	uint32_t data;
 };
 
-/* A device and the ROM made for it. util/parserom.pl reads these lines too, and the line before them, NIC_ids[]. */
+/* A device and the name of its ROM. util/parserom.pl reads these lines, too, and the line NIC_ids[] before them. */
 #define PCI_ROM( vendor, device, name, description, data ) { vendor, device, name, description, data }
 
 struct pci_driver {
 	const char *name;
 	const struct pci_id *ids;
 	unsigned count;
-	/* The card's MAC address, its first byte in the lowest bits; 0 where the card does not answer */
+	/* The card's MAC address, with the first byte in the lowest bits; 0 if the card does not respond */
 	uint64_t ( * probe ) ( struct pci_device *pci, const struct pci_id *id );
 	struct net_device * ( * alloc ) ( uint64_t mac );
 };
@@ -35,7 +35,7 @@ TABLE ( pci_drivers, struct pci_driver );
 	TABLE_ENTRY ( pci_drivers, struct pci_driver, driver ## _driver )
 
 uint32_t pci_config ( struct pci_device *pci, unsigned offset );
-/* Reads and writes 1, 2 or 4 bytes of a base address region, I/O or memory alike */
+/* Read and write 1, 2 or 4 bytes of an I/O or memory region */
 uint32_t pci_read ( struct pci_device *pci, unsigned bar, unsigned offset, unsigned width );
 void pci_write ( struct pci_device *pci, unsigned bar, unsigned offset, unsigned width, uint32_t value );
 

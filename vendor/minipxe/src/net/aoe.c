@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* ATA over Ethernet: what a server's answer to a query of its configuration says. */
+/* ATA over Ethernet: shows a server's response to a configuration query. */
 #include <netdevice.h>
 
 static int aoe_receive ( struct net_device *netdev, const uint8_t *data, size_t len ) {

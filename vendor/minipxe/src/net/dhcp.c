@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* DHCP (RFC 2131): a DISCOVER, and the options of an OFFER. */
+/* DHCP (RFC 2131): writes a DISCOVER, and reads the options of an OFFER. */
 #include <minipxe.h>
 
 enum { MASK = 1, ROUTER = 3, LEASE = 51, TYPE = 53, SERVER = 54, WANTED = 55, BOOTFILE = 67 };
@@ -12,7 +12,7 @@ static int dhcp_request ( const char *what, uint8_t *out, int size ) {
 	memset ( out, 0, 300 );
 	out[0] = out[1] = 1;
 	out[2] = 6;
-	out[10] = 0x80;	/* answer by broadcast: there is no address yet */
+	out[10] = 0x80;	/* the reply must be broadcast: there is no address yet */
 	for ( int i = 0 ; i < 6 && *what ; i++ ) {
 		for ( int digit = 0 ; digit < 2 && *what ; digit++, what++ )
 			out[28 + i] = out[28 + i] << 4 | ( ( *what & 0xf ) + ( *what > '9' ? 9 : 0 ) );

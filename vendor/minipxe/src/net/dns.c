@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* DNS (RFC 1035): asks for an address, and reads it from the reply. */
+/* DNS (RFC 1035): writes a query for an address, and reads the address from the reply. */
 #include <minipxe.h>
 
 static int dns_request ( const char *what, uint8_t *out, int size ) {
@@ -25,7 +25,7 @@ static int dns_request ( const char *what, uint8_t *out, int size ) {
 	return len + sizeof ( question );
 }
 
-/* Behind a name, which may end in a pointer to another one. */
+/* The offset after a name, which may end in a pointer to another name. */
 static int skip_name ( const uint8_t *in, int len, int at ) {
 	while ( at < len && in[at] && in[at] < 0xc0 )
 		at += 1 + in[at];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Port authentication (IEEE 802.1X): who asks, and what for. */
+/* Port authentication (IEEE 802.1X): shows the requests of the authenticator. */
 #include <netdevice.h>
 
 static int eapol_receive ( struct net_device *netdev, const uint8_t *data, size_t len ) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Slow protocols: link aggregation, whose partner gives up on who never answers, and markers. */
+/* Slow protocols (IEEE 802.3): link aggregation (LACP) and markers. */
 #include <netdevice.h>
 
 static int slow_receive ( struct net_device *netdev, const uint8_t *data, size_t len ) {

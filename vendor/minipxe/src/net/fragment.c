@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Puts one datagram at a time together again; its fragments have to come in order. */
+/* Reassembles one datagram at a time; its fragments must arrive in order. */
 #include <netdevice.h>
 
 static uint8_t whole[512];

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* HTTP/1.1: a GET request, and the header of its answer. */
+/* HTTP/1.1: writes a GET request, and reads the header of the response. */
 #include <minipxe.h>
 
-/* The length of a prefix that differs in case at most; 0 where it is none. */
+/* The length of a prefix, which is compared without regard to case; 0 if it does not match. */
 static int starts ( const uint8_t *in, int len, const char *prefix ) {
 	int i;
 

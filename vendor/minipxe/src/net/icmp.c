@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* ICMP (RFC 792): the answer to an echo request. */
+/* ICMP (RFC 792): the reply to an echo request. */
 #include <netdevice.h>
 
 static int icmp_request ( const char *what, uint8_t *out, int size ) {

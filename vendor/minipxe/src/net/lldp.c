@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* LLDP: which port of which switch a card is connected to. */
+/* LLDP: shows the switch and the port that a card is connected to. */
 #include <netdevice.h>
 
 static char neighbour[64];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Who has which address: the last few. */
+/* The link-layer addresses of the last few neighbours. */
 #include <netdevice.h>
 
 #define MOST 8

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Network devices: who is told of them, and who receives what comes in. */
+/* Network devices: notifies drivers of them, and passes received packets to protocols. */
 #include <netdevice.h>
 
 static struct net_device *netdevs;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Spanning trees: a switch that is still learning passes nothing on, so there is no use in asking. */
+/* Spanning tree protocol: a switch port that is not forwarding yet drops all requests. */
 #include <netdevice.h>
 
 static int stp_receive ( struct net_device *netdev, const uint8_t *data, size_t len ) {
@@ -11,6 +11,6 @@ static int stp_receive ( struct net_device *netdev, const uint8_t *data, size_t 
 	return 0;
 }
 
-/* Frames of this kind have a length where others have a type. */
+/* These are IEEE 802.3 frames, which have a length in place of the type. */
 static const struct net_protocol stp_protocol = { "STP", 38, stp_receive };
 TABLE_ENTRY ( net_protocols, struct net_protocol, stp_protocol );

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <netdevice.h>
 
-/* The checksum of RFC 1071: 0 where the data holds its own. */
+/* The checksum of RFC 1071; 0 if the data includes its own checksum and is intact. */
 uint16_t tcpip_sum ( const uint8_t *data, size_t len ) {
 	uint32_t sum = 0;
 

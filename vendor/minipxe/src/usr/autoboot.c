@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Booting: asks for an address and a file, checks what came, and runs what there is to run. */
+/* Network boot: requests an address and a file, verifies the file, and runs it. */
 #include <netdevice.h>
 #include <config/general.h>
 

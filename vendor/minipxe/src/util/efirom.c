@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Wraps an EFI driver as the image of a PCI option ROM, not compressed. */
+/* Wraps an EFI driver into an uncompressed PCI option ROM image. */
 #include "host.h"
 
 #define HEADER 0x38	/* ROM header, then the PCI Data Structure at 0x1c */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Makes an EFI executable (PE32 or PE32+) of an ELF file that was linked with relocations kept (ld -q): each
- * allocated section becomes a PE section, each address that a relocation wrote becomes a base relocation.
+ * Converts an ELF file that was linked with relocations kept (ld -q) to an EFI executable (PE32 or PE32+). Each
+ * allocated section becomes a PE section. Each relocation of an absolute address becomes a base relocation.
  */
 #include <elf.h>
 #include "host.h"
@@ -53,7 +53,7 @@ static int by_value ( const void *a, const void *b ) {
 	return left < right ? -1 : left > right;
 }
 
-/* Addresses of all words to relocate, in order. */
+/* The addresses of all words to relocate, sorted. */
 static uint64_t *collect ( unsigned sections, unsigned machine, size_t *count ) {
 	uint64_t *found = NULL;
 
@@ -73,7 +73,7 @@ static uint64_t *collect ( unsigned sections, unsigned machine, size_t *count ) 
 			struct section table = section ( s.link );
 			const uint8_t *entry = elf + table.offset + table.entry * symbol;
 
-			/* An absolute symbol is a number, and stays what it is wherever the image is loaded. */
+			/* An absolute symbol is a number, which does not depend on the load address. */
 			if ( get16 ( entry + ( wide ? 6 : 14 ) ) == SHN_ABS )
 				continue;
 			if ( type == machines[machine].wrong || ( machines[machine].elf == EM_X86_64 && type == R_X86_64_32S ) )
@@ -86,14 +86,14 @@ static uint64_t *collect ( unsigned sections, unsigned machine, size_t *count ) 
 	return found;
 }
 
-/* The .reloc section: a block for each page. */
+/* The .reloc section, with one block for each page. */
 static uint8_t *base_relocations ( const uint64_t *found, size_t count, int kind, size_t *size ) {
 	uint8_t *reloc = calloc ( count + 1, 16 ), *block = NULL, *at = reloc;
 	uint64_t page = ~0ull;
 
 	for ( size_t i = 0 ; i < count ; i++ ) {
 		if ( found[i] / PAGE != page ) {
-			at += ( at - reloc ) & 2;	/* blocks begin at multiples of 4; the gap is an entry of no meaning */
+			at += ( at - reloc ) & 2;	/* blocks are aligned to 4 bytes; a zero entry fills the gap */
 			if ( block )
 				set32 ( block + 4, at - block );
 			page = found[i] / PAGE;
@@ -111,7 +111,7 @@ static uint8_t *base_relocations ( const uint64_t *found, size_t count, int kind
 	return reloc;
 }
 
-/* Appends a section's header and its bytes; memory_size is what it takes when loaded. */
+/* Appends a section's header and its bytes; memory_size is its size in bytes when loaded. */
 static void add_section ( uint8_t *coff, const char *title, uint64_t address, const uint8_t *data, size_t size, size_t memory_size,
 			  uint32_t flags ) {
 	unsigned count = get16 ( coff + 2 );

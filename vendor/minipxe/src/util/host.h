@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What the host tools share. */
+/* Functions that the host tools share. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,7 +32,7 @@ static inline uint64_t get64 ( const uint8_t *at ) {
 	return get32 ( at ) | ( uint64_t ) get32 ( at + 4 ) << 32;
 }
 
-/* The whole file, and room behind it. */
+/* Reads a whole file, with room for more bytes after it. */
 static inline uint8_t *slurp ( const char *name, size_t *size, size_t room ) {
 	FILE *file = fopen ( name, "rb" );
 	uint8_t *data;

@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# Reads PCI_ROM lines of driver sources and writes them as make variables. A source without such lines is no driver.
+# Reads the PCI_ROM lines of driver sources and writes them as make variables. A source without such lines is ignored.
 use strict;
 use warnings;
 
@@ -11,7 +11,7 @@ foreach my $source ( @ARGV ) {
 	open my $in, "<", $source or die "$source: $!\n";
 	my ( $nic, $roms ) = ( $driver, 0 );
 	while ( <$in> ) {
-		# The list's name is the NIC's, for a driver may serve several.
+		# The name of the list is that of the NIC; a driver may support several NICs.
 		$nic = $1 if /^static const struct pci_id (\w+)_ids\[\]/;
 		next unless /^\s*PCI_ROM\s*\(\s*0x([0-9a-f]{4})\s*,\s*0x([0-9a-f]{4})\s*,\s*"([^"]+)"\s*,\s*"([^"]+)"/i;
 		my ( $vendor, $device, $name, $description ) = ( lc $1, lc $2, $3, $4 );

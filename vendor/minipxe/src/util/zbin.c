@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Finishes a legacy ROM: pads it, and fills in its lengths, its payload's CRC and its checksums. */
+/* Finishes a legacy ROM: pads it, and sets its lengths, the CRC of its payload and its checksums. */
 #include <lzma.h>
 #include "host.h"
 
-#define SEGMENT 0xf000	/* of which the stack gets the rest */
+#define SEGMENT 0xf000	/* bytes; the stack uses what the image does not */
 
-/* Makes a range sum to 0 by one of its bytes. */
+/* Sets the byte at slot so that the bytes of the range sum to 0. */
 static void balance ( uint8_t *data, size_t size, uint8_t *slot ) {
 	uint8_t sum = 0;
 
@@ -24,7 +24,7 @@ int main ( int argc, char **argv ) {
 	padded = ( size + 511 ) / 512 * 512;
 	if ( size < 0x20 || rom[0] != 0x55 )
 		fail ( argv[1], "no ROM" );
-	/* What the length is added to has one byte, so 255 blocks are the most. */
+	/* The length field is one byte, in blocks of 512 bytes: the maximum is 255 blocks. */
 	if ( padded / 512 > 255 ) {
 		fprintf ( stderr, "Add 0x0+%#zx at 0x2 overflows 1-byte field\n", padded / 512 );
 		return 1;

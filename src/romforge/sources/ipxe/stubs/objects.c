@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Stand-ins for objects that are left out of a driver. link_roots.py takes the blocks it needs and
- * has the tree compile them with its own flags. All are weak, so that the object's own definition
- * wins where it is linked after all. A function reports failure or does nothing; a variable is
+ * Stubs for objects that are left out of a driver. link_roots.py copies the blocks that it needs,
+ * and they are compiled with the tree's own flags. All symbols are weak: if an object is linked
+ * after all, its own definition takes precedence. A function fails or does nothing. A variable has
  * storage, since code writes to it.
  *
- * A block begins with a line of the form "object NAME" in a comment, and ends with the next one.
+ * A block begins with a comment "object NAME" on a line of its own, and ends before the next one.
  */
 #define WEAK __attribute__ (( weak ))
 #define UNUSED __attribute__ (( unused ))
-/* An error number of iPXE, which has the EFI status in bits 24 to 30: EFI_UNSUPPORTED. */
+/* An iPXE error number: bits 24 to 30 are the EFI status, here EFI_UNSUPPORTED. */
 #define UNSUPPORTED ( -0x03000000 )
 struct net_device;
 struct settings;

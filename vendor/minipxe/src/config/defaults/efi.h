@@ -1,2 +1,2 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#define IMAGE_EFI		/* programs for EFI can be run */
+#define IMAGE_EFI		/* EFI executables can be run */

@@ -2,7 +2,7 @@
 #include <assert.h>
 #include <pci.h>
 
-/* The linked driver of a device, vendor in the lower half of ids. */
+/* The driver for a device, if it is linked; the lower half of ids is the vendor. */
 const struct pci_driver *pci_find ( uint32_t ids, const struct pci_id **id ) {
 	const struct pci_driver *const *driver;
 
@@ -16,7 +16,7 @@ const struct pci_driver *pci_find ( uint32_t ids, const struct pci_id **id ) {
 	return NULL;
 }
 
-/* Has the driver look at its card, says what it found, and makes a network device of it. */
+/* Has the driver probe its card, prints what it found, and creates a network device for it. */
 struct net_device *pci_probe ( struct pci_device *pci, const char *stage, void *parent ) {
 	const struct pci_id *id;
 	const struct pci_driver *driver = pci_find ( pci_config ( pci, 0 ), &id );
@@ -36,12 +36,12 @@ struct net_device *pci_probe ( struct pci_device *pci, const char *stage, void *
 	netdev->parent = parent;
 	if ( register_netdev ( netdev ) )
 		printf ( "minipxe %s has no network interface\n", driver->name );
-	/* In one go: consoles may lead to the same screen, and each gets what it is given as a whole. */
+	/* One call for the whole line: each console gets it in one piece, and several may share a screen. */
 	printf ( "minipxe %s %s, %s:%s\n", driver->name, stage, id->description, text );
 	return netdev;
 }
 
-/* Six bytes that lie in a row in a region of the card. */
+/* A MAC address of six consecutive bytes in a region of the card. */
 uint64_t mac_bytes ( struct pci_device *pci, unsigned bar, unsigned offset ) {
 	uint64_t mac = 0;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <pci.h>
 
-/* A BIOS knows a card by where it is, EFI by a pointer. */
+/* A BIOS identifies a card by bus, device and function, EFI by a pointer. */
 static int fetch_busid ( struct net_device *netdev, char *out, size_t size ) {
 	return snprintf ( out, size, "%08x", ( unsigned ) ( uintptr_t ) netdev->parent );
 }

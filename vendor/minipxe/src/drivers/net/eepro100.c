@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The MAC address is in a serial EEPROM, read bit by bit. */
+/* The MAC address is in a serial EEPROM, which is read bit by bit. */
 #include <pci.h>
 
 #define EEPROM 0x0e	/* control register in the I/O region */
@@ -20,7 +20,7 @@ static unsigned eeprom_bit ( struct pci_device *pci, unsigned bit ) {
 	return lines ? 1 : 0;
 }
 
-/* Opcode 110 (read), then the address; the chip shows 0 on its line once it has all address bits. */
+/* Sends the opcode 110 (read), then the address. The chip drives its output to 0 after the last address bit. */
 static unsigned eeprom_word ( struct pci_device *pci, unsigned address ) {
 	unsigned word = 0;
 	int i;

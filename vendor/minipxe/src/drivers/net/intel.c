@@ -3,7 +3,7 @@
 #include <pci.h>
 
 #define CTRL 0x0000
-#define RAL0 0x5400	/* receive address, which holds the MAC address after reset */
+#define RAL0 0x5400	/* receive address, which is the MAC address after reset */
 
 static const struct pci_id e1000_ids[] = {
 	PCI_ROM ( 0x8086, 0x1004, "82544gc", "Intel 82544GC", 0 ),
@@ -22,7 +22,7 @@ static uint64_t e1000_probe ( struct pci_device *pci, const struct pci_id *id ) 
 	return high << 32 | pci_read ( pci, 0, RAL0, 4 );
 }
 
-/* A card that has gone from the bus reads as all ones. */
+/* A card that was removed from the bus reads as all ones. */
 static uint64_t e1000e_probe ( struct pci_device *pci, const struct pci_id *id ) {
 	return pci_read ( pci, 0, CTRL, 4 ) == 0xffffffff ? 0 : e1000_probe ( pci, id );
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The MAC address is in a PROM, read through the card's remote DMA. */
+/* The MAC address is in a PROM, which is read by the card's remote DMA. */
 #include <pci.h>
 
 enum { COMMAND = 0, START_LOW = 8, START_HIGH, COUNT_LOW, COUNT_HIGH, DATA_CONFIG = 0xe, DATA = 0x10 };

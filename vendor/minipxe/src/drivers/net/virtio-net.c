@@ -2,7 +2,7 @@
 #include <pci.h>
 
 #define LEGACY_CONFIG 0x14	/* device configuration in the I/O region, without MSI-X */
-#define DEVICE_CONFIG 4		/* type of the capability that says where it is in a modern device */
+#define DEVICE_CONFIG 4		/* type of the capability with its place in a modern device */
 
 static const struct pci_id virtio_ids[] = {
 	PCI_ROM ( 0x1af4, 0x1000, "virtio-net", "Virtio network card", 0 ),

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The command line of a program that another one loaded: what follows its name is a script. */
+/* The command line of a chain-loaded program: what follows its name is a script. */
 #include <efi.h>
 #include <image.h>
 

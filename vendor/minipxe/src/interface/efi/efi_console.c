@@ -5,7 +5,7 @@
 #include <io.h>
 #endif
 
-/* Drivers of option ROMs start before the firmware connects its consoles, hence the ways around ConOut. */
+/* Drivers in option ROMs start before the firmware connects its consoles, so ConOut alone is not enough. */
 void console_write ( const char *text ) {
 #ifdef CONSOLE_FIRMWARE
 	uint16_t wide[192];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The driver binding: which cards are ours, and what to do when the firmware connects one. */
+/* The driver binding protocol: supported cards, and what happens when the firmware connects one. */
 #include <efi.h>
 #include <pci.h>
 
@@ -32,7 +32,7 @@ static efi_status EFIAPI stop ( struct efi_driver_binding *this, efi_handle cont
 
 	if ( netdev )
 		unregister_netdev ( netdev );
-	/* First the children are to be stopped, which are gone by now, then the controller. */
+	/* The firmware first stops the children, which are gone by now, then the controller. */
 	if ( ! count )
 		efi_system->boot->close_protocol ( controller, &efi_pci_guid, this->handle, controller );
 	return 0;

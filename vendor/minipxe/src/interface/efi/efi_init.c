@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What an application and a driver begin with. */
+/* Initialisation of both applications and drivers. */
 #include <efi.h>
 
 struct efi_system_table *efi_system;
@@ -14,7 +14,7 @@ efi_status efi_init ( efi_handle image, struct efi_system_table *system ) {
 	status = system->boot->handle_protocol ( image, &efi_loaded_image_guid, ( void ** ) &efi_loaded_image );
 	if ( status )
 		return status;
-	/* Who loads a driver from a ROM gives it none, but that is not known here. */
+	/* A driver that is loaded from a ROM has none, but that is not known here. */
 	efi_cmdline = efi_loaded_image->options;
 	efi_cmdline_len = efi_loaded_image->options_size;
 	print_mark ( "efi" );

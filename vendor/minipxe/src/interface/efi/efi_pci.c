@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* A device is its PCI I/O protocol. */
+/* A PCI device is represented by its PCI I/O protocol. */
 #include <efi.h>
 #include <pci.h>
 
@@ -11,14 +11,14 @@ uint32_t pci_config ( struct pci_device *device, unsigned offset ) {
 	return value;
 }
 
-/* The protocol numbers widths by their logarithm. */
+/* The protocol encodes a width as its binary logarithm. */
 static int log_of ( unsigned width ) {
 	return width / 2;
 }
 
 /*
- * The protocol numbers regions by their place in configuration space, and a 64-bit region takes two places:
- * so do the drivers.
+ * The protocol numbers regions by their place in configuration space, where a 64-bit region takes two places.
+ * The drivers use the same numbers.
  */
 uint32_t pci_read ( struct pci_device *device, unsigned bar, unsigned offset, unsigned width ) {
 	struct efi_pci *pci = ( struct efi_pci * ) device;

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The network interface that the firmware and its programs see of a card. No driver calls this, and a link without it
- * succeeds: it is found by its entry in the table of net_drivers, and asked for by the configuration.
+ * The network interface by which the firmware and its programs use a card. No driver calls this, and a link without it
+ * succeeds: it is found by its entry in the table net_drivers, and only the configuration requires it.
  */
 #include <efi.h>
 #include <netdevice.h>
 #include <config/general.h>
 
 #ifdef EFI_DOWNGRADE_UX
-/* Nobody looks for this one. */
+/* No firmware looks for this GUID. */
 static const struct efi_guid dummy_load_file_guid = { 0x27a5ab96, 0x0323, 0x48af, { 0x82, 0xa7, 0x3f, 0xcb, 0xe0, 0xed, 0x2f, 0x98 } };
 #define efi_load_file_guid dummy_load_file_guid
 #endif
@@ -36,7 +36,7 @@ struct efi_snp_device *last_opened_snpdev ( void ) {
 	return last;
 }
 
-/* This miniature moves no frames. */
+/* This miniature transfers no frames. */
 static efi_status EFIAPI refuse ( struct efi_simple_network *this ) {
 	return EFI_UNSUPPORTED;
 }
@@ -45,7 +45,7 @@ static efi_status EFIAPI not_started ( struct efi_simple_network *this ) {
 	return EFI_NOT_STARTED;
 }
 
-/* An IPv4 multicast address becomes one of Ethernet. */
+/* Maps an IPv4 multicast address to an Ethernet one. */
 static efi_status EFIAPI multicast ( struct efi_simple_network *this, uint8_t ipv6, const void *ip, struct efi_mac *mac ) {
 	static const uint8_t prefix[3] = { 0x01, 0x00, 0x5e };
 	struct in_addr address;
@@ -72,7 +72,7 @@ static efi_status EFIAPI load ( struct efi_load_file *this, void *path, uint8_t 
 	return ipxe ( snpdev->netdev ) ? EFI_ABORTED : 0;
 }
 
-/* The card's path with its MAC address behind it. */
+/* The device path of the card, followed by its MAC address. */
 static struct efi_path *child_path ( const struct efi_path *parent, const uint8_t *mac ) {
 	const struct efi_path *node = parent;
 	uint8_t *path;
@@ -178,7 +178,7 @@ static int efi_snp_probe ( struct net_device *netdev ) {
 		remove ( snpdev );
 		return 1;
 	}
-	/* The firmware must not build another network interface upon NII, and must know whose child this is. */
+	/* The firmware must not create another network interface on NII, and must know the parent of this one. */
 	boot->open_protocol ( snpdev->handle, &efi_nii31_guid, &interface, efi_image_handle, snpdev->handle, OPEN_BY_DRIVER );
 	boot->open_protocol ( netdev->parent, &efi_pci_guid, &interface, efi_image_handle, snpdev->handle, OPEN_BY_CHILD );
 	if ( efi_snp_hii_install ( snpdev, netdev ) )

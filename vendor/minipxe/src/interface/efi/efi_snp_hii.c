@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* A form that shows a card's settings. This miniature writes its text, and gives it to nobody. */
+/* A form that shows a card's settings. This miniature writes its text, but does not install it. */
 #include <efi.h>
 #include <netdevice.h>
 

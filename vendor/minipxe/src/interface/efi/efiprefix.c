@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Entry point of an application: it looks at the cards that it has drivers for, and ends. */
+/* Entry point of an application: it probes the cards that it has drivers for, and exits. */
 #include <efi.h>
 #include <pci.h>
 #include <config/general.h>
@@ -21,7 +21,7 @@ efi_status EFIAPI _efi_start ( efi_handle image, struct efi_system_table *system
 		if ( system->boot->handle_protocol ( handles[i], &efi_pci_guid, ( void ** ) &pci ) == 0 )
 			netdev = pci_probe ( pci, "found", handles[i] );
 		if ( netdev )
-			unregister_netdev ( netdev );	/* the code is about to go */
+			unregister_netdev ( netdev );	/* the code is about to be unloaded */
 	}
 	return 0;
 }

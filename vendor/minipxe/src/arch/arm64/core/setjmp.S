@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The buffer holds the stack pointer and x19 to x30, of which the last is the return address. */
+/* The buffer has the stack pointer and x19 to x30; x30 is the return address. */
 	.globl	setjmp, longjmp
 	.hidden	setjmp, longjmp
 	.section ".text.setjmp", "ax", %progbits

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The buffer holds the return address, the stack pointer, and s0 to s11. */
+/* The buffer has the return address, the stack pointer, and s0 to s11. */
 	.globl	setjmp, longjmp
 	.hidden	setjmp, longjmp
 	.section ".text.setjmp", "ax", %progbits

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The buffer holds the return address, the stack behind it, and what a function must not change. */
+/* The buffer has the return address, the stack pointer after the return, and the callee-saved registers. */
 	.globl	setjmp, longjmp
 	.hidden	setjmp, longjmp
 #ifdef __x86_64__

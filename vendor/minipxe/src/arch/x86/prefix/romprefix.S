@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Head of a legacy ROM: the structures that a BIOS reads, the init code that it calls where the ROM lies, and
- * the boot code, which goes on in a copy in RAM. util/zbin fills in lengths and checksums.
+ * Start of a legacy ROM: the structures that a BIOS reads, the init code, which the BIOS calls in the ROM itself, and
+ * the boot code, which continues in a copy of the image in RAM. util/zbin sets the lengths and checksums.
  */
 #include <config/console.h>
 #include <config/general.h>
 
-#define RAM_SEGMENT 0x2000	/* free when a BIOS boots, and not before */
+#define RAM_SEGMENT 0x2000	/* free when a BIOS boots, but not earlier */
 
 	.code16
 	.section ".prefix", "ax", @progbits
@@ -15,7 +15,7 @@ _rom_start:
 _mrom_start:
 	.byte	0x55, 0xaa
 	.byte	0			/* length in blocks of 512 bytes */
-	.byte	0xe9			/* jump, with 16 bits, so that it ends at offset 6 */
+	.byte	0xe9			/* jump with a 16-bit offset, which ends at offset 6 */
 	.word	init - . - 2
 	.byte	0			/* checksum of the image */
 	.org	0x10
@@ -35,7 +35,7 @@ pcir:
 	.word	1			/* revision of the code */
 	.byte	0			/* PC-AT */
 	.byte	0x80			/* last image */
-	.word	0			/* blocks at run time: what is left is the whole image */
+	.word	0			/* blocks at run time: the whole image stays */
 	.word	0, 0			/* no configuration utility */
 pcir_end:
 
@@ -62,7 +62,7 @@ ipxe_header:
 	.byte	0, 0
 build_id:
 	.long	_build_id
-	/* Ours, for zbin: where the payload is, how much memory it takes, and room for its CRC */
+	/* Our own fields, for zbin: start and end of the payload, size in memory, and space for the CRC */
 	.globl	payload_crc
 	.long	_payload, _payload_end, _image_end
 payload_crc:
@@ -75,7 +75,7 @@ text_init:	.asciz	" init\r\n"
 vendor:		.word	pci_vendor_id
 device:		.word	pci_device_id
 
-/* The BIOS calls this at start-up, with AX = bus, device and function. DS is the ROM, for there is nothing else yet. */
+/* The BIOS calls this at start-up, with AX = bus, device and function. DS is set to the ROM: no RAM is ours yet. */
 init:
 	pushfw
 	pushal
@@ -84,8 +84,8 @@ init:
 	movw	%cs, %ax
 	movw	%ax, %ds
 	xorw	%bp, %bp
-	cli				/* a BIOS that mirrors its screen to our serial port has to wait */
-1:	movw	$text_begin, %si	/* the whole line to one console, then to the next: two may be one screen */
+	cli				/* a BIOS that mirrors its screen to our serial port must wait */
+1:	movw	$text_begin, %si	/* one console after the other: two may share a screen */
 	call	puts
 	movw	$build_drivers, %si
 	call	puts
@@ -111,7 +111,7 @@ init:
 	popw	%ds
 	popal
 	popfw
-	movw	$0x20, %ax		/* a boot device is there */
+	movw	$0x20, %ax		/* a boot device is present */
 	lret
 
 puthex16:
@@ -135,7 +135,7 @@ puts:
 	jnz	1b
 	ret
 
-/* AL goes to console BP. */
+/* Writes AL to console number BP. */
 putc:
 	pushal
 	cmpw	$1, %bp
@@ -158,7 +158,7 @@ serial:
 	movb	%al, %ah
 	movw	$( COMCONSOLE + 5 ), %dx
 1:	inb	%dx, %al
-	testb	$0x20, %al		/* all ones, too, where there is no port */
+	testb	$0x20, %al		/* also set if there is no port: it reads as all ones */
 	jz	1b
 	movb	%ah, %al
 	movw	$COMCONSOLE, %dx
@@ -192,11 +192,11 @@ boot:
 	movl	$0xfff0, %esp
 	sti
 	calll	bios_main
-	int	$0x18			/* let the BIOS try its next boot device */
+	int	$0x18			/* have the BIOS try its next boot device */
 2:	hlt
 	jmp	2b
 
-/* uint32_t flat_read ( uint32_t address ): an aligned word from anywhere below 4 GiB */
+/* uint32_t flat_read ( uint32_t address ): reads an aligned word anywhere below 4 GiB */
 	.globl	flat_read
 flat_read:
 	movl	4(%esp), %ecx
@@ -205,7 +205,7 @@ flat_read:
 	movl	%cr0, %eax
 	orb	$1, %al
 	movl	%eax, %cr0
-	movw	$8, %dx			/* protected mode only to load FS: its limit stays */
+	movw	$8, %dx			/* protected mode is needed to load FS, whose limit is kept */
 	movw	%dx, %fs
 	andb	$0xfe, %al
 	movl	%eax, %cr0
@@ -216,7 +216,7 @@ flat_read:
 	retl
 
 	.balign	8
-gdt:	.word	gdt_end - gdt - 1	/* the null descriptor holds the table's own address */
+gdt:	.word	gdt_end - gdt - 1	/* the null descriptor has the table's own address */
 	.long	RAM_SEGMENT * 16 + gdt
 	.word	0
 	.quad	0x00cf93000000ffff	/* data, 4 GiB */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What a legacy ROM does when it is booted from. The code runs in a copy in RAM: see romprefix.S. */
+/* The boot code of a legacy ROM. It runs in a copy of the image in RAM: see romprefix.S. */
 #include <pci.h>
 #include <io.h>
 #include <config/general.h>
@@ -15,8 +15,8 @@ static void firmware_putc ( char c ) {
 #endif
 
 /*
- * The whole text to one console, then to the next. A BIOS may mirror its screen to the serial port, from a timer
- * interrupt: it has to wait until ours is through.
+ * Writes the whole text to one console, then to the next. A BIOS may mirror its screen to the serial port in a timer
+ * interrupt, so interrupts are off until our text is written.
  */
 void console_write ( const char *text ) {
 	__asm__ volatile ( "cli" );
@@ -51,7 +51,7 @@ uint32_t pci_read ( struct pci_device *pci, unsigned bar, unsigned offset, unsig
 	return flat_read ( base & ~3u ) >> ( 8 * ( base & 3 ) ) & mask;
 }
 
-/* I/O regions alone: no driver writes to memory. */
+/* I/O regions only: no driver writes to a memory region. */
 void pci_write ( struct pci_device *pci, unsigned bar, unsigned offset, unsigned width, uint32_t value ) {
 	uint32_t port = ( config_port ( pci, 0x10 + 4 * bar ) & 0xfffc ) + offset;
 
@@ -63,7 +63,7 @@ void pci_write ( struct pci_device *pci, unsigned bar, unsigned offset, unsigned
 		outl ( value, port );
 }
 
-/* Whether the image is as it was built. */
+/* Whether the image is as it was built, by its CRC. */
 static int intact ( void ) {
 	uint32_t crc = ~0u;
 
@@ -78,7 +78,7 @@ static int intact ( void ) {
 static void banner ( void ) {
 	printf ( "%s\n", BANNER );
 #if BANNER_TIMEOUT
-	uint32_t start = flat_read ( 0x46c );	/* the BIOS counts 18.2 ticks a second here */
+	uint32_t start = flat_read ( 0x46c );	/* BIOS tick counter, 18.2 ticks a second */
 
 	while ( ( flat_read ( 0x46c ) - start ) * 10 < BANNER_TIMEOUT * 18 ) {}
 #endif
@@ -91,7 +91,7 @@ void bios_main ( void ) {
 	}
 	print_mark ( "boot" );
 	banner();
-	/* The first buses are enough for any machine that boots this. */
+	/* Four buses are enough for any machine that boots this. */
 	for ( uint32_t device = 0 ; device < 0x400 ; device++ )
 		pci_probe ( ( struct pci_device * ) ( uintptr_t ) device, "found", NULL );
 #ifdef EXIT_PORT

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Programs for the PXE of a BIOS: anything that fits into memory below 640 KiB. */
+/* PXE programs for a BIOS: any file that fits into memory below 640 KiB. */
 #include <image.h>
 
 static int pxe_probe ( const struct image *image ) {

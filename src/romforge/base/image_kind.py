@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What kind of image of a ROM something is: which firmware runs it, and on which machine."""
+
+from __future__ import annotations
+
+from romforge.base.arch import Arch, machine_name
+
+# Code types (PCI Firmware Specification 3.3, 5.1.2); the last is reserved, and so no firmware's.
+LEGACY, EFI, NOBODY = 0x00, 0x03, 0xFF
+
+
+class ImageKind(str):
+    """The kind of an image, and its name: ``legacy``, ``stub``, or the architecture of an EFI image.
+
+    ``machine`` is the PE machine of an EFI image, and 0 for others:
+
+    >>> ImageKind.efi(Arch.ARM64), ImageKind(LEGACY).is_legacy
+    ('arm64', True)
+    """
+
+    code_type: int
+    machine: int
+
+    def __new__(cls, code_type: int, machine: int = 0) -> ImageKind:
+        kind = super().__new__(cls, _name(code_type, machine))
+        kind.code_type = code_type
+        kind.machine = machine if code_type == EFI else 0
+        return kind
+
+    def __getnewargs__(self) -> tuple[int, int]:  # type: ignore[override]
+        return self.code_type, self.machine
+
+    @classmethod
+    def efi(cls, arch: Arch) -> ImageKind:
+        """The kind of an EFI image for an architecture."""
+        return cls(EFI, arch.machine)
+
+    @property
+    def is_legacy(self) -> bool:
+        return self.code_type == LEGACY
+
+
+def _name(code_type: int, machine: int) -> str:
+    if code_type == LEGACY:
+        return "legacy"
+    if code_type == NOBODY:
+        return "stub"
+    if code_type == EFI:
+        return machine_name(machine)
+    return f"type {code_type:#04x}"

@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""One run of doit over a plan: it owns the lock of the output root, the pool of jobs, and the manifests.
+
+The reporter tells it what becomes of the tasks. It writes the manifests also when tasks fail, and when the
+run is interrupted: they must say what was tried.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from romforge.base import jobserver, output_files, output_lock
+from romforge.base.errors import RomforgeError
+from romforge.engine import staleness
+from romforge.engine.staleness import Demand
+from romforge.plan.planner import Plan, Rom
+from romforge.rom.manifest import RomEntry, holds_manifest, read_manifest
+from romforge.spec.model import manifest_name
+from romforge.verify.cases import Proof
+
+
+class BuildRun:
+    """What the tasks of one run share; the actions of tasks have it as an argument.
+
+    ``proofs`` are those that the run may do. ``as_json`` asks for JSON in place of a table, ``junit`` is a
+    file for the outcomes of proofs. ``entries`` are what the manifests will say of each ROM, by its path: JSON, which is seldom decoded.
+    ``failed`` are the paths of the ROMs that failed, ``removed`` those of files that the spec no longer
+    asks for.
+    """
+
+    def __init__(
+        self, plan: Plan, out: Path, jobs: int | None = None, proofs: Sequence[Proof] = ()
+    ) -> None:
+        self.plan = plan
+        self.out = out
+        self.jobs = jobs
+        self.proofs = proofs
+        self.as_json = False
+        self.junit: Path | None = None
+        self.demand: Demand | None = None
+        self.entries: dict[str, str] = {}
+        self.failed: set[str] = set()
+        self.removed: list[str] = []
+        self._sources: dict[str, dict[str, str]] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a worker process that is spawned gets: no worker writes a manifest."""
+        blank = BuildRun(self.plan, self.out, self.jobs)
+        blank.demand = self.demand
+        return dict(vars(blank))
+
+    def begin(self, tasks: set[str], takes_long: bool, report: Callable[[str], None]) -> None:
+        """Takes the lock, finds out what must be built in source trees, and begins the pool of jobs.
+
+        ``tasks`` are those of the run. Raises Busy where another run holds the lock.
+        """
+        output_lock.hold_lock(self.out)
+        if self.plan.makes:
+            self.demand = staleness.stale_images(self.plan, self.out, tasks)
+            self._sources.update(self.demand.sources)
+            for message in self.demand.messages():
+                report(message)
+        if takes_long:
+            local = jobserver.MOST_JOBS
+            if self.plan.may_distribute():
+                local = jobserver.processors()
+            jobserver.begin_pool(self.jobs, self._usual_jobs(report), local)
+
+    def _usual_jobs(self, report: Callable[[str], None]) -> int | None:
+        """How many jobs the spec asks for. distcc is asked where there is something to make."""
+        jobs = self.plan.jobs
+        if isinstance(jobs, int) or jobs is None:
+            return jobs
+        if self.jobs or self.demand is None or not any(self.demand.wanted.values()):
+            return None
+        from romforge.sources.ipxe import launcher, toolchain
+
+        try:
+            return launcher.distcc_jobs(toolchain.make_environment(os.environ, ("distcc",)))
+        except RomforgeError as error:
+            report(f"{error}; so there is one job for each processor")
+            return None
+
+    def demand_of(self, task: str) -> Demand:
+        """What the run wants of a platform's make.
+
+        Under another reporter than ours, or in a worker that was spawned, that is all the platform has.
+        """
+        if self.demand is not None:
+            return self.demand
+        makes = tuple(make for make in self.plan.makes if make.task == task)
+        plan = Plan("", (), makes, {}, ())
+        return staleness.stale_images(plan, self.out, {task})
+
+    def is_refused(self, task: str) -> bool:
+        """Whether the run has reported already that a make cannot be run."""
+        return self.demand is not None and task in self.demand.refused
+
+    def add_failure(self, path: str, entry: str | None, message: str) -> None:
+        """Notes a ROM that failed; without an ``entry``, because something it depends on did."""
+        self.failed.add(path)
+        self.entries[path] = entry or self._entry_of_untried(path, message)
+
+    def add_done(self, task: str, values: Mapping[str, Any]) -> None:
+        """Notes a task that succeeded or was up to date; ``values`` are those that doit keeps of it."""
+        kind, _, name = task.partition(":")
+        if "entry" in values:
+            self.entries[name] = values["entry"]
+        elif kind == "source" and "source" in values:
+            self._sources[name] = values["source"]
+
+    def _entry_of_untried(self, path: str, failed: str) -> str:
+        from romforge.rom import build
+
+        step = next(rom for rom in self.plan.roms() if rom.path == path)
+        return build.failed_entry(step, f"not tried: {failed} failed")
+
+    def write_manifests(self) -> None:
+        """Writes the manifest of each target of which this run looked at a ROM.
+
+        Removes files that the spec no longer asks for. Raises RomforgeError.
+        """
+        wanted = {rom.path for rom in self.plan.roms()}
+        for name, roms in self.plan.targets.items():
+            entries = [self.entries[rom.path] for rom in roms if rom.path in self.entries]
+            if not entries or holds_manifest(self.out, name, self._manifest(name, roms, entries)):
+                continue
+            before = read_manifest(self.out, name)
+            for path in self.failed & self.entries.keys() & before.roms.keys():
+                self._keep_stale(path, before.roms[path])
+            if before.spec == self.plan.spec:  # the files of another spec are not ours to remove
+                self._remove(before.roms, before.roms.keys() - wanted)
+            data = self._manifest(name, roms, self._all_entries(roms, before.roms))
+            output_files.write_output(self.out, manifest_name(name), data)
+
+    def _all_entries(self, roms: tuple[Rom, ...], before: Mapping[str, RomEntry]) -> list[str]:
+        """The entries of a target: those of this run, and of an earlier one for ROMs it did not look at."""
+        entries = []
+        for rom in roms:
+            if rom.path in self.entries:
+                entries.append(self.entries[rom.path])
+            elif rom.path in before:
+                entries.append(json.dumps(before[rom.path]))
+        return entries
+
+    def _remove(self, entries: Mapping[str, RomEntry], paths: Collection[str]) -> None:
+        """Removes files of earlier builds, unless somebody else has changed them."""
+        for path in paths:
+            if output_files.remove_if_unchanged(self.out, path, _left_behind(entries[path])):
+                self.removed.append(path)
+
+    def _keep_stale(self, path: str, before: RomEntry) -> None:
+        """Notes in the entry of a ROM that failed what an earlier build left in its place."""
+        digest = _left_behind(before)
+        if digest:
+            entry = json.loads(self.entries[path])
+            self.entries[path] = json.dumps(entry | {"stale_sha256": digest})
+
+    def _manifest(self, name: str, roms: tuple[Rom, ...], entries: list[str]) -> bytes:
+        """The text of a manifest: JSON, one ROM a line."""
+        used = {request.source for request in roms[0].picks}
+        sources = {source: what for source, what in self._sources.items() if source in used}
+        head = ", ".join(
+            f"{json.dumps(key)}: {json.dumps(value)}"
+            for key, value in (("target", name), ("spec", self.plan.spec), ("sources", sources))
+        )
+        lines = ",\n".join(entries)
+        return f'{{{head}, "roms": [\n{lines}\n]}}\n'.encode()
+
+    def end(self) -> None:
+        """Gives the lock back."""
+        output_lock.release_lock(self.out)
+
+
+def _left_behind(entry: RomEntry) -> str | None:
+    """The sha256 of the file that a build left in a ROM's place, though its own may have failed."""
+    return entry.get("sha256") or entry.get("stale_sha256")

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Questions about what doit would do, answered without running it: what is stale and why, what is proven."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from romforge.base import fingerprint, output_files
+from romforge.engine import doit_state, staleness
+from romforge.engine.staleness import Demand
+from romforge.engine.tasks import TaskGraph, step_digest
+from romforge.plan.planner import Plan, Rom, TreeBuild
+from romforge.verify.cases import Proof
+
+
+class ProofState(NamedTuple):
+    """A proof, whether it holds (``proven``, ``out of date``, ``not proven``), and what was seen."""
+
+    proof: Proof
+    state: str
+    seen: str
+
+
+def reasons_to_build(plan: Plan, out: Path) -> dict[str, str]:
+    """For each task that a doit of all would run, the reason."""
+    saved = _saved_tasks(out)
+    demand = staleness.stale_images(plan, out, {step.task for step in plan.steps()})
+    reasons: dict[str, str] = {}
+    for step in plan.steps():
+        if isinstance(step, TreeBuild):
+            reason = demand.refused.get(step.task) or _reason_of_make(step, demand)
+        else:
+            values = _values(saved, step.task)
+            reason = fingerprint.why_out_of_date(values, step_digest(step), out)
+        if reason is None and isinstance(step, Rom):
+            reason = _reason_of_images(step, demand)
+        if reason is not None:
+            reasons[step.task] = reason
+    return reasons
+
+
+def _reason_of_make(make: TreeBuild, demand: Demand) -> str | None:
+    """Why each image of a platform must be built, a line each."""
+    reasons = demand.wanted.get(make.task, {})
+    lines = [f"{goal}.{make.media}: {reason}" for goal, reason in reasons.items()]
+    return "\n".join(lines) or None
+
+
+def _reason_of_images(rom: Rom, demand: Demand) -> str | None:
+    """Why a ROM must be built whose image will be built."""
+    for request in rom.picks:
+        if request.make is None:
+            continue
+        reason = demand.wanted.get(request.make, {}).get(rom.goal)
+        if reason:
+            return f"its image {request.platform}: {reason}"
+    return None
+
+
+def proof_states(graph: TaskGraph) -> list[ProofState]:
+    """For each proof whether it holds, and what was seen when it was done last."""
+    saved = _saved_tasks(graph.out)
+    states = []
+    for proof in graph.proofs:
+        values = _values(saved, proof.task)
+        if "proof" not in values:
+            states.append(ProofState(proof, "not proven", ""))
+            continue
+        stale = fingerprint.why_out_of_date(values, step_digest(proof), graph.out)
+        state = "out of date" if stale else "proven"
+        states.append(ProofState(proof, state, json.loads(values["proof"])["seen"]))
+    return states
+
+
+def _saved_tasks(out: Path) -> Mapping[str, Any]:
+    return output_files.load_json(out, doit_state.STATE_FILE) or {}
+
+
+def _values(saved: Mapping[str, Any], task: str) -> Mapping[str, Any]:
+    """The values that doit keeps of a task."""
+    return saved.get(task, {}).get("_values_:") or {}
