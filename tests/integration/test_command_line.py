@@ -71,8 +71,12 @@ def test_combine_writes_ids_into_every_image(
             1,
             " over its bucket of 128 KiB",
         ),
-        (["combine", "-o", "x", "{e1000}", "--bucket", "200K"], 2, '"200K" is no size'),
-        (["combine", "-o", "x", "{e1000}", "--id", "8086:100g"], 2, '"8086:100g" is no vvvv:dddd'),
+        (["combine", "-o", "x", "{e1000}", "--bucket", "200K"], 2, '"200K" is not a valid size'),
+        (
+            ["combine", "-o", "x", "{e1000}", "--id", "8086:100g"],
+            2,
+            '"8086:100g" is not of the form vvvv:dddd',
+        ),
         (["combine", "-o", "no/such/x", "{e1000}"], 1, "no/such/x: cannot be written"),
         (
             ["combine", "-o", "x", "absent.rom"],
@@ -357,7 +361,7 @@ def test_a_rom_cannot_take_the_place_of_a_manifest(
         (tmp_path / "romspec.toml").write_text(text)
         done = romforge("check")
         assert done.returncode == 2
-        assert "which is a target's manifest" in done.stderr
+        assert "which is the manifest of a target" in done.stderr
 
 
 def test_a_source_directory_that_is_not_there_is_named(romforge: Run, tmp_path: Path):

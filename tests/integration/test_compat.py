@@ -95,7 +95,7 @@ def test_architectures_have_search_paths_of_their_own(layout: Path, romforge: Ru
     ("text", "words"),
     [
         ("", "says nothing of where QEMU looks"),
-        ('[qemu.x86]\nfirmware_path = ["qemu"]', '"x86" is no architecture'),
+        ('[qemu.x86]\nfirmware_path = ["qemu"]', '"x86" is not a known architecture'),
         ('[qemu.x86_64]\nfirmware_path = ["empty"]', "holds no *.rom file in the directories of"),
         ("[qemu.x86_64]", "missing: directories below the output root"),
     ],
@@ -137,7 +137,7 @@ def test_what_is_said_of_romsize_is_true(
             )
         )
 
-    monkeypatch.setattr(migration, "card", enlarged)
+    monkeypatch.setattr(migration, "nic_setup", enlarged)
     assert "went on" in migration.prove_migration(
         PROOF, rom(old), rom(new), tmp_path / "enlarged", tmp_path / "cache"
     )

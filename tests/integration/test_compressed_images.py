@@ -369,7 +369,7 @@ def test_a_level_of_stored_goes_without_recompress(project: Project):
     project.spec(targets={"small": 'level = "stored"\nrecompress = true\n'})
     status, said = project.run(["romforge", "check"])
     assert status == 2
-    assert 'target.small.recompress: goes with another level than "stored"' in said
+    assert 'target.small.recompress: cannot be used with the level "stored"' in said
     project.spec(targets={"small": 'level = "stored"\n'}, platform="recompress = true\n")
     project.build()
     assert project.rom() == rom(driver())
@@ -612,7 +612,7 @@ def test_how_far_compression_has_come_is_told(
             super().__setitem__(name, text)
             told.add(compression_cache.compressing_line())
 
-    monkeypatch.setattr(compression_cache, "_done", Watched())
+    monkeypatch.setattr(compression_cache, "_progress", Watched())
     content = option_rom.driver_of(images(e1000)[1])[:20_000] + builders.SIMPLE_NETWORK
     output_files.prepare_root(project.out)
     assert compression_cache.compress_cached(content, "default", project.out) == encoder.compress(
@@ -759,7 +759,7 @@ def test_a_kill_while_compressing_leaves_nothing_behind_and_the_next_run_right(
         status, said = project.end(process)
         if status or endless:
             assert status == (1 if victim == "a worker" else -signal.SIGKILL), said
-            assert victim != "a worker" or "the compression ended with status -9" in said
+            assert victim != "a worker" or "the compression failed with status -9" in said
         left = all_gone(project.alive)
         assert not left, f"still at work: {left}"
     check_right(project, releases)

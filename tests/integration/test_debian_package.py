@@ -262,7 +262,7 @@ def test_the_lock_is_checked_unless_nocheck(chroot: Chroot):
     spec.write_text(spec.read_text().replace('size = "256KiB"', 'size = "512KiB"'))
     options = "-us -uc -A -Ppkg.ipxe-qemu.nocross"
     log = other.sh(f"! dpkg-buildpackage {options}")
-    assert "usr/share/qemu/efi-e1000.rom: its bucket was 256 KiB, is 512 KiB" in log
+    assert "usr/share/qemu/efi-e1000.rom: its bucket was 256 KiB, is now 512 KiB" in log
     assert "aarch64" not in log
     other.sh(f"dpkg-buildpackage {options}", DEB_BUILD_OPTIONS="nocheck")
     assert list(other.debs()) == [names(other)["ipxe-qemu"]]

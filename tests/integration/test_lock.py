@@ -159,15 +159,15 @@ def grown(project: Project) -> None:
 SEEDED: dict[str, tuple[Callable[[Project], None], str]] = {
     "bucket up": (
         bucket_up,
-        "efi-e1000.rom: its bucket was 256 KiB, is 512 KiB; guests that run with the old one could no longer",
+        "efi-e1000.rom: its bucket was 256 KiB, is now 512 KiB; guests with the old bucket can no longer migrate",
     ),
-    "bucket down": (bucket_down, "pxe-e1000.rom: its bucket was 128 KiB, is 64 KiB"),
-    "shrunk under it": (shrunk, "pxe-e1000.rom: its bucket was 128 KiB, is 64 KiB"),
-    "IDs": (ids, "efi-e1000.rom: its x86_64 image carried 8086:100e, carries 8086:100f"),
+    "bucket down": (bucket_down, "pxe-e1000.rom: its bucket was 128 KiB, is now 64 KiB"),
+    "shrunk under it": (shrunk, "pxe-e1000.rom: its bucket was 128 KiB, is now 64 KiB"),
+    "IDs": (ids, "efi-e1000.rom: the IDs of its x86_64 image were 8086:100e, are now 8086:100f"),
     "lost image": (image_lost, "efi-e1000.rom: lost x86_64"),
-    "image more": (image_more, "efi-e1000.rom: has x86_64 besides"),
-    "lost file": (file_lost, "efi-pcnet.rom: is locked, and the spec no longer asks for it"),
-    "extra file": (file_more, "efi-rtl8139.rom: is built, and is not in the lock"),
+    "image more": (image_more, "efi-e1000.rom: gained x86_64"),
+    "lost file": (file_lost, "efi-pcnet.rom: is in the lock, but no longer in the spec"),
+    "extra file": (file_more, "efi-rtl8139.rom: was built, but is not in the lock"),
     "growth over the limit": (
         grown,
         "efi-e1000.rom: grew by 1,536 bytes (0x600) to 84,992, more than the 1,024 bytes (0x400)",
@@ -194,8 +194,8 @@ def test_what_is_not_there_is_caught(project: Project):
     path.write_bytes(path.read_bytes() + bytes(131072))
     status, said = project.check()
     assert status == 1
-    assert "efi-e1000.rom: is locked, and was not built" in said
-    assert "pxe-pcnet.rom: its bucket was 128 KiB, is 256 KiB" in said
+    assert "efi-e1000.rom: is in the lock, but was not built" in said
+    assert "pxe-pcnet.rom: its bucket was 128 KiB, is now 256 KiB" in said
 
 
 def test_growth_within_the_limit_is_told_and_no_fault(project: Project):
@@ -215,14 +215,14 @@ def test_a_bucket_changes_only_where_the_spec_says_why(project: Project):
     project.build()
     before = (project.top / "romspec.lock").read_bytes()
     done = project.romforge("lock")
-    assert (done.returncode, "the lock stays as it is" in done.stderr) == (1, True)
+    assert (done.returncode, "the lock was not changed" in done.stderr) == (1, True)
     assert (project.top / "romspec.lock").read_bytes() == before
     reason = 'bucket_changed_in = "2.0: all architectures"\n'
     project.edit(
         'images = ["pcbios", "x86_64-efi"]\n', f'images = ["pcbios", "x86_64-efi"]\n{reason}'
     )
     status, said = project.check()
-    assert (status, "is 512 KiB: 2.0: all architectures" in said) == (0, True), said
+    assert (status, "is now 512 KiB: 2.0: all architectures" in said) == (0, True), said
     (project.top / "old.lock").write_bytes(before)
     assert project.romforge("lock").returncode == 0
     project.edit("spec = 1\n", 'spec = 1\n[qemu.x86_64]\nfirmware_path = ["usr/share/qemu"]\n')
@@ -239,7 +239,7 @@ def test_a_bucket_changes_only_where_the_spec_says_why(project: Project):
     project.edit('size = "512KiB"', 'size = "1MiB"')
     project.build()
     status, said = project.check()
-    assert (status, "its bucket was 512 KiB, is 1024 KiB; guests" in said) == (1, True), said
+    assert (status, "its bucket was 512 KiB, is now 1024 KiB; guests" in said) == (1, True), said
 
 
 def test_a_part_is_locked_and_checked_alone(project: Project):
@@ -275,7 +275,7 @@ def test_a_build_shows_what_changed_since_the_lock(project: Project):
 def test_without_a_lock_a_check_says_how_to_get_one(project: Project):
     (project.top / "romspec.lock").unlink()
     status, said = project.check()
-    assert (status, "there is no lock; write it by `romforge lock`" in said) == (1, True)
+    assert (status, "there is no lock; create it with `romforge lock`" in said) == (1, True)
 
 
 def test_compat_takes_a_lock_for_a_set(project: Project):

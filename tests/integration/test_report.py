@@ -114,7 +114,7 @@ def test_the_page_tells_what_changed_and_what_is_wrong(built: Path, romforge: Ru
     path.write_bytes(bytes(data) + bytes(1 << 18))
     (built / "out/usr/share/qemu/pxe-virtio.rom").unlink()
     words = Words(report(built, romforge)).words
-    assert "its bucket was 256 KiB, is 512 KiB" in words
+    assert "its bucket was 256 KiB, is now 512 KiB" in words
     assert "the checksum is" in words
     assert "pxe-virtio.rom is not built" in words
     assert "2 of 4 ROMs have faults or are not built" in words

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""`romforge verify` and `doit verify`: what is proven, what is said of what is not, and that no QEMU is left behind.
+"""`romforge verify` and `doit verify`: what they prove, what they report, and that no QEMU is left.
 
-Most of it through minipxe's ROMs, whose legacy code shows its mark in half a second; boots over the network take ten.
+Most tests use minipxe's ROMs, whose legacy code shows its mark in half a second. Boots over the
+network take ten seconds.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ def spec(more: str = "", target: str = BIOS, mark: str = MARK) -> str:
 
 
 class Project(Started):
-    """A directory with a spec, and the QEMUs that work below it."""
+    """A directory with a spec, and the QEMUs whose working directory is below it."""
 
     def __init__(self, top: Path, romforge: Run, doit: Run) -> None:
         self.top, self.romforge, self.doit = top, romforge, doit
@@ -58,29 +59,30 @@ class Project(Started):
     def write(self, text: str) -> None:
         (self.top / "romspec.toml").write_text(text)
 
-    def verify(self, *words: str, status: int = 0) -> dict[str, dict[str, Any]]:
+    def verify(self, *arguments: str, status: int = 0) -> dict[str, dict[str, Any]]:
         """The outcomes by ROM and column."""
-        done = self.romforge("verify", "--json", *words)
+        done = self.romforge("verify", "--json", *arguments)
         assert done.returncode == status, done.stderr
-        return {
-            f"{row['rom']}:{row['column']}{row['control']}": row for row in json.loads(done.stdout)
-        }
+        rows = {}
+        for row in json.loads(done.stdout):
+            rows[f"{row['rom']}:{row['column']}{row['control']}"] = row
+        return rows
 
     def guests(self) -> dict[int, str]:
-        """The processes of QEMU that work below our directory."""
-        found = {}
-        for one in filter(str.isdecimal, os.listdir("/proc")):
+        """The processes of QEMU whose working directory is below ours, with their names."""
+        names = {}
+        for pid in filter(str.isdecimal, os.listdir("/proc")):
             with suppress(OSError):
-                name = Path(f"/proc/{one}/comm").read_text().strip()
-                if name.startswith("qemu") and os.readlink(f"/proc/{one}/cwd").startswith(
-                    str(self.top)
-                ):
-                    found[int(one)] = name
-        return found
+                name = Path(f"/proc/{pid}/comm").read_text().strip()
+                directory = os.readlink(f"/proc/{pid}/cwd")
+                if name.startswith("qemu") and directory.startswith(str(self.top)):
+                    names[int(pid)] = name
+        return names
 
     def enough(self, rom: str = "qemu/efi-e1000.rom") -> int:
-        """Seconds in which guests do their work: several times what a ROM's longest proof takes now."""
-        return 2 + int(5 * max(row["seconds"] for row in self.verify(f"rom:{rom}").values()))
+        """A timeout in seconds: several times what the longest proof of a ROM takes now."""
+        longest = max(row["seconds"] for row in self.verify(f"rom:{rom}").values())
+        return 2 + int(5 * longest)
 
 
 @pytest.fixture
@@ -91,21 +93,23 @@ def project(tmp_path: Path, romforge: Run, doit: Run) -> Iterator[Project]:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
-    for one in made.guests():
+    for pid in made.guests():
         with suppress(ProcessLookupError):
-            os.kill(one, signal.SIGKILL)
+            os.kill(pid, signal.SIGKILL)
 
 
-# What is proven
+# Proofs
 
 
 def test_minipxe_runs_on_each_machine_stripped_and_whole(project: Project):
-    """Its mark under SeaBIOS, OVMF and AAVMF; with the roots that are left out by default, and without."""
-    one = '[target.{0}]\ndir = "{0}"\nfile = "efi-{{nic}}.rom"\nnics = ["e1000"]\nbucket = "efi"\n'
-    one += 'images = ["pcbios", "x86_64-efi", "arm64-efi"]\n'
+    """Its mark under SeaBIOS, OVMF and AAVMF, with and without the code stripped by default."""
+    target = (
+        '[target.{0}]\ndir = "{0}"\nfile = "efi-{{nic}}.rom"\nnics = ["e1000"]\nbucket = "efi"\n'
+    )
+    target += 'images = ["pcbios", "x86_64-efi", "arm64-efi"]\n'
     downgraded = 'config = "qemu"\n'
     for name, strip in (("stripped", downgraded), ("whole", f'{downgraded}strip = "none"\n')):
-        text = spec('[verify]\nroms = ["romfile"]\n', target=one.format(name))
+        text = spec('[verify]\nroms = ["romfile"]\n', target=target.format(name))
         project.write(
             text.replace(
                 "[platform.x86_64-efi]\n[platform.arm64-efi]\n",
@@ -127,8 +131,8 @@ sys.addaudithook(hook)
 """
 
 
-def test_what_was_proven_is_not_run_again(project: Project):
-    """Until the ROM changes; a ROM that did not change stays proven; doit knows the same."""
+def test_a_proof_is_not_run_again(project: Project):
+    """Until its ROM changes. doit uses the same records."""
     shutil.copytree(
         TOP / "vendor/minipxe", project.top / "tree", ignore=shutil.ignore_patterns("bin*")
     )
@@ -141,7 +145,7 @@ def test_what_was_proven_is_not_run_again(project: Project):
     assert all(row["before"] and row["state"] == "passed" for row in json.loads(done.stdout))
     done = project.doit("verify")
     assert (done.returncode, "0 proven, 6 proven before" in done.stdout) == (0, True), done.stdout
-    (project.top / "out/qemu/efi-e1000.rom").unlink()  # is built anew, the same
+    (project.top / "out/qemu/efi-e1000.rom").unlink()  # is built again, with the same bytes
     assert all(row["before"] for row in project.verify().values())
     driver = project.top / "tree/src/drivers/net/intel.c"
     driver.write_text(f"{driver.read_text()}\nint e1000_changed = 1;\n")
@@ -151,8 +155,8 @@ def test_what_was_proven_is_not_run_again(project: Project):
     }
 
 
-def test_a_plain_doit_knows_no_proof(project: Project):
-    """And a selection of them by name runs those alone."""
+def test_a_plain_doit_runs_no_proof(project: Project):
+    """A selection by name runs only the selected proofs."""
     assert "verify" not in project.doit().stdout
     listed = project.doit("list", "--all").stdout
     assert "verify:qemu/efi-e1000.rom:bios-default" in listed
@@ -161,7 +165,7 @@ def test_a_plain_doit_knows_no_proof(project: Project):
 
 
 def test_a_stub_satisfies_every_qemu(project: Project):
-    """Faultless, of its bucket, and each machine starts with it; a PC and OVMF pass it by."""
+    """It has no faults and its bucket's size, and each machine starts with it and ignores it."""
     target = (
         '[target.stub]\ndir = "stub"\nfile = "efi-{nic}.rom"\nimages = ["stub"]\nbucket = "efi"\n'
     )
@@ -178,7 +182,7 @@ def test_a_stub_satisfies_every_qemu(project: Project):
 
 
 def test_guests_migrate_from_the_lock_and_older_sets(project: Project):
-    """By name; and where the bucket grew, QEMU's own words say why not."""
+    """Each is a column; where the bucket grew, the reason is QEMU's own message."""
     assert project.romforge("build").returncode == 0
     assert project.romforge("lock").returncode == 0
     old = project.top / "old"
@@ -188,10 +192,10 @@ def test_guests_migrate_from_the_lock_and_older_sets(project: Project):
     text = spec(source).replace('dir = "qemu"', 'dir = "qemu"\nsource = "ipxe"')
     project.write(text)
     rows = project.verify(status=1)
-    found = {
+    states = {
         name.removeprefix("qemu/efi-"): row["state"] for name, row in rows.items() if "from" in name
     }
-    assert found == {
+    assert states == {
         "e1000.rom:from-old": "passed",
         "e1000.rom:from-lock": "passed",
         "rtl8139.rom:from-old": "failed",
@@ -209,11 +213,11 @@ def test_guests_migrate_from_the_lock_and_older_sets(project: Project):
     )
 
 
-# What a proof depends on
+# Dependencies of a proof
 
 
-def test_another_qemu_or_firmware_is_proven_anew(project: Project):
-    """Under the same version, name and size, and with times set back; the same bytes again are not."""
+def test_another_qemu_or_firmware_is_proven_again(project: Project):
+    """Even with the same version, name, size and times; but not the same bytes in a new file."""
     qemu_path = shutil.which("qemu-system-x86_64")
     real = qemu.find_firmware(MACHINES[Arch.X86_64])
     code, variables = project.top / "code.fd", project.top / "variables-template.fd"
@@ -236,7 +240,9 @@ def test_another_qemu_or_firmware_is_proven_anew(project: Project):
     (project.top / "firmware").mkdir()
     (project.top / "firmware/50.json").write_text(json.dumps(descriptor))
     environment = project.patched(
-        f"from pathlib import Path\nfrom romforge.verify import qemu\nqemu._DESCRIPTORS = (Path({str(project.top / 'firmware')!r}),)\n"
+        "from pathlib import Path\n"
+        "from romforge.verify import qemu\n"
+        f"qemu._DESCRIPTORS = (Path({str(project.top / 'firmware')!r}),)\n"
     )
     first = project.top / "first"
     first.mkdir()
@@ -244,53 +250,53 @@ def test_another_qemu_or_firmware_is_proven_anew(project: Project):
     target = BIOS.replace('"pcbios"', '"pcbios", "x86_64-efi"')
     project.write(spec('[verify]\nroms = ["romfile"]\n', target=target))
 
-    def done() -> set[str]:
-        """The columns that are proven anew."""
-        ran = project.romforge("verify", "--json", "rom:qemu/efi-e1000.rom", **environment)
-        assert ran.returncode == 0, ran.stderr
-        return {row["column"] for row in json.loads(ran.stdout) if not row["before"]}
+    def proven_again() -> set[str]:
+        """The columns that a run of verify proves again."""
+        done = project.romforge("verify", "--json", "rom:qemu/efi-e1000.rom", **environment)
+        assert done.returncode == 0, done.stderr
+        return {row["column"] for row in json.loads(done.stdout) if not row["before"]}
 
     def change(path: Path, old: bytes, new: bytes) -> None:
-        """Other bytes of the same number in the same file, with its old times."""
+        """Replaces the last occurrence of ``old`` in a file, which keeps its times."""
         status = path.stat()
         data = path.read_bytes()
-        place = data.rindex(old)
-        path.write_bytes(data[:place] + new + data[place + len(old) :])
+        offset = data.rindex(old)
+        path.write_bytes(data[:offset] + new + data[offset + len(old) :])
         os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
     boots_of_both = {"bios-romfile", "x86_64-romfile"}
-    assert done() == {"structure", *boots_of_both}
-    assert done() == set()
+    assert proven_again() == {"structure", *boots_of_both}
+    assert proven_again() == set()
     change(program, b"# a", b"# b")
-    assert done() == boots_of_both
-    change(variables, b"\xff", b"\xfe")  # in its unused end
-    assert done() == {"x86_64-romfile"}
+    assert proven_again() == boots_of_both
+    change(variables, b"\xff", b"\xfe")  # in its unused part
+    assert proven_again() == {"x86_64-romfile"}
     code.write_bytes(code.read_bytes())
-    assert done() == set()
+    assert proven_again() == set()
     for part, other in ((code, real.code), (variables, variables)):
         moved = part.with_suffix(".new")
         shutil.copyfile(other, moved)
         os.replace(moved, part)
-    assert done() == set()
-    shutil.copy(program, first)  # a QEMU that is found before the other
-    assert done() == boots_of_both
+    assert proven_again() == set()
+    shutil.copy(program, first)  # a QEMU that comes earlier in PATH
+    assert proven_again() == boots_of_both
 
 
-# What is not
+# Failures
 
 
-def test_a_proof_that_fails_keeps_what_tells_why(project: Project):
-    """The cell, the console, and a command that a shell runs; the next run tries again."""
+def test_a_failed_proof_keeps_its_console_and_command(project: Project):
+    """The command can be pasted into a shell. The next run of verify tries again."""
     project.write(
         spec(
             f"[verify]\ntimeout = {project.enough()}\n",
-            mark='mark = "some words that nothing shows"\n',
+            mark='mark = "some text that nothing shows"\n',
         )
     )
     done = project.romforge("verify", "rom:qemu/efi-e1000.rom")
     assert done.returncode == 1
     assert re.search(r"qemu/efi-e1000.rom +ok [0-9.]+ s +FAILED +FAILED", done.stdout), done.stdout
-    assert '"some words that nothing shows"' in done.stderr
+    assert '"some text that nothing shows"' in done.stderr
     console = re.search(r"^  console (\S+)", done.stderr, re.MULTILINE)
     command = re.search(r"^  command (.+)", done.stderr, re.MULTILINE)
     assert console
@@ -312,8 +318,7 @@ def test_a_proof_that_fails_keeps_what_tells_why(project: Project):
     assert not list((project.top / "out/.romforge/verify").rglob("console.log"))
 
 
-def test_a_guest_that_hangs_has_its_time(project: Project):
-    """And is gone then."""
+def test_a_guest_that_hangs_is_killed_after_its_timeout(project: Project):
     project.write(
         spec('[verify]\ntimeout = 1\nroms = ["romfile"]\n', mark='mark = "nothing"\n').replace(
             '"pcbios"]', '"x86_64-efi"]'
@@ -327,38 +332,39 @@ def test_a_guest_that_hangs_has_its_time(project: Project):
     assert not project.guests()
 
 
-def test_a_rom_that_is_not_what_the_spec_asks_for_is_red(tmp_path: Path):
-    """Images, IDs, bucket and faults, each in words; before any boot."""
+def test_a_rom_that_is_not_as_in_the_spec_fails(tmp_path: Path):
+    """Each message names what is wrong: the images, IDs, bucket, or a fault."""
     text = spec_text("roms")
     (tmp_path / "romspec.toml").write_text(text)
-    read = loader.load_spec(tmp_path / "romspec.toml")
-    proof = cases.make_proofs(read, planner.make_plan(read))[0]
-    good = builders.legacy(last=False) + builders.efi()
-    right = good.ljust(256 << 10, b"\xff")
-    assert runner.structure(proof, right) == "2 images, 256 KiB"
+    loaded = loader.load_spec(tmp_path / "romspec.toml")
+    proof = cases.make_proofs(loaded, planner.make_plan(loaded))[0]
+    images = builders.legacy(last=False) + builders.efi()
+    good = images.ljust(256 << 10, b"\xff")
+    assert runner.structure(proof, good) == "2 images, 256 KiB"
     bad = {
         "holds legacy, which is not what": builders.legacy().ljust(256 << 10, b"\xff"),
         "carries 8086:100f, the NIC is 8086:100e": (
             builders.legacy(PciId(0x8086, 0x100F), last=False)
             + builders.efi(ids=PciId(0x8086, 0x100F))
         ).ljust(256 << 10, b"\xff"),
-        "QEMU gives it 512 KiB, its bucket is 256 KiB": right + b"\xff",
-        "the checksum is": right[:100] + bytes([right[100] ^ 1]) + right[101:],
+        "QEMU gives it 512 KiB, its bucket is 256 KiB": good + b"\xff",
+        "the checksum is": good[:100] + bytes([good[100] ^ 1]) + good[101:],
         "the file is empty": b"",
     }
-    for words, data in bad.items():
-        with pytest.raises(CheckFailed, match="structure") as refused:
+    for message, data in bad.items():
+        with pytest.raises(CheckFailed, match="structure") as raised:
             runner.structure(proof, data)
-        assert words in str(refused.value)
+        assert message in str(raised.value)
 
 
-def test_debian_s_own_ids_boot_as_default_rom_alone(releases: dict[str, Path], tmp_path: Path):
-    """Why `fix_ids` is needed: SeaBIOS skips ne2k_pci's 0000:0000, which QEMU mends in a default ROM."""
+def test_debian_s_own_ids_boot_only_as_default_rom(releases: dict[str, Path], tmp_path: Path):
+    """Why `fix_ids` is needed: SeaBIOS skips 0000:0000; QEMU corrects it only in a default ROM."""
     proof = bios_proof("ne2k_pci", PciId(0x10EC, 0x8029))
     data = (releases["sid"] / "efi-ne2k_pci.rom").read_bytes()
     with pytest.raises(
         CheckFailed,
-        match=r"boot: the boot file did not run: the firmware says .*; iPXE printed nothing.*No bootable device",
+        match=r"boot: the boot file did not run: the firmware says .*; "
+        r"iPXE printed nothing.*No bootable device",
     ):
         boot.prove_boot(proof, data, tmp_path / "by-hand", tmp_path / "cache")
     assert (
@@ -390,7 +396,7 @@ def bios_proof(device: str, ids: PciId) -> Proof:
 
 
 @pytest.mark.parametrize(
-    ("missing", "words"),
+    ("missing", "message"),
     [
         (
             ("qemu-system-x86_64",),
@@ -404,8 +410,10 @@ def bios_proof(device: str, ids: PciId) -> Proof:
     ],
     ids=" ".join,
 )
-def test_what_is_missing_is_named_and_red(project: Project, missing: tuple[str, ...], words: str):
-    """A machine without QEMU, or the tools for boot programs: no skipped check counts as proven."""
+def test_a_missing_tool_is_named_and_fails_the_proof(
+    project: Project, missing: tuple[str, ...], message: str
+):
+    """Without QEMU or the tools for boot programs; a proof that cannot be run is not skipped."""
     (project.top / "bin").mkdir()
     for directory in ("/usr/bin", "/bin"):
         for path in Path(directory).iterdir():
@@ -423,7 +431,7 @@ def test_what_is_missing_is_named_and_red(project: Project, missing: tuple[str, 
     )
     rows = json.loads(done.stdout)
     assert done.returncode == 1
-    assert any(row["state"] == "failed" and words in row["text"] for row in rows), done.stdout
+    assert any(row["state"] == "failed" and message in row["text"] for row in rows), done.stdout
     assert rows[0]["state"] == "passed"
 
 
@@ -433,16 +441,16 @@ def test_proofs_of_a_rom_that_cannot_be_built_are_not_run(project: Project):
     assert {row["state"] for row in rows.values()} == {"not run"}
 
 
-def test_a_selection_that_is_not_there_is_told(project: Project):
+def test_an_unknown_selection_is_reported(project: Project):
     done = project.romforge("verify", "nic:e100")
     assert (done.returncode, 'did you mean "nic:e1000"?' in done.stderr) == (2, True), done.stderr
 
 
-# What is written
+# Output
 
 
 def test_outcomes_are_written_for_other_programs(project: Project):
-    """JUnit's XML and JSON agree, with the text of what failed."""
+    """JUnit's XML and JSON agree. The XML has the message of the failure."""
     project.write(
         spec(
             f'[verify]\ntimeout = {project.enough()}\nroms = ["romfile"]\n',
@@ -468,14 +476,14 @@ def test_outcomes_are_written_for_other_programs(project: Project):
     } == {True}
 
 
-def test_a_terminal_sees_the_matrix(project: Project):
-    """While it runs, and whole at its end; also where it can show nothing but ASCII."""
-    words = f"cd {project.top} && PYTHONPATH={TOP}/src {sys.executable} -m romforge verify"
+def test_a_terminal_shows_the_matrix(project: Project):
+    """During the run and complete at its end, also on a terminal with only ASCII."""
+    command = f"cd {project.top} && PYTHONPATH={TOP}/src {sys.executable} -m romforge verify"
     for locale in ("C.UTF-8", "C"):
         shutil.rmtree(project.top / "out", ignore_errors=True)
         environment = users({"LC_ALL": locale, "TERM": "xterm", "COLUMNS": "150"})
         done = subprocess.run(
-            ["script", "-qec", words, "/dev/null"],
+            ["script", "-qec", command, "/dev/null"],
             env=environment,
             capture_output=True,
             text=True,
@@ -490,9 +498,9 @@ def test_a_terminal_sees_the_matrix(project: Project):
         assert "6 proven, 0 proven before" in plain
 
 
-# What is left
+# Interrupted runs
 
-# of a guest that shows nothing, and ends no more than its firmware does: the legacy image would end it
+# The guest shows nothing and does not end. A guest with the legacy image would end.
 ENDLESS = spec('[verify]\nroms = ["romfile"]\n', mark='mark = "nothing"\n').replace(
     '"pcbios"]', '"x86_64-efi"]'
 )
@@ -500,7 +508,7 @@ ENDLESS = spec('[verify]\nroms = ["romfile"]\n', mark='mark = "nothing"\n').repl
 
 @pytest.mark.parametrize("group", [True, False], ids=["to all", "to romforge alone"])
 def test_an_interrupt_leaves_no_guest(project: Project, group: bool):
-    """Status 130, words, no QEMU; and the next run proves what this one did not."""
+    """The status is 130, and there is a message. The next run proves what is missing."""
     project.write(ENDLESS)
     assert project.romforge("build").returncode == 0
     process = project.start("romforge", "verify")
@@ -536,35 +544,34 @@ def test_a_kill_leaves_no_guest(project: Project, command: tuple[str, ...]):
 # Controls
 
 
-def test_controls_turn_every_kind_of_proof_red(project: Project, releases: dict[str, Path]):
-    """All of them, for their own reasons: two vendors' NICs of a release, one of which OVMF could boot by itself."""
+def test_each_kind_of_proof_fails_with_corrupted_roms(project: Project, releases: dict[str, Path]):
+    """All controls, with NICs of two vendors. OVMF could boot one of them with its own driver."""
     nics = 'e1000 = "8086:100e"\nvirtio = "1af4:1000"'
     text = spec_text(releases["sid"], nics=nics).partition("[target.pxe]")[0]
     more = 'fix_ids = true\nsource = "roms"\n[source.old]\nroms = "{}"\n'
     more += '[verify]\ntimeout = {}\nsnp = true\nstart = ["arm64"]\nmigrate_from = ["old"]\n'
     project.write(text + more.format(releases["trixie"], PATIENCE))
     enough = project.enough("usr/share/qemu/efi-virtio.rom")
-    project.write(
-        text + more.format(releases["trixie"], 3 * enough)
-    )  # of which a control has a third
+    timeout = 3 * enough  # a control has a third of it
+    project.write(text + more.format(releases["trixie"], timeout))
     rows = project.verify("--controls")
     assert {row["state"] for row in rows.values()} == {"passed"}
     assert all(row["text"].startswith("fails as it must: ") for row in rows.values())
-    ran = {(row["kind"], row["control"]) for row in rows.values()}
-    assert ran == {
-        (kind, name) for name, control in corruptions.CONTROLS.items() for kind in control.kinds
-    }
-    assert (
-        sum(row["control"] == corruptions.ALONE for row in rows.values()) == 4
-    )  # virtio too, each as default ROM and by hand
+    expected: set[tuple[str, str]] = set()
+    for name, control in corruptions.CONTROLS.items():
+        expected.update((kind, name) for kind in control.kinds)
+    assert {(row["kind"], row["control"]) for row in rows.values()} == expected
+    # Both NICs, each as default ROM and by romfile=.
+    assert sum(row["control"] == corruptions.ALONE for row in rows.values()) == 4
 
 
-def test_a_control_that_stays_green_fails(project: Project):
-    """And one that fails for another reason than it should."""
+def test_a_control_fails_if_the_proof_passes(project: Project):
+    """Also if the proof fails for another reason than the control's."""
     project.write(spec("[verify]\nboot = []\n"))
     environment = project.patched(
         "from romforge.verify import corruptions as c\n"
-        "c.CONTROLS[c.TOO_LARGE] = c.CONTROLS[c.TOO_LARGE]._replace(spoil=lambda chain, data, proof: c.Spoilt(data))\n"
+        "def keep(chain, data, proof): return c.CorruptedRom(data)\n"
+        "c.CONTROLS[c.TOO_LARGE] = c.CONTROLS[c.TOO_LARGE]._replace(corrupt=keep)\n"
         "c.CONTROLS[c.EMPTY] = c.CONTROLS[c.EMPTY]._replace(checks=('boot',))\n"
     )
     done = project.romforge("verify", "--controls", **environment)

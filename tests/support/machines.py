@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Machines of QEMU that run ROMs: what they print on the serial port, and how they end."""
+"""Runs ROMs in machines of QEMU; returns the serial port's text, and how QEMU ended."""
 
 from __future__ import annotations
 
@@ -12,21 +12,24 @@ from pathlib import Path
 from tests.support.project import PATIENCE
 
 COMMON = ["-nodefaults", "-display", "none", "-accel", "tcg", "-no-reboot", "-monitor", "none"]
-PC = [
-    "-vga",
-    "none",
-    "-device",
-    "isa-debug-exit,iobase=0xf4,iosize=4",
-    "-global",
-    "isa-debugcon.iobase=0x402",
-]
+PC = ["-vga", "none", "-device", "isa-debug-exit,iobase=0xf4,iosize=4"]
+PC += ["-global", "isa-debugcon.iobase=0x402"]
+PC_BIOS = ["qemu-system-x86_64", "-M", "pc,graphics=off", "-m", "64", *COMMON, *PC]
+OVMF = ["qemu-system-x86_64", "-M", "q35,graphics=off", "-m", "256", *COMMON, *PC]
+OVMF_FLASH = "/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"
+AAVMF = ["qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a57", "-m", "256", *COMMON]
+AAVMF_FLASH = "/usr/share/AAVMF/AAVMF_CODE.fd", "/usr/share/AAVMF/AAVMF_VARS.fd"
 MARK = r"minipxe {} {}:{} build ([0-9a-f]{{8}}) {}\r?\n"
 
 
 def boot(
-    directory: Path, command: list[str], found: Callable[[str], bool], *, keys: str = ""
+    directory: Path, command: list[str], is_complete: Callable[[str], bool], *, keys: str = ""
 ) -> tuple[str, int | None]:
-    """The serial port's text once ``found`` is content with it, or QEMU has ended; its status, None where it was killed."""
+    """Runs QEMU until ``is_complete`` is true of the serial port's text, or QEMU ends.
+
+    Returns the text and the exit status, which is None where QEMU had to be killed. ``keys`` are
+    typed once U-Boot shows its prompt.
+    """
     serial = directory / "serial"
     serial.write_text("")
     command = [*command, "-serial", "stdio"]
@@ -36,12 +39,11 @@ def boot(
         )
     try:
         end = time.monotonic() + PATIENCE
-        while (
-            time.monotonic() < end
-            and qemu.poll() is None
-            and not found(serial.read_text(errors="replace"))
-        ):
-            if keys and "=> " in serial.read_text(errors="replace"):
+        while time.monotonic() < end and qemu.poll() is None:
+            text = serial.read_text(errors="replace")
+            if is_complete(text):
+                break
+            if keys and "=> " in text:
                 assert qemu.stdin
                 qemu.stdin.write(keys.encode())
                 qemu.stdin.flush()
@@ -56,12 +58,9 @@ def boot(
 def uefi(directory: Path, code: str, variables: str) -> list[str]:
     shutil.copy(variables, directory / "variables")
     drive = "if=pflash,format=raw,unit"
-    return [
-        "-drive",
-        f"{drive}=0,readonly=on,file={code}",
-        "-drive",
-        f"{drive}=1,file={directory / 'variables'}",
-    ]
+    code_drive = f"{drive}=0,readonly=on,file={code}"
+    variables_drive = f"{drive}=1,file={directory / 'variables'}"
+    return ["-drive", code_drive, "-drive", variables_drive]
 
 
 def card(device: str, rom: Path) -> list[str]:
@@ -69,18 +68,17 @@ def card(device: str, rom: Path) -> list[str]:
 
 
 def bios(directory: Path, device: str, rom: Path) -> tuple[str, int | None]:
-    machine = ["qemu-system-x86_64", "-M", "pc,graphics=off", "-m", "64", *COMMON, *PC]
-    machine += ["-debugcon", f"file:{directory / 'debug'}"]
-    return boot(directory, machine + card(device, rom), lambda text: False)
+    machine = [*PC_BIOS, "-debugcon", f"file:{directory / 'debug'}", *card(device, rom)]
+    return boot(directory, machine, lambda text: False)
 
 
 def ovmf(directory: Path, device: str, rom: Path, until: str) -> str:
-    machine = ["qemu-system-x86_64", "-M", "q35,graphics=off", "-m", "256", *COMMON, *PC]
-    firmware = uefi(directory, "/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd")
-    return boot(directory, machine + firmware + card(device, rom), lambda text: until in text)[0]
+    machine = [*OVMF, *uefi(directory, *OVMF_FLASH), *card(device, rom)]
+    text, _ = boot(directory, machine, lambda text: until in text)
+    return text
 
 
 def aavmf(directory: Path, device: str, rom: Path, until: str) -> str:
-    machine = ["qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a57", "-m", "256", *COMMON]
-    firmware = uefi(directory, "/usr/share/AAVMF/AAVMF_CODE.fd", "/usr/share/AAVMF/AAVMF_VARS.fd")
-    return boot(directory, machine + firmware + card(device, rom), lambda text: until in text)[0]
+    machine = [*AAVMF, *uefi(directory, *AAVMF_FLASH), *card(device, rom)]
+    text, _ = boot(directory, machine, lambda text: until in text)
+    return text

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""All boots and all migrations of Debian's three releases: ``python -m tests.support.matrix``. The tests make a sample of each.
+"""All boots and all migrations of the ROMs of three Debian releases.
 
-Exit status 1 where a boot fails, or QEMU's verdict on a migration is not that of ``romforge compat``.
+Run it with ``python -m tests.support.matrix``; the tests run a sample. The exit status is 1 where a
+boot fails, or where QEMU and ``romforge compat`` disagree about a migration.
 """
 
 from __future__ import annotations
@@ -25,7 +26,6 @@ from romforge.base.pci_id import PciId
 from romforge.formats import option_rom
 from romforge.verify import cases, migration
 from romforge.verify.boot import CheckFailed
-from romforge.verify.cases import Proof
 from tests.support import debian
 from tests.support.project import PATIENCE, TOP
 
@@ -43,13 +43,16 @@ IDS = {nic: PciId(*divmod(number, 1 << 16)) for nic, number in _IDS.items()}
 
 
 def spec(roms: Path, nics: tuple[str, ...]) -> str:
-    """A release's ROMs, with the NICs' IDs written into them and the drivers compressed anew."""
+    """The spec of a release's ROMs, with the NICs' IDs in them and the drivers compressed anew."""
+    nic_tables = ""
+    for nic in nics:
+        nic_tables += f'[nic.{nic}]\nid = "{IDS[nic]}"\n'
     return f"""spec = 1
 [source.roms]
 roms = "{roms}"
 [platform.pcbios]
 [platform.x86_64-efi]
-{"".join(f'[nic.{nic}]{chr(10)}id = "{IDS[nic]}"{chr(10)}' for nic in nics)}[bucket.efi]
+{nic_tables}[bucket.efi]
 size = "256KiB"
 [target.qemu]
 source = "roms"
@@ -64,7 +67,7 @@ level = "fast"
 
 
 class Move(NamedTuple):
-    """A guest that is to move from a QEMU with one ROM to a QEMU with another."""
+    """A migration of a guest from a QEMU with one ROM to a QEMU with another."""
 
     old: str  # names of sets
     new: str
@@ -82,135 +85,126 @@ class Move(NamedTuple):
 
 
 def sets(releases: dict[str, Path]) -> dict[str, dict[str, bytes]]:
-    """The releases' ROMs, and those of each padded to 512 KiB and without their EFI images, which fit a smaller bucket."""
-    found = {
-        suite: {name: (root / name).read_bytes() for name in debian.ROMS}
-        for suite, root in releases.items()
-    }
-    for suite in releases:
-        found[f"{suite}, 512 KiB"] = {
-            name: data.ljust(512 << 10, b"\xff") for name, data in found[suite].items()
+    """Sets of ROMs by name: each release as it is, and two variants with other buckets.
+
+    One variant is padded to 512 KiB; the other has only the legacy images, which need less.
+    """
+    roms_of_set = {}
+    for suite, root in releases.items():
+        roms = {name: (root / name).read_bytes() for name in debian.ROMS}
+        roms_of_set[suite] = roms
+        roms_of_set[f"{suite}, 512 KiB"] = {
+            name: data.ljust(512 << 10, b"\xff") for name, data in roms.items()
         }
-        found[f"{suite}, trimmed"] = {name: trimmed(data) for name, data in found[suite].items()}
-    return found
+        roms_of_set[f"{suite}, trimmed"] = {name: legacy_image(data) for name, data in roms.items()}
+    return roms_of_set
 
 
-def trimmed(data: bytes) -> bytes:
-    """The legacy image of a ROM alone, which is its first."""
-    first = bytearray(option_rom.parse_rom(data).images[0].data)
-    place = (
-        int.from_bytes(first[0x18:0x1A], "little") + 0x15
-    )  # the indicator byte of the PCI data structure
-    old, first[place] = first[place], first[place] | option_rom.LAST_IMAGE
-    first[option_rom.CHECKSUM] = (first[option_rom.CHECKSUM] + old - first[place]) & 0xFF
-    return bytes(first)
+def legacy_image(data: bytes) -> bytes:
+    """The legacy image of a ROM, which is its first, as a ROM of its own."""
+    return option_rom.rewrite(option_rom.parse_rom(data).images[0], last=True).data
 
 
-def moves(found: dict[str, dict[str, bytes]]) -> Iterator[Move]:
-    """Between all releases, to and fro; and between each and its own padded and trimmed sets."""
-    pairs = [
-        pair
-        for pair in permutations(found, 2)
-        if "," not in "".join(pair) or pair[0].split(",")[0] == pair[1].split(",")[0]
-    ]
-    for old, new in pairs:
+def moves(roms_of_set: dict[str, dict[str, bytes]]) -> Iterator[Move]:
+    """All migrations between two releases, and between the sets of one release."""
+    for old, new in permutations(roms_of_set, 2):
+        both_are_releases = "," not in old + new
+        if not both_are_releases and old.split(",")[0] != new.split(",")[0]:
+            continue
         for file in debian.ROMS:
-            yield Move(old, new, file, found[old][file], found[new][file])
+            yield Move(old, new, file, roms_of_set[old][file], roms_of_set[new][file])
 
 
-def expected(move: Move) -> tuple[bool, str]:
-    """What ``compat`` says of a move: whether it works, and QEMU's words where not, with our guest's slot."""
-    before, after = (compat.RomFile(len(data), ("legacy",)) for data in (move.before, move.after))
+class Outcome(NamedTuple):
+    """Whether a guest moves, and QEMU's message where it does not."""
+
+    moves: bool
+    message: str = ""
+
+
+def expected(move: Move) -> Outcome:
+    """The verdict of ``compat`` on a migration, with our guest's slot in QEMU's message."""
+    before = compat.RomFile(len(move.before), ("legacy",))
+    after = compat.RomFile(len(move.after), ("legacy",))
     (verdict,) = compat.compare_sets({move.file: before}, {move.file: after})
-    return verdict.compatible, "" if verdict.compatible else verdict.reason.replace(
-        "00:02.0", "00:03.0"
-    )
+    if verdict.compatible:
+        return Outcome(True)
+    return Outcome(False, verdict.reason.replace("00:02.0", "00:03.0"))
 
 
-def moved(move: Move, directory: Path) -> tuple[bool, str]:
-    """What QEMU says of a move, by a live migration; romfile= where the ROM is not the device's default one."""
+def moved(move: Move, directory: Path) -> Outcome:
+    """The outcome of a live migration in QEMU.
+
+    A file whose name does not begin with efi is not the device's default ROM, and needs romfile=.
+    """
     ids = IDS[move.nic]
     device = cases.device_of(move.nic, ids)
-    default = move.file.startswith("efi-")
-    proof = Proof(
-        move.file,
-        "",
-        cases.MIGRATE,
-        Arch.X86_64,
-        default,
-        move.nic,
-        device,
-        ids,
-        (),
-        (),
-        None,
-        "",
-        "",
-        (),
-        PATIENCE,
-    )
+    proof = cases.of_device(cases.MIGRATE, Arch.X86_64, device, ids, timeout=PATIENCE)
+    proof = proof._replace(rom=move.file, default=move.file.startswith("efi-"))
+    guests = directory / move.name.replace(" ", "_")
     try:
-        migration.prove_migration(
-            proof,
-            move.before,
-            move.after,
-            directory / move.name.replace(" ", "_"),
-            directory / "cache",
-        )
-    except CheckFailed as refuted:
-        check, _, words = str(refuted).partition(": ")
-        return False, words if check == "migration" else str(refuted)
-    return True, ""
+        migration.prove_migration(proof, move.before, move.after, guests, directory / "cache")
+    except CheckFailed as failure:
+        return Outcome(False, str(failure).removeprefix("migration: "))
+    return Outcome(True)
 
 
-def _boots(suite: str, roms: Path, directory: Path) -> bool:
-    """Boots all of a release, and prints what came of it."""
+def _run_boots(suite: str, roms: Path, directory: Path) -> bool:
+    """Boots all ROMs of a release, prints the numbers, and returns whether all passed."""
     directory.mkdir()
     (directory / "romspec.toml").write_text(spec(roms, debian.NICS))
     environment = {**os.environ, "PYTHONPATH": str(TOP / "src")}
-    began = time.monotonic()
-    done = subprocess.run(
+    start = time.monotonic()
+    process = subprocess.run(
         [sys.executable, "-m", "romforge", "verify", "--json"],
         cwd=directory,
         env=environment,
         stdout=subprocess.PIPE,
         check=False,
     )
-    seconds = time.monotonic() - began
-    ran = Counter((row["kind"], row["state"]) for row in json.loads(done.stdout or "[]"))
-    right = ran == {("structure", "passed"): 8, ("bios", "passed"): 16, ("uefi", "passed"): 16}
-    told = ", ".join(f"{count} {kind} {state}" for (kind, state), count in sorted(ran.items()))
-    print(f"{suite}: {told}; built, booted and checked in {seconds:.0f} s", flush=True)
-    return right and done.returncode == 0
+    seconds = time.monotonic() - start
+    counts = Counter((row["kind"], row["state"]) for row in json.loads(process.stdout or "[]"))
+    cells = [f"{count} {kind} {state}" for (kind, state), count in sorted(counts.items())]
+    print(f"{suite}: {', '.join(cells)}; built, booted and checked in {seconds:.0f} s", flush=True)
+    complete = {("structure", "passed"): 8, ("bios", "passed"): 16, ("uefi", "passed"): 16}
+    return counts == complete and process.returncode == 0
 
 
-def _moves(releases: dict[str, Path], directory: Path) -> bool:
-    """Makes all migrations, and prints where QEMU and ``compat`` are not of one mind."""
-    found = list(moves(sets(releases)))
-    began = time.monotonic()
+def _run_moves(releases: dict[str, Path], directory: Path) -> bool:
+    """Makes all migrations, and prints those on which QEMU and ``compat`` disagree."""
+    all_moves = list(moves(sets(releases)))
+    start = time.monotonic()
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        outcomes = list(pool.map(lambda move: moved(move, directory), found))
-    wrong = [(move, outcome) for move, outcome in zip(found, outcomes) if outcome != expected(move)]
-    works = sum(outcome[0] for outcome in outcomes)
-    seconds = time.monotonic() - began
+        outcomes = list(pool.map(lambda move: moved(move, directory), all_moves))
+    seconds = time.monotonic() - start
+    successes = sum(outcome.moves for outcome in outcomes)
+    disagreements = []
+    for move, outcome in zip(all_moves, outcomes):
+        verdict = expected(move)
+        if outcome != verdict:
+            disagreements.append(
+                f"  {move.name}: compat says {verdict.message or 'migrates'}; "
+                f"QEMU says {outcome.message or 'migrates'}"
+            )
     print(
-        f"migrations: {works} moved, {len(found) - works} refused by QEMU, in {seconds:.0f} s; compat agrees on {len(found) - len(wrong)}"
+        f"migrations: {successes} moved, {len(all_moves) - successes} refused by QEMU, "
+        f"in {seconds:.0f} s; compat agrees on {len(all_moves) - len(disagreements)}"
     )
-    for move, (_, words) in wrong:
-        print(
-            f"  {move.name}: compat says {expected(move)[1] or 'migrates'}; QEMU says {words or 'migrates'}"
-        )
-    return not wrong
+    for line in disagreements:
+        print(line)
+    return not disagreements
 
 
 def main() -> int:
     with TemporaryDirectory(prefix="romforge-matrix-") as top:
         releases = {suite: debian.unpack(suite, Path(top, suite)) for suite in debian.KNOWN}
-        right = [
-            _boots(suite, roms, Path(top, f"boots-{suite}")) for suite, roms in releases.items()
-        ]
-        right.append(_moves(releases, Path(top, "moves")))
-    return int(not all(right))
+        passed = []
+        for suite, roms in releases.items():
+            passed.append(_run_boots(suite, roms, Path(top, f"boots-{suite}")))
+        passed.append(_run_moves(releases, Path(top, "moves")))
+    if all(passed):
+        return 0
+    return 1
 
 
 if __name__ == "__main__":

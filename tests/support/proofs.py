@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Proofs of a device, a driver that is dead, and what guests print."""
+"""Proofs of a device, a driver without a network interface, and what guests print."""
 
 from __future__ import annotations
 
@@ -13,18 +13,24 @@ from romforge.verify.cases import Proof
 from tests.support.project import PATIENCE
 
 E1000, VIRTIO = PciId(0x8086, 0x100E), PciId(0x1AF4, 0x1000)
-# Simple Network Protocol, and Network Interface Identifier, of which firmware makes the former.
+# The Simple Network Protocol; and the Network Interface Identifier, on which firmware builds the
+# Simple Network Protocol itself.
 INTERFACES = "a19832b9-ac25-11d3-9a2d-0090273fc14d", "1aced566-76ed-4218-bc81-767f1f977a89"
 NONCE, OTHER = "0123456789abcdef", "fedcba9876543210"
-UEFI_TEXT = f"\r\nromforge {NONCE} uefi\r\nromforge rom 0003a200 12345678\r\nromforge driver {{}}\r\nromforge end\r\n"
+UEFI_TEXT = (
+    f"\r\nromforge {NONCE} uefi\r\n"
+    "romforge rom 0003a200 12345678\r\n"
+    "romforge driver {}\r\n"
+    "romforge end\r\n"
+)
 
 
-def proof(device: str, ids: PciId, kind: str = cases.UEFI) -> Proof:
+def make_proof(device: str, ids: PciId, kind: str = cases.UEFI) -> Proof:
     return cases.of_device(kind, Arch.X86_64, device, ids, timeout=PATIENCE)
 
 
-def dead(rom: bytes) -> bytes:
-    """The ROM's driver alone, which installs its network interfaces under GUIDs that nobody knows."""
+def without_interfaces(rom: bytes) -> bytes:
+    """The ROM's EFI driver alone; it installs its network interfaces under random GUIDs."""
     image = option_rom.parse_rom(rom).images[-1]
     driver = option_rom.driver_of(image)
     for guid in INTERFACES:

@@ -101,7 +101,7 @@ def read_option(value_type: ValueType, text: str | None, option: str) -> Any:
     try:
         return value_type.read(text)
     except ValueError as error:
-        raise UsageError(f"{option}: {error}; {value_type.right}") from None
+        raise UsageError(f"{option}: {error}; {value_type.hint}") from None
 
 
 def selected_tasks(plan: Plan, selection: Sequence[str]) -> list[str]:

@@ -230,7 +230,7 @@ def _describe_keys(table: type, above: str = "") -> Iterator[SpecKey]:
         value = _describe_type(value_type.schema)
         meaning = [as_sentence(field.metadata["doc"])]
         if _hint_adds_to(value, value_type):
-            meaning.append(as_sentence(value_type.right))
+            meaning.append(as_sentence(value_type.hint))
         yield SpecKey(
             name=above + field.name,
             value=value,
@@ -244,7 +244,7 @@ def _describe_keys(table: type, above: str = "") -> Iterator[SpecKey]:
 
 def _hint_adds_to(value: str, value_type: ValueType) -> bool:
     """Whether the hint of a type says more than what the key takes."""
-    if not value_type.right or value_type in (value_types.TEXT, value_types.FLAG):
+    if not value_type.hint or value_type in (value_types.TEXT, value_types.FLAG):
         return False
     return '"' not in value
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Compresses drivers of EFI images: in processes of their own, inside the pool of jobs, and each driver once.
+"""Compresses the drivers of EFI images, each once, in processes that take jobs of the shared pool.
 
-A stream is kept below ``.romforge/compressed`` under the digest of its driver, whatever ROM or platform that is for.
+A compressed stream is cached in ``.romforge/compressed``, by the digest of its driver. ROMs and
+platforms with the same driver share it.
 """
 
 from __future__ import annotations
@@ -21,48 +22,57 @@ from romforge.formats import option_rom
 from romforge.formats.option_rom import Image
 from romforge.formats.uefi_compression import encoder
 
-_PACKAGE = str(Path(__file__).resolve().parents[2])
-_busy: dict[
-    str, threading.Lock
-] = {}  # by the cached file: two ROMs may ask for the same driver at once
-_done: dict[str, str] = {}  # how far each has come, as its process says
+_SOURCE_ROOT = str(Path(__file__).resolve().parents[2])
+# By path of the cached stream: two threads that need the same driver must compress it once.
+_locks: dict[str, threading.Lock] = {}
+_progress: dict[str, str] = {}  # by name of the cached stream: the last line of its process
 
 
 def smallest_image(image: Image, driver: bytes | None, compress: Callable[[bytes], bytes]) -> Image:
-    """An EFI image with its driver compressed by ``compress``, or as it was where that is not smaller, or would move more."""
+    """An EFI image whose driver is compressed with ``compress``, if that makes it smaller.
+
+    ``driver`` is the uncompressed driver if the caller has it. Returns the image unchanged if the
+    compressed one is not smaller, or if something follows the driver.
+    """
     if not _ends_with_driver(image):
         return image
-    stream = compress(option_rom.driver_of(image) if driver is None else driver)
-    other = option_rom.repacked(image, stream)
-    return other if len(other.data) < len(image.data) else image
+    if driver is None:
+        driver = option_rom.driver_of(image)
+    repacked = option_rom.repacked(image, compress(driver))
+    return repacked if len(repacked.data) < len(image.data) else image
 
 
 def _ends_with_driver(image: Image) -> bool:
-    """Whether nothing of an EFI image lies behind its driver: PCI Data Structure and device list come before it."""
+    """Whether the PCI Data Structure and the device list of an EFI image precede its driver."""
     pcir, header = image.pcir, image.header
     assert isinstance(header, option_rom.EfiHeader)
+    end = header.pcir_pointer + pcir.length
     devices = option_rom.device_list(image)
-    ends = [header.pcir_pointer + pcir.length]
     if devices is not None:
-        ends.append(header.pcir_pointer + pcir.device_list_pointer + 2 * len(devices) + 2)
-    return max(ends) <= header.efi_image_offset
+        list_end = header.pcir_pointer + pcir.device_list_pointer + 2 * len(devices) + 2
+        end = max(end, list_end)
+    return end <= header.efi_image_offset
 
 
 def compress_cached(driver: bytes, level: str, out: Path) -> bytes:
-    """The compressed stream of a driver, which is made once and kept; raises RomforgeError."""
+    """The compressed stream of a driver, from the cache or added to it.
+
+    Raises RomforgeError if the process that compresses it fails.
+    """
     name = f"{fingerprint.sha256(driver)}-{level}-{encoder.ENCODER_VERSION}"
     path = f"{STATE}/compressed/{name}"
-    with _busy.setdefault(path, threading.Lock()):
-        found = _kept(out / path)
-        if found is None:
+    with _locks.setdefault(path, threading.Lock()):
+        stream = _read_cached(out / path)
+        if stream is None:
             with jobserver.shared_pool().local_job():
-                found = _in_process(driver, level, out, name)
-            output_files.write_output(out, path, fingerprint.sha256(found).encode() + b"\n" + found)
-    return found
+                stream = _compress_in_process(driver, level, out, name)
+            digest = fingerprint.sha256(stream).encode()
+            output_files.write_output(out, path, digest + b"\n" + stream)
+    return stream
 
 
-def _kept(path: Path) -> bytes | None:
-    """A stream that was kept; None where there is none, or it was damaged."""
+def _read_cached(path: Path) -> bytes | None:
+    """A stream of the cache; None if it is missing or corrupted."""
     try:
         digest, _, stream = path.read_bytes().partition(b"\n")
     except OSError:
@@ -70,64 +80,61 @@ def _kept(path: Path) -> bytes | None:
     return stream if digest == fingerprint.sha256(stream).encode() else None
 
 
-def _in_process(driver: bytes, level: str, out: Path, name: str) -> bytes:
-    """Compresses in another process, which leaves this one's threads to their work; its output is a file, its progress a pipe."""
-    place = output_files.temporary(out) / f"{name}-{os.getpid()}"
-    command = [
-        *programs.pdeathsig_prefix(),
-        sys.executable,
-        "-m",
-        "romforge.rom.compression_cache",
-        level,
-        str(place),
-    ]
-    environment = {**os.environ, "PYTHONPATH": _PACKAGE}
-    said = [""]
+def _compress_in_process(driver: bytes, level: str, out: Path, name: str) -> bytes:
+    """Compresses in another process, so that the threads of this one can run.
+
+    The process writes the stream to a file, and its progress to standard error.
+    """
+    output = output_files.temporary(out) / f"{name}-{os.getpid()}"
+    command = [*programs.pdeathsig_prefix(), sys.executable, "-m", __name__, level, str(output)]
+    last_line = ""
     with subprocess.Popen(
         command,
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
-        env=environment,
+        env={**os.environ, "PYTHONPATH": _SOURCE_ROOT},
     ) as process:
         assert process.stdin
         assert process.stderr
         try:
-            with suppress(BrokenPipeError):  # it ended early, and says why
+            with suppress(BrokenPipeError):  # it has ended early; its last line says why
                 process.stdin.write(driver)
                 process.stdin.close()
             for line in process.stderr:
-                said.append(line.decode(errors="replace").strip())
-                _done[name] = said[-1]
+                last_line = line.decode(errors="replace").strip()
+                _progress[name] = last_line
         except BaseException:
             process.kill()
             raise
         finally:
-            _done.pop(name, None)
+            _progress.pop(name, None)
     if process.returncode:
-        raise RomforgeError(f"the compression ended with status {process.returncode}: {said[-1]}")
-    stream = place.read_bytes()
-    place.unlink()
+        status = process.returncode
+        raise RomforgeError(f"the compression failed with status {status}: {last_line}")
+    stream = output.read_bytes()
+    output.unlink()
     return stream
 
 
 def compressing_line() -> str:
-    """How far the drivers that are being compressed have come."""
-    rounds = list(_done.values())
+    """The progress of the processes that compress; empty if there are none."""
+    rounds = list(_progress.values())
     return f"compressing: round {', '.join(rounds)}" if rounds else ""
 
 
 def compress_in_child() -> None:
-    """What the process does: reads a driver from standard input, tells each round on standard error, and writes a file."""
+    """The main function of the process: compresses standard input to a file."""
 
-    def told(done: int, of: int) -> None:
-        print(f"{done} of {of}", file=sys.stderr, flush=True)
+    def report_round(done: int, total: int) -> None:
+        print(f"{done} of {total}", file=sys.stderr, flush=True)
 
-    level, place = sys.argv[1:]
+    level, output = sys.argv[1:]
     try:
-        Path(place).write_bytes(encoder.compress(sys.stdin.buffer.read(), level, told))
+        stream = encoder.compress(sys.stdin.buffer.read(), level, report_round)
+        Path(output).write_bytes(stream)
     except OSError as error:
-        raise SystemExit(f"{place}: cannot be written: {error.strerror}") from None
+        raise SystemExit(f"{output}: cannot be written: {error.strerror}") from None
 
 
 if __name__ == "__main__":

@@ -1,23 +1,24 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""romspec.lock: what was built, for review: a change of it is a change of what guests can migrate to. Sizes are bytes.
+"""Reads, writes and compares romspec.lock, which records the ROMs that were built. Sizes are bytes.
 
-A guest keeps the size of its ROM for as long as it lives, so a bucket may change only where the spec says so, and why.
-The file is TOML, sorted, a line to each fact, and holds nothing that two builds of the same would not share.
+A review of its changes shows which guests can still migrate. A guest keeps the size of its ROM for
+life, so a bucket may change only if the spec gives a reason. The file is sorted TOML with one fact
+a line, and has nothing that differs between two builds of the same ROMs.
 """
 
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from romforge import __version__
 from romforge.base import fingerprint
 from romforge.base.errors import FormatError, RomforgeError
 from romforge.base.text import format_bytes, format_size, join_words
+from romforge.base.toml_parser import parse_toml
 from romforge.formats import option_rom
 from romforge.formats.rom_file import read_rom
 from romforge.plan.planner import Plan, Rom
@@ -27,34 +28,46 @@ from romforge.sources.ipxe import toolchain, tree_record
 from romforge.spec.model import Spec
 
 LOCK_VERSION = 1
-_HEAD = "# Written by `romforge lock`: what was built last. Review its changes; `romforge lock --check` compares.\n"
-_UNACKNOWLEDGED = (
-    "; guests that run with the old one could no longer migrate: if that is meant, write in the target\n"
+_COMMENT = (
+    "# Written by `romforge lock`: what was built last."
+    " Review its changes; `romforge lock --check` compares.\n"
+)
+_REMEDY = (
+    "; guests with the old bucket can no longer migrate. If that is intended, write in the target\n"
     '    bucket_changed_in = "VERSION: REASON"'
 )
 
 
+class LockedImage(NamedTuple):
+    """An image of a ROM."""
+
+    kind: str  # "legacy", or the architecture of an EFI image
+    size: int
+    ids: str  # as vvvv:dddd
+
+
 @dataclass(frozen=True)
 class Entry:
-    """A ROM: its bucket, its images (kind, bytes and IDs of each), its sha256 where its build is reproducible."""
+    """A ROM in the lock."""
 
     bucket: int
-    images: tuple[tuple[str, int, str], ...]
-    sha256: str = ""
-    bucket_changed_in: str = ""  # what the spec said of the bucket's last change
+    images: tuple[LockedImage, ...]
+    sha256: str | None = None  # only if a build is reproducible
+    bucket_changed_in: str = ""  # the spec's reason for the last change of the bucket
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        return tuple(kind for kind, _, _ in self.images)
+        return tuple(image.kind for image in self.images)
 
     @property
     def used(self) -> int:
-        return sum(size for _, size, _ in self.images)
+        """The size of all images, without padding."""
+        return sum(image.size for image in self.images)
 
 
 @dataclass(frozen=True)
 class Lock:
-    """All ROMs by path, relative to the output root; revisions of sources and versions of tools by name."""
+    """The ROMs by path below the output root, the revisions of sources, the versions of tools."""
 
     roms: Mapping[str, Entry]
     sources: Mapping[str, str]
@@ -63,161 +76,177 @@ class Lock:
 
 @dataclass(frozen=True)
 class Rule:
-    """What the spec allows of a ROM: bytes that it may grow by (None: any), and what it says of its bucket's last change."""
+    """The changes of a ROM that the spec allows."""
 
-    growth: int | None = None
-    bucket_changed_in: str = ""
+    growth: int | None = None  # the limit; None for no limit
+    bucket_changed_in: str = ""  # the reason for the last change of the bucket
 
 
 @dataclass(frozen=True)
 class Change:
-    """A difference between the lock and what is built; ``fault`` where it must not be."""
+    """A difference between the lock and a build; ``fault`` if it is not allowed."""
 
     path: str
     text: str
     fault: bool
+    unacknowledged: bool = False  # a new bucket for which the spec gives no reason
 
 
 def lock_path(spec: Path) -> Path:
-    """Where the lock of a spec lies."""
+    """The path of a spec's lock."""
     return spec.with_suffix(".lock")
 
 
-def entry(data: bytes) -> Entry:
-    """What a lock says of a ROM file; raises FormatError where it holds no image."""
-    images = option_rom.parse_rom(data).images
-    return Entry(
-        bucket_of(len(data)),
-        tuple((one.kind, len(one.data), str(one.ids)) for one in images),
-    )
+def describe_rom(data: bytes) -> Entry:
+    """The entry of a ROM file's content; raises FormatError if it has no image."""
+    images = []
+    for image in option_rom.parse_rom(data).images:
+        images.append(LockedImage(image.kind, len(image.data), str(image.ids)))
+    return Entry(bucket_of(len(data)), tuple(images))
 
 
 def lock_from_build(spec: Spec, plan: Plan, out: Path, roms: Sequence[Rom]) -> Lock:
-    """The lock of ROMs that are built; raises RomforgeError where one is not, or is no ROM."""
-    if absent := [rom.path for rom in roms if not (out / rom.path).is_file()]:
-        raise RomforgeError(f"not built yet: {join_words(absent)}; run doit, or name what to lock")
-    says = rules(spec, roms)
-    found = {}
+    """The lock of built ROMs; raises RomforgeError if one is not built, or is not a ROM."""
+    missing = [rom.path for rom in roms if not (out / rom.path).is_file()]
+    if missing:
+        raise RomforgeError(f"not built yet: {join_words(missing)}; run doit, or name what to lock")
+    rules_by_path = rules(spec, roms)
+    entries = read_built_roms(out, [rom.path for rom in roms])
     for rom in roms:
-        digest = digest_of(out / rom.path) if _reproducible(plan, rom, out) else ""
-        found[rom.path] = replace(
-            built(out, [rom.path])[rom.path],
-            sha256=digest,
-            bucket_changed_in=says[rom.path].bucket_changed_in,
-        )
-    sources: dict[str, str] = {}
-    for name in dict.fromkeys(rom.target for rom in roms):
-        for source, about in read_manifest(out, name).sources.items():
-            sources[source] = about.get("deb") or about.get("revision") or ""
-    tools = {"romforge": __version__}
+        reason = rules_by_path[rom.path].bucket_changed_in
+        entry = replace(entries[rom.path], bucket_changed_in=reason)
+        if _is_reproducible(plan, rom, out):
+            entry = replace(entry, sha256=digest_of(out / rom.path))
+        entries[rom.path] = entry
+    return Lock(entries, _source_revisions(out, roms), _tool_versions(plan, roms))
+
+
+def _source_revisions(out: Path, roms: Sequence[Rom]) -> dict[str, str]:
+    """The .deb or revision of each source, from the manifests of the ROMs' targets."""
+    revisions = {}
+    for target in dict.fromkeys(rom.target for rom in roms):
+        for name, source in read_manifest(out, target).sources.items():
+            revision = source.get("deb") or source.get("revision")
+            if revision:
+                revisions[name] = revision
+    return revisions
+
+
+def _tool_versions(plan: Plan, roms: Sequence[Rom]) -> dict[str, str]:
+    """The version of romforge, and of the compilers and linkers that built the ROMs' images."""
+    versions = {"romforge": __version__}
     used = {pick.make for rom in roms for pick in rom.picks}
-    for make in plan.makes:
-        tools |= toolchain.tool_versions(make) if make.task in used else {}
-    return Lock(found, {name: said for name, said in sources.items() if said}, tools)
+    for build in plan.makes:
+        if build.task in used:
+            versions |= toolchain.tool_versions(build)
+    return versions
 
 
 def rules(spec: Spec, roms: Sequence[Rom]) -> dict[str, Rule]:
-    """What the spec allows of each ROM, by its path."""
-    targets = {
-        name: Rule(one.growth, one.bucket_changed_in or "") for name, one in spec.target.items()
-    }
-    return {rom.path: targets[rom.target] for rom in roms}
+    """The rule of each ROM, by path."""
+    by_target = {}
+    for name, target in spec.target.items():
+        by_target[name] = Rule(target.growth, target.bucket_changed_in or "")
+    return {rom.path: by_target[rom.target] for rom in roms}
 
 
-def built(out: Path, paths: Iterable[str]) -> dict[str, Entry]:
-    """The entries of those ROMs that are there; raises RomforgeError where one is no ROM."""
-    found = {}
+def read_built_roms(out: Path, paths: Iterable[str]) -> dict[str, Entry]:
+    """The entries of those ROMs that are built; raises RomforgeError if one is not a ROM."""
+    entries = {}
     for path in paths:
-        if (out / path).is_file():
-            try:
-                found[path] = entry(read_rom(out / path)[0])
-            except FormatError as error:
-                raise RomforgeError(f"{out / path}: {error}") from None
-    return found
+        file = out / path
+        if not file.is_file():
+            continue
+        try:
+            entries[path] = describe_rom(read_rom(file)[0])
+        except FormatError as error:
+            raise RomforgeError(f"{file}: {error}") from None
+    return entries
 
 
 def digest_of(path: Path) -> str:
+    """The SHA-256 digest of a file, in hexadecimal digits."""
     return fingerprint.sha256(path.read_bytes())
 
 
-def _reproducible(plan: Plan, rom: Rom, out: Path) -> bool:
-    """Whether a ROM is the same wherever and whenever it is built: of a tree's images, that they tell no time of their own."""
-    makes = [make for make in plan.makes if any(pick.make == make.task for pick in rom.picks)]
-    for make in makes:
-        record = tree_record.load_record(make, out)
-        if record is None or record.settings is None or not record.settings.epoch:
-            return False
+def _is_reproducible(plan: Plan, rom: Rom, out: Path) -> bool:
+    """Whether a ROM has the same bytes in every build: no tree wrote the time of the build into it.
+
+    The record of a tree's build has the epoch that was written instead. Without a record nothing is
+    known.
+    """
+    used = {pick.make for pick in rom.picks}
+    for build in plan.makes:
+        if build.task in used:
+            record = tree_record.load_record(build, out)
+            if record is None or record.settings is None or not record.settings.epoch:
+                return False
     return True
 
 
 def emit_lock(lock: Lock) -> bytes:
-    """The text of a lock."""
-    parts = [_HEAD + f"lock = {LOCK_VERSION}\n"]
+    """The content of romspec.lock."""
+    parts = [f"{_COMMENT}lock = {LOCK_VERSION}\n"]
     for title, table in (("sources", lock.sources), ("tools", lock.tools)):
         if table:
-            parts.append(
-                f"[{title}]\n"
-                + "".join(f"{_text(name)} = {_text(table[name])}\n" for name in sorted(table))
-            )
-    parts += [
-        f"[rom.{_text(path)}]\n" + "".join(_lines(lock.roms[path])) for path in sorted(lock.roms)
-    ]
+            lines = [f"{_quote(name)} = {_quote(table[name])}\n" for name in sorted(table)]
+            parts.append(f"[{title}]\n" + "".join(lines))
+    for path in sorted(lock.roms):
+        parts.append(f"[rom.{_quote(path)}]\n" + "".join(_entry_lines(lock.roms[path])))
     return "\n".join(parts).encode()
 
 
-def _lines(one: Entry) -> Iterator[str]:
-    yield f"bucket = {one.bucket}\n"
-    if one.bucket_changed_in:
-        yield f"bucket_changed_in = {_text(one.bucket_changed_in)}\n"
-    yield f"used = {one.used}\n"
+def _entry_lines(entry: Entry) -> Iterator[str]:
+    yield f"bucket = {entry.bucket}\n"
+    if entry.bucket_changed_in:
+        yield f"bucket_changed_in = {_quote(entry.bucket_changed_in)}\n"
+    yield f"used = {entry.used}\n"
     yield "images = [\n"
-    for kind, size, ids in one.images:
-        yield f"  {{ kind = {_text(kind)}, size = {size}, ids = {_text(ids)} }},\n"
+    for kind, size, ids in entry.images:
+        yield f"  {{ kind = {_quote(kind)}, size = {size}, ids = {_quote(ids)} }},\n"
     yield "]\n"
-    if one.sha256:
-        yield f"sha256 = {_text(one.sha256)}\n"
+    if entry.sha256:
+        yield f"sha256 = {_quote(entry.sha256)}\n"
 
 
-def _text(text: str) -> str:
-    """A TOML basic string; JSON's escapes are among its."""
+def _quote(text: str) -> str:
+    """A TOML basic string. JSON's escapes are valid in it, but it must escape DEL as well."""
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def read_lock(path: Path) -> Lock:
-    """Reads a lock; raises RomforgeError, which says what to do."""
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib
+    """Reads a lock; raises RomforgeError with a remedy."""
     try:
-        raw = tomllib.loads(path.read_text())
-        if raw["lock"] != LOCK_VERSION:
+        document = parse_toml(path.read_text())
+        if document["lock"] != LOCK_VERSION:
             raise RomforgeError(
-                f"{path}: is of version {raw['lock']}, and this romforge reads {LOCK_VERSION}; write it anew by `romforge lock`"
+                f"{path}: version {document['lock']} is not supported, only {LOCK_VERSION};"
+                " write the lock again with `romforge lock`"
             )
-        return Lock(
-            {name: _entry(table) for name, table in raw.get("rom", {}).items()},
-            raw.get("sources", {}),
-            raw.get("tools", {}),
-        )
+        entries = {name: _parse_entry(table) for name, table in document.get("rom", {}).items()}
+        return Lock(entries, document.get("sources", {}), document.get("tools", {}))
     except FileNotFoundError:
         raise RomforgeError(
-            f"{path}: there is no lock; write it by `romforge lock`, and keep it with the spec"
+            f"{path}: there is no lock; create it with `romforge lock`, and keep it with the spec"
         ) from None
     except OSError as error:
         raise RomforgeError(f"{path}: cannot be read: {error.strerror}") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise RomforgeError(
-            f"{path}: is no lock ({error}); take it from your version control, or write it anew by `romforge lock`"
+            f"{path}: is not a valid lock ({error}); restore it from your version control,"
+            " or write it again with `romforge lock`"
         ) from None
 
 
-def _entry(table: Any) -> Entry:
-    images = tuple((str(one["kind"]), int(one["size"]), str(one["ids"])) for one in table["images"])
+def _parse_entry(table: Any) -> Entry:
+    images = []
+    for image in table["images"]:
+        images.append(LockedImage(str(image["kind"]), int(image["size"]), str(image["ids"])))
+    sha256 = table.get("sha256")
     return Entry(
         int(table["bucket"]),
-        images,
-        str(table.get("sha256", "")),
+        tuple(images),
+        None if sha256 is None else str(sha256),
         str(table.get("bucket_changed_in", "")),
     )
 
@@ -225,96 +254,93 @@ def _entry(table: Any) -> Entry:
 def compare_locks(
     locked: Mapping[str, Entry], built: Mapping[str, Entry], rules: Mapping[str, Rule]
 ) -> list[Change]:
-    """What differs, in order of the paths; ``rules`` are those of the spec's ROMs."""
-    found: list[Change] = []
+    """The differences, sorted by path; ``rules`` are those of all ROMs of the spec."""
+    changes: list[Change] = []
     for path in sorted(locked.keys() | built.keys()):
-        if path not in built:
-            what = (
-                "is locked, and was not built"
-                if path in rules
-                else "is locked, and the spec no longer asks for it"
-            )
-            found.append(Change(path, what, True))
-        elif path not in locked:
-            found.append(Change(path, "is built, and is not in the lock", True))
+        if path in locked and path in built:
+            rule = rules.get(path, Rule())
+            changes += _compare_entries(path, locked[path], built[path], rule)
+        elif path in built:
+            changes.append(Change(path, "was built, but is not in the lock", True))
+        elif path in rules:
+            changes.append(Change(path, "is in the lock, but was not built", True))
         else:
-            found += _differences(path, locked[path], built[path], rules.get(path, Rule()))
-    return found
+            changes.append(Change(path, "is in the lock, but no longer in the spec", True))
+    return changes
 
 
-def _differences(path: str, old: Entry, new: Entry, rule: Rule) -> Iterator[Change]:
+def _compare_entries(path: str, old: Entry, new: Entry, rule: Rule) -> Iterator[Change]:
     if new.bucket != old.bucket:
-        acknowledged = (
-            bool(rule.bucket_changed_in) and rule.bucket_changed_in != old.bucket_changed_in
-        )
-        what = f"its bucket was {format_size(old.bucket)}, is {format_size(new.bucket)}"
-        right = f": {rule.bucket_changed_in}" if acknowledged else _UNACKNOWLEDGED
-        yield Change(path, what + right, not acknowledged)
-    yield from _images(path, old, new)
-    grown = new.used - old.used
-    if grown:
-        limit = rule.growth is not None and grown > rule.growth
-        over = (
-            f", more than the {format_bytes(rule.growth)} that the spec allows"
-            if limit and rule.growth is not None
-            else ""
-        )
-        yield Change(
-            path,
-            f"{'grew' if grown > 0 else 'shrank'} by {format_bytes(abs(grown))} to {new.used:,}{over}",
-            limit,
-        )
+        yield _bucket_change(path, old, new, rule)
+    yield from _compare_images(path, old, new)
+    growth = new.used - old.used
+    if growth:
+        verb = "grew" if growth > 0 else "shrank"
+        text = f"{verb} by {format_bytes(abs(growth))} to {new.used:,}"
+        is_over = rule.growth is not None and growth > rule.growth
+        if rule.growth is not None and is_over:
+            text += f", more than the {format_bytes(rule.growth)} that the spec allows"
+        yield Change(path, text, is_over)
 
 
-def _images(path: str, old: Entry, new: Entry) -> Iterator[Change]:
-    before, after = old.kinds, new.kinds
-    if before != after:
-        gone, come = (
-            [one for one in before if one not in after],
-            [one for one in after if one not in before],
-        )
-        words = [f"lost {join_words(gone)}"] * bool(gone) + [
-            f"has {join_words(come)} besides"
-        ] * bool(come)
-        yield Change(
-            path, join_words(words) or f"has its images in another order: {join_words(after)}", True
-        )
-    ids = {kind: one for kind, _, one in old.images}
-    for kind, _, one in new.images:
-        if ids.get(kind, one) != one:
-            yield Change(path, f"its {kind} image carried {ids[kind]}, carries {one}", True)
+def _bucket_change(path: str, old: Entry, new: Entry, rule: Rule) -> Change:
+    """A new bucket is allowed if the spec has a reason that the lock does not have yet."""
+    text = f"its bucket was {format_size(old.bucket)}, is now {format_size(new.bucket)}"
+    reason = rule.bucket_changed_in
+    if reason and reason != old.bucket_changed_in:
+        return Change(path, f"{text}: {reason}", fault=False)
+    return Change(path, text + _REMEDY, fault=True, unacknowledged=True)
+
+
+def _compare_images(path: str, old: Entry, new: Entry) -> Iterator[Change]:
+    if old.kinds != new.kinds:
+        lost = [kind for kind in old.kinds if kind not in new.kinds]
+        gained = [kind for kind in new.kinds if kind not in old.kinds]
+        differences = []
+        if lost:
+            differences.append(f"lost {join_words(lost)}")
+        if gained:
+            differences.append(f"gained {join_words(gained)}")
+        if not differences:
+            differences.append(f"the order of its images is now {join_words(new.kinds)}")
+        yield Change(path, join_words(differences), True)
+    old_ids = {image.kind: image.ids for image in old.images}
+    for kind, _, ids in new.images:
+        if old_ids.get(kind, ids) != ids:
+            text = f"the IDs of its {kind} image were {old_ids[kind]}, are now {ids}"
+            yield Change(path, text, True)
 
 
 def compare_build_with_lock(
     spec: Spec, plan: Plan, out: Path, roms: Sequence[Rom] | None
 ) -> list[Change]:
-    """What differs between the lock and the ROMs that are built, or those of a selection; raises RomforgeError without a lock."""
+    """The differences between the lock and built ROMs; raises RomforgeError without a lock.
+
+    ``roms`` is a selection. Without one, all ROMs are compared that are built, locked or in a
+    default target.
+    """
     locked = read_lock(lock_path(spec.path)).roms
-    every = list(plan.roms())
-    wanted = {rom.path for rom in every if rom in (plan.selected([]) if roms is None else roms)}
-    if roms is None:
-        wanted |= locked.keys() | {rom.path for rom in every if (out / rom.path).is_file()}
-    found = compare_locks(
-        {path: one for path, one in locked.items() if path in wanted},
-        built(out, sorted(wanted)),
-        rules(spec, every),
-    )
-    there = {one.path for one in found}
-    return found + [
-        Change(path, "was not built, and is not in the lock", True)
-        for path in sorted(wanted - locked.keys() - there)
-    ]
+    all_roms = list(plan.roms())
+    if roms is not None:
+        paths = {rom.path for rom in roms}
+    else:
+        paths = {rom.path for rom in plan.selected([])} | locked.keys()
+        paths |= {rom.path for rom in all_roms if (out / rom.path).is_file()}
+    compared = {path: entry for path, entry in locked.items() if path in paths}
+    built = read_built_roms(out, sorted(paths))
+    changes = compare_locks(compared, built, rules(spec, all_roms))
+    for path in sorted(paths - locked.keys() - built.keys()):
+        changes.append(Change(path, "was not built, and is not in the lock", True))
+    return changes
 
 
-def require_acknowledged(before: Lock, now: Lock) -> None:
-    """Raises RomforgeError where a bucket would change that the spec says nothing of."""
-    acknowledged = {path: Rule(None, one.bucket_changed_in) for path, one in now.roms.items()}
-    changes = compare_locks(
-        {path: one for path, one in before.roms.items() if path in now.roms}, now.roms, acknowledged
-    )
-    if wrong := [
-        f"{one.path}: {one.text}"
-        for one in changes
-        if one.fault and one.text.endswith(_UNACKNOWLEDGED)
-    ]:
-        raise RomforgeError("the lock stays as it is:\n  " + "\n  ".join(wrong))
+def require_acknowledged(before: Lock, after: Lock) -> None:
+    """Raises RomforgeError if a bucket would change for which the spec gives no reason."""
+    reasons = {path: Rule(None, entry.bucket_changed_in) for path, entry in after.roms.items()}
+    compared = {path: entry for path, entry in before.roms.items() if path in after.roms}
+    faults = []
+    for change in compare_locks(compared, after.roms, reasons):
+        if change.unacknowledged:
+            faults.append(f"\n  {change.path}: {change.text}")
+    if faults:
+        raise RomforgeError("the lock was not changed:" + "".join(faults))

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How tables of romspec.toml are read: keys of a dataclass, each of a kind of value, and what is said where one is wrong."""
+"""Reads tables of romspec.toml into dataclasses.
+
+Each key of a table is a field of the dataclass. ``key`` declares it, with the type of its value.
+"""
 
 from __future__ import annotations
 
@@ -12,113 +15,137 @@ from romforge.base.text import did_you_mean, join_words
 Path = tuple[str | int, ...]  # keys and list indices from the top of the file
 T = TypeVar("T")
 _LONGEST_SHOWN = 80  # characters
-HUGE = 256  # bits; Python refuses to write numbers of some thousand digits
+HUGE = 256  # bits; Python refuses to print numbers of some thousand digits
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
 
 class ValueType(NamedTuple):
-    """A kind of value: ``read`` returns it in the form the program uses, or raises ValueError with what is wrong.
+    """The type of a key's value.
 
-    Where elements of a list or table are wrong, that is an ElementsError.
+    ``read`` converts a value of the TOML parser to the form that the program uses. For a wrong
+    value it raises ValueError, for wrong elements of a list or table ElementsError.
     """
 
-    right: str
-    schema: Mapping[str, Any]
+    hint: str  # the remedy, in errors: "write ..."
+    schema: Mapping[str, Any]  # JSON Schema
     read: Callable[[Any], Any]
-    table: type | None = None  # the dataclass of a table in the table
-    blank: Any = ""  # stands in for a missing or wrong value, so that the rest can be checked
+    table: type | None = None  # the dataclass of the table that may be written instead
+    placeholder: Any = ""  # replaces a missing or wrong value, so that the rest can be checked
 
 
 class ElementsError(ValueError):
-    """Elements of a list or table are wrong: the text for each, and the rest with blanks in their places."""
+    """Elements of a list or table are wrong.
 
-    def __init__(self, wrong: Mapping[str | int, str], rest: Any) -> None:
-        super().__init__("; ".join(wrong.values()))
-        self.wrong = wrong
-        self.rest = rest
+    ``messages`` has a message for each, by index or key. ``value`` is the list or table with
+    placeholders for the wrong elements.
+    """
+
+    def __init__(self, messages: Mapping[str | int, str], value: Any) -> None:
+        super().__init__("; ".join(messages.values()))
+        self.messages = messages
+        self.value = value
 
 
 class Problem(NamedTuple):
-    """Something wrong with the spec at a path of keys: what, and what would be right."""
+    """A problem of the spec, and where it is."""
 
     path: Path
-    what: str
-    right: str = ""
-    word: str = ""  # may be a near miss of one of ``known``
+    message: str
+    hint: str | None = None  # the remedy
+    name: str | None = None  # a name that may be a near miss of one in ``known``
     known: Iterable[str] = ()
 
     @property
     def text(self) -> str:
-        """All of it; made for the problems that are shown only, since near misses take their time."""
-        return (
-            self.what
-            + (did_you_mean(self.word, self.known) if self.word else "")
-            + (f"; {self.right}" if self.right else "")
-        )
+        """Message, near miss and remedy.
+
+        A property, since near misses take time to find: only the problems that are shown need it.
+        """
+        text = self.message
+        if self.name:
+            text += did_you_mean(self.name, self.known)
+        if self.hint:
+            text += f"; {self.hint}"
+        return text
 
 
-def key(kind: ValueType, doc: str, default: Any = MISSING) -> Any:
-    """A dataclass field that is a key of the spec; without ``default`` the key must be given."""
-    return field(default=default, metadata={"kind": kind, "doc": doc})
+def key(value_type: ValueType, doc: str, default: Any = MISSING) -> Any:
+    """A dataclass field for a key of the spec; a key without ``default`` is required."""
+    return field(default=default, metadata={"kind": value_type, "doc": doc})
 
 
 def read_table(cls: type[T], raw: object, path: Path, problems: list[Problem]) -> T | None:
-    """Reads a table into a dataclass of ``key`` fields, adding what is wrong to ``problems``.
+    """Reads a table into a dataclass of ``key`` fields, and appends to ``problems``.
 
-    A wrong or missing key takes its kind's blank; None where there is no table at all.
+    A wrong or missing value is replaced by the placeholder of its type. Returns None if ``raw`` is
+    not a table.
     """
-    known = {one.name: one for one in fields(cls)}  # type: ignore[arg-type]
+    known = {declared.name: declared for declared in fields(cls)}  # type: ignore[arg-type]
     if not isinstance(raw, dict):
         hint = f"its keys are {join_words(known)}"
         problems.append(Problem(path, f"must be a table, not {show(raw)}", hint))
         return None
     if not raw.keys() <= known.keys():
-        right = f"known are {join_words(known)}"
-        problems += [
-            Problem((*path, name), "unknown key", right, name, known)
-            for name in raw
-            if name not in known
-        ]
+        hint = f"known keys are {join_words(known)}"
+        for name in raw:
+            if name not in known:
+                problems.append(Problem((*path, name), "unknown key", hint, name, known))
     values = {}
-    for name, one in known.items():
-        kind: ValueType = one.metadata["kind"]
+    for name, declared in known.items():
+        value_type: ValueType = declared.metadata["kind"]
         if name in raw:
-            values[name] = _value(kind, raw[name], (*path, name), problems)
-        elif one.default is not MISSING:
-            values[name] = one.default
+            values[name] = _read_value(value_type, raw[name], (*path, name), problems)
+        elif declared.default is not MISSING:
+            values[name] = declared.default
         else:
-            values[name] = kind.blank
-            problems.append(Problem((*path, name), f"missing: {one.metadata['doc']}", kind.right))
+            values[name] = value_type.placeholder
+            message = f"missing: {declared.metadata['doc']}"
+            problems.append(Problem((*path, name), message, value_type.hint))
     return cls(**values)
 
 
-def _value(kind: ValueType, raw: object, path: Path, problems: list[Problem]) -> Any:
-    if kind.table and (isinstance(raw, dict) or not kind.schema):
-        return read_table(kind.table, raw, path, problems)
+def _read_value(value_type: ValueType, raw: object, path: Path, problems: list[Problem]) -> Any:
+    if value_type.table and isinstance(raw, dict):
+        return read_table(value_type.table, raw, path, problems)
     try:
-        return kind.read(raw)
+        return value_type.read(raw)
     except ElementsError as error:
-        problems += [Problem((*path, part), text) for part, text in error.wrong.items()]
-        return error.rest
+        for part, message in error.messages.items():
+            problems.append(Problem((*path, part), message))
+        return error.value
     except ValueError as error:
-        problems.append(Problem(path, str(error), kind.right))
-        return kind.blank
+        problems.append(Problem(path, str(error), value_type.hint))
+        return value_type.placeholder
 
 
 def show(value: object) -> str:
-    """A value as the spec would write it, cut where it is long."""
+    """A value as TOML writes it; long strings are cut.
+
+    >>> show("e1000"), show(True), show([1, 2])
+    ('"e1000"', 'true', 'a list')
+    """
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
-        text = value if len(value) <= _LONGEST_SHOWN else value[: _LONGEST_SHOWN - 3] + "..."
-        return (
-            '"'
-            + "".join(
-                _ESCAPES.get(one) or (one if one.isprintable() else f"\\u{ord(one):04x}")
-                for one in text
-            )
-            + '"'
-        )
-    if isinstance(value, (dict, list)):
-        return "a table" if isinstance(value, dict) else "a list"
-    return "a huge number" if isinstance(value, int) and value.bit_length() > HUGE else str(value)
+        return _show_string(value)
+    if isinstance(value, dict):
+        return "a table"
+    if isinstance(value, list):
+        return "a list"
+    if isinstance(value, int) and value.bit_length() > HUGE:
+        return "a huge number"
+    return str(value)
+
+
+def _show_string(text: str) -> str:
+    if len(text) > _LONGEST_SHOWN:
+        text = text[: _LONGEST_SHOWN - 3] + "..."
+    return '"' + "".join(map(_escape_character, text)) + '"'
+
+
+def _escape_character(character: str) -> str:
+    if character in _ESCAPES:
+        return _ESCAPES[character]
+    if character.isprintable():
+        return character
+    return f"\\u{ord(character):04x}"

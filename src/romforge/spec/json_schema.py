@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The JSON Schema of romspec.toml, for editors, from the declarations that the loader reads by.
+"""The JSON Schema of romspec.toml, for editors.
 
-``python -m romforge.spec.json_schema`` prints it; romspec.schema.json is that. What no schema can tell (names that nothing bears,
-paths that clash) is left to ``romforge check``.
+It is made from the declarations by which the loader reads a spec. romspec.schema.json is the output
+of ``python -m romforge.spec.json_schema``. A schema cannot express everything: only `romforge
+check` finds names that are not declared, and paths that clash.
 """
 
 from __future__ import annotations
@@ -21,21 +22,26 @@ Schema = dict[str, Any]
 
 
 def make_schema() -> Schema:
-    """The schema of a whole spec."""
-    sections = {name: _named(_table(cls), inspect.getdoc(cls)) for name, cls in SECTIONS.items()}
-    sections["config"] = _named(
-        _named(_table(Header), "The headers of a configuration."), inspect.getdoc(Header)
-    )
+    """The schema of a whole spec, its sections in the order of ``Spec``."""
+    sections = {}
+    for name, cls in SECTIONS.items():
+        sections[name] = _tables_by_name(_table(cls), inspect.getdoc(cls))
+    headers = _tables_by_name(_table(Header), "The headers of a configuration.")
+    sections["config"] = _tables_by_name(headers, inspect.getdoc(Header))
     sections["verify"] = {"description": inspect.getdoc(Verify)} | _table(Verify)
     sections["toolchain"] = {"description": inspect.getdoc(Toolchain)} | _table(Toolchain)
-    about = {
+    properties: dict[str, Schema] = {
+        "spec": {"type": "integer", "const": 1, "description": "the version of this format"}
+    }
+    for section in fields(Spec):
+        if section.name in sections:
+            properties[section.name] = sections[section.name]
+    head = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "romspec.toml",
         "description": "The ROM files that romforge builds.",
     }
-    version = {"type": "integer", "const": 1, "description": "the version of this format"}
-    ordered = {one.name: sections[one.name] for one in fields(Spec) if one.name in sections}
-    return about | _object({"spec": version} | ordered, ["spec"])
+    return head | _object(properties, ["spec"])
 
 
 def _object(properties: Mapping[str, Schema], required: list[str]) -> Schema:
@@ -47,8 +53,8 @@ def _object(properties: Mapping[str, Schema], required: list[str]) -> Schema:
     }
 
 
-def _named(schema: Schema, doc: str | None) -> Schema:
-    """A table of tables under names of one's own."""
+def _tables_by_name(schema: Schema, doc: str | None) -> Schema:
+    """A table whose keys are names that the user chooses."""
     return {
         "type": "object",
         "description": doc or "",
@@ -58,42 +64,51 @@ def _named(schema: Schema, doc: str | None) -> Schema:
 
 
 def _table(cls: type) -> Schema:
-    keys = fields(cls)
-    schema = _object(
-        {one.name: _key(one) for one in keys}, [one.name for one in keys if one.default is MISSING]
-    )
-    return schema | {"oneOf": [_origin(one) for one in ORIGINS]} if cls is Source else schema
+    properties = {}
+    required = []
+    for field in fields(cls):
+        properties[field.name] = _key(field)
+        if field.default is MISSING:
+            required.append(field.name)
+    schema = _object(properties, required)
+    if cls is Source:
+        schema["oneOf"] = [_origin(name) for name in ORIGINS]
+    return schema
 
 
 def _origin(name: str) -> Schema:
-    """That a source has this origin, and no key that goes without it."""
+    """Requires an origin of a source, and forbids the keys that this origin excludes."""
     return {"required": [name], "properties": dict.fromkeys(ORIGINS[name], False)}
 
 
-def _key(one: Field[Any]) -> Schema:
-    kind: ValueType = one.metadata["kind"]
-    schema = dict(kind.schema)
-    if kind.table:
-        schema = {"anyOf": [schema, _table(kind.table)]} if schema else _table(kind.table)
-    default = written(one.default, schema)
-    return (
-        {"description": one.metadata["doc"]}
-        | schema
-        | ({} if default is None else {"default": default})
-    )
+def _key(field: Field[Any]) -> Schema:
+    value_type: ValueType = field.metadata["kind"]
+    schema = dict(value_type.schema)
+    if value_type.table:
+        schema = {"anyOf": [schema, _table(value_type.table)]}
+    described = {"description": field.metadata["doc"]} | schema
+    default = written(field.default, schema)
+    if default is not None:
+        described["default"] = default
+    return described
 
 
 def written(default: object, schema: Schema) -> object:
-    """A default as the spec would write it; None where nothing written means the same."""
-    if default == ():
-        return {} if schema.get("type") == "object" else []
-    if default is None:  # which is all where a key takes "*"
-        return next(
-            (choice["const"] for choice in schema.get("anyOf", ()) if "const" in choice), None
-        )
+    """A default as it would be written in a spec; None if the key must be left out instead.
+
+    >>> written((), {"type": "array"}), written(None, {"anyOf": [{"const": "*"}]})
+    ([], '*')
+    """
+    if default is MISSING:
+        return None
+    if default is None:  # for some keys that means "*"
+        constants = [choice["const"] for choice in schema.get("anyOf", ()) if "const" in choice]
+        return constants[0] if constants else None
+    if default == () and schema.get("type") == "object":
+        return {}
     if isinstance(default, tuple):
         return list(default)
-    return None if default is MISSING else default
+    return default
 
 
 if __name__ == "__main__":

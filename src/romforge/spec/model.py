@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The tables of romspec.toml, typed and frozen; docs/spec-reference.md is made from them."""
+"""The tables of romspec.toml as frozen dataclasses.
+
+The manual page romspec(5), docs/spec-reference.md and the JSON Schema are generated from them.
+"""
 
 from __future__ import annotations
 
@@ -15,41 +18,51 @@ from romforge.base.pci_id import PciId
 from romforge.spec import value_types
 from romforge.spec.fields import key
 
-LOCK = "lock"  # among the sources to migrate from: buckets alone, of romspec.lock
-STUB = "stub"  # among the images of a target: an image with no code for anyone
+LOCK = "lock"  # in verify.migrate_from: the sizes of ROMs in romspec.lock
+STUB = "stub"  # in the images of a target: an image without code
 Pairs = tuple[tuple[str, str], ...]
+
+
+def _read_strength(value: object) -> Strip:
+    return Strip(value_types.STRENGTH.read(value))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Source:
-    """Where images come from: an iPXE tree, existing ROMs (a directory or a .deb), or a Debian package that holds ROMs."""
+    """Where images come from: an iPXE tree, existing ROMs, or a Debian package of ROMs."""
 
     tree: str | None = key(
-        value_types.TEXT, "an iPXE source tree; IPXE_SRC=DIR names another", None
+        value_types.TEXT,
+        "an iPXE source tree; IPXE_SRC=DIR overrides the first one of the spec",
+        None,
     )
     fallback: str | None = key(
-        value_types.TEXT, "the tree to build where there is no such directory", None
+        value_types.TEXT, "the tree to build if the directory of tree does not exist", None
     )
     roms: str | None = key(
-        value_types.TEXT, "a directory of ROM files, or a .deb that holds them", None
+        value_types.TEXT, "a directory of ROM files, or a .deb that contains them", None
     )
     package: str | None = key(
-        value_types.PACKAGE, "a Debian package of ROM files, got through apt", None
+        value_types.PACKAGE, "a Debian package of ROM files, downloaded by apt", None
     )
     files: tuple[str, ...] | None = key(
         value_types.FILE_LIST,
-        "where the ROM of a NIC may lie in it, tried in this order; default where distributions have it",
+        "the paths in roms or package to try for the ROM of a NIC, in this order;"
+        " default: the paths that distributions use",
         None,
     )
-    sha256: str | None = key(value_types.SHA256, "of the .deb, if it must be this one", None)
+    sha256: str | None = key(value_types.SHA256, "the digest that the .deb must have", None)
     config: str | None = key(
         value_types.TEXT,
-        "the configuration to build with: one of the tree's, such as qemu, or a [config.NAME.HEADER] of the spec",
+        "the configuration to build with: one of the tree, such as qemu,"
+        " or a [config.NAME.HEADER] of the spec",
         None,
     )
-    make: Pairs = key(value_types.VARIABLES, "variables for make", ())
+    make: Pairs = key(value_types.VARIABLES, "variables to pass to make", ())
     mark: str | None = key(
-        value_types.MARK, "what shows on a console that its images run, if they boot nothing", None
+        value_types.MARK,
+        "text on the console that shows that an image runs, for images that boot nothing",
+        None,
     )
     fallback_mark: str | None = key(
         value_types.MARK, "the same for images of the fallback tree", None
@@ -58,16 +71,19 @@ class Source:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Header:
-    """What one header of iPXE's configuration, such as general.h, defines, undefines and sets; [config.NAME] alone is the tree's own."""
+    """Changes to one header of iPXE's configuration, such as general.h.
+
+    A table [config.NAME] without headers stands for a configuration of the tree.
+    """
 
     define: tuple[str, ...] = key(value_types.MACROS, "macros to define", ())
     undef: tuple[str, ...] = key(value_types.MACROS, "macros to undefine", ())
-    set: Pairs = key(value_types.VARIABLES, "macros to define as a value", ())
+    set: Pairs = key(value_types.VARIABLES, "macros to define with a value", ())
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Strip:
-    """What to leave out of a platform's links: a strength alone, or a table with roots of the link too."""
+    """What to leave out when the drivers of a platform are linked."""
 
     strength: str = key(
         value_types.STRENGTH,
@@ -75,139 +91,160 @@ class Strip:
         "safe",
     )
     drop: tuple[str, ...] = key(
-        value_types.SYMBOLS, "roots to leave out, besides those that a default drops", ()
+        value_types.SYMBOLS,
+        "root symbols of the link to leave out, in addition to those of the strength",
+        (),
     )
     keep: tuple[str, ...] = key(
         value_types.SYMBOLS,
-        "roots to link although a default drops them, or the tree names none such",
+        "root symbols to link although the strength leaves them out, or the tree has no such root",
         (),
     )
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Platform:
-    """An architecture and its firmware, which is what iPXE calls a BIN: pcbios, x86_64-efi, arm64-efi and so on."""
+    """An architecture and its firmware: pcbios, x86_64-efi, arm64-efi and so on.
+
+    iPXE calls it a BIN.
+    """
 
     bin: str | None = key(
-        value_types.BIN, 'iPXE\'s BIN directory; default "bin-NAME", for pcbios "bin"', None
+        value_types.BIN,
+        'the name of iPXE\'s BIN directory; default: "bin-NAME", for pcbios "bin"',
+        None,
     )
     media: str | None = key(
-        value_types.MEDIA, 'what make builds; default "rom" for pcbios, "efidrv" for EFI', None
+        value_types.MEDIA,
+        'the medium that make builds; default: "rom" for pcbios, "efidrv" for EFI',
+        None,
     )
     cross: str | None = key(
         value_types.TEXT,
-        "the toolchain's prefix, such as \"aarch64-linux-gnu-\"; default none, or that of Debian's cross compiler",
+        'the prefix of the toolchain, such as "aarch64-linux-gnu-";'
+        " default: none, or the one of Debian's cross compiler",
         None,
     )
     source: str | None = key(
-        value_types.TEXT, "the source of this platform's images; default the target's", None
+        value_types.TEXT, "the source of the images; default: the source of the target", None
     )
     config: str | None = key(
         value_types.TEXT, "the configuration to build with, instead of the source's", None
     )
-    make: Pairs = key(value_types.VARIABLES, "variables for make, besides the source's", ())
+    make: Pairs = key(
+        value_types.VARIABLES, "variables to pass to make, in addition to the source's", ()
+    )
     strip: Strip | None = key(
-        value_types.STRENGTH_OR_TABLE._replace(
-            table=Strip, read=lambda value: Strip(value_types.STRENGTH.read(value))
-        ),
+        value_types.STRENGTH_OR_TABLE._replace(table=Strip, read=_read_strength),
         'what to leave out of EFI drivers: "none", "safe" (the default), "minimal", or a table',
         None,
     )
     leave_out: tuple[str, ...] = key(
         value_types.NAMES,
-        "objects that no image may hold, by the names of their sources, such as aoe",
+        "objects that must not be in any image, by the names of their source files, such as aoe",
         (),
     )
     require: tuple[str, ...] = key(
-        value_types.NAMES, "objects that every image must hold, such as efi_snp", ()
+        value_types.NAMES, "objects that must be in every image, such as efi_snp", ()
     )
     recompress: bool = key(
         value_types.FLAG,
-        "whether to compress EFI images of existing ROMs anew, where that makes them smaller",
+        "whether to compress the EFI images of existing ROMs again, if that makes them smaller",
         False,
     )
     embed: tuple[str, ...] = key(
-        value_types.PATHS, "files to embed, such as a script: make's EMBED", ()
+        value_types.PATHS, "files to embed, such as a script; make's variable EMBED", ()
     )
     trust: tuple[str, ...] = key(
-        value_types.CERTIFICATES, "certificates to trust: make's TRUST", ()
+        value_types.CERTIFICATES, "certificates to trust; make's variable TRUST", ()
     )
-    cert: tuple[str, ...] = key(value_types.CERTIFICATES, "certificates to embed: make's CERT", ())
+    cert: tuple[str, ...] = key(
+        value_types.CERTIFICATES, "certificates to embed; make's variable CERT", ()
+    )
     launcher: tuple[str, ...] | None = key(
-        value_types.LAUNCHER, 'instead of that of [toolchain]; "" for none', None
+        value_types.LAUNCHER,
+        "the command that runs the compiler, instead of the one of [toolchain]",
+        None,
     )
     debug: tuple[str, ...] = key(
-        value_types.OBJECTS, 'objects to debug, such as "e1000" or "http:2": make\'s DEBUG', ()
+        value_types.OBJECTS,
+        "objects with debug messages; make's variable DEBUG",
+        (),
     )
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Nic:
-    """A QEMU network device, under the name that stands for {nic} in file names."""
+    """A network device of QEMU. NAME replaces {nic} in file names."""
 
-    id: PciId = key(value_types.ID, "vendor and device that its ROM must carry")
+    id: PciId = key(value_types.ID, "vendor and device ID that the ROM must have")
     goal: str | None = key(
         value_types.GOAL,
-        "iPXE's name of its image: a ROM, a driver, or IDs; default those of id",
+        "iPXE's name of the image: a ROM, a driver, or IDs; default: the digits of id",
         None,
     )
     accept_ids: tuple[PciId, ...] = key(
-        value_types.IDS, "other IDs that existing images of it may carry", ()
+        value_types.IDS, "other IDs that existing images may have", ()
     )
     device: str | None = key(
         value_types.DEVICE,
-        "QEMU's device, as for its option -device; default that of the IDs",
+        "the argument of QEMU's option -device; default: the device with these IDs",
         None,
     )
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Bucket:
-    """The power of two that QEMU must see as a ROM's size."""
+    """The size of a ROM as QEMU sees it, a power of two."""
 
-    size: int = key(value_types.SIZE, "the bucket's size")
-    pad: bool = key(value_types.FLAG, "whether to fill the file up to the bucket with ff", True)
+    size: int = key(value_types.SIZE, "the size of the ROM")
+    pad: bool = key(value_types.FLAG, "whether to pad the file to this size with 0xff bytes", True)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Target:
     """A set of ROM files in one directory."""
 
-    dir: str = key(value_types.DIRECTORY, "the directory below the output root")
+    dir: str = key(value_types.DIRECTORY, "the directory, relative to the output root")
     file: str = key(
         value_types.FILE_PATTERN,
-        "the pattern of the file names: {nic}, {vendor}, {device} and {target} are filled in",
+        "the pattern of the file names, in which {nic}, {vendor}, {device} and {target} are"
+        " replaced",
     )
     images: tuple[str, ...] = key(
-        value_types.PLATFORMS, "the platforms whose images a ROM chains, in this order"
+        value_types.PLATFORMS, "the platforms whose images each ROM contains, in this order"
     )
     nics: tuple[str, ...] | None = key(
-        value_types.NICS, 'the NICs to make a ROM for; "*" for all', None
+        value_types.NICS, 'the NICs to build a ROM for; "*" for all', None
     )
-    bucket: str | None = key(value_types.TEXT, "the bucket that each ROM must be in", None)
+    bucket: str | None = key(value_types.TEXT, "the bucket that each ROM must fit", None)
     source: str | None = key(
         value_types.TEXT,
-        "the source of the images, where the platform names none; default the first",
+        "the source of images whose platform has no source; default: the only source",
         None,
     )
     fix_ids: bool = key(value_types.FLAG, "whether to write the NIC's IDs into every image", False)
     level: str = key(
         value_types.LEVEL,
-        "how hard to compress EFI images that a tree built, or that are compressed anew",
+        "how hard to compress EFI images that are built from a tree or compressed again",
         "default",
     )
     recompress: bool = key(
         value_types.FLAG,
-        "whether to compress EFI images of existing ROMs anew, where that makes them smaller",
+        "whether to compress the EFI images of existing ROMs again, if that makes them smaller",
         False,
     )
-    default: bool = key(value_types.FLAG, "whether a plain doit builds it", True)
+    default: bool = key(
+        value_types.FLAG, "whether doit builds the target if none is selected", True
+    )
     growth: int | None = key(
-        value_types.AMOUNT, "bytes that each ROM may grow by since the lock; default: any", None
+        value_types.AMOUNT,
+        "by how many bytes a ROM may grow compared with the lock; default: any number",
+        None,
     )
     bucket_changed_in: str | None = key(
         value_types.TEXT,
-        "the version in which the bucket changed, and why: guests cannot migrate",
+        "the version in which the bucket changed, and the reason; guests cannot migrate across it",
         None,
     )
 
@@ -217,66 +254,69 @@ class Qemu:
     """Where the QEMU of an architecture looks for ROMs, for `romforge compat`."""
 
     firmware_path: tuple[str, ...] = key(
-        value_types.DIRECTORIES, "directories below the output root, in the order of QEMU's search"
+        value_types.DIRECTORIES,
+        "directories below the output root, in the order in which QEMU searches them",
     )
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Verify:
-    """What `romforge verify` proves of each ROM, besides that its structure is sound."""
+    """What `romforge verify` tests of each ROM, in addition to its structure."""
 
     boot: tuple[str, ...] = key(
         value_types.FIRMWARES,
-        "the firmwares to boot under, where the ROM has an image for it",
+        "the firmwares to boot with, each if the ROM has an image for it",
         value_types.FIRMWARES_ALL,
     )
     roms: tuple[str, ...] = key(
         value_types.MODES,
-        "how QEMU gets the ROM: as its default ROM, or by romfile=",
+        "how QEMU finds the ROM: as the default ROM of the device, or by romfile=",
         value_types.MODES_ALL,
     )
     network: tuple[str, ...] = key(
         value_types.NETWORKS,
-        "the networks to boot UEFI firmware from; a PC BIOS boots from IPv4 alone",
+        "the networks from which UEFI firmware boots; a PC BIOS boots from IPv4 only",
         value_types.NETWORKS_ALL[:1],
     )
     start: tuple[str, ...] = key(
         value_types.STARTS,
-        "architectures for which QEMU must start with a ROM that has no image for them",
+        "architectures whose QEMU must start with a ROM that has no image for them",
         (),
     )
     migrate_from: tuple[str, ...] = key(
         value_types.SOURCES,
-        'sources of older ROMs, or "lock"; guests that run with those must migrate',
+        'sources of older ROMs, or "lock"; a guest with an older ROM must migrate to the new one',
         (),
     )
     snp: bool | None = key(
         value_types.FLAG,
-        "whether to call the Simple Network Protocol of each EFI driver; default: of those built from a tree without a mark",
+        "whether to call the Simple Network Protocol of each EFI driver;"
+        " default: only of drivers that are built from a tree without a mark",
         None,
     )
-    timeout: int = key(value_types.SECONDS, "seconds that a boot may take", 120)
+    timeout: int = key(value_types.SECONDS, "the time limit of a boot, in seconds", 120)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Toolchain:
-    """What compiles a tree, on this machine or on several."""
+    """How a tree is compiled, on this machine or on several."""
 
     launcher: tuple[str, ...] = key(
         value_types.LAUNCHER,
-        "what runs the compiler: ccache, distcc, icecc, sccache, or another command",
+        "the command that runs the compiler: ccache, distcc, icecc, sccache, or another",
         (),
     )
     jobs: int | str | None = key(
         value_types.JOBS,
-        'jobs of all makes together, or "distcc" to ask `distcc -j`; default: all processors',
+        'the number of jobs of all makes together, or "distcc" for the number that `distcc -j`'
+        " prints; default: the number of processors",
         None,
     )
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Spec:
-    """A whole romspec.toml without fault; ``path`` is the file it was read from."""
+    """A whole romspec.toml without problems; ``path`` is the file it was read from."""
 
     path: FilePath
     source: Mapping[str, Source]
@@ -290,7 +330,7 @@ class Spec:
     toolchain: Toolchain
 
 
-# The sections of a spec whose tables have a name and keys; [config] is a level deeper.
+# The sections [SECTION.NAME]. A table of [config] is one level deeper: [config.NAME.HEADER].
 SECTIONS: Mapping[str, type] = {
     "source": Source,
     "platform": Platform,
@@ -299,31 +339,40 @@ SECTIONS: Mapping[str, type] = {
     "target": Target,
     "qemu": Qemu,
 }
-# What a source must have exactly one of, and the keys that each goes without.
-_OF_TREES = ("fallback", "config", "make", "fallback_mark")
+_TREE_KEYS = ("fallback", "config", "make", "fallback_mark")
+# A source has exactly one of these keys; each excludes others.
 ORIGINS: Mapping[str, tuple[str, ...]] = {
     "tree": ("files", "sha256"),
-    "roms": _OF_TREES,
-    "package": _OF_TREES,
+    "roms": _TREE_KEYS,
+    "package": _TREE_KEYS,
 }
-Names = Mapping[
-    str, frozenset[str] | None
-]  # of all tables by section, faulty ones included; None where the section is faulty
+# The names of all tables by section, including tables with problems; None for a section that is
+# not a table.
+Names = Mapping[str, frozenset[str] | None]
 
 
 def firmware_of(name: str, platform: Platform) -> tuple[Arch, Literal["pcbios", "efi"]] | None:
-    """The architecture and the firmware that a platform's BIN stands for; None where iPXE has no such BIN."""
+    """The architecture and firmware of a platform's BIN directory; None if iPXE has no such BIN.
+
+    >>> firmware_of("arm64-efi", Platform()) == (Arch.ARM64, "efi")
+    True
+    """
     directory = bin_directory(name, platform)
     if not re.fullmatch(value_types.BINS, directory):
         return None
     parts = directory.split("-")
-    arch = next((BY_NAME[part] for part in parts if part in BY_NAME), Arch.I386)
-    return arch, "efi" if "efi" in parts else "pcbios"
+    firmware: Literal["pcbios", "efi"] = "efi" if "efi" in parts else "pcbios"
+    for part in parts:
+        if part in BY_NAME:
+            return BY_NAME[part], firmware
+    return Arch.I386, firmware
 
 
 def bin_directory(name: str, platform: Platform) -> str:
-    """What iPXE calls the BIN directory of a platform."""
-    return platform.bin or ("bin" if name == "pcbios" else f"bin-{name}")
+    """The name of iPXE's BIN directory for a platform."""
+    if platform.bin:
+        return platform.bin
+    return "bin" if name == "pcbios" else f"bin-{name}"
 
 
 def rom_path(name: str, target: Target, nic: str, ids: PciId) -> str:
@@ -337,7 +386,7 @@ def manifest_name(target: str) -> str:
 
 
 def expand_pattern(pattern: str, nic: str, ids: PciId, target: str) -> str:
-    """A file pattern with its placeholders filled in."""
+    """A file pattern with its placeholders replaced."""
     if "{" not in pattern:
         return pattern
     for name, value in {"nic": nic, "target": target, **ids.placeholders()}.items():

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""On which line of a TOML file a key or a list's element stands; only ever asked when something is wrong with it.
+"""Finds the lines of keys and list elements in a TOML file. Only error messages need them.
 
-The parser of the standard library keeps no positions. The text given here has passed that parser, so this reader
-may take it for valid and look at nothing but its skeleton (TOML 1.0 and 1.1).
+The parser of the standard library keeps no positions. The text has passed that parser, so it is
+valid TOML 1.0 or 1.1, and only its structure is read here.
 """
 
 from __future__ import annotations
@@ -12,123 +12,152 @@ import re
 from romforge.spec.fields import Path
 
 _TOKEN = re.compile(
-    r'"""(?:\\.|[^\\])*?"""{1,3}|\'\'\'.*?\'\'\'{1,3}|"(?:\\.|[^"\\\n])*"|\'[^\'\n]*\'|#[^\n]*|[][{},=.\n]|[^][{},=.\s#"\']+',
+    r'"""(?:\\.|[^\\])*?"""{1,3}'  # strings of several lines, which may end in quotes
+    r"|'''.*?'''{1,3}"
+    r'|"(?:\\.|[^"\\\n])*"'
+    r"|'[^'\n]*'"
+    r"|#[^\n]*"
+    r"|[][{},=.\n]"
+    r"|[^][{},=.\s#\"']+",  # bare keys, numbers, dates, true and false
     re.DOTALL,
 )
 _ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|.)")
-_DEEPEST = 16  # a spec is six deep; what is deeper is not told apart
 _CONTROLS = {"b": "\b", "t": "\t", "n": "\n", "f": "\f", "r": "\r", "e": "\x1b"}
+_DEEPEST = 16  # parts of a path; a spec has six, and deeper keys are not recorded
 
 
 def locate_keys(text: str) -> dict[Path, int]:
-    """The line (from 1) of every table, key and list element of a TOML document, by its path of keys and indices."""
+    """The line (from 1) of every table, key and list element, by its path of keys and indices.
+
+    >>> locate_keys("[a]\\nb = [\\n  1,\\n]\\n")
+    {('a',): 1, ('a', 'b'): 2, ('a', 'b', 0): 3}
+    """
     return _Reader(text).lines
 
 
 class _Reader:
     def __init__(self, text: str) -> None:
-        self.tokens: list[tuple[str, int]] = []
-        line, done = 1, 0
-        for match in _TOKEN.finditer(text):
-            line += text.count("\n", done, match.start())
-            done = match.start()
-            if not match[0].startswith("#"):
-                self.tokens.append((match[0], line))
-        self.tokens.append(("\n", line))
-        self.place = 0
+        self.tokens = _split_tokens(text)  # tokens and their lines
+        self.position = 0  # the index of the next token
         self.lines: dict[Path, int] = {}
-        self.counts: dict[Path, int] = {}  # of arrays of tables
+        self.counts: dict[Path, int] = {}  # the last index of each array of tables
         table: Path = ()
-        while self.place < len(self.tokens):
-            token, line = self.tokens[self.place]
+        while self.position < len(self.tokens):
+            token, line = self.tokens[self.position]
             if token == "\n":
-                self.place += 1
+                self.position += 1
             elif token == "[":
-                table = self.header(line)
+                table = self.read_header(line)
             else:
-                self.pair(table)
+                self.read_pair(table)
 
-    def header(self, line: int) -> Path:
-        array = self.tokens[self.place + 1][0] == "["
-        self.place += 2 if array else 1
-        path = self.indexed(self.dotted("]"))
-        self.place += 2 if array else 1
-        self.keep(path, 0, line)
-        if array:
+    def read_header(self, line: int) -> Path:
+        """Reads ``[a.b]`` or ``[[a.b]]``, and returns the path of the table."""
+        is_array = self.tokens[self.position + 1][0] == "["
+        brackets = 2 if is_array else 1
+        self.position += brackets
+        path = self.add_indices(self.read_dotted_key("]"))
+        self.position += brackets
+        self.record(path, 0, line)
+        if is_array:
             self.counts[path] = self.counts.get(path, -1) + 1
             path = (*path, self.counts[path])
-        self.lines[path] = line  # also where a table in it was there before
+        self.lines[path] = line  # overrides the line of a table in it that came first
         return path
 
-    def keep(self, path: Path, start: int, line: int) -> None:
-        """Takes down the line of a path, and of the tables on the way that it brings about."""
+    def record(self, path: Path, start: int, line: int) -> None:
+        """Records the line of a path, and of the tables above it that this line creates."""
         for end in range(start, min(len(path), _DEEPEST)):
             self.lines.setdefault(path[: end + 1], line)
 
-    def indexed(self, path: Path) -> Path:
-        """A header's path with the index of the latest table where it goes through an array of tables."""
-        found: Path = ()
+    def add_indices(self, path: Path) -> Path:
+        """The path of a header with the index of the last table of each array above it."""
+        indexed: Path = ()
         for key in path[:-1]:
-            found = (*found, key)
-            if found in self.counts:
-                found = (*found, self.counts[found])
-        return (*found, path[-1])
+            indexed = (*indexed, key)
+            if indexed in self.counts:
+                indexed = (*indexed, self.counts[indexed])
+        return (*indexed, path[-1])
 
-    def pair(self, table: Path) -> None:
-        line = self.tokens[self.place][1]
-        keys = self.dotted("=")
-        self.place += 1
-        self.keep((*table, *keys), len(table), line)
-        self.value((*table, *keys))
+    def read_pair(self, table: Path) -> None:
+        line = self.tokens[self.position][1]
+        path = (*table, *self.read_dotted_key("="))
+        self.position += 1
+        self.record(path, len(table), line)
+        self.read_value(path)
 
-    def dotted(self, stop: str) -> Path:
-        """The keys up to the token ``stop``."""
+    def read_dotted_key(self, stop: str) -> Path:
+        """The keys before the token ``stop``."""
         keys: list[str] = []
-        while self.tokens[self.place][0] != stop:
-            if self.tokens[self.place][0] != ".":
-                keys.append(_key(self.tokens[self.place][0]))
-            self.place += 1
+        while self.tokens[self.position][0] != stop:
+            token = self.tokens[self.position][0]
+            if token != ".":
+                keys.append(_unquote_key(token))
+            self.position += 1
         return tuple(keys)
 
-    def value(self, path: Path) -> None:
-        opening = self.tokens[self.place][0]
+    def read_value(self, path: Path) -> None:
+        opening = self.tokens[self.position][0]
         if opening not in ("[", "{"):
-            while self.tokens[self.place][0] not in (",", "]", "}", "\n"):
-                self.place += 1
+            while self.tokens[self.position][0] not in (",", "]", "}", "\n"):
+                self.position += 1
             return
         if len(path) >= _DEEPEST:
-            self.skip()
+            self.skip_brackets()
             return
-        self.place += 1
+        self.position += 1
         index = 0
-        while (token := self.tokens[self.place])[0] not in ("]", "}"):
-            if token[0] in (",", "\n"):
-                self.place += 1
+        while True:
+            token, line = self.tokens[self.position]
+            if token in ("]", "}"):
+                break
+            if token in (",", "\n"):
+                self.position += 1
             elif opening == "{":
-                self.pair(path)
+                self.read_pair(path)
             else:
-                self.lines[(*path, index)] = token[1]
-                self.value((*path, index))
+                self.lines[(*path, index)] = line
+                self.read_value((*path, index))
                 index += 1
-        self.place += 1
+        self.position += 1
 
-    def skip(self) -> None:
-        """Leaves out a list or an inline table."""
+    def skip_brackets(self) -> None:
+        """Skips a list or an inline table."""
         depth = 0
         while True:
-            token = self.tokens[self.place][0]
-            depth += (token in ("[", "{")) - (token in ("]", "}"))
-            self.place += 1
-            if not depth:
+            token = self.tokens[self.position][0]
+            self.position += 1
+            if token in ("[", "{"):
+                depth += 1
+            elif token in ("]", "}"):
+                depth -= 1
+            if depth == 0:
                 return
 
 
-def _key(token: str) -> str:
+def _split_tokens(text: str) -> list[tuple[str, int]]:
+    """The tokens of a document without its comments, each with its line."""
+    tokens = []
+    line, counted = 1, 0  # line breaks are counted up to this offset
+    for match in _TOKEN.finditer(text):
+        line += text.count("\n", counted, match.start())
+        counted = match.start()
+        if not match[0].startswith("#"):
+            tokens.append((match[0], line))
+    tokens.append(("\n", line))
+    return tokens
+
+
+def _unquote_key(token: str) -> str:
     if token.startswith("'"):
         return token[1:-1]
     if token.startswith('"'):
-        return _ESCAPE.sub(
-            lambda m: chr(int(m[1][1:], 16)) if m[1][0] in "xuU" else _CONTROLS.get(m[1], m[1]),
-            token[1:-1],
-        )
+        return _ESCAPE.sub(_unescape, token[1:-1])
     return token
+
+
+def _unescape(escape: re.Match[str]) -> str:
+    code = escape[1]
+    if code[0] in "xuU":
+        return chr(int(code[1:], 16))
+    return _CONTROLS.get(code, code)

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What no key of a spec can tell alone: names that nothing bears, paths that clash or leave the output root."""
+"""Problems that no value has alone: names that are not declared, paths that clash."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path as FilePath
 from pathlib import PurePosixPath
+from typing import NamedTuple
 
 from romforge.base.arch import BY_NAME
 from romforge.base.text import join_words
@@ -29,9 +30,9 @@ from romforge.spec.model import (
 )
 
 _PLACEHOLDERS = ("nic", "vendor", "device", "target")
-_FEW = 12  # names that an error lists
-# Variables of make that have a key of their own, which does more than the variable would.
-_HAVE_KEYS = {
+_MOST_LISTED = 12  # names in a hint
+# Variables of make that must not be set as such, and what to use instead: it does more.
+_INSTEAD_OF_VARIABLE = {
     "BIN": "bin in the platform",
     "CONFIG": "config in the source or the platform",
     "CROSS_COMPILE": "cross in the platform",
@@ -40,356 +41,364 @@ _HAVE_KEYS = {
     "CERT": "cert in the platform",
     "DEBUG": "debug in the platform",
     "TGT_LD_FLAGS": "strip in the platform",
-    "MAKEFLAGS": "`--jobs`",
-    "SOURCE_DATE_EPOCH": "the environment variable",
+    "MAKEFLAGS": "the option `--jobs`",
+    "SOURCE_DATE_EPOCH": "the environment variable of this name",
 }
 
 
+class _PlannedRom(NamedTuple):
+    """The ROM that a target and a NIC stand for."""
+
+    target: str
+    nic: str
+
+
 def check_spec(spec: Spec, names: Names, out: FilePath | None) -> Iterator[Problem]:
-    """All problems between the tables of a spec; ``names`` are the names of all tables, the faulty ones included."""
+    """All problems between the tables of a spec.
+
+    ``names`` are the names of all tables, including those with problems. With the output root
+    ``out``, directories must not leave it by a symbolic link.
+    """
     for name, source in spec.source.items():
-        yield from _source(names, name, source)
+        yield from _check_source(name, source)
     for name, headers in spec.config.items():
-        for header, table in headers.items():
-            yield from _header(table, ("config", name, header))
+        for header_name, header in headers.items():
+            yield from _check_header(header, ("config", name, header_name))
     for name, platform in spec.platform.items():
-        yield from _platform(names, name, platform)
+        yield from _check_platform(names, name, platform)
     if spec.target and names.get("source") == frozenset():
-        yield Problem(
-            (),
-            "there is no source of images",
-            'write a [source.NAME], such as [source.debian] with package = "ipxe-qemu"',
-        )
-    pathless = set()  # targets whose paths are told to be wrong, and so clash for no other reason
+        hint = 'write a [source.NAME], such as [source.debian] with package = "ipxe-qemu"'
+        yield Problem((), "there is no source of images", hint)
+    faulty = set()  # targets with a problem of their paths; they are not checked for clashes
     for name, target in spec.target.items():
-        for problem in _target(spec, names, name, target, out):
+        for problem in _check_target(spec, names, name, target, out):
             yield problem
             if problem.path[2:] in (("dir",), ("file",)):
-                pathless.add(name)
-    yield from _duplicates(spec, pathless)
-    yield from _verify(spec, names)
+                faulty.add(name)
+    yield from _check_clashes(spec, faulty)
+    yield from _check_verify(spec, names)
 
 
-def _verify(spec: Spec, names: Names) -> Iterator[Problem]:
+def _check_verify(spec: Spec, names: Names) -> Iterator[Problem]:
     path: Path = ("verify", "migrate_from")
-    yield from _known_list(names, "source", spec.verify.migrate_from, path)
+    yield from _check_references(names, "source", spec.verify.migrate_from, path)
     for name in spec.qemu:
         if name not in BY_NAME:
-            yield Problem(
-                ("qemu", name),
-                f"{show(name)} is no architecture",
-                f"known are {join_words(BY_NAME)}",
-                name,
-                BY_NAME,
-            )
+            message = f"{show(name)} is not a known architecture"
+            hint = f"known are {join_words(BY_NAME)}"
+            yield Problem(("qemu", name), message, hint, name, BY_NAME)
     for index, name in enumerate(spec.verify.migrate_from):
         if name in spec.source and spec.source[name].tree:
-            yield Problem(
-                (*path, index),
-                f"the source {name} is a tree, and older ROMs exist",
-                "name a source with roms or package",
-            )
+            message = f"the source {name} is an iPXE tree, not a set of older ROMs"
+            yield Problem((*path, index), message, "name a source with roms or package")
 
 
-def _source(names: Names, name: str, source: Source) -> Iterator[Problem]:
+def _check_source(name: str, source: Source) -> Iterator[Problem]:
     path: Path = ("source", name)
     if name == LOCK:
-        yield Problem(
-            path,
-            f"{show(LOCK)} stands for romspec.lock, and so is no source's name",
-            "give it another",
-        )
-    given = [one for one in ORIGINS if getattr(source, one) is not None]
-    if len(given) != 1:
-        what = f"holds {join_words(given)}" if given else "does not say where images come from"
-        yield Problem(path, what, "write exactly one of tree, roms and package")
-    else:
-        for one in ORIGINS[given[0]]:
-            if getattr(source, one):
-                which = "existing ROMs" if given == ["tree"] else "a tree, which is built"
-                yield Problem(
-                    (*path, one), f"is for {which}, and this source has {given[0]}", "leave it out"
-                )
-    yield from _make(source.make, path)
-    for place in ("tree", "fallback", "roms"):
-        yield from _home(getattr(source, place) or "", (*path, place))
+        message = f"{show(LOCK)} is reserved for romspec.lock"
+        yield Problem(path, message, "use another name")
+    yield from _check_origin(source, path)
+    yield from _check_make(source.make, path)
+    for key in ("tree", "fallback", "roms"):
+        yield from _check_home(getattr(source, key) or "", (*path, key))
     if source.sha256 and source.roms and not source.roms.endswith(".deb"):
-        yield Problem(
-            (*path, "sha256"),
-            "is that of a .deb, and roms names none",
-            "leave it out, or name a .deb",
-        )
+        message = "is the digest of a .deb, but roms is not one"
+        yield Problem((*path, "sha256"), message, "remove it, or name a .deb")
     for index, pattern in enumerate(source.files or ()):
-        yield from _pattern(pattern, (*path, "files", index))
-        yield from _leaving(pattern, (*path, "files", index), "the source")
+        yield from _check_pattern(pattern, (*path, "files", index))
+        yield from _check_relative(pattern, (*path, "files", index), "the source")
 
 
-def _platform(names: Names, name: str, platform: Platform) -> Iterator[Problem]:
+def _check_origin(source: Source, path: Path) -> Iterator[Problem]:
+    """A source must have one origin, and none of the keys that this origin excludes."""
+    origins = [key for key in ORIGINS if getattr(source, key) is not None]
+    if len(origins) != 1:
+        message = "does not state where images come from"
+        if origins:
+            message = f"has {join_words(origins)}"
+        yield Problem(path, message, "write exactly one of tree, roms and package")
+        return
+    origin = origins[0]
+    users = "existing ROMs" if origin == "tree" else "trees"
+    for key in ORIGINS[origin]:
+        if getattr(source, key):
+            message = f"is only for {users}, but this source has {origin}"
+            yield Problem((*path, key), message, "remove it")
+
+
+def _check_platform(names: Names, name: str, platform: Platform) -> Iterator[Problem]:
     path: Path = ("platform", name)
     if name == STUB:
-        yield Problem(
-            path,
-            f"{show(STUB)} stands for an image with no code, and so is no platform's name",
-            "give it another",
-        )
-    kind = firmware_of(name, platform)
-    if kind is None:
-        right = f'write bin = "bin" for the PC BIOS, or "bin-ARCH-efi" where ARCH is one of {join_words(BY_NAME)}'
-        where, wrong = ((*path, "bin"), platform.bin) if platform.bin else (path, f"bin-{name}")
-        known = [
-            "bin",
-            *(f"bin-{arch}-pcbios" for arch in ("i386", "x86_64")),
-            *(f"bin-{arch}-efi" for arch in BY_NAME),
-        ]
-        yield Problem(where, f"iPXE has no BIN directory {show(wrong)}", right, wrong, known)
-    elif platform.media and platform.media.startswith("efi") != (kind[1] == "efi"):
-        right = 'write "efidrv" or "efirom"' if kind[1] == "efi" else 'write "rom" or "mrom"'
-        yield Problem(
-            (*path, "media"), f"{show(platform.media)} is not what iPXE builds for {kind[1]}", right
-        )
+        message = f"{show(STUB)} is reserved for an image without code"
+        yield Problem(path, message, "use another name")
+    yield from _check_bin(name, platform, path)
     if platform.source is not None:
-        yield from _known(names, "source", platform.source, (*path, "source"))
-    yield from _make(platform.make, path)
-    yield from _leave_out(platform, path)
-    for kind_of_file in ("embed", "trust", "cert"):
-        for index, file in enumerate(getattr(platform, kind_of_file)):
-            yield from _embedded(file, (*path, kind_of_file, index))
-    for index, root in enumerate(platform.strip.drop if platform.strip else ()):
-        if platform.strip and root in platform.strip.keep:
-            yield Problem(
-                (*path, "strip", "drop", index),
-                f"{show(root)} is to be dropped and to be kept",
-                "leave it out of one of the lists",
-            )
+        yield from _check_reference(names, "source", platform.source, (*path, "source"))
+    yield from _check_make(platform.make, path)
+    for index, object_name in enumerate(platform.leave_out):
+        if object_name in platform.require:
+            message = f"{show(object_name)} is in require too"
+            yield Problem((*path, "leave_out", index), message, "remove it from one of the lists")
+    for key in ("embed", "trust", "cert"):
+        for index, file in enumerate(getattr(platform, key)):
+            yield from _check_file_for_make(file, (*path, key, index))
+    if platform.strip:
+        for index, root in enumerate(platform.strip.drop):
+            if root in platform.strip.keep:
+                message = f"{show(root)} is in keep too"
+                drop = (*path, "strip", "drop", index)
+                yield Problem(drop, message, "remove it from one of the lists")
 
 
-def _leave_out(platform: Platform, path: Path) -> Iterator[Problem]:
-    """Objects that are both to be left out and required."""
-    for index, name in enumerate(platform.leave_out):
-        if name in platform.require:
-            yield Problem(
-                (*path, "leave_out", index),
-                f"{show(name)} is required as well",
-                "leave it out of one of the lists",
-            )
+def _check_bin(name: str, platform: Platform, path: Path) -> Iterator[Problem]:
+    """iPXE must have the BIN directory, and must build the medium in it."""
+    target = firmware_of(name, platform)
+    if target is None:
+        yield _unknown_bin(name, platform, path)
+        return
+    _, firmware = target
+    if platform.media and platform.media.startswith("efi") != (firmware == "efi"):
+        message = f"iPXE does not build {show(platform.media)} for {firmware}"
+        hint = 'write "rom" or "mrom"'
+        if firmware == "efi":
+            hint = 'write "efidrv" or "efirom"'
+        yield Problem((*path, "media"), message, hint)
 
 
-def _embedded(file: str, path: Path) -> Iterator[Problem]:
-    yield from _home(file, path)
+def _unknown_bin(name: str, platform: Platform, path: Path) -> Problem:
+    directory = f"bin-{name}"
+    if platform.bin:
+        directory = platform.bin
+        path = (*path, "bin")
+    known = ["bin", "bin-i386-pcbios", "bin-x86_64-pcbios"]
+    known += [f"bin-{arch}-efi" for arch in BY_NAME]
+    hint = (
+        'write bin = "bin" for the PC BIOS, or bin = "bin-ARCH-efi",'
+        f" where ARCH is one of {join_words(BY_NAME)}"
+    )
+    message = f"iPXE has no BIN directory {show(directory)}"
+    return Problem(path, message, hint, directory, known)
+
+
+def _check_file_for_make(file: str, path: Path) -> Iterator[Problem]:
+    """iPXE's makefiles split lists of files at spaces and commas."""
+    yield from _check_home(file, path)
     name = os.path.basename(os.path.normpath(file))
     if name in ("", ".", ".."):
-        yield Problem(path, f"{show(file)} names a directory", "name a file")
+        yield Problem(path, f"{show(file)} is a directory", "name a file")
     elif not re.fullmatch(r"[A-Za-z0-9_.+-]+", name):
-        yield Problem(
-            path,
-            f"{show(name)} is no name that make takes",
-            "give the file one of letters, digits and _ . + -",
-        )
+        message = f"make cannot use the file name {show(name)}"
+        hint = "use a name of letters, digits and _ . + -"
+        yield Problem(path, message, hint)
 
 
-def _home(given: str, path: Path) -> Iterator[Problem]:
-    if given.startswith("~") and os.path.expanduser(given) == given:
-        yield Problem(
-            path,
-            f"{show(given)} begins with the home of a user that is not known",
-            "write the whole path",
-        )
+def _check_home(path_of_file: str, path: Path) -> Iterator[Problem]:
+    if path_of_file.startswith("~") and os.path.expanduser(path_of_file) == path_of_file:
+        message = f"{show(path_of_file)} begins with the home directory of an unknown user"
+        yield Problem(path, message, "write the whole path")
 
 
-def _header(header: Header, path: Path) -> Iterator[Problem]:
-    seen: dict[str, str] = {}
-    places = [(name, "define") for name in header.define] + [
-        (name, "undef") for name in header.undef
-    ]
-    for name, place in [*places, *((name, "set") for name, _ in header.set)]:
-        if seen.setdefault(name, place) != place:
-            yield Problem(
-                (*path, place), f"{name} is in {seen[name]} as well", "leave it out of one of them"
-            )
-    for name, value in header.set:
+def _check_header(header: Header, path: Path) -> Iterator[Problem]:
+    """No macro may be in two keys, and no value may continue in the next line of the header."""
+    uses = [(macro, "define") for macro in header.define]
+    uses += [(macro, "undef") for macro in header.undef]
+    uses += [(macro, "set") for macro, _ in header.set]
+    first_keys: dict[str, str] = {}
+    for macro, key in uses:
+        first = first_keys.setdefault(macro, key)
+        if first != key:
+            yield Problem((*path, key), f"{macro} is in {first} too", "remove it from one of them")
+    for macro, value in header.set:
         if value.endswith("\\"):
-            yield Problem(
-                (*path, "set", name),
-                "ends with a \\, which joins the next line to it",
-                "end it with something else",
-            )
+            message = "ends in a \\, which joins the next line to it"
+            yield Problem((*path, "set", macro), message, "let it end in something else")
 
 
-def _make(variables: Pairs, path: Path) -> Iterator[Problem]:
+def _check_make(variables: Pairs, path: Path) -> Iterator[Problem]:
     for variable, _ in variables:
-        if variable in _HAVE_KEYS:
-            yield Problem(
-                (*path, "make", variable), "is not for make alone", f"use {_HAVE_KEYS[variable]}"
-            )
+        if variable in _INSTEAD_OF_VARIABLE:
+            hint = f"use {_INSTEAD_OF_VARIABLE[variable]}"
+            yield Problem((*path, "make", variable), "must not be set as a variable", hint)
 
 
-def _target(
+def _check_target(
     spec: Spec, names: Names, name: str, target: Target, out: FilePath | None
 ) -> Iterator[Problem]:
     path: Path = ("target", name)
-    yield from _known_list(names, "platform", target.images, (*path, "images"))
+    yield from _check_references(names, "platform", target.images, (*path, "images"))
     if not target.images:
         yield Problem((*path, "images"), "the list is empty", "name at least one platform")
-    yield from _known_list(names, "nic", target.nics or (), (*path, "nics"))
+    yield from _check_references(names, "nic", target.nics or (), (*path, "nics"))
     if target.bucket is not None:
-        yield from _known(names, "bucket", target.bucket, (*path, "bucket"))
-    if target.source is not None:
-        yield from _known(names, "source", target.source, (*path, "source"))
-    elif len(sources := names.get("source") or ()) > 1:
-        unsaid = [
-            one
-            for one in target.images
-            if one in spec.platform and spec.platform[one].source is None
-        ]
-        what = f"the images of {join_words(unsaid)} may come from {join_words(sorted(sources))}"
-        yield from (
-            [Problem(path, what, 'write source = "NAME" here, or in each platform')]
-            if unsaid
-            else []
-        )
+        yield from _check_reference(names, "bucket", target.bucket, (*path, "bucket"))
+    yield from _check_source_of_target(spec, names, target, path)
     if target.recompress and target.level == "stored":
-        yield Problem(
-            (*path, "recompress"), 'goes with another level than "stored"', "leave one of them out"
-        )
-    yield from _output(target.dir, (*path, "dir"))
+        message = 'cannot be used with the level "stored"'
+        yield Problem((*path, "recompress"), message, "remove one of them")
+    yield from _check_output_path(target.dir, (*path, "dir"))
     if "{" in target.dir or "}" in target.dir:
-        yield Problem(
-            (*path, "dir"),
-            "{ and } are filled in in file alone",
-            'write file = "{nic}/NAME" for a directory of each NIC',
-        )
-    yield from _output(target.file, (*path, "file"))
-    yield from _pattern(target.file, (*path, "file"))
+        message = "{ and } are only allowed in file"
+        hint = 'write file = "{nic}/NAME" for a directory of each NIC'
+        yield Problem((*path, "dir"), message, hint)
+    yield from _check_output_path(target.file, (*path, "file"))
+    yield from _check_pattern(target.file, (*path, "file"))
     if target.file.endswith(("/", "/.")) or target.file == ".":
-        yield Problem(
-            (*path, "file"),
-            f"{show(target.file)} names a directory",
-            "let it end in the name of a file",
-        )
-    if out is not None:
-        root, place = os.path.realpath(out), os.path.realpath(out / target.dir)
-        if not _leaving_reason(target.dir) and os.path.commonpath((root, place)) != root:
-            yield Problem(
-                (*path, "dir"),
-                f"leaves the output root by a symbolic link to {place}",
-                "remove the link",
-            )
+        message = f"{show(target.file)} is a directory"
+        yield Problem((*path, "file"), message, "let it end in the name of a file")
+    if out is not None and _reason_outside(target.dir) is None:
+        yield from _check_links(target.dir, out, (*path, "dir"))
 
 
-def _known_list(
-    names: Names, section: str, given: tuple[str, ...], path: Path
+def _check_source_of_target(
+    spec: Spec, names: Names, target: Target, path: Path
 ) -> Iterator[Problem]:
-    seen: set[str] = set()
-    for index, one in enumerate(given):
-        yield from _known(names, section, one, (*path, index))
-        if one in seen:
-            yield Problem((*path, index), f"{show(one)} is listed twice", "once is enough")
-        seen.add(one)
+    """If there are several sources, the target or each of its platforms must name one."""
+    if target.source is not None:
+        yield from _check_reference(names, "source", target.source, (*path, "source"))
+        return
+    sources = names.get("source") or ()
+    if len(sources) < 2:
+        return
+    ambiguous = []
+    for name in target.images:
+        if name in spec.platform and spec.platform[name].source is None:
+            ambiguous.append(name)
+    if ambiguous:
+        choices = join_words(sorted(sources))
+        message = f"the images of {join_words(ambiguous)} may come from {choices}"
+        yield Problem(path, message, 'write source = "NAME" here, or in each platform')
 
 
-def _known(names: Names, section: str, name: str, path: Path) -> Iterator[Problem]:
+def _check_links(directory: str, out: FilePath, path: Path) -> Iterator[Problem]:
+    root = os.path.realpath(out)
+    real = os.path.realpath(out / directory)
+    if os.path.commonpath((root, real)) != root:
+        message = f"leaves the output root by a symbolic link to {real}"
+        yield Problem(path, message, "remove the link")
+
+
+def _check_references(
+    names: Names, section: str, references: tuple[str, ...], path: Path
+) -> Iterator[Problem]:
+    """Each name of a list must be declared, and be there once."""
+    earlier: set[str] = set()
+    for index, name in enumerate(references):
+        yield from _check_reference(names, section, name, (*path, index))
+        if name in earlier:
+            yield Problem((*path, index), f"{show(name)} is listed twice", "list it once")
+        earlier.add(name)
+
+
+def _check_reference(names: Names, section: str, name: str, path: Path) -> Iterator[Problem]:
+    """A name must be that of a table in a section, unless it is a reserved one."""
     known = names.get(section, frozenset())
-    if (
-        known is not None
-        and name not in known
-        and (section, name) not in (("platform", STUB), ("source", LOCK))
-    ):
-        few = 0 < len(known) <= _FEW
-        right = (
-            f"known {'is' if len(known) == 1 else 'are'} {join_words(sorted(known))}"
-            if few
-            else f"write a [{section}.NAME{'.HEADER' if section == 'config' else ''}] for it"
-        )
-        yield Problem(path, f"there is no {section} {show(name)}", right, name, known)
+    if known is None or name in known or (section, name) in (("platform", STUB), ("source", LOCK)):
+        return
+    hint = f"write a [{section}.NAME] for it"
+    if 0 < len(known) <= _MOST_LISTED:
+        verb = "is" if len(known) == 1 else "are"
+        hint = f"known {verb} {join_words(sorted(known))}"
+    yield Problem(path, f"there is no {section} {show(name)}", hint, name, known)
 
 
-def _pattern(pattern: str, path: Path) -> Iterator[Problem]:
+def _check_pattern(pattern: str, path: Path) -> Iterator[Problem]:
     if "{" not in pattern and "}" not in pattern:
         return
+    hint = f"placeholders are {join_words(f'{{{name}}}' for name in _PLACEHOLDERS)}"
     for match in re.finditer(r"\{([^{}]*)\}|[{}]", pattern):
-        if match[1] not in _PLACEHOLDERS:
-            right = f"placeholders are {join_words('{' + one + '}' for one in _PLACEHOLDERS)}"
-            wrong = (
-                f"has a stray {match[0]}"
-                if match[1] is None
-                else f"{show(match[0])[1:-1]} is no placeholder"
-            )
-            yield Problem(path, wrong, right, (match[1] or "").lower(), _PLACEHOLDERS)
+        name = match[1]
+        if name is None:
+            yield Problem(path, f"has a stray {match[0]}", hint)
+        elif name not in _PLACEHOLDERS:
+            message = f"{show(match[0])[1:-1]} is not a placeholder"
+            yield Problem(path, message, hint, name.lower(), _PLACEHOLDERS)
 
 
-def _output(given: str, path: Path) -> Iterator[Problem]:
-    yield from _leaving(given, path, "the output root")
+def _check_output_path(path_of_file: str, path: Path) -> Iterator[Problem]:
+    yield from _check_relative(path_of_file, path, "the output root")
     for sign in "=*":
-        if sign in given:
-            yield Problem(
-                path,
-                f"{show(given)} holds {sign}, which doit gives a meaning in the names of tasks",
-                "use another character",
-            )
+        if sign in path_of_file:
+            message = f"{show(path_of_file)} contains {sign}, which is special in doit's task names"
+            yield Problem(path, message, "use another character")
 
 
-def _leaving(given: str, path: Path, root: str) -> Iterator[Problem]:
-    if reason := _leaving_reason(given):
-        right = (
-            "leave it out"
-            if reason.startswith("holds")
-            else f"write a relative path that stays below {root}"
-        )
-        yield Problem(path, f"{show(given)} {reason}", right)
+def _check_relative(path_of_file: str, path: Path, root: str) -> Iterator[Problem]:
+    reason = _reason_outside(path_of_file)
+    if reason is not None:
+        hint = f"write a relative path that stays below {root}"
+        yield Problem(path, f"{show(path_of_file)} {reason}", hint)
+    elif any(character < " " for character in path_of_file):
+        message = f"{show(path_of_file)} contains a line break or another control character"
+        yield Problem(path, message, "remove it")
 
 
-def _leaving_reason(given: str) -> str:
-    if given.startswith("/"):
+def _reason_outside(path_of_file: str) -> str | None:
+    """Why a path is not one below the output root or a source, as the rest of a sentence."""
+    if path_of_file.startswith("/"):
         return "is absolute"
-    if ".." in PurePosixPath(given).parts:
-        return "goes up by .."
-    if PurePosixPath(given).parts[:1] == (".romforge",):
-        return "is where romforge keeps its state"
-    return (
-        ""
-        if all(one >= " " for one in given)
-        else "holds a line break or another control character"
-    )
+    parts = PurePosixPath(path_of_file).parts
+    if ".." in parts:
+        return "goes up with .."
+    if parts[:1] == (".romforge",):
+        return "is in the directory of romforge's state"
+    return None
 
 
-def _duplicates(spec: Spec, pathless: set[str]) -> Iterator[Problem]:
-    """Output paths that two ROMs would have, told once for each pair of targets."""
-    seen: dict[str, tuple[str, str]] = {}
-    told: set[tuple[str, str]] = set()
-    right = "use another pattern or another dir"
+def _check_clashes(spec: Spec, faulty: set[str]) -> Iterator[Problem]:
+    """No ROM may have the path of another ROM, of a directory of ROMs, or of a manifest.
+
+    The targets in ``faulty`` are left out.
+    """
+    hint = "use another pattern or another dir"
+    roms: dict[str, _PlannedRom] = {}
+    reported: set[tuple[str, str]] = set()  # pairs of targets
+    for path, rom in _rom_paths(spec, faulty):
+        other = roms.setdefault(path, rom)
+        if other == rom or (rom.target, other.target) in reported:
+            continue
+        reported.add((rom.target, other.target))
+        clash = f"so does target.{other.target}"
+        if other.target == rom.target:
+            clash = f"for {other.nic} too"
+        message = f"gives {show(path)} for {rom.nic}, and {clash}"
+        yield Problem(("target", rom.target, "file"), message, hint)
+    directories = _directories_above(roms)
+    manifests = {manifest_name(name) for name in spec.target}
+    for path in sorted(manifests & (roms.keys() | directories)):
+        message = f"gives {show(path)}, which is the manifest of a target"
+        yield Problem(("target", _first_target_at(path, roms), "file"), message, hint)
+    for path in sorted(directories & roms.keys()):
+        rom = roms[path]
+        message = f"gives {show(path)} for {rom.nic}, but other ROMs need a directory there"
+        yield Problem(("target", rom.target, "file"), message, hint)
+
+
+def _rom_paths(spec: Spec, faulty: set[str]) -> Iterator[tuple[str, _PlannedRom]]:
+    """The path of each ROM, relative to the output root."""
     for name, target in spec.target.items():
-        if name in pathless or not (target.dir and target.file):
+        if name in faulty or not (target.dir and target.file):
             continue
         for nic in spec.nic if target.nics is None else target.nics:
-            if nic not in spec.nic or spec.nic[nic].id is None:
-                continue  # told already
-            path = rom_path(name, target, nic, spec.nic[nic].id)
-            other = seen.setdefault(path, (name, nic))
-            if other != (name, nic) and (name, other[0]) not in told:
-                told.add((name, other[0]))
-                whose = f"for {other[1]} too" if other[0] == name else f"so does target.{other[0]}"
-                yield Problem(
-                    ("target", name, "file"), f"gives {show(path)} for {nic}, and {whose}", right
-                )
-    directories = dict.fromkeys([path.rpartition("/")[0] for path in seen])
-    for above in [os.path.dirname(directory) for directory in directories]:
-        while above and above not in directories:
-            directories[above] = None
-            above = os.path.dirname(above)  # noqa: PLW2901  (it climbs)
-    manifests = {manifest_name(name) for name in spec.target}
-    for path in sorted(manifests & (seen.keys() | directories.keys())):
-        name = next(
-            target
-            for place, (target, _) in seen.items()
-            if place == path or place.startswith(f"{path}/")
-        )
-        yield Problem(
-            ("target", name, "file"), f"gives {show(path)}, which is a target's manifest", right
-        )
-    for path in sorted(directories.keys() & seen.keys()):
-        name, nic = seen[path]
-        yield Problem(
-            ("target", name, "file"),
-            f"gives {show(path)} for {nic}, where other ROMs need a directory",
-            right,
-        )
+            if nic in spec.nic and spec.nic[nic].id is not None:  # else it has been reported
+                path = rom_path(name, target, nic, spec.nic[nic].id)
+                yield path, _PlannedRom(name, nic)
+
+
+def _directories_above(paths: Iterable[str]) -> set[str]:
+    """The directories of files, and the directories above these."""
+    directories = {path.rpartition("/")[0] for path in paths}
+    for directory in list(directories):
+        above = os.path.dirname(directory)
+        while above not in directories:
+            directories.add(above)
+            above = os.path.dirname(above)
+    return directories
+
+
+def _first_target_at(path: str, roms: Mapping[str, _PlannedRom]) -> str:
+    """The first target with a ROM at a path or below it, of which there is one."""
+    for place, rom in roms.items():
+        if place == path or place.startswith(f"{path}/"):
+            return rom.target
+    raise AssertionError(path)

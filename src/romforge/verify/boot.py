@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Boots a ROM in QEMU and reports what is wrong with what came of it.
+"""Boots a ROM in QEMU over the network, and explains why a boot failed.
 
-A boot proves that the ROM's own driver fetched our boot program over the network; the program then reports what it read
-of the ROM and which driver had the NIC, for OVMF has a virtio driver of its own.
+A boot shows that the ROM's own driver fetched our boot program. The program then reports what it
+read of the ROM, and which driver is bound to the NIC: OVMF has a virtio driver of its own.
 
-Where UEFI firmware gets nothing by network, another guest with the same NIC boots a program of ours from a disk. It proves
-nothing: its report says what the network boot lacked (``diagnosis``).
+Where UEFI firmware does not boot from the network, a second guest with the same NIC boots another
+program from a disk. That proves nothing, but its report shows what was missing (``diagnosis``).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import secrets
 import shutil
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,31 +24,35 @@ from romforge.base.errors import RomforgeError
 from romforge.base.pci_id import PciId
 from romforge.base.text import format_offset
 from romforge.formats import option_rom
+from romforge.formats.option_rom import Image
 from romforge.rom.assembly import bucket_of
-from romforge.verify import diagnosis, fat_image, guest_program, network_server, qemu
+from romforge.verify import diagnosis, fat_image, guest_program, guest_report, network_server, qemu
 from romforge.verify.cases import BIOS, IPV4, START, UEFI, Proof
+from romforge.verify.guest_report import GuestReport
 from romforge.verify.qemu import CONSOLE, MACHINES, PC, SLOT, Guest
 
 _BOOT_FILE = "boot"
 _RNG, _RNG_SLOT = "virtio-rng-pci", 4
 _DISK, _DISK_SLOT = "disk.img", 5
-# Newer firmware, by that, does not try IPv4 (OvmfPkg's README, "Network Support"); older firmware fails there first.
-_IPV6_ALONE = "-fw_cfg", "name=opt/org.tianocore/IPv4PXESupport,string=n"
-_EXAMINATION = "examination", 60  # of a boot that failed: the guest's directory, and its seconds
-# Where firmware looks on a disk for what to boot (UEFI Specification, 3.5.1.1).
-_REMOVABLE = {
+# Newer firmware then does not try IPv4 (OvmfPkg's README, "Network Support"). Older firmware
+# ignores this, and fails over IPv4 first.
+_IPV6_ONLY = "-fw_cfg", "name=opt/org.tianocore/IPv4PXESupport,string=n"
+ISOLATED_NETWORK = "-netdev", "user,id=n0,restrict=on,ipv6=off"
+_EXAMINATION = "examination"  # the directory of the guest that examines a failed boot
+_EXAMINATION_SECONDS = 60
+# Where firmware looks for a boot program on a disk (UEFI Specification, 3.5.1.1).
+_REMOVABLE_MEDIA_PATHS = {
     Arch.I386: "EFI/BOOT/BOOTIA32.EFI",
     Arch.X86_64: "EFI/BOOT/BOOTX64.EFI",
     Arch.ARM64: "EFI/BOOT/BOOTAA64.EFI",
     Arch.RISCV64: "EFI/BOOT/BOOTRISCV64.EFI",
     Arch.LOONG64: "EFI/BOOT/BOOTLOONGARCH64.EFI",
 }
-_GUEST_ENDED = (
-    0x10 << 1 | 1
-)  # QEMU's exit status when the boot program writes 10h to isa-debug-exit
-# A guest's clock goes by its instructions, 64 ns each, and leaps where it waits: most of a boot is waiting for time to pass.
+# The guest's clock counts instructions, 64 ns each, and skips the time in which the guest only
+# waits: most of a boot is waiting.
 CLOCK = "-icount", "shift=6,sleep=off"
-# What the console shows where the firmware has given the network up.
+_WAITING_CLOCK = "-icount", "shift=4"  # 16 ns each
+# What the console shows where the firmware has given up the network boot.
 _GIVEN_UP = {
     BIOS: re.compile("No bootable device|No more network devices"),
     UEFI: re.compile(r"Shell>|UEFI Interactive Shell|No bootable option or device"),
@@ -56,7 +60,7 @@ _GIVEN_UP = {
 
 
 class CheckFailed(RomforgeError):
-    """A proof that failed: ``check`` is the one that found it."""
+    """A proof that failed; ``check`` names the check, such as "boot" or "content"."""
 
     def __init__(self, check: str, text: str) -> None:
         super().__init__(f"{check}: {text}")
@@ -64,7 +68,7 @@ class CheckFailed(RomforgeError):
 
 
 class NicSetup(NamedTuple):
-    """A NIC with its ROM: the options of QEMU, and what its ROM is to hold as QEMU gives it to the guest."""
+    """A NIC with its ROM: the options of QEMU, and the ROM's content as the guest must see it."""
 
     options: list[str]
     content: bytes
@@ -73,259 +77,321 @@ class NicSetup(NamedTuple):
 def prove_boot(
     proof: Proof, data: bytes, directory: Path, cache: Path, expected: bytes | None = None
 ) -> str:
-    """Boots a ROM, or starts QEMU with it; returns what was seen. Raises Refuted, and RomforgeError where it cannot be run.
+    """Boots a ROM, or only starts QEMU with it; returns what was observed, as text.
 
-    ``expected`` is what the guest is to find in the ROM's place, if that is not ``data``.
+    ``expected`` is the ROM that the guest must find, if that is not ``data``. Raises CheckFailed
+    where the proof fails, and RomforgeError where it cannot be run.
     """
-    machine = MACHINES[proof.arch]
     nic = nic_setup(proof, data, directory)
     if proof.kind == START:
-        return _start(machine, nic, directory)
-    content = nic.content
-    if expected is not None:
-        content = nic_setup(proof, expected, directory / "expected").content
+        return _prove_start(proof, nic, directory)
+    content = expected_content(proof, nic, expected)
     nonce = secrets.token_hex(8)
-    served = directory / "tftp"
-    served.mkdir()
-    program = guest_program.compile_program("bios" if proof.kind == BIOS else proof.arch, cache)
-    (served / _BOOT_FILE).write_bytes(guest_program.patch_nonce(program.read_bytes(), nonce))
-    options = nic.options
-    if proof.kind == BIOS:
-        options += [*PC, "-boot", "n"]
-    else:
-        options += [*machine.options, *qemu.flash(machine, directory), *random_numbers(machine)]
-    with _run(proof, options, directory) as guest:
+    _write_boot_file(proof, nonce, directory, cache)
+    options = [*nic.options, *_firmware_options(proof, directory)]
+    with _start_guest(proof, options, directory) as guest:
         if proof.mark:
-            return _marked(guest, proof, proof.mark)
-        report = _wait(guest, proof, nonce)
+            return _wait_for_mark(guest, proof, proof.mark)
+        report = _wait_for_report(guest, proof, nonce)
         if report:
-            return _booted(guest, proof, report, content)
-        ended = _how_it_ended(guest, proof)
+            return _check_report(guest, proof, report, content)
+        failure = _describe_failure(guest, proof, "the boot file did not run")
         console = guest.console()
     if proof.kind == BIOS:
-        raise CheckFailed("boot", f"{ended}; {diagnosis.explain_bios(console)}")
-    found = _examine(proof, data, directory, cache)
-    if found and found.driver == "rom":
-        check_driver(proof, found, content)  # that it is of this image, and of these bytes
-    dead = found is not None and found.interfaces is not None and not found.interfaces.snp
-    raise CheckFailed(
-        "driver" if dead else "boot", f"{ended}; {diagnosis.explain_uefi(console, found)}"
-    )
+        raise CheckFailed("boot", f"{failure}; {diagnosis.explain_bios(console)}")
+    examined = _examine(proof, data, directory, cache)
+    if examined and examined.driver == "rom":
+        check_driver(proof, examined, content)  # that the driver is of this ROM
+    check = "boot"
+    if examined and examined.interfaces and not examined.interfaces.snp:
+        check = "driver"
+    raise CheckFailed(check, f"{failure}; {diagnosis.explain_uefi(console, examined)}")
 
 
-def _examine(
-    proof: Proof, data: bytes, directory: Path, cache: Path
-) -> guest_program.GuestReport | None:
-    """What a program on a disk sees of the NIC, in a guest of its own; None where that does not boot it."""
-    name, seconds = _EXAMINATION
-    directory = directory / name
-    directory.mkdir()
+def expected_content(proof: Proof, nic: NicSetup, expected: bytes | None) -> bytes:
+    """What the guest must read from the NIC's ROM: its own content, unless another is expected."""
+    if expected is None:
+        return nic.content
+    return _guest_content(proof, expected)
+
+
+def _write_boot_file(proof: Proof, nonce: str, directory: Path, cache: Path) -> None:
+    kind: guest_program.ProgramKind = proof.arch
+    if proof.kind == BIOS:
+        kind = guest_program.BIOS
+    program = guest_program.compile_program(kind, cache)
+    tftp = directory / "tftp"
+    tftp.mkdir()
+    (tftp / _BOOT_FILE).write_bytes(guest_program.patch_nonce(program.read_bytes(), nonce))
+
+
+def _firmware_options(proof: Proof, directory: Path) -> list[str]:
+    if proof.kind == BIOS:
+        return [*PC, "-boot", "n"]
     machine = MACHINES[proof.arch]
-    nic = nic_setup(proof, data, directory)
-    nonce = secrets.token_hex(8)
-    program = guest_program.compile_program(proof.arch, cache, guest_program.DISK)
-    application = guest_program.patch_nonce(program.read_bytes(), nonce)
-    options = [*machine.options, *qemu.flash(machine, directory), *CLOCK, *random_numbers(machine)]
-    options += ["-netdev", "user,id=n0,restrict=on,ipv6=off", *nic.options]
-    options += boot_disk(proof.arch, application, directory)
-    with qemu.start(machine, options, directory) as guest:
-        guest.wait(
-            lambda console: guest_program.read_report(console, nonce), min(seconds, proof.timeout)
-        )
-        return guest_program.read_report(guest.console(), nonce)
+    return [*machine.options, *qemu.flash(machine, directory), *random_numbers(machine)]
+
+
+def _start_guest(
+    proof: Proof, options: list[str], directory: Path
+) -> AbstractContextManager[Guest]:
+    """A guest whose network serves the boot file."""
+    if proof.network == IPV4:
+        machine = MACHINES[proof.arch]
+        return qemu.start(machine, [*CLOCK, *_network(_BOOT_FILE), *options], directory)
+    return _start_ipv6_guest(proof, options, directory)
 
 
 @contextmanager
-def _run(proof: Proof, options: list[str], directory: Path) -> Iterator[Guest]:
-    """A guest with a network that has the boot file: QEMU's own one, or ours for IPv6."""
-    machine = MACHINES[proof.arch]
-    if proof.network == IPV4:
-        with qemu.start(machine, [*CLOCK, *_network(_BOOT_FILE), *options], directory) as guest:
-            yield guest
-        return
+def _start_ipv6_guest(proof: Proof, options: list[str], directory: Path) -> Iterator[Guest]:
+    """A guest on ``network_server``, for QEMU's own network has no DHCPv6.
+
+    Its clock goes by its instructions, too, so that a busy host makes it slow and not late. But it does not
+    skip waiting: that would also skip the time until our answers come.
+    """
     files = {_BOOT_FILE: (directory / "tftp" / _BOOT_FILE).read_bytes()}
     with network_server.serve(network_server.Server(files, _BOOT_FILE)) as connection:
-        # by the clock on the wall: a guest that leaps over waiting leaps over our answers
         descriptor = connection.fileno()
-        network = [*_IPV6_ALONE, "-netdev", f"socket,id=n0,fd={descriptor}"]
-        with qemu.start(machine, [*network, *options], directory, [descriptor]) as guest:
-            connection.close()  # QEMU has its own
+        network = [*_IPV6_ONLY, "-netdev", f"socket,id=n0,fd={descriptor}"]
+        machine = MACHINES[proof.arch]
+        options = [*_WAITING_CLOCK, *network, *options]
+        with qemu.start(machine, options, directory, [descriptor]) as guest:
+            connection.close()  # QEMU has inherited its own
             yield guest
 
 
 def _network(boot_file: str) -> list[str]:
-    """A network that has a boot file for whoever asks, and lets nothing out."""
+    """A network that serves the directory tftp, names a boot file, and lets nothing out."""
     return ["-netdev", f"user,id=n0,restrict=on,ipv6=off,tftp=tftp,bootfile={boot_file}"]
 
 
+def _examine(proof: Proof, data: bytes, directory: Path, cache: Path) -> GuestReport | None:
+    """The report of a program that a second guest boots from a disk; None where it does not run."""
+    directory = directory / _EXAMINATION
+    directory.mkdir()
+    nic = nic_setup(proof, data, directory)
+    nonce = secrets.token_hex(8)
+    program = guest_program.compile_program(proof.arch, cache, guest_program.DISK)
+    application = guest_program.patch_nonce(program.read_bytes(), nonce)
+    options = [*ISOLATED_NETWORK, *nic.options, *disk_options(proof, application, directory)]
+    with qemu.start(MACHINES[proof.arch], options, directory) as guest:
+        guest.wait(
+            lambda console: guest_report.read_report(console, nonce),
+            min(_EXAMINATION_SECONDS, proof.timeout),
+        )
+        return guest_report.read_report(guest.console(), nonce)
+
+
+def disk_options(proof: Proof, application: bytes, directory: Path) -> list[str]:
+    """The options of a UEFI guest that boots an EFI application from a read-only disk.
+
+    The disk has no ``bootindex=``. With it, firmware connects only the devices that have one, and
+    does not start drivers that come late, such as those that wait for random numbers.
+    """
+    machine = MACHINES[proof.arch]
+    image = fat_image.make_fat_image(_REMOVABLE_MEDIA_PATHS[proof.arch], application)
+    (directory / _DISK).write_bytes(image)
+    return [
+        *machine.options,
+        *qemu.flash(machine, directory),
+        *CLOCK,
+        *random_numbers(machine),
+        *("-drive", f"if=none,id=disk,format=raw,readonly=on,file={_DISK}"),
+        *("-device", f"virtio-blk-pci,drive=disk,addr={_DISK_SLOT}"),
+    ]
+
+
 def random_numbers(machine: qemu.Machine) -> list[str]:
-    """A source of random numbers: without one, edk2 since 2024 offers no network boot."""
+    """The options of a random number generator; edk2 since 2024 has no network boot without one."""
     if not qemu.has_device(machine, _RNG):
         return []
     return ["-object", "rng-builtin,id=rng", "-device", f"{_RNG},rng=rng,addr={_RNG_SLOT}"]
 
 
-def boot_disk(arch: Arch, application: bytes, directory: Path) -> list[str]:
-    """A read-only disk with an EFI application to boot, in ``directory``.
-
-    It has no ``bootindex=``: with one, firmware connects what has one alone, and starts no driver that came late, such
-    as those that wait for random numbers.
-    """
-    (directory / _DISK).write_bytes(fat_image.make_fat_image(_REMOVABLE[arch], application))
-    drive = f"if=none,id=disk,format=raw,readonly=on,file={_DISK}"
-    device = f"virtio-blk-pci,drive=disk,addr={_DISK_SLOT}"
-    return ["-drive", drive, "-device", device]
-
-
 def nic_setup(proof: Proof, data: bytes, directory: Path) -> NicSetup:
-    """Puts a ROM where QEMU finds it, as its default ROM or by name; raises RomforgeError where it has no default one."""
-    options = f"{proof.device},netdev=n0,addr={SLOT},id=nic"
-    place = directory / "roms"
-    place.mkdir(parents=True)
-    content = data.ljust(bucket_of(len(data)), b"\0")
+    """Writes a ROM where QEMU finds it: under the name of its default ROM, or for romfile=.
+
+    Raises RomforgeError where QEMU has no default ROM for the device.
+    """
+    device = f"{proof.device},netdev=n0,addr={SLOT},id=nic"
+    roms = directory / "roms"
+    roms.mkdir(parents=True)
+    content = _guest_content(proof, data)
     if not proof.default:
-        (place / "by-hand.rom").write_bytes(data)
-        return NicSetup(["-device", f"{options},romfile=roms/by-hand.rom"], content)
-    name = qemu.default_rom(
-        MACHINES[proof.arch], proof.kind != UEFI and proof.arch.ipxe_name == "x86_64", proof.device
-    )
-    if not name:
+        (roms / "by-hand.rom").write_bytes(data)
+        return NicSetup(["-device", f"{device},romfile=roms/by-hand.rom"], content)
+    on_pc = proof.kind != UEFI and proof.arch is Arch.X86_64
+    name = qemu.default_rom(MACHINES[proof.arch], on_pc, proof.device)
+    if name is None:
         raise RomforgeError(
-            f'QEMU has no default ROM for -device {proof.device}; write roms = ["romfile"] in [verify]'
+            f"QEMU has no default ROM for -device {proof.device}; "
+            'write roms = ["romfile"] in [verify]'
         )
-    (place / name).write_bytes(data)
-    return NicSetup(["-L", "roms", "-device", options], as_default(content, proof.ids))
+    (roms / name).write_bytes(data)
+    return NicSetup(["-L", "roms", "-device", device], content)
+
+
+def _guest_content(proof: Proof, data: bytes) -> bytes:
+    """A ROM as the guest reads it: padded to its bucket, and changed by QEMU if a default ROM."""
+    content = data.ljust(bucket_of(len(data)), b"\0")
+    if proof.default:
+        return as_default(content, proof.ids)
+    return content
 
 
 def as_default(data: bytes, ids: PciId) -> bytes:
-    """A ROM as QEMU gives it to a guest as the default one of a device: with its IDs in the first image (seen in QEMU 7.2)."""
+    """A default ROM as QEMU gives it to the guest: with the device's IDs in its first image.
+
+    QEMU adjusts the checksum byte at offset 6 (``pci_patch_ids`` in hw/pci/pci.c).
+    """
     try:
         first = option_rom.parse_image(data, 0)
     except RomforgeError:
         return data
     if first.ids == ids:
         return data
-    place = first.header.pcir_pointer + 4
-    found = bytearray(data)
-    old, new = data[place : place + 4], b"".join(one.to_bytes(2, "little") for one in ids)
-    found[place : place + 4] = new
-    found[option_rom.CHECKSUM] = (found[option_rom.CHECKSUM] + sum(old) - sum(new)) & 0xFF
-    return bytes(found)
+    offset = first.header.pcir_pointer + 4
+    old_ids = data[offset : offset + 4]
+    new_ids = ids.vendor.to_bytes(2, "little") + ids.device.to_bytes(2, "little")
+    patched = bytearray(data)
+    patched[offset : offset + 4] = new_ids
+    difference = sum(old_ids) - sum(new_ids)
+    patched[option_rom.CHECKSUM] = (patched[option_rom.CHECKSUM] + difference) & 0xFF
+    return bytes(patched)
 
 
-def _start(machine: qemu.Machine, nic: NicSetup, directory: Path) -> str:
-    """That QEMU starts with a ROM that has no code for its architecture, and the machine runs."""
-    with qemu.start(
-        machine, [*machine.options, "-netdev", "user,id=n0,restrict=on", *nic.options], directory
-    ) as guest:
+def _prove_start(proof: Proof, nic: NicSetup, directory: Path) -> str:
+    """Checks that QEMU starts with a ROM that has no code for its architecture."""
+    machine = MACHINES[proof.arch]
+    options = [*machine.options, "-netdev", "user,id=n0,restrict=on", *nic.options]
+    with qemu.start(machine, options, directory) as guest:
         try:
             state = guest.monitor.ask("query-status")["status"]
         except EOFError:
-            raise CheckFailed("start", guest.said() or "QEMU ended at once") from None
+            raise CheckFailed("start", guest.failure() or "QEMU ended at once") from None
     if state != "running":
         raise CheckFailed("start", f"the machine is {state}, not running")
     return "runs"
 
 
-def _marked(guest: Guest, proof: Proof, mark: str) -> str:
-    if not guest.wait(lambda text: mark in text, proof.timeout):
-        raise CheckFailed(
-            "boot", _how_it_ended(guest, proof, f'the console does not show "{mark}"')
-        )
+def _wait_for_mark(guest: Guest, proof: Proof, mark: str) -> str:
+    """Waits until the console shows a mark; returns what was observed."""
+    if not guest.wait(lambda console: mark in console, proof.timeout):
+        event = f'the console does not show "{mark}"'
+        raise CheckFailed("boot", _describe_failure(guest, proof, event))
     return f'shows "{mark.strip()}"'
 
 
-def _wait(guest: Guest, proof: Proof, nonce: str) -> guest_program.GuestReport | None:
-    """Waits for what the boot program reports; None where the firmware gives up, QEMU ends, or the time is over."""
+def _wait_for_report(guest: Guest, proof: Proof, nonce: str) -> GuestReport | None:
+    """Waits for the boot program's report.
+
+    None where the firmware gives up, QEMU ends, or the time is over.
+    """
     given_up = _GIVEN_UP[proof.kind]
     guest.wait(
-        lambda text: guest_program.read_report(text, nonce) or given_up.search(text), proof.timeout
+        lambda console: guest_report.read_report(console, nonce) or given_up.search(console),
+        proof.timeout,
     )
-    return guest_program.read_report(guest.console(), nonce)
+    return guest_report.read_report(guest.console(), nonce)
 
 
-def _booted(guest: Guest, proof: Proof, found: guest_program.GuestReport, content: bytes) -> str:
-    """Checks what the boot program reports; returns what is to be said of it."""
+def _check_report(guest: Guest, proof: Proof, report: GuestReport, content: bytes) -> str:
+    """Checks what the boot program reports; returns what was observed."""
     if proof.kind == BIOS:
-        check_content(content, found.rom_size, found.rom_crc)
+        check_content(content, report.rom_size, report.rom_crc)
         driver = "legacy image"
     else:
-        driver = check_driver(proof, found, content)
-    if proof.arch.ipxe_name == "x86_64" and (status := guest.status()) != _GUEST_ENDED:
-        raise CheckFailed(
-            "boot",
-            f"QEMU ended with status {status}, where the boot program asks for {_GUEST_ENDED}",
-        )
+        driver = check_driver(proof, report, content)
+    if proof.arch is Arch.X86_64:  # which has isa-debug-exit
+        status = guest.status()
+        if status != guest_program.EXIT_STATUS:
+            raise CheckFailed(
+                "boot",
+                f"QEMU ended with status {status}, and the boot program requests "
+                f"{guest_program.EXIT_STATUS}",
+            )
     return f"booted by {driver}"
 
 
-def _how_it_ended(guest: Guest, proof: Proof, what: str = "the boot file did not run") -> str:
-    """How a boot ended that failed."""
+def _describe_failure(guest: Guest, proof: Proof, event: str) -> str:
+    """A failed boot in a sentence: ``event``, and how the guest ended."""
     status = guest.process.poll()
     if status is not None:
-        return f"{what}: QEMU ended with status {status}: {guest.said()}"
+        return f"{event}: QEMU ended with status {status}: {guest.failure()}"
     pattern = _GIVEN_UP.get(proof.kind)
-    given_up = pattern.search(guest.console()) if pattern else None
-    if given_up:
-        return f'{what}: the firmware says "{given_up[0]}"'
-    return f"{what} within {proof.timeout} s"
+    if pattern:
+        given_up = pattern.search(guest.console())
+        if given_up:
+            return f'{event}: the firmware says "{given_up[0]}"'
+    return f"{event} within {proof.timeout} s"
 
 
 def check_content(content: bytes, size: int, crc: int, whole: bool = True) -> None:
-    """That the guest read the ROM that is to be proven; firmware may read no more than its images."""
-    if size > len(content) or (whole and size != len(content)) or not size:
-        raise CheckFailed(
-            "content", f"the guest sees a ROM of {size:,} bytes, which is {len(content):,} here"
-        )
-    if crc != zlib.crc32(content[:size]):
+    """Checks that the guest read ``content``: the number of bytes, and their CRC-32.
+
+    UEFI firmware may read no more than the images, so ``whole`` is False for it. Raises
+    CheckFailed.
+    """
+    too_short = whole and size < len(content)
+    if not 0 < size <= len(content) or too_short:
         raise CheckFailed(
             "content",
-            f"the guest read other bytes: CRC-32 {crc:08x}, which is {zlib.crc32(content[:size]):08x} here",
+            f"the guest sees a ROM of {size:,} bytes, and the ROM has {len(content):,} bytes",
+        )
+    expected = zlib.crc32(content[:size])
+    if crc != expected:
+        raise CheckFailed(
+            "content",
+            f"the guest read other bytes: CRC-32 {crc:08x}, and the ROM has {expected:08x}",
         )
 
 
-def check_driver(proof: Proof, found: guest_program.GuestReport, content: bytes) -> str:
-    """That the NIC is driven by the ROM's image for this machine; returns the driver's name."""
-    if found.driver != "rom":
-        whose = (
-            f"a driver of the firmware's own ({found.driver_name})"
-            if found.driver == "built-in"
-            else "no driver"
-        )
-        raise CheckFailed("driver", f"the NIC has {whose}, not that of the ROM")
-    assert found.start is not None  # which that driver has
-    assert found.end is not None
-    check_content(content, found.rom_size, found.rom_crc, whole=False)
-    image = next(
-        (
-            one
-            for one in option_rom.parse_chain(content).images
-            if one.offset <= found.start < one.offset + len(one.data)
-        ),
-        None,
-    )
+def check_driver(proof: Proof, report: GuestReport, content: bytes) -> str:
+    """Checks that the NIC's driver is the ROM's image for this machine; returns its name.
+
+    Raises CheckFailed.
+    """
+    if report.driver != "rom":
+        driver = "no driver"
+        if report.driver == "built-in":
+            driver = f"a driver of the firmware's own ({report.driver_name})"
+        raise CheckFailed("driver", f"the NIC has {driver}, not that of the ROM")
+    assert report.start is not None  # a driver of the ROM has both
+    assert report.end is not None
+    check_content(content, report.rom_size, report.rom_crc, whole=False)
+    image = _image_at(content, report.start)
     if not image or image.machine != proof.arch.machine:
-        what = f"is {image.kind}" if image else "is no image"
+        content_there = "is no image"
+        if image:
+            content_there = f"is {image.kind}"
         raise CheckFailed(
-            "driver", f"the driver came from {format_offset(found.start)} of the ROM, which {what}"
+            "driver",
+            f"the driver came from {format_offset(report.start)} of the ROM, which {content_there}",
         )
-    if found.driver_crc != zlib.crc32(content[found.start : found.end + 1]):
+    if report.driver_crc != zlib.crc32(content[report.start : report.end + 1]):
         raise CheckFailed(
             "content",
-            f"the image at {format_offset(found.start)} was read as other bytes: CRC-32 {found.driver_crc:08x}",
+            f"the guest read other bytes of the image at {format_offset(report.start)}: "
+            f"CRC-32 {report.driver_crc:08x}",
         )
-    return found.driver_name or "a driver without a name"
+    return report.driver_name or "a driver without a name"
+
+
+def _image_at(rom: bytes, offset: int) -> Image | None:
+    """The image that holds the byte at an offset of a ROM."""
+    for image in option_rom.parse_chain(rom).images:
+        if image.offset <= offset < image.offset + len(image.data):
+            return image
+    return None
 
 
 def fresh_directory(directory: Path) -> None:
-    """Makes a directory for a proof, empty."""
+    """Makes an empty directory for a proof, in the place of an old one."""
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
 
 
 def qemu_command_to_paste(directory: Path) -> Sequence[str]:
-    """What a failed proof leaves for a person: the console's log, and the command."""
-    return [
-        f"console {directory / CONSOLE}",
-        f"command {qemu.read_console(directory / qemu.COMMAND).strip()}",
-    ]
+    """The lines that help to look into a failed proof: its console's path, and its command."""
+    command = qemu.read_console(directory / qemu.COMMAND).strip()
+    return [f"console {directory / CONSOLE}", f"command {command}"]

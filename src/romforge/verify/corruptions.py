@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Negative controls: ROMs that are spoilt on purpose, each of which must turn a proof red, and for the right reason.
+"""Negative controls: proofs of corrupted ROMs, each of which must fail, and for the right reason.
 
-What stays green with a spoilt ROM proves nothing with a good one.
+A proof that passes with a corrupted ROM shows nothing when it passes with a good one.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from romforge.base.arch import Arch
 from romforge.base.errors import RomforgeError
 from romforge.formats import option_rom
 from romforge.formats.option_rom import Chain, EfiHeader, Image
@@ -18,147 +19,185 @@ from romforge.verify.cases import BIOS, MIGRATE, SNP, START, STRUCTURE, UEFI, Pr
 FLIPPED, BROKEN, OTHER_BYTES = "flipped bit", "broken driver", "other bytes"
 ALONE, ANOTHER, MACHINE = "legacy image alone", "ROM of another NIC", "wrong machine"
 EMPTY, TRUNCATED, TOO_LARGE = "empty file", "truncated", "bucket too large"
+_MACHINE_FIELD = 0x0A  # offset in an EFI image's header (UEFI Specification, 14.4.2)
 
 
 class CorruptedRom(NamedTuple):
-    """What to run; and what the guest is to find, where that is another ROM."""
+    """The ROM to run; and the ROM that the guest must find, if that is another one."""
 
     data: bytes
     expected: bytes | None = None
 
 
+Corruption = Callable[[Chain, bytes, Proof], CorruptedRom]
+
+
 class Control(NamedTuple):
-    """How a ROM is spoilt, for which kinds of proofs, and which checks may find it."""
+    """How to corrupt a ROM, for which kinds of proofs, and which checks may fail then."""
 
     kinds: tuple[str, ...]
     checks: tuple[str, ...]
-    spoil: Callable[[Chain, bytes, Proof], CorruptedRom]
+    corrupt: Corruption
+
+
+class _Variant(NamedTuple):
+    """What distinguishes controls: each control is run once for each of these."""
+
+    name: str
+    kind: str
+    arch: Arch
+    default: bool
+    network: str
+    virtio: bool  # the firmware could use its own driver instead
 
 
 def add_controls(proofs: Sequence[Proof]) -> list[Proof]:
-    """The controls of a set of proofs: each once for each kind of proof, firmware and way to load the ROM.
+    """The controls of a set of proofs: each once per kind of proof, firmware and romfile=.
 
-    Code with a wrong bit may hang for ever, so a control has a third of the time.
+    Corrupted code may hang for ever, so a control has a third of the proof's time.
     """
-    found: dict[tuple[object, ...], Proof] = {}
+    controls: dict[_Variant, Proof] = {}
     for proof in proofs:
-        # of another vendor, for one driver may drive several devices of one
-        other = next(
-            (one for one in proofs if one.ids[0] != proof.ids[0] and one.images == proof.images),
-            None,
-        )
+        other = _other_vendor(proof, proofs)
         for name, control in CONTROLS.items():
             if proof.kind not in control.kinds or not _applies(name, proof, other):
                 continue
             virtio = name == ALONE and "virtio" in proof.device  # OVMF has a driver of its own
-            made = proof._replace(control=name, timeout=-(-proof.timeout // 3))
-            if name == ANOTHER and other:
-                made = made._replace(
-                    needs=tuple(dict.fromkeys(proof.needs + other.needs)), other=other.rom
-                )
-            found.setdefault(
-                (name, proof.kind, proof.arch, proof.default, proof.network, virtio), made
-            )
-    return list(found.values())
+            variant = _Variant(name, proof.kind, proof.arch, proof.default, proof.network, virtio)
+            controls.setdefault(variant, _make_control(name, proof, other))
+    return list(controls.values())
+
+
+def _other_vendor(proof: Proof, proofs: Sequence[Proof]) -> Proof | None:
+    """A proof of a ROM of another vendor with the same kinds of images.
+
+    A ROM of the same vendor would not do: its driver may support both devices.
+    """
+    for other in proofs:
+        if other.ids.vendor != proof.ids.vendor and other.images == proof.images:
+            return other
+    return None
+
+
+def _make_control(name: str, proof: Proof, other: Proof | None) -> Proof:
+    control = proof._replace(control=name, timeout=-(-proof.timeout // 3))
+    if name == ANOTHER and other:
+        needs = tuple(dict.fromkeys(proof.needs + other.needs))
+        control = control._replace(needs=needs, other=other.rom)
+    return control
 
 
 def _applies(name: str, proof: Proof, other: Proof | None) -> bool:
-    """Whether the ROM has what is to be spoilt."""
-    if proof.mark and name in (
-        FLIPPED,
-        BROKEN,
-        OTHER_BYTES,
-    ):  # code that only shows a mark runs and tells little of itself
-        return False
+    """Whether the ROM has what the control corrupts."""
+    if proof.mark and name in (FLIPPED, BROKEN, OTHER_BYTES):
+        return False  # code that only shows a mark may show it although it is corrupted
     if name == ANOTHER:
         return other is not None
     if name == ALONE:
         return proof.images[0].is_legacy
-    return name not in (BROKEN, MACHINE) or any(kind.machine for kind in proof.images)
+    if name in (BROKEN, MACHINE):
+        return any(kind.machine for kind in proof.images)
+    return True
 
 
-def _flipped(chain: Chain, data: bytes, proof: Proof) -> CorruptedRom:
-    """A bit in the middle of the legacy image, whose checksum is right again."""
-    image = _first(chain, lambda image: image.pcir.code_type == option_rom.LEGACY)
-    spoilt = bytearray(data)
-    place, checksum = image.offset + len(image.data) // 2, image.offset + option_rom.CHECKSUM
-    spoilt[place] ^= 1
-    spoilt[checksum] = (spoilt[checksum] + data[place] - spoilt[place]) & 0xFF
-    return CorruptedRom(bytes(spoilt))
+def _flip_bit(chain: Chain, data: bytes, proof: Proof) -> CorruptedRom:
+    """A bit in the middle of the legacy image is inverted; its checksum is valid again."""
+    image = _first_image(chain, _is_legacy)
+    offset = image.offset + len(image.data) // 2
+    checksum = image.offset + option_rom.CHECKSUM
+    corrupted = bytearray(data)
+    corrupted[offset] ^= 1
+    corrupted[checksum] = (corrupted[checksum] + data[offset] - corrupted[offset]) & 0xFF
+    return CorruptedRom(bytes(corrupted))
 
 
-def _broken(chain: Chain, data: bytes, proof: Proof) -> CorruptedRom:
-    """Of a compressed driver 64 bytes in the middle are turned over, of a stored one its first two, which are MZ."""
-    image = _first(
-        chain,
-        lambda image: (
-            _is_efi(image) and (proof.kind == STRUCTURE or image.machine == proof.arch.machine)
-        ),
-    )
+def _break_driver(chain: Chain, data: bytes, proof: Proof) -> CorruptedRom:
+    """Some bytes of the EFI driver are inverted.
+
+    They are 64 bytes in the middle of a compressed driver, and the signature MZ of another.
+    """
+
+    def is_tested(image: Image) -> bool:
+        if not _is_efi(image):
+            return False
+        return proof.kind == STRUCTURE or image.machine == proof.arch.machine
+
+    image = _first_image(chain, is_tested)
     header = image.header
     assert isinstance(header, EfiHeader)
-    compressed = header.compression_type == option_rom.UEFI_COMPRESSED
-    begin = image.offset + (len(image.data) // 2 if compressed else header.efi_image_offset)
-    end = begin + (64 if compressed else 2)
-    return CorruptedRom(data[:begin] + bytes(one ^ 0xFF for one in data[begin:end]) + data[end:])
+    if header.compression_type == option_rom.UEFI_COMPRESSED:
+        start, size = image.offset + len(image.data) // 2, 64
+    else:
+        start, size = image.offset + header.efi_image_offset, 2
+    inverted = bytes(byte ^ 0xFF for byte in data[start : start + size])
+    return CorruptedRom(_replace_bytes(data, start, inverted))
 
 
-def _legacy_alone(chain: Chain, data: bytes, proof: Proof) -> CorruptedRom:
-    image = _first(chain, lambda image: image.pcir.code_type == option_rom.LEGACY)
+def _keep_legacy_image(chain: Chain, data: bytes, proof: Proof) -> CorruptedRom:
+    """The EFI images are removed; the ROM has the same bucket."""
+    image = _first_image(chain, _is_legacy)
     return CorruptedRom(option_rom.rewrite(image, last=True).data.ljust(len(data), b"\xff"))
 
 
-def _wrong_machine(chain: Chain, data: bytes, proof: Proof) -> CorruptedRom:
-    """The machine field of the EFI header (UEFI Specification, 14.4.2) names another architecture."""
-    image = _first(chain, _is_efi)
-    place = image.offset + 0xA
-    return CorruptedRom(
-        data[:place] + (image.machine ^ 0xFF).to_bytes(2, "little") + data[place + 2 :]
-    )
+def _change_machine(chain: Chain, data: bytes, proof: Proof) -> CorruptedRom:
+    """The first EFI image is marked as one for another architecture."""
+    image = _first_image(chain, _is_efi)
+    machine = (image.machine ^ 0xFF).to_bytes(2, "little")
+    return CorruptedRom(_replace_bytes(data, image.offset + _MACHINE_FIELD, machine))
 
 
-def _other_bytes(chain: Chain, data: bytes, proof: Proof) -> CorruptedRom:
-    """The good ROM is run in the place of one that ends otherwise."""
+def _expect_other_byte(chain: Chain, data: bytes, proof: Proof) -> CorruptedRom:
+    """The good ROM is run, and one with another last byte is expected."""
     last = chain.end - 1
-    return CorruptedRom(data, data[:last] + bytes([data[last] ^ 0xFF]) + data[chain.end :])
+    return CorruptedRom(data, _replace_bytes(data, last, bytes([data[last] ^ 0xFF])))
 
 
-def _truncated(chain: Chain, data: bytes, proof: Proof) -> CorruptedRom:
+def _truncate(chain: Chain, data: bytes, proof: Proof) -> CorruptedRom:
     return CorruptedRom(data[: len(chain.images[0].data) // 2])
 
 
-def _too_large(chain: Chain, data: bytes, proof: Proof) -> CorruptedRom:
+def _enlarge(chain: Chain, data: bytes, proof: Proof) -> CorruptedRom:
     return CorruptedRom(data.ljust(2 * bucket_of(len(data)), b"\xff"))
 
 
+def _empty(chain: Chain, data: bytes, proof: Proof) -> CorruptedRom:
+    return CorruptedRom(b"")
+
+
+def _keep(chain: Chain, data: bytes, proof: Proof) -> CorruptedRom:
+    """The ROM is unchanged: it is that of another NIC."""
+    return CorruptedRom(data)
+
+
 _BOOTED = "boot", "driver"
+_STRUCTURE_OR_BOOTED = "structure", *_BOOTED
 CONTROLS = {
-    FLIPPED: Control((BIOS,), ("boot",), _flipped),
-    BROKEN: Control((STRUCTURE, UEFI, SNP), ("structure", *_BOOTED), _broken),
-    ALONE: Control((UEFI,), _BOOTED, _legacy_alone),
-    ANOTHER: Control(
-        (STRUCTURE, BIOS, UEFI, SNP),
-        ("structure", *_BOOTED),
-        lambda chain, data, proof: CorruptedRom(data),
-    ),
-    EMPTY: Control(
-        (STRUCTURE, BIOS, UEFI, START),
-        ("structure", "boot", "start"),
-        lambda chain, data, proof: CorruptedRom(b""),
-    ),
-    TRUNCATED: Control((STRUCTURE, BIOS, UEFI), ("structure", *_BOOTED), _truncated),
-    MACHINE: Control((STRUCTURE,), ("structure",), _wrong_machine),
-    TOO_LARGE: Control((STRUCTURE, MIGRATE), ("structure", "migration"), _too_large),
-    OTHER_BYTES: Control((BIOS, UEFI), ("content",), _other_bytes),
+    FLIPPED: Control((BIOS,), ("boot",), _flip_bit),
+    BROKEN: Control((STRUCTURE, UEFI, SNP), _STRUCTURE_OR_BOOTED, _break_driver),
+    ALONE: Control((UEFI,), _BOOTED, _keep_legacy_image),
+    ANOTHER: Control((STRUCTURE, BIOS, UEFI, SNP), _STRUCTURE_OR_BOOTED, _keep),
+    EMPTY: Control((STRUCTURE, BIOS, UEFI, START), ("structure", "boot", "start"), _empty),
+    TRUNCATED: Control((STRUCTURE, BIOS, UEFI), _STRUCTURE_OR_BOOTED, _truncate),
+    MACHINE: Control((STRUCTURE,), ("structure",), _change_machine),
+    TOO_LARGE: Control((STRUCTURE, MIGRATE), ("structure", "migration"), _enlarge),
+    OTHER_BYTES: Control((BIOS, UEFI), ("content",), _expect_other_byte),
 }
+
+
+def _is_legacy(image: Image) -> bool:
+    return image.pcir.code_type == option_rom.LEGACY
 
 
 def _is_efi(image: Image) -> bool:
     return isinstance(image.header, EfiHeader)
 
 
-def _first(chain: Chain, wanted: Callable[[Image], bool]) -> Image:
-    found = next((image for image in chain.images if wanted(image)), None)
-    if not found:
-        raise RomforgeError("the ROM has no image that the control could spoil")
-    return found
+def _first_image(chain: Chain, matches: Callable[[Image], bool]) -> Image:
+    for image in chain.images:
+        if matches(image):
+            return image
+    raise RomforgeError("the ROM has no image that the control could corrupt")
+
+
+def _replace_bytes(data: bytes, offset: int, new: bytes) -> bytes:
+    return data[:offset] + new + data[offset + len(new) :]

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Migrates a guest, which counts, from a QEMU with one ROM to a QEMU with another. QEMU asks for equal buckets."""
+"""Migrates a running guest from a QEMU with one ROM to a QEMU with another.
+
+QEMU requires that both ROMs have the same bucket (``ram_load`` in QEMU's migration/ram.c compares
+the sizes of RAM blocks). The guest counts, so the test sees that it goes on after the migration.
+"""
 
 from __future__ import annotations
 
@@ -7,71 +11,80 @@ import secrets
 import time
 from pathlib import Path
 
-from romforge.verify import guest_program, qemu
+from romforge.verify import guest_program, guest_report, qemu
 from romforge.verify.boot import CheckFailed, fresh_directory, nic_setup
 from romforge.verify.cases import Proof
 from romforge.verify.qemu import MACHINES, Guest
 
 _SOCKET, _BIOS = "migration", "count.bin"
-_COUNTED = 3  # lines on either side
-_MACHINE = "-M", "pc", "-m", "64", "-vga", "none"
+_MACHINE = "-M", "pc", "-m", "64", "-vga", "none", "-bios", _BIOS
+_NETWORK = "-netdev", "user,id=n0,restrict=on"
+_COUNTED = 3  # lines to wait for on either side
 _POLL = 0.02  # seconds
 
 
 def prove_migration(proof: Proof, old: bytes, new: bytes, directory: Path, cache: Path) -> str:
-    """Moves a guest from the old ROM to the new one; returns what was seen. Raises Refuted with QEMU's reason.
+    """Moves a guest from the old ROM to the new one; returns what was observed, as text.
 
-    Source: QEMU's docs/devel/migration; that blocks of RAM must have one size on both sides is ram_load's check.
+    Raises CheckFailed with QEMU's reason where the guest does not move or does not go on.
     """
     nonce = secrets.token_hex(8)
-    image = guest_program.patch_nonce(
-        guest_program.compile_program("count", cache).read_bytes(), nonce
-    )
-    cards = {}
-    for side, data in (("source", old), ("destination", new)):
-        fresh_directory(directory / side)
-        (directory / side / _BIOS).write_bytes(image)
-        cards[side] = nic_setup(proof, data, directory / side)
+    program = guest_program.compile_program(guest_program.COUNT, cache)
+    bios = guest_program.patch_nonce(program.read_bytes(), nonce)
+    source_options = _prepare_side(proof, old, bios, directory / "source")
+    destination_options = _prepare_side(proof, new, bios, directory / "destination")
+    destination_options += ["-incoming", f"unix:../{_SOCKET}"]
     machine = MACHINES[proof.arch]
-    options = {
-        side: [*_MACHINE, "-bios", _BIOS, "-netdev", "user,id=n0,restrict=on", *one.options]
-        for side, one in cards.items()
-    }
-    arriving = ["-incoming", f"unix:../{_SOCKET}"]
     with (
-        qemu.start(machine, options["source"], directory / "source") as source,
-        qemu.start(
-            machine, [*options["destination"], *arriving], directory / "destination"
-        ) as destination,
+        qemu.start(machine, source_options, directory / "source") as source,
+        qemu.start(machine, destination_options, directory / "destination") as destination,
     ):
-        if not source.wait(
-            lambda text: len(guest_program.read_counts(text, nonce)) >= _COUNTED, proof.timeout
-        ):
-            raise CheckFailed("start", f"the guest does not count before it moves: {source.said()}")
-        _move(source, destination, proof)
-        last = guest_program.read_counts(source.console(), nonce)[-1]
-        if not destination.wait(
-            lambda text: len(guest_program.read_counts(text, nonce)) >= _COUNTED, proof.timeout
-        ):
+        if not _wait_for_counts(source, proof, nonce):
             raise CheckFailed(
-                "migration", f"the guest does not go on counting: {destination.said()}"
+                "start", f"the guest does not count before it moves: {source.failure()}"
             )
-        after = guest_program.read_counts(destination.console(), nonce)
-    # a line that the source had begun may be printed by neither
-    if not last < after[0] <= last + 2 or after != list(range(after[0], after[0] + len(after))):
+        _move(source, destination, proof)
+        last = guest_report.read_counts(source.console(), nonce)[-1]
+        if not _wait_for_counts(destination, proof, nonce):
+            raise CheckFailed(
+                "migration", f"the guest does not continue to count: {destination.failure()}"
+            )
+        after = guest_report.read_counts(destination.console(), nonce)
+    first = after[0]
+    # A line that the source had begun may be missing on both sides.
+    follows = last < first <= last + 2
+    if not follows or after != list(range(first, first + len(after))):
         raise CheckFailed(
             "migration",
-            f"the guest counted to {last} at the source, and goes on with {after[:_COUNTED]}",
+            f"the guest counted to {last} at the source, and continues with {after[:_COUNTED]}",
         )
-    return f"counted to {last:,}, went on at {after[0]:,}"
+    return f"counted to {last:,}, went on at {first:,}"
+
+
+def _prepare_side(proof: Proof, rom: bytes, bios: bytes, directory: Path) -> list[str]:
+    """Makes the directory of the source or the destination; returns the options of its QEMU."""
+    fresh_directory(directory)
+    (directory / _BIOS).write_bytes(bios)
+    nic = nic_setup(proof, rom, directory)
+    return [*_MACHINE, *_NETWORK, *nic.options]
+
+
+def _wait_for_counts(guest: Guest, proof: Proof, nonce: str) -> bool:
+    """Waits until the guest has counted several times; False where it does not."""
+    return guest.wait(
+        lambda console: len(guest_report.read_counts(console, nonce)) >= _COUNTED, proof.timeout
+    )
 
 
 def _move(source: Guest, destination: Guest, proof: Proof) -> None:
-    """Waits until the guest has moved; raises Refuted where QEMU refuses, with the words of the destination, which knows why."""
+    """Moves the guest, and waits until it has moved.
+
+    Raises CheckFailed where QEMU refuses, with the destination's message: that one has the reason.
+    """
     try:
         destination.monitor.ask("query-status")
     except EOFError:
-        raise CheckFailed("start", destination.said()) from None
+        raise CheckFailed("start", destination.failure()) from None
     source.monitor.ask("migrate", uri=f"unix:../{_SOCKET}")
     end = time.monotonic() + proof.timeout
     while True:
@@ -80,7 +93,7 @@ def _move(source: Guest, destination: Guest, proof: Proof) -> None:
             return
         if state in ("failed", "cancelled"):
             destination.status()
-            raise CheckFailed("migration", destination.said() or f"QEMU says {state}")
+            raise CheckFailed("migration", destination.failure() or f"QEMU says {state}")
         if time.monotonic() > end:
             raise CheckFailed("migration", f"the guest has not moved within {proof.timeout} s")
         time.sleep(_POLL)

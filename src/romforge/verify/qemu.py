@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Machines of QEMU: finds the program and its firmware, starts a guest with what is needed alone, and ends it for certain.
+"""Finds QEMU and its firmware, and runs guests with as few devices as possible.
 
-A guest has a directory of its own: ``console.log`` is its serial port, ``qemu.log`` what QEMU itself says, ``command`` what
-to paste to have it run again. Its monitor is a socket that is inherited, so that no path can be too long for it.
+Each guest has a directory of its own, with three files: ``console.log`` is the output of its serial
+port, ``qemu.log`` that of QEMU itself, and ``command`` a shell command that runs the guest again.
+The monitor is an inherited socket: a path of a Unix socket could be too long.
 """
 
 from __future__ import annotations
@@ -22,23 +23,18 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from romforge.base import programs
 from romforge.base.arch import Arch
 from romforge.base.errors import RomforgeError
 
-SLOT = 3  # of the PCI bus: where the NIC is, and where the boot programs look for it
-CONSOLE, SAID, COMMAND = "console.log", "qemu.log", "command"
-_DESCRIPTORS = (
-    Path("/usr/share/qemu/firmware"),
-    Path("/etc/qemu/firmware"),
-)  # QEMU's docs/interop/firmware.json
-_UNWANTED = {
-    "enrolled-keys",
-    "secure-boot",
-    "requires-smm",
-}  # features: a boot file of ours is signed by nobody
+SLOT = 3  # of the NIC on the PCI bus; the boot programs look there
+CONSOLE, LOG, COMMAND = "console.log", "qemu.log", "command"
+# QEMU's docs/interop/firmware.json
+_DESCRIPTORS = (Path("/usr/share/qemu/firmware"), Path("/etc/qemu/firmware"))
+# Features of firmware that does not run an unsigned boot program, or needs another machine.
+_UNWANTED = {"enrolled-keys", "secure-boot", "requires-smm"}
 _POLL = 0.05  # seconds between two looks at a console
 _ANSWER = 20  # seconds that a monitor may take
 _COMMON = ("-nodefaults", "-display", "none", "-accel", "tcg", "-no-reboot", "-no-user-config")
@@ -46,46 +42,46 @@ _EXIT = ("-vga", "none", "-device", "isa-debug-exit,iobase=0xf4,iosize=4")
 
 
 class Machine(NamedTuple):
-    """How QEMU emulates an architecture; packages are Debian's."""
+    """How QEMU emulates an architecture. ``package`` and ``firmware`` are Debian packages."""
 
     binary: str
     package: str
-    firmware: str  # the package of the UEFI firmware
-    name: str  # of the architecture, as firmware descriptors have it
+    firmware: str
+    name: str  # of the architecture, in firmware descriptors
     options: tuple[str, ...]
 
 
 MACHINES = {
     Arch.X86_64: Machine(
-        "qemu-system-x86_64",
-        "qemu-system-x86",
-        "ovmf",
-        "x86_64",
-        ("-M", "q35,graphics=off", "-m", "256", *_EXIT),
+        binary="qemu-system-x86_64",
+        package="qemu-system-x86",
+        firmware="ovmf",
+        name="x86_64",
+        options=("-M", "q35,graphics=off", "-m", "256", *_EXIT),
     ),
     Arch.ARM64: Machine(
-        "qemu-system-aarch64",
-        "qemu-system-arm",
-        "qemu-efi-aarch64",
-        "aarch64",
-        ("-M", "virt", "-cpu", "cortex-a57", "-m", "256"),
+        binary="qemu-system-aarch64",
+        package="qemu-system-arm",
+        firmware="qemu-efi-aarch64",
+        name="aarch64",
+        options=("-M", "virt", "-cpu", "cortex-a57", "-m", "256"),
     ),
     Arch.RISCV64: Machine(
-        "qemu-system-riscv64",
-        "qemu-system-riscv",
-        "qemu-efi-riscv64",
-        "riscv64",
-        ("-M", "virt", "-m", "256"),
+        binary="qemu-system-riscv64",
+        package="qemu-system-riscv",
+        firmware="qemu-efi-riscv64",
+        name="riscv64",
+        options=("-M", "virt", "-m", "256"),
     ),
     Arch.LOONG64: Machine(
-        "qemu-system-loongarch64",
-        "qemu-system-misc",
-        "qemu-efi-loongarch64",
-        "loongarch64",
-        ("-M", "virt", "-m", "1024"),
+        binary="qemu-system-loongarch64",
+        package="qemu-system-misc",
+        firmware="qemu-efi-loongarch64",
+        name="loongarch64",
+        options=("-M", "virt", "-m", "1024"),
     ),
 }
-PC = ("-M", "pc,graphics=off", "-m", "64", *_EXIT)  # for the PC BIOS
+PC = ("-M", "pc,graphics=off", "-m", "64", *_EXIT)  # a machine with a PC BIOS
 
 _running: set[subprocess.Popen[bytes]] = set()
 _lock = threading.Lock()
@@ -93,134 +89,134 @@ _stopped = threading.Event()
 
 
 class Firmware(NamedTuple):
-    """UEFI firmware in flash: its code, and the template of its variables; paths."""
+    """The paths of UEFI firmware in flash: its code, and the template of its variables."""
 
     code: str
     variables: str
 
 
 class Stopped(RomforgeError):
-    """A guest that was not started, or was ended, since the process was told to stop."""
+    """A guest that was not started, or was killed, because ``interrupt_guests`` was called."""
 
 
 def binary(machine: Machine) -> str:
     """The path of QEMU; raises MissingTool."""
-    found = shutil.which(machine.binary)
-    if not found:
+    path = shutil.which(machine.binary)
+    if not path:
         raise programs.MissingTool(
             f"{machine.binary}: not found; install the Debian package {machine.package}"
         )
-    return found
+    return path
 
 
 def absent(machine: Machine) -> list[str]:
-    """Where QEMU was looked for before it was found, and would be found if it came there."""
-    found = Path(binary(machine))
-    directories = map(Path, os.get_exec_path())
-    earlier = itertools.takewhile(lambda directory: directory != found.parent, directories)
-    return [str(directory.absolute() / machine.binary) for directory in earlier]
+    """Paths that come before QEMU's in PATH; a program that appears there would be run instead."""
+    directory = Path(binary(machine)).parent
+    search_path = map(Path, os.get_exec_path())
+    earlier = itertools.takewhile(lambda entry: entry != directory, search_path)
+    return [str(entry.absolute() / machine.binary) for entry in earlier]
 
 
 @functools.lru_cache
 def find_firmware(machine: Machine) -> Firmware:
-    """The first UEFI firmware for a machine that no key locks, as its descriptors say; raises MissingTool."""
-    described = sorted(
-        (path for top in _DESCRIPTORS for path in top.glob("*.json")), key=lambda path: path.name
-    )
-    for path in described:
+    """The first UEFI firmware for a machine that runs unsigned programs; raises MissingTool.
+
+    The order is that of the descriptors' file names, as for libvirt. Unreadable ones are skipped.
+    """
+    descriptors: list[Path] = []
+    for directory in _DESCRIPTORS:
+        descriptors += directory.glob("*.json")
+    for path in sorted(descriptors, key=lambda path: path.name):
         with suppress(OSError, ValueError, KeyError, TypeError):
-            about = json.loads(path.read_bytes())
-            mapping = about["mapping"]
-            architectures = {target["architecture"] for target in about["targets"]}
-            if (
-                machine.name not in architectures
-                or mapping["device"] != "flash"
-                or _UNWANTED & set(about["features"])
-            ):
-                continue
-            found = Firmware(
-                mapping["executable"]["filename"], mapping["nvram-template"]["filename"]
-            )
-            if all(Path(file).is_file() for file in found):
-                return found
+            firmware = _described_firmware(json.loads(path.read_bytes()), machine)
+            if firmware and all(Path(file).is_file() for file in firmware):
+                return firmware
     raise programs.MissingTool(
-        f"there is no UEFI firmware for {machine.binary}; install the Debian package {machine.firmware}"
+        f"there is no UEFI firmware for {machine.binary}; "
+        f"install the Debian package {machine.firmware}"
     )
+
+
+def _described_firmware(descriptor: Any, machine: Machine) -> Firmware | None:
+    """The firmware of a descriptor; None where it is of no use for the machine."""
+    mapping = descriptor["mapping"]
+    architectures = {target["architecture"] for target in descriptor["targets"]}
+    if machine.name not in architectures or mapping["device"] != "flash":
+        return None
+    if _UNWANTED & set(descriptor["features"]):
+        return None
+    return Firmware(mapping["executable"]["filename"], mapping["nvram-template"]["filename"])
 
 
 @functools.lru_cache
 def pc_bios() -> str:
-    """The firmware of the machine PC, SeaBIOS, where QEMU looks for it; raises RomforgeError."""
-    where = (
-        programs.run_program(
-            [binary(MACHINES[Arch.X86_64]), "-L", "help"], package=MACHINES[Arch.X86_64].package
-        )
-        .decode()
-        .split()
-    )
-    for directory in where:
-        if (found := Path(directory, "bios-256k.bin")).is_file():
-            return str(found)
+    """The path of SeaBIOS for the machine PC, from QEMU's own directories; raises MissingTool."""
+    machine = MACHINES[Arch.X86_64]
+    command = [binary(machine), "-L", "help"]
+    directories = programs.run_program(command, package=machine.package).decode().split()
+    for directory in directories:
+        path = Path(directory, "bios-256k.bin")
+        if path.is_file():
+            return str(path)
     raise programs.MissingTool(
-        f"{' and '.join(where)} hold no bios-256k.bin; install the Debian package seabios"
+        f"{' and '.join(directories)} have no bios-256k.bin; install the Debian package seabios"
     )
 
 
 def flash(machine: Machine, directory: Path) -> list[str]:
-    """The options that give a machine its firmware, with variables of its own in ``directory``; raises RomforgeError."""
-    found = find_firmware(machine)
+    """The options for a machine's UEFI firmware, whose variables are copied to ``directory``.
+
+    Raises RomforgeError where there is no firmware, or it cannot be copied.
+    """
+    firmware = find_firmware(machine)
     try:
-        shutil.copyfile(found.variables, directory / "variables.fd")
+        shutil.copyfile(firmware.variables, directory / "variables.fd")
     except OSError as error:
         raise RomforgeError(
-            f"{found.variables}: cannot be copied to {directory}: {error.strerror}"
+            f"{firmware.variables}: cannot be copied to {directory}: {error.strerror}"
         ) from None
     drive = "if=pflash,format=raw,unit"
-    return [
-        "-drive",
-        f"{drive}=0,readonly=on,file={found.code}",
-        "-drive",
-        f"{drive}=1,file=variables.fd",
-    ]
+    code = f"{drive}=0,readonly=on,file={firmware.code}"
+    variables = f"{drive}=1,file=variables.fd"
+    return ["-drive", code, "-drive", variables]
 
 
 @functools.lru_cache
-def default_rom(machine: Machine, pc: bool, device: str) -> str:
-    """The file that QEMU loads for a device by default; empty where it has none. Raises RomforgeError."""
-    options = PC if pc else machine.options
-    command = [
-        binary(machine),
-        *_COMMON,
-        *options,
-        "-S",
-        "-serial",
-        "none",
-        "-device",
-        f"{device},addr={SLOT},id=nic",
-    ]
+def default_rom(machine: Machine, pc: bool, device: str) -> str | None:
+    """The name of the file that QEMU loads as a device's ROM by default; None where it has none.
+
+    ``pc`` chooses the machine PC. Raises RomforgeError where QEMU does not know the device.
+    """
+    options = machine.options
+    if pc:
+        options = PC
+    nic = ("-device", f"{device},addr={SLOT},id=nic")
+    command = [binary(machine), *_COMMON, *options, "-S", "-serial", "none", *nic]
     with _monitored(command, Path("/"), subprocess.PIPE) as (process, monitor):
         try:
-            return str(
-                monitor.ask("qom-get", path="/machine/peripheral/nic", property="romfile") or ""
-            )
+            name = monitor.ask("qom-get", path="/machine/peripheral/nic", property="romfile")
         except EOFError:
-            said = process.communicate(timeout=_ANSWER)[1].decode(errors="replace")
-    if match := re.search(r'failed to find romfile "([^"]*)"', said):
-        return match[1]  # which is not installed
-    raise RomforgeError(f"{machine.binary} does not start with -device {device}: {_cause(said)}")
+            errors = process.communicate(timeout=_ANSWER)[1].decode(errors="replace")
+        else:
+            return str(name) if name else None
+    # A QEMU that does not find the file names it.
+    missing = re.search(r'failed to find romfile "([^"]*)"', errors)
+    if missing:
+        return missing[1]
+    reason = _first_error(errors)
+    raise RomforgeError(f"{machine.binary} does not start with -device {device}: {reason}")
 
 
 @functools.lru_cache
 def has_device(machine: Machine, device: str) -> bool:
     """Whether QEMU has a device of this name; raises RomforgeError."""
-    listed = programs.run_program(
-        [binary(machine), "-device", "help"], package=machine.package
-    ).decode(errors="replace")
-    return f'name "{device}"' in listed
+    command = [binary(machine), "-device", "help"]
+    devices = programs.run_program(command, package=machine.package).decode(errors="replace")
+    return f'name "{device}"' in devices
 
 
 class Monitor:
-    """QEMU's monitor, QMP: a JSON object to a line (QEMU's docs/interop/qmp-spec)."""
+    """QEMU's monitor, which speaks QMP: one JSON object per line (docs/interop/qmp-spec)."""
 
     def __init__(self, connection: socket.socket) -> None:
         connection.settimeout(_ANSWER)
@@ -228,15 +224,17 @@ class Monitor:
         self.greeted = False
 
     def ask(self, command: str, **arguments: object) -> Any:
-        """What a command returns; raises RomforgeError where it is refused, EOFError where QEMU has ended."""
+        """Runs a QMP command and returns its result.
+
+        Raises RomforgeError where QEMU refuses it, and EOFError where QEMU has ended.
+        """
         if not self.greeted:
             self.greeted = True
             self._read()  # the greeting
             self.ask("qmp_capabilities")
+        request = json.dumps({"execute": command, "arguments": arguments})
         try:
-            self.stream.write(
-                json.dumps({"execute": command, "arguments": arguments}).encode() + b"\n"
-            )
+            self.stream.write(request.encode() + b"\n")
             self.stream.flush()
         except OSError:
             raise EOFError from None
@@ -245,13 +243,14 @@ class Monitor:
             if "error" in answer:
                 raise RomforgeError(f"QEMU refuses {command}: {answer['error'].get('desc')}")
             if "return" in answer:
-                return answer["return"]  # and all else is an event
+                return answer["return"]
+            # anything else is an event
 
     def _read(self) -> dict[str, Any]:
         try:
             line = self.stream.readline()
         except TimeoutError:
-            raise RomforgeError(f"QEMU's monitor has said nothing for {_ANSWER} s") from None
+            raise RomforgeError(f"QEMU's monitor has not answered for {_ANSWER} s") from None
         except OSError:
             raise EOFError from None
         if not line:
@@ -260,27 +259,31 @@ class Monitor:
 
 
 class Guest:
-    """A QEMU that runs; ``start`` makes one."""
+    """A running QEMU; ``start`` makes one."""
 
     def __init__(self, process: subprocess.Popen[bytes], monitor: Monitor, directory: Path) -> None:
-        self.process, self.monitor, self.directory = process, monitor, directory
+        self.process = process
+        self.monitor = monitor
+        self.directory = directory
 
     def console(self) -> str:
-        """What the guest has written to its serial port."""
+        """What the guest has written to its serial port so far."""
         return read_console(self.directory / CONSOLE)
 
-    def said(self) -> str:
-        """Why QEMU fails, in its own words."""
-        return _cause(read_console(self.directory / SAID))
+    def failure(self) -> str:
+        """Why QEMU failed, from its own error messages; empty where it printed none."""
+        return _first_error(read_console(self.directory / LOG))
 
-    def wait(self, found: Callable[[str], object], seconds: float) -> bool:
-        """Waits until ``found`` is content with the console, which is told; or until QEMU ends, or the time is over."""
+    def wait(self, matches: Callable[[str], object], seconds: float) -> bool:
+        """Waits until ``matches`` is true of the console; False where QEMU ends or time is over.
+
+        Raises Stopped where ``interrupt_guests`` was called.
+        """
         end = time.monotonic() + seconds
         while True:
-            ended = (
-                self.process.poll() is not None
-            )  # looked at first, lest something be written in between
-            if found(self.console()):
+            # looked at before the console: QEMU may write something and then end
+            ended = self.process.poll() is not None
+            if matches(self.console()):
                 return True
             if _stopped.is_set():
                 raise Stopped("QEMU was stopped")
@@ -289,7 +292,7 @@ class Guest:
             time.sleep(_POLL)
 
     def status(self, seconds: float = 5) -> int | None:
-        """The exit status of a QEMU that is about to end; None where it does not."""
+        """The exit status of a QEMU that is about to end; None where it does not end in time."""
         with suppress(subprocess.TimeoutExpired):
             return self.process.wait(seconds)
         return None
@@ -299,35 +302,35 @@ class Guest:
 def start(
     machine: Machine, options: Sequence[str], directory: Path, inherited: Sequence[int] = ()
 ) -> Iterator[Guest]:
-    """Runs a guest in a directory, to which paths among the options may be relative; raises RomforgeError.
+    """Runs a guest in ``directory``; paths among the options may be relative to it.
 
-    Descriptors that are ``inherited`` are among its options; the command, pasted, then has nobody at their other end.
+    ``inherited`` are file descriptors that the options name. The command in the file ``command``
+    cannot have them. Raises RomforgeError.
     """
     command = [binary(machine), *_COMMON, *options, "-serial", f"file:{CONSOLE}"]
-    for name in (CONSOLE, SAID):
+    for name in (CONSOLE, LOG):
         (directory / name).write_bytes(b"")
     (directory / COMMAND).write_text(f"cd {shlex.quote(str(directory))} && {shlex.join(command)}\n")
     with (
-        (directory / SAID).open("wb") as said,
-        _monitored(command, directory, said, inherited) as (process, monitor),
+        (directory / LOG).open("wb") as log,
+        _monitored(command, directory, log, inherited) as (process, monitor),
     ):
         yield Guest(process, monitor, directory)
 
 
 @contextmanager
 def _monitored(
-    command: list[str], directory: Path, errors: Any, inherited: Sequence[int] = ()
+    command: list[str], directory: Path, errors: IO[bytes] | int, inherited: Sequence[int] = ()
 ) -> Iterator[tuple[subprocess.Popen[bytes], Monitor]]:
-    """A QEMU with a monitor; it is gone behind the block, however that ends, and when this process dies."""
+    """A QEMU with a monitor.
+
+    It is killed at the end of the block, and also when this process dies.
+    """
     ours, theirs = socket.socketpair()
     with ours:
         with theirs:
-            options = [
-                "-chardev",
-                f"socket,id=qmp,fd={theirs.fileno()}",
-                "-mon",
-                "chardev=qmp,mode=control",
-            ]
+            chardev = f"socket,id=qmp,fd={theirs.fileno()}"
+            options = ["-chardev", chardev, "-mon", "chardev=qmp,mode=control"]
             with _lock:
                 if _stopped.is_set():
                     raise Stopped("QEMU was not started")
@@ -352,7 +355,7 @@ def _monitored(
 
 
 def interrupt_guests() -> None:
-    """Ends all guests of this process; no other is started."""
+    """Kills all guests of this process. No other can be started afterwards."""
     _stopped.set()
     with _lock:
         for process in list(_running):
@@ -361,15 +364,20 @@ def interrupt_guests() -> None:
 
 
 def read_console(path: Path) -> str:
-    """A log as text; empty where there is none."""
+    """A log as text; empty where the file is missing."""
     try:
         return path.read_bytes().decode(errors="replace")
     except OSError:
         return ""
 
 
-def _cause(text: str) -> str:
-    """The line in which QEMU says why it fails, which is its first but for warnings, without the program's name in front."""
+def _first_error(text: str) -> str:
+    """QEMU's first error message, without the name of the program; empty where there is none.
+
+    A warning is taken only where there is nothing else.
+    """
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    told = [line for line in lines if "warning: " not in line] or lines
-    return re.sub(r"^\S*qemu-system-\w+: ", "", told[0]) if told else ""
+    errors = [line for line in lines if "warning: " not in line] or lines
+    if not errors:
+        return ""
+    return re.sub(r"^\S*qemu-system-\w+: ", "", errors[0])

@@ -62,7 +62,7 @@ def _run_control(proof: Proof, name: str, out: Path, directory: Path, inputs: In
     """Checks that a proof fails with a corrupted ROM, and for one of the right reasons."""
     control = corruptions.CONTROLS[name]
     data = _read_rom(out / (proof.other or proof.rom), inputs)
-    corrupted = control.spoil(option_rom.parse_rom(data), data, proof)
+    corrupted = control.corrupt(option_rom.parse_rom(data), data, proof)
     try:
         seen = _run_kind(proof, corrupted.data, out, directory, inputs, corrupted.expected)
     except CheckFailed as failure:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Calls the Simple Network Protocol of a ROM's driver, each function and in each state, and checks what it returns.
+"""Calls each function of a driver's Simple Network Protocol in each state, and checks the results.
 
-``guest/snp.c`` makes the calls in a guest, for the firmware's own network stack makes few of them. Two ROMs that are to
-do the same, such as one with all its objects and one without some, can be compared call by call (``differences``).
+``guest/snp.c`` makes the calls in a guest, because the firmware's own network stack makes few of
+them. ``differences`` compares two drivers call by call, such as one built with all its objects and
+one without some of them.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ from typing import NamedTuple
 
 from romforge.base.arch import Arch
 from romforge.formats import option_rom
-from romforge.verify import boot, cases, diagnosis, guest_program, qemu
+from romforge.verify import boot, cases, diagnosis, guest_program, guest_report, qemu
 from romforge.verify.boot import CheckFailed
 from romforge.verify.cases import SNP, Proof
-from romforge.verify.guest_program import Call
+from romforge.verify.guest_report import Call
 
 # EFI statuses (UEFI Specification, appendix D), with the error bit at the top of 32
 SUCCESS = 0
@@ -39,27 +40,25 @@ _NAMES = {
     NOT_STARTED: "EFI_NOT_STARTED",
     ALREADY_STARTED: "EFI_ALREADY_STARTED",
 }
-
-
-_NETWORK = "-netdev", "user,id=n0,restrict=on,ipv6=off"
+_NETWORK = boot.ISOLATED_NETWORK
 
 
 class Seen(NamedTuple):
-    """What a proof saw, in words; and the calls, where it made any."""
+    """What a proof observed, as text; and the calls of an ``snp`` proof."""
 
     text: str
     calls: tuple[Call, ...] = ()
 
 
 class Expected(NamedTuple):
-    """What a call is to return by the specification, and to have done.
+    """The statuses that the specification allows for a call, and what the call must have done.
 
-    Where it is not ``required``, another status is reported and does not fail: iPXE takes several calls in states in
-    which the specification wants an error.
+    Where it is not ``required``, another status is reported and is no failure: iPXE accepts several
+    calls in states in which the specification requires an error.
     """
 
     statuses: tuple[int, ...]
-    detail: str = ""  # which the line must hold
+    detail: str = ""  # a part of the call's detail; empty matches any
     required: bool = True
 
 
@@ -74,7 +73,7 @@ def _should(*statuses: int) -> Expected:
 _STOPPED, _STARTED, _INITIALIZED = "state=0", "state=1", "state=2"
 _SENT = "buffer=returned"
 _REPLY = "fields=right"
-# The calls in their order (UEFI Specification, 24.1).
+# The calls in the order of guest/snp.c (UEFI Specification, 24.1).
 CALLS = {
     "OpenProtocol": _must(SUCCESS),
     "GetStatus.stopped": _should(NOT_STARTED),
@@ -139,112 +138,117 @@ def prove_interface(
     cache: Path,
     expected: bytes | None = None,
 ) -> Seen:
-    """Makes the calls with a ROM, and checks them; raises Refuted, and RomforgeError where they cannot be made.
+    """Makes the calls with a ROM, and checks them.
 
-    ``expected`` is what the guest is to find in the ROM's place, if that is not ``data``.
+    ``expected`` is the ROM that the guest must find, if that is not ``data``. Raises CheckFailed
+    where a check fails, and RomforgeError where the calls cannot be made.
     """
-    machine = qemu.MACHINES[proof.arch]
     nic = boot.nic_setup(proof, data, directory)
-    content = nic.content
-    if expected is not None:
-        content = boot.nic_setup(proof, expected, directory / "expected").content
+    content = boot.expected_content(proof, nic, expected)
     nonce = secrets.token_hex(8)
     program = guest_program.compile_program(proof.arch, cache, guest_program.SNP)
     application = guest_program.patch_nonce(program.read_bytes(), nonce)
-    options = [
-        *machine.options,
-        *qemu.flash(machine, directory),
-        *boot.CLOCK,
-        *boot.random_numbers(machine),
-    ]
-    options += [*_NETWORK, *nic.options]
-    options += boot.boot_disk(proof.arch, application, directory)
-    with qemu.start(machine, options, directory) as guest:
-        guest.wait(lambda console: guest_program.read_report(console, nonce), proof.timeout)
+    options = [*_NETWORK, *nic.options, *boot.disk_options(proof, application, directory)]
+    with qemu.start(qemu.MACHINES[proof.arch], options, directory) as guest:
+        guest.wait(lambda console: guest_report.read_report(console, nonce), proof.timeout)
         console = guest.console()
-        report = guest_program.read_report(console, nonce)
+        report = guest_report.read_report(console, nonce)
         if not report:
-            raise CheckFailed(
-                "calls", _unfinished(guest, proof, guest_program.unfinished_calls(console, nonce))
-            )
-    name = boot.check_driver(proof, report, content)
+            made = guest_report.unfinished_calls(console, nonce)
+            raise CheckFailed("calls", _describe_unfinished(guest, proof, made))
+    driver = boot.check_driver(proof, report, content)
     if not report.calls:
-        raise CheckFailed("driver", diagnosis.no_interface(name, identified=False))
-    return Seen(check_calls(report.calls, name), report.calls)
+        raise CheckFailed("driver", diagnosis.no_interface(driver, identified=False))
+    return Seen(check_calls(report.calls, driver), report.calls)
 
 
 def calls(rom: bytes, arch: Arch, device: str, directory: Path, cache: Path) -> list[Call]:
-    """The calls and what came of them, for a ROM and a device of QEMU; raises as ``prove_boot`` does.
+    """The calls and their results, for a ROM and a device of QEMU; raises as ``prove_interface``.
 
-    ``directory`` is emptied for the guest; in ``cache`` the program is kept that it runs.
+    The guest works in ``directory``, whose old content is deleted. ``cache`` keeps its program.
     """
     boot.fresh_directory(directory)
     ids = option_rom.parse_rom(rom).images[0].ids
-    return list(
-        prove_interface(cases.of_device(SNP, arch, device, ids), rom, directory, cache).calls
-    )
+    proof = cases.of_device(SNP, arch, device, ids)
+    return list(prove_interface(proof, rom, directory, cache).calls)
 
 
-def differences(one: Sequence[Call], other: Sequence[Call]) -> list[str]:
-    """The calls that returned or did other things, a line each; none where two drivers do the same."""
-    first = {call.name: call for call in one}
-    second = {call.name: call for call in other}
-    found = []
-    for name in dict.fromkeys([*first, *second]):
-        if first.get(name) != second.get(name):
-            found.append(f"{name}: {_shown(first.get(name))}; {_shown(second.get(name))}")
-    return found
+def differences(first: Sequence[Call], second: Sequence[Call]) -> list[str]:
+    """The calls with other results, one line each; empty where two drivers do the same.
+
+    Example::
+
+        Reset: EFI_SUCCESS (state=2); EFI_NOT_READY (state=2)
+        Stop: EFI_SUCCESS (state=0); not called
+    """
+    first_calls = {call.name: call for call in first}
+    second_calls = {call.name: call for call in second}
+    lines = []
+    for name in dict.fromkeys([*first_calls, *second_calls]):
+        call = first_calls.get(name)
+        other = second_calls.get(name)
+        if call != other:
+            lines.append(f"{name}: {_describe_call(call)}; {_describe_call(other)}")
+    return lines
 
 
 def check_calls(made: Sequence[Call], driver: str) -> str:
-    """Checks all calls; returns what is to be said of them, and raises Refuted where one that must work did not."""
-    wrong = []
-    lax = []
-    by_name = {call.name: call for call in made}
+    """Checks all calls, and returns what was observed, as text.
+
+    Raises CheckFailed where a call that must work did not.
+    """
+    failures = []
+    deviations = []
+    made_by_name = {call.name: call for call in made}
     for name, expected in CALLS.items():
-        call = by_name.get(name)
-        if call is None:
-            wrong.append(f"{name} was not called")
+        failure = _check_call(name, made_by_name.get(name), expected)
+        if failure is None:
             continue
-        right = call.status in expected.statuses
-        if right and expected.detail in call.detail:
-            continue
-        wanted = " or ".join(map(status_name, expected.statuses))
-        if expected.detail:
-            wanted += f" with {expected.detail}"
-        text = f"{name} returned {_shown(call)}, where the UEFI Specification wants {wanted}"
-        if expected.required:
-            wrong.append(text)
+        if name not in made_by_name or expected.required:
+            failures.append(failure)
         else:
-            lax.append(name)
-    if wrong:
-        raise CheckFailed("calls", f"{driver}: " + "\n  ".join(wrong))
-    seen = f"{driver}: {len(CALLS)} calls, packets sent and received"
-    if lax:
-        seen += (
-            f"; {len(lax)} return another status than the UEFI Specification says: {', '.join(lax)}"
-        )
-    return seen
+            deviations.append(name)
+    if failures:
+        raise CheckFailed("calls", f"{driver}: " + "\n  ".join(failures))
+    text = f"{driver}: {len(CALLS)} calls, packets sent and received"
+    if deviations:
+        text += f"; {len(deviations)} return another status than the UEFI Specification says: "
+        text += ", ".join(deviations)
+    return text
+
+
+def _check_call(name: str, call: Call | None, expected: Expected) -> str | None:
+    """How a call differs from the expected one, as text; None where it does not."""
+    if call is None:
+        return f"{name} was not called"
+    if call.status in expected.statuses and expected.detail in call.detail:
+        return None
+    required = " or ".join(map(status_name, expected.statuses))
+    if expected.detail:
+        required += f" with {expected.detail}"
+    result = _describe_call(call)
+    return f"{name} returned {result}, where the UEFI Specification wants {required}"
 
 
 def status_name(status: int) -> str:
-    """EFI_NOT_READY, or eight digits where the status is none of ours."""
+    """The name of an EFI status, as EFI_NOT_READY; eight digits where it is not one of ours."""
     return _NAMES.get(status, f"{status:08x}")
 
 
-def _shown(call: Call | None) -> str:
+def _describe_call(call: Call | None) -> str:
     if call is None:
         return "not called"
-    return (
-        f"{status_name(call.status)} ({call.detail})" if call.detail else status_name(call.status)
-    )
+    if not call.detail:
+        return status_name(call.status)
+    return f"{status_name(call.status)} ({call.detail})"
 
 
-def _unfinished(guest: qemu.Guest, proof: Proof, made: Sequence[Call]) -> str:
-    """What is known of a run that did not come to its end."""
-    how = f"the program did not end within {proof.timeout} s"
-    if (status := guest.process.poll()) is not None:
-        how = f"QEMU ended with status {status}: {guest.said()}"
+def _describe_unfinished(guest: qemu.Guest, proof: Proof, made: Sequence[Call]) -> str:
+    """What is known of a program that did not come to its end."""
+    end = f"the program did not end within {proof.timeout} s"
+    status = guest.process.poll()
+    if status is not None:
+        end = f"QEMU ended with status {status}: {guest.failure()}"
     if not made:
-        return f"{how}; it made no call"
-    return f"{how}; the last call that returned is {made[-1].name}"
+        return f"{end}; it made no call"
+    return f"{end}; the last call that returned is {made[-1].name}"

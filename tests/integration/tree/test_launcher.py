@@ -496,7 +496,7 @@ NAMES = "intel", "eepro100", "ne2k_pci", "pcnet", "realtek", "vmxnet3"
 COMPRESSIONS = """
 import os, time
 from romforge.rom import compression_cache
-process = compression_cache._in_process
+process = compression_cache._compress_in_process
 def note(edge):
     with open(os.environ["NOTED"], "a") as file:
         file.write(f"{time.monotonic_ns():020} {edge}\\n")
@@ -506,5 +506,5 @@ def noted(*arguments):
     found = process(*arguments)
     note("ends")
     return found
-compression_cache._in_process = noted
+compression_cache._compress_in_process = noted
 """

@@ -100,7 +100,7 @@ def test_the_command_makes_what_combine_takes(
 @pytest.mark.parametrize(
     ("arguments", "status", "words"),
     [
-        (["--id", "8086", "x.efi", "x.rom"], 2, '"8086" is no vvvv:dddd'),
+        (["--id", "8086", "x.efi", "x.rom"], 2, '"8086" is not of the form vvvv:dddd'),
         (["x.efi", "x.rom"], 2, "the following arguments are required: --id"),
         (["--id", "8086:100e", "x.efi", "x.rom"], 1, "x.efi: cannot be read"),
         (["--id", "8086:100e", "junk.efi", "x.rom"], 1, "junk.efi: offset 0x0 (0): "),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The form of romspec.lock: what is written is read back, and damage is told."""
+"""The format of romspec.lock: what is written is read back, and damage is reported."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 from romforge.base.errors import RomforgeError
+from romforge.plan import planner
 from romforge.rom import lock_format
+from romforge.spec import loader
+from tests.support.project import spec_text
 
 
 @pytest.mark.parametrize(
@@ -23,17 +26,27 @@ from romforge.rom import lock_format
         "lock = 1\n[rom.x]\nimages = 1\nbucket = 2",
     ],
 )
-def test_a_damaged_lock_is_told(tmp_path: Path, text: str):
+def test_a_damaged_lock_is_reported(tmp_path: Path, text: str):
     (tmp_path / "romspec.lock").write_text(text)
-    with pytest.raises(RomforgeError, match=r"romspec.lock: is (no lock|of version 2)"):
+    with pytest.raises(
+        RomforgeError, match=r"romspec.lock: (is not a valid lock|version 2 is not)"
+    ):
         lock_format.read_lock(tmp_path / "romspec.lock")
 
 
 def test_what_is_written_is_read_back(tmp_path: Path):
     """Also what needs quotes in TOML."""
-    one = lock_format.Entry(
-        4096, (("legacy", 512, "8086:100e"),), "0" * 64, 'a "reason"\n\\ \x7f ü'
-    )
-    lock = lock_format.Lock({'odd "name".rom': one}, {"a.b": "x"}, {"gcc": "12"})
+    image = lock_format.LockedImage("legacy", 512, "8086:100e")
+    entry = lock_format.Entry(4096, (image,), "0" * 64, 'a "reason"\n\\ \x7f ü')
+    lock = lock_format.Lock({'odd "name".rom': entry}, {"a.b": "x"}, {"gcc": "12"})
     (tmp_path / "l").write_bytes(lock_format.emit_lock(lock))
     assert lock_format.read_lock(tmp_path / "l") == lock
+
+
+def test_a_rom_of_a_tree_without_a_record_is_not_called_reproducible(tmp_path: Path):
+    """The record may be gone, since the state directory may be removed."""
+    spec = tmp_path / "romspec.toml"
+    spec.write_text(spec_text("roms").replace('roms = "roms"', 'tree = "ipxe"'))
+    plan = planner.make_plan(loader.load_spec(spec))
+    for rom in plan.roms():
+        assert not lock_format._is_reproducible(plan, rom, tmp_path / "out")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The JSON Schema for editors says what the loader says, as far as a schema can."""
+"""The JSON Schema for editors accepts and refuses what the loader does, as far as a schema can."""
 
 from __future__ import annotations
 
@@ -13,17 +13,12 @@ import jsonschema  # type: ignore[import-untyped]
 import pytest
 
 from romforge.base.errors import SpecError
+from romforge.base.toml_parser import parse_toml
 from romforge.spec import json_schema, loader
 from tests.support.project import TOP, spec_text
 from tests.support.specs import SHA, WHOLE
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
-
-GOOD = {
+VALID = {
     "whole": WHOLE,
     "no tables": "spec = 1\n",
     "conftest's": spec_text("/roms"),
@@ -39,12 +34,17 @@ GOOD = {
             ["rtl8139", "1af41000", "1af41000--1af41041", "virtio-net", "ne2k_pci", "3c509"]
         )
     ),
-    "no launcher": 'spec = 1\n[toolchain]\nlauncher = ""\njobs = "distcc"\n[platform.pcbios]\nlauncher = " ccache"\n',
-    "a configuration of the tree's own": 'spec = 1\n[source.ipxe]\ntree = "ipxe"\nconfig = "qemu"\n[config.qemu]\n',
+    "no launcher": (
+        'spec = 1\n[toolchain]\nlauncher = ""\njobs = "distcc"\n'
+        '[platform.pcbios]\nlauncher = " ccache"\n'
+    ),
+    "a configuration of the tree": (
+        'spec = 1\n[source.ipxe]\ntree = "ipxe"\nconfig = "qemu"\n[config.qemu]\n'
+    ),
 }
 
-# What a key alone can be wrong by, each put in place of something in the whole spec.
-BAD = {
+# Mistakes of single keys. Each replaces a part of the spec that has all keys.
+WRONG = {
     "no version": ("spec = 1", ""),
     "another version": ("spec = 1", "spec = 2"),
     "a version in quotes": ("spec = 1", 'spec = "1"'),
@@ -84,10 +84,10 @@ BAD = {
     "a goal of two words": ('goal = "8086100e--8086100f"', 'goal = "rtl8139 e1000"'),
     "a goal with a wider gap": ('goal = "8086100e--8086100f"', 'goal = "8086100e---8086100f"'),
     "a goal that begins as an option": ('goal = "8086100e--8086100f"', 'goal = "-8086100e"'),
-    "a goal that is no text": ('goal = "8086100e--8086100f"', "goal = 8139"),
+    "a goal that is not a string": ('goal = "8086100e--8086100f"', "goal = 8139"),
     "no size": ('size = "256KiB"', ""),
-    "no power of two": ('size = "256KiB"', 'size = "96KiB"'),
-    "no power of two in bytes": ("size = 131072", "size = 131073"),
+    "not a power of two": ('size = "256KiB"', 'size = "96KiB"'),
+    "not a power of two in bytes": ("size = 131072", "size = 131073"),
     "too small a size": ('size = "256KiB"', 'size = "1KiB"'),
     "too large a size": ('size = "256KiB"', 'size = "32MiB"'),
     "a size in a wrong unit": ('size = "256KiB"', 'size = "256KB"'),
@@ -106,9 +106,9 @@ BAD = {
     "an equals sign in a file": ('file = "efi-{nic}.rom"', 'file = "efi={nic}.rom"'),
     "a source's file upwards": ('"{vendor}{device}.rom"', '"../{vendor}{device}.rom"'),
     "an unknown placeholder of a source": ('"{vendor}{device}.rom"', '"{vendor}{devise}.rom"'),
-    "images that are no list": ('images = ["pcbios"]', 'images = "pcbios"'),
-    "an image that is no text": ('images = ["pcbios"]', "images = [1]"),
-    "nics that are no list": ('nics = ["e1000"]', 'nics = "e1000"'),
+    "images that are not a list": ('images = ["pcbios"]', 'images = "pcbios"'),
+    "an image that is not a string": ('images = ["pcbios"]', "images = [1]"),
+    "nics that are not a list": ('nics = ["e1000"]', 'nics = "e1000"'),
     "a star in a list": ('nics = ["e1000"]', 'nics = ["*"]'),
     "another medium": ('media = "efidrv"', 'media = "iso"'),
     "another BIN": ('bin = "bin-x86_64-efi"', 'bin = "bin-x86-64-efi"'),
@@ -116,34 +116,34 @@ BAD = {
     "a package's name in capitals": ('package = "ipxe-qemu"', 'package = "IPXE"'),
     "a short sha256": (SHA, SHA[:-1]),
     "a macro with its value": ('"DOWNLOAD_PROTO_HTTPS"', '"BANNER_TIMEOUT=30"'),
-    "a macro that is no name": ("BANNER_TIMEOUT = 30", '"BANNER TIMEOUT" = 30'),
+    "a macro that is not a name": ("BANNER_TIMEOUT = 30", '"BANNER TIMEOUT" = 30'),
     "a macro with a fraction": ("BANNER_TIMEOUT = 30", "BANNER_TIMEOUT = 0.5"),
     "a variable of two lines": ('EXTRA = "efi"', 'EXTRA = "e\\nfi"'),
     "an option for a root to drop": ('drop = ["obj_wpa"]', 'drop = ["-u obj_wpa"]'),
-    "a root to drop that is no list": ('drop = ["obj_wpa"]', 'drop = "obj_wpa"'),
+    "a root to drop that is not a list": ('drop = ["obj_wpa"]', 'drop = "obj_wpa"'),
     "a pattern of roots to keep": ('keep = ["obj_config"]', 'keep = ["obj_%"]'),
     "an empty root to keep": ('keep = ["obj_config"]', 'keep = [""]'),
-    "a required object that is no list": (
+    "a required object that is not a list": (
         'require = ["snpnet", "efi-driver"]',
         'require = "snpnet"',
     ),
     "a required object without a name": ('require = ["snpnet", "efi-driver"]', 'require = [""]'),
-    "embedded files that are no list": (
+    "embedded files that are not a list": (
         'embed = ["boot/qemu.ipxe", "/srv/logo.png"]',
         'embed = "boot/qemu.ipxe"',
     ),
     "an embedded file without a name": ('"/srv/logo.png"', '""'),
-    "certificates to trust that are no texts": ('trust = ["certs/ca.crt"]', "trust = [true]"),
-    "certificates that are no list": ('cert = ["certs/ca.crt", "~/client.crt"]', "cert = 1"),
-    "objects to debug that are no list": (
+    "certificates to trust that are not strings": ('trust = ["certs/ca.crt"]', "trust = [true]"),
+    "certificates that are not a list": ('cert = ["certs/ca.crt", "~/client.crt"]', "cert = 1"),
+    "objects to debug that are not a list": (
         'debug = ["e1000", "http:2", "efi-driver"]',
         'debug = "e1000,http:2"',
     ),
     "two objects to debug in one": ('"http:2"', '"http,tcp"'),
-    "a level of debugging that is no number": ('"http:2"', '"http:all"'),
+    "a level of debugging that is not a number": ('"http:2"', '"http:all"'),
     "a level of debugging that is missing": ('"http:2"', '"http:"'),
     "an object to debug with its suffix": ('"http:2"', '"http.o"'),
-    "a launcher that is no text": ('["env", "CCACHE_DIR=/srv/ccache", "ccache"]', "true"),
+    "a launcher that is not a string": ('["env", "CCACHE_DIR=/srv/ccache", "ccache"]', "true"),
     "a launcher with an empty word": ('"CCACHE_DIR=/srv/ccache"', '""'),
     "a launcher that begins with a variable": ("nice -n 5", "A=1 nice"),
     "a launcher that begins with an option": ("nice -n 5", "-n nice"),
@@ -154,15 +154,15 @@ BAD = {
     "an unknown key of the toolchain": ("jobs = 16", "job = 16"),
     "a name with a space": ("[nic.ne2k_pci]", '[nic."ne2k pci"]'),
     "a header's name with a path": ("[config.qemu.console]", '[config.qemu."../console"]'),
-    "a table that is none": ("[config.qemu.console]", "[config]\nother = 1"),
+    "a table that is not one": ("[config.qemu.console]", "[config]\nother = 1"),
     "an array of tables": ("[nic.ne2k_pci]", "[[nic.ne2k_pci]]"),
 }
 
 
-def valid(text: str) -> bool:
+def is_valid(text: str) -> bool:
     """Whether a document fits the schema."""
     return bool(
-        jsonschema.Draft202012Validator(json_schema.make_schema()).is_valid(tomllib.loads(text))
+        jsonschema.Draft202012Validator(json_schema.make_schema()).is_valid(parse_toml(text))
     )
 
 
@@ -173,82 +173,69 @@ def load(tmp_path: Path, text: str) -> Any:
 
 
 def test_the_schema_is_a_valid_schema():
-    """By the meta schema of its draft."""
+    """By the metaschema of its draft."""
     jsonschema.Draft202012Validator.check_schema(json_schema.make_schema())
 
 
 def test_the_file_is_what_the_module_prints():
     """romspec.schema.json is current."""
-    done = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-m", "romforge.spec.json_schema"],
         capture_output=True,
         text=True,
         check=True,
         cwd=TOP,
     )
-    assert (TOP / "romspec.schema.json").read_text() == done.stdout, (
+    assert (TOP / "romspec.schema.json").read_text() == completed.stdout, (
         "run: python -m romforge.spec.json_schema > romspec.schema.json"
     )
-    assert json.loads(done.stdout) == json_schema.make_schema()
+    assert json.loads(completed.stdout) == json_schema.make_schema()
 
 
-@pytest.mark.parametrize("name", GOOD)
-def test_a_good_spec_passes_schema_and_loader(tmp_path, name):
-    """All that the format can say is fine with both."""
-    assert valid(GOOD[name])
-    assert load(tmp_path, GOOD[name])
+@pytest.mark.parametrize("name", VALID)
+def test_a_valid_spec_passes_schema_and_loader(tmp_path, name):
+    assert is_valid(VALID[name])
+    assert load(tmp_path, VALID[name])
 
 
-@pytest.mark.parametrize("name", BAD)
-def test_a_bad_spec_fails_schema_and_loader(tmp_path, name):
-    """What a key alone tells, both tell."""
-    old, new = BAD[name]
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_spec_fails_schema_and_loader(tmp_path, name):
+    old, new = WRONG[name]
     assert old in WHOLE
     text = WHOLE.replace(old, new)
-    assert not valid(text)
+    assert not is_valid(text)
     with pytest.raises(SpecError):
         load(tmp_path, text)
 
 
 def test_every_key_is_described():
-    """An editor has something to show for each key and section."""
+    """An editor can show something for each key and section."""
 
-    def undescribed(name: str, node: Any) -> list[str]:
-        tables = (
-            {**node.get("properties", {}), **node.get("patternProperties", {})}
-            if isinstance(node, dict)
-            else {}
-        )
-        found = [
-            f"{name}.{key}"
-            for key, one in tables.items()
-            if not key.startswith("^") and one and "description" not in one
-        ]
-        return found + [
-            one for key, table in tables.items() for one in undescribed(f"{name}.{key}", table)
-        ]
+    def collect_undescribed(path: str, schema: dict[str, Any]) -> None:
+        for key, rules in schema.get("properties", {}).items():
+            if "description" not in rules:
+                undescribed.append(f"{path}.{key}")
+            collect_undescribed(f"{path}.{key}", rules)
+        for name, rules in schema.get("patternProperties", {}).items():
+            collect_undescribed(f"{path}.{name}", rules)
 
-    assert (
-        undescribed(
-            "", {key: value for key, value in json_schema.make_schema().items() if key != "oneOf"}
-        )
-        == []
-    )
+    undescribed: list[str] = []
+    collect_undescribed("", json_schema.make_schema())
+    assert undescribed == []
 
 
-def test_defaults_are_written_as_a_spec_would():
-    """The defaults fit the schema of their own keys."""
-    section = json_schema.make_schema()["properties"]["target"]["patternProperties"][
-        f"^{loader.NAME}$"
-    ]["properties"]
-    assert section["nics"]["default"] == "*"
-    assert (section["fix_ids"]["default"], section["default"]["default"]) == (False, True)
-    assert "default" not in section["bucket"]
-    for section in json_schema.make_schema()["properties"].values():
+def test_defaults_are_as_a_spec_writes_them():
+    """Each is valid by the schema of its key."""
+    sections = json_schema.make_schema()["properties"]
+    target = sections["target"]["patternProperties"][f"^{loader.NAME}$"]["properties"]
+    assert target["nics"]["default"] == "*"
+    assert (target["fix_ids"]["default"], target["default"]["default"]) == (False, True)
+    assert "default" not in target["bucket"]
+    for section in sections.values():
         for table in section.get("patternProperties", {}).values():
-            for one in table.get("properties", {}).values():
-                if "default" in one:
-                    jsonschema.validate(one["default"], one)
+            for rules in table.get("properties", {}).values():
+                if "default" in rules:
+                    jsonschema.validate(rules["default"], rules)
 
 
 SPECS = [
@@ -259,7 +246,7 @@ TAPLO = Path(sys.executable).with_name("taplo")
 
 
 def taplo(path: Path) -> subprocess.CompletedProcess[str]:
-    """Checks a spec as an editor does, by the schema that the spec names."""
+    """Checks a spec as an editor does, with the schema that the spec names."""
     return subprocess.run(
         [TAPLO, "check", path.name], cwd=path.parent, capture_output=True, text=True, check=False
     )
@@ -267,21 +254,23 @@ def taplo(path: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("spec", SPECS, ids=str)
 def test_a_spec_names_the_schema_for_editors(spec: Path):
-    """Where taplo looks: among the comments before the first key."""
+    """In a comment before the first key, where taplo looks for it."""
     comments = (TOP / spec).read_text().split("\nspec = 1\n")[0].splitlines()
     assert all(line.startswith("#") for line in comments)
-    (named,) = [line.removeprefix("#:schema ") for line in comments if line.startswith("#:schema ")]
-    assert ((TOP / spec).parent / named).resolve() == TOP / "romspec.schema.json"
+    (schema,) = [line for line in comments if line.startswith("#:schema ")]
+    assert (
+        (TOP / spec).parent / schema.removeprefix("#:schema ")
+    ).resolve() == TOP / "romspec.schema.json"
     assert taplo(TOP / spec).returncode == 0
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=str)
-def test_taplo_finds_what_is_wrong_with_a_spec(spec: Path, tmp_path: Path):
-    """So that it reads the schema which is named at all."""
+def test_taplo_finds_a_mistake_in_a_spec(spec: Path, tmp_path: Path):
+    """Which shows that it reads the schema."""
     copy = tmp_path / spec
     copy.parent.mkdir(exist_ok=True)
     (tmp_path / "romspec.schema.json").write_bytes((TOP / "romspec.schema.json").read_bytes())
     copy.write_text((TOP / spec).read_text() + '[nic.bad]\nid = "8086"\n')
-    done = taplo(copy)
-    assert done.returncode == 1
-    assert '"8086" does not match' in done.stderr
+    completed = taplo(copy)
+    assert completed.returncode == 1
+    assert '"8086" does not match' in completed.stderr

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What is to be proven of the ROMs of a spec."""
+"""The proofs of the ROMs of a spec."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from romforge.verify import cases
 from tests.support.project import spec_text
 
 
-def test_what_is_to_be_proven_follows_from_the_images(tmp_path: Path):
-    """A boot for each image with a machine, both ways; starts for architectures that have none; nothing of a stub boots."""
+def test_the_images_of_a_rom_decide_its_proofs(tmp_path: Path):
+    """Boots for each image with a machine, and starts for architectures without; no stub boots."""
     (tmp_path / "romspec.toml").write_text(
         spec_text(
             "roms",
@@ -20,27 +20,17 @@ def test_what_is_to_be_proven_follows_from_the_images(tmp_path: Path):
             '[verify]\nstart = ["x86_64", "arm64"]\nmigrate_from = ["roms"]\n',
         )
     )
-    read = loader.load_spec(tmp_path / "romspec.toml")
-    found: dict[str, list[str]] = {}
-    for proof in cases.make_proofs(read, planner.make_plan(read)):
-        found.setdefault(Path(proof.rom).name, []).append(proof.column)
-    both = "{0}-default", "{0}-romfile"
+    spec = loader.load_spec(tmp_path / "romspec.toml")
+    columns_of_rom: dict[str, list[str]] = {}
+    for proof in cases.make_proofs(spec, planner.make_plan(spec)):
+        columns_of_rom.setdefault(Path(proof.rom).name, []).append(proof.column)
 
-    def columns(*names: str) -> list[str]:
-        return [one.format(name) for name in names for one in both]
+    def all_columns(*names: str) -> list[str]:
+        columns = ["structure"]
+        for name in names:
+            columns += [f"{name}-default", f"{name}-romfile"]
+        return [*columns, "from-roms"]
 
-    assert found["efi-e1000.rom"] == [
-        "structure",
-        *columns("bios", "x86_64", "starts-arm64"),
-        "from-roms",
-    ]
-    assert found["pxe-e1000.rom"] == [
-        "structure",
-        *columns("bios", "starts-x86_64", "starts-arm64"),
-        "from-roms",
-    ]
-    assert found["e1000.rom"] == [
-        "structure",
-        *columns("starts-x86_64", "starts-arm64"),
-        "from-roms",
-    ]
+    assert columns_of_rom["efi-e1000.rom"] == all_columns("bios", "x86_64", "starts-arm64")
+    assert columns_of_rom["pxe-e1000.rom"] == all_columns("bios", "starts-x86_64", "starts-arm64")
+    assert columns_of_rom["e1000.rom"] == all_columns("starts-x86_64", "starts-arm64")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The disk that firmware boots from, read by a reader of the format that is not ours to write."""
+"""The disk that firmware boots from, read back by a reader that shares no code with the writer."""
 
 from __future__ import annotations
 
@@ -32,20 +32,21 @@ class Fat12:
         assert clusters < 4085  # what makes it FAT12
 
     def chain(self, cluster: int) -> bytes:
-        found = b""
+        """The content of a chain of clusters."""
+        content = b""
         while cluster < 0xFF8:
-            place = self.data + (cluster - 2) * self.size * self.cluster_sectors
-            found += self.image[place : place + self.size * self.cluster_sectors]
+            offset = self.data + (cluster - 2) * self.size * self.cluster_sectors
+            content += self.image[offset : offset + self.size * self.cluster_sectors]
             (pair,) = struct.unpack_from("<H", self.fat, cluster * 3 // 2)
             cluster = pair >> 4 if cluster % 2 else pair & 0xFFF
-        return found
+        return content
 
     def entries(self, directory: bytes) -> dict[str, tuple[int, int, int]]:
-        """By name, long where it has a long one: attributes, first cluster, size."""
-        found = {}
+        """The attributes, first cluster and size of each file, by its long name if it has one."""
+        entries = {}
         long_name = ""
-        for place in range(0, len(directory), 32):
-            entry = directory[place : place + 32]
+        for offset in range(0, len(directory), 32):
+            entry = directory[offset : offset + 32]
             if not entry[0]:
                 break
             if entry[11] == 0x0F:
@@ -54,9 +55,9 @@ class Fat12:
                 continue
             short = entry[:8].decode().rstrip() + ("." + entry[8:11].decode()).rstrip(". ")
             cluster, size = struct.unpack_from("<HI", entry, 26)
-            found[long_name or short or "."] = entry[11], cluster, size
+            entries[long_name or short or "."] = entry[11], cluster, size
             long_name = ""
-        return found
+        return entries
 
 
 @pytest.mark.parametrize("name", ["BOOTX64.EFI", "BOOTRISCV64.EFI", "BOOTLOONGARCH64.EFI"])
@@ -75,6 +76,6 @@ def test_disks_are_reproducible():
     assert fat_image.make_fat_image("A/B.C", CONTENT) == fat_image.make_fat_image("A/B.C", CONTENT)
 
 
-def test_a_file_that_is_too_large_is_our_mistake():
+def test_a_file_that_is_too_large_is_a_programming_error():
     with pytest.raises(AssertionError):
         fat_image.make_fat_image("A/B.C", bytes(1 << 20))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The network for boots by IPv6: each message of it, without QEMU; then boots, one that works and some that do not."""
+"""The network for boots over IPv6: each message without QEMU, then boots in QEMU."""
 
 from __future__ import annotations
 
@@ -15,16 +15,15 @@ from hypothesis import strategies as st
 from romforge.base.arch import Arch
 from romforge.plan import planner
 from romforge.spec import loader
-from romforge.verify import boot as guest_boot
-from romforge.verify import cases, network_server
+from romforge.verify import boot, cases, network_server
 from romforge.verify.boot import CheckFailed
 from romforge.verify.network_server import GUEST, LINK_LOCAL, MAC, SERVER, Server
 from tests.support.project import spec_text
 from tests.support.proofs import E1000
 
-CLIENT, OURS = bytes.fromhex("525400123456"), IPv6Address("fe80::5054:ff:fe12:3456")
+CLIENT, CLIENT_ADDRESS = bytes.fromhex("525400123456"), IPv6Address("fe80::5054:ff:fe12:3456")
 FILE = bytes(range(256)) * 8
-ALL_DHCP_SERVERS = IPv6Address("ff02::1:2")
+ALL_ROUTERS, ALL_DHCP_SERVERS = IPv6Address("ff02::2"), IPv6Address("ff02::1:2")
 
 
 @pytest.fixture
@@ -39,7 +38,7 @@ def frame(source: IPv6Address, destination: IPv6Address, protocol: int, body: by
 
 def udp(destination: IPv6Address, port: int, data: bytes, source: int = 1234) -> bytes:
     body = struct.pack(">HHHH", source, port, 8 + len(data), 0) + data
-    return frame(OURS, destination, 17, body)
+    return frame(CLIENT_ADDRESS, destination, 17, body)
 
 
 def option(code: int, data: bytes) -> bytes:
@@ -47,16 +46,16 @@ def option(code: int, data: bytes) -> bytes:
 
 
 def options(data: bytes) -> dict[int, bytes]:
-    found = {}
+    contents = {}
     while data:
         code, length = struct.unpack_from(">HH", data)
-        found[code] = data[4 : 4 + length]
+        contents[code] = data[4 : 4 + length]
         data = data[4 + length :]
-    return found
+    return contents
 
 
-def one(frames: Sequence[bytes]) -> tuple[IPv6Address, IPv6Address, bytes]:
-    """Source, destination and body of the only frame, whose checksum is right."""
+def only_frame(frames: Sequence[bytes]) -> tuple[IPv6Address, IPv6Address, bytes]:
+    """Source, destination and body of the only frame, after a check of its checksum."""
     (reply,) = frames
     assert reply[6:14] == MAC + b"\x86\xdd"
     length, protocol = struct.unpack_from(">HB", reply, 18)
@@ -70,9 +69,9 @@ def one(frames: Sequence[bytes]) -> tuple[IPv6Address, IPv6Address, bytes]:
 
 
 def data_of(frames: Sequence[bytes]) -> tuple[int, bytes]:
-    """The port and the data of the only frame, which is UDP."""
-    _, destination, body = one(frames)
-    assert destination == OURS
+    """The source port and the data of the only frame, which must be UDP."""
+    _, destination, body = only_frame(frames)
+    assert destination == CLIENT_ADDRESS
     port, _, length = struct.unpack_from(">HHH", body)
     assert length == len(body)
     return port, body[8:]
@@ -81,10 +80,9 @@ def data_of(frames: Sequence[bytes]) -> tuple[int, bytes]:
 # Neighbours and routers
 
 
-def test_a_router_tells_guests_to_ask_by_dhcp(server: Server):
-    source, destination, body = one(
-        server.answer(frame(OURS, IPv6Address("ff02::2"), 58, bytes([133, 0, 0, 0, 0, 0, 0, 0])))
-    )
+def test_a_router_sends_guests_to_dhcp(server: Server):
+    solicitation = frame(CLIENT_ADDRESS, ALL_ROUTERS, 58, bytes([133]) + bytes(7))
+    source, destination, body = only_frame(server.answer(solicitation))
     assert (source, destination) == (LINK_LOCAL, IPv6Address("ff02::1"))
     assert (body[0], body[5] & 0x80) == (134, 0x80)  # managed
     assert GUEST.packed[:8] + bytes(8) in body
@@ -92,18 +90,18 @@ def test_a_router_tells_guests_to_ask_by_dhcp(server: Server):
 
 @pytest.mark.parametrize("address", [LINK_LOCAL, SERVER])
 def test_its_own_addresses_are_resolved(server: Server, address: IPv6Address):
-    asked = bytes([135, 0, 0, 0, 0, 0, 0, 0]) + address.packed
-    source, destination, body = one(server.answer(frame(OURS, address, 58, asked)))
-    assert (source, destination) == (address, OURS)
+    solicitation = frame(CLIENT_ADDRESS, address, 58, bytes([135]) + bytes(7) + address.packed)
+    source, destination, body = only_frame(server.answer(solicitation))
+    assert (source, destination) == (address, CLIENT_ADDRESS)
     assert (body[0], body[8:24], body[26:32]) == (136, address.packed, MAC)
 
 
 def test_a_guest_s_own_addresses_are_free(server: Server):
-    """Nobody answers where the guest looks whether it has an address alone."""
-    for address in (OURS, GUEST):
-        asked = bytes([135, 0, 0, 0, 0, 0, 0, 0]) + address.packed
-        assert server.answer(frame(IPv6Address("::"), address, 58, asked)) == []
-        assert server.answer(frame(OURS, address, 58, asked)) == []
+    """Nobody answers when the guest checks whether an address is in use."""
+    for address in (CLIENT_ADDRESS, GUEST):
+        solicitation = bytes([135]) + bytes(7) + address.packed
+        assert server.answer(frame(IPv6Address("::"), address, 58, solicitation)) == []
+        assert server.answer(frame(CLIENT_ADDRESS, address, 58, solicitation)) == []
 
 
 # DHCPv6
@@ -112,31 +110,31 @@ DUID = option(1, b"client")
 IA = option(3, b"\1\2\3\4" + bytes(8))
 
 
-@pytest.mark.parametrize(("asked", "answer"), [(1, 2), (3, 7), (5, 7), (6, 7)])
-def test_an_address_and_the_boot_file_are_had_by_dhcp(server: Server, asked: int, answer: int):
-    _, reply = data_of(
-        server.answer(udp(ALL_DHCP_SERVERS, 547, bytes([asked]) + b"abc" + DUID + IA))
-    )
-    assert reply[:4] == bytes([answer]) + b"abc"
-    found = options(reply[4:])
-    assert found[1] == b"client"
-    assert found[59] == f"tftp://[{SERVER}]/boot".encode()
-    assert found[3][:4] == b"\1\2\3\4"
-    assert options(found[3][12:])[5][:16] == GUEST.packed
+@pytest.mark.parametrize(("request_type", "reply_type"), [(1, 2), (3, 7), (5, 7), (6, 7)])
+def test_dhcp_has_an_address_and_the_boot_file(server: Server, request_type: int, reply_type: int):
+    request = bytes([request_type]) + b"abc" + DUID + IA
+    _, reply = data_of(server.answer(udp(ALL_DHCP_SERVERS, 547, request)))
+    assert reply[:4] == bytes([reply_type]) + b"abc"
+    contents = options(reply[4:])
+    assert contents[1] == b"client"
+    assert contents[59] == f"tftp://[{SERVER}]/boot".encode()
+    assert contents[3][:4] == b"\1\2\3\4"
+    assert options(contents[3][12:])[5][:16] == GUEST.packed
 
 
-def test_information_alone_has_no_address(server: Server):
+def test_an_information_request_gets_no_address(server: Server):
     _, reply = data_of(server.answer(udp(ALL_DHCP_SERVERS, 547, b"\x0babc" + DUID)))
     assert (reply[0], set(options(reply[4:]))) == (7, {1, 2, 59})
 
 
-@pytest.mark.parametrize("asked", [4, 8, 9])
-def test_other_messages_are_confirmed(server: Server, asked: int):
-    _, reply = data_of(server.answer(udp(ALL_DHCP_SERVERS, 547, bytes([asked]) + b"abc" + DUID)))
+@pytest.mark.parametrize("request_type", [4, 8, 9])
+def test_other_messages_are_confirmed(server: Server, request_type: int):
+    request = bytes([request_type]) + b"abc" + DUID
+    _, reply = data_of(server.answer(udp(ALL_DHCP_SERVERS, 547, request)))
     assert (reply[0], options(reply[4:])[13]) == (7, b"\0\0")
 
 
-def test_messages_for_another_server_are_left_to_it(server: Server):
+def test_messages_for_another_server_are_ignored(server: Server):
     message = b"\x03abc" + DUID + option(2, b"another") + IA
     assert server.answer(udp(ALL_DHCP_SERVERS, 547, message)) == []
     assert server.answer(udp(ALL_DHCP_SERVERS, 547, b"\x0cabc")) == []  # a relay's
@@ -160,20 +158,20 @@ def fetch(server: Server, request: bytes) -> tuple[list[bytes], bytes]:
         answer = server.answer(udp(SERVER, port, struct.pack(">HH", 4, number)))
         if not answer:
             return messages, content
-        again, reply = data_of(answer)
-        assert again == port
+        answer_port, reply = data_of(answer)
+        assert answer_port == port
         messages.append(reply)
 
 
 def test_a_file_is_sent_in_blocks(server: Server):
-    """The last one, which is empty here, ends it."""
+    """The last block is shorter than the others, here empty, and ends the transfer."""
     messages, content = fetch(server, b"\0\1boot\0octet\0")
     assert content == FILE
     assert [len(message) - 4 for message in messages] == [512, 512, 512, 512, 0]
     assert server.events[-1] == "TFTP complete"
 
 
-def test_options_are_granted_or_passed_over(server: Server):
+def test_options_are_granted_or_ignored(server: Server):
     messages, content = fetch(
         server, b"\0\1/boot\0octet\0tsize\x000\0blksize\x009000\0windowsize\x004\0"
     )
@@ -183,7 +181,7 @@ def test_options_are_granted_or_passed_over(server: Server):
     assert content == FILE
 
 
-def test_a_file_that_is_not_there_is_an_error(server: Server):
+def test_a_missing_file_is_an_error(server: Server):
     _, reply = data_of(server.answer(udp(SERVER, 69, b"\0\1other\0octet\0")))
     assert reply.startswith(b"\0\5\0\1")
     assert server.answer(udp(SERVER, 69, b"\0\2boot\0octet\0")) == []  # writing
@@ -228,33 +226,33 @@ def test_any_message_is_survived(data: bytes, port: int, cut: int):
 
 
 def prove(tmp_path: Path, rom: bytes) -> str:
-    guest_boot.fresh_directory(tmp_path / "guest")
-    boot = cases.of_device(cases.UEFI, Arch.X86_64, "e1000", E1000)._replace(network=cases.IPV6)
-    return guest_boot.prove_boot(boot, rom, tmp_path / "guest", tmp_path / "cache")
+    boot.fresh_directory(tmp_path / "guest")
+    proof = cases.of_device(cases.UEFI, Arch.X86_64, "e1000", E1000)._replace(network=cases.IPV6)
+    return boot.prove_boot(proof, rom, tmp_path / "guest", tmp_path / "cache")
 
 
 @pytest.mark.slow
 @pytest.mark.qemu
 def test_a_driver_boots_over_ipv6(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, e1000: bytes):
-    """Its address and the file's name came by DHCPv6."""
+    """DHCPv6 has its address and the file's name."""
     servers = []
 
-    class Kept(Server):
+    class RecordedServer(Server):
         def __init__(self, files: dict[str, bytes], boot_file: str) -> None:
             super().__init__(files, boot_file)
             servers.append(self)
 
-    monkeypatch.setattr(network_server, "Server", Kept)
+    monkeypatch.setattr(network_server, "Server", RecordedServer)
     assert prove(tmp_path, e1000) == "booted by 82540em.efidrv"
     (server,) = servers
-    wanted = [
+    expected = [
         "router solicitation",
         "DHCPv6 SOLICIT",
         "DHCPv6 REQUEST",
         "TFTP boot",
         "TFTP complete",
     ]
-    assert set(wanted) <= set(server.events)
+    assert set(expected) <= set(server.events)
 
 
 @pytest.mark.slow
@@ -275,21 +273,20 @@ def test_a_missing_file_fails_over_ipv6(
 
 
 def test_networks_have_columns_of_their_own(tmp_path: Path):
-    """IPv4 alone by default; a PC BIOS has IPv4 whatever the spec says."""
-    for key, wanted in {
+    """Only IPv4 by default; a PC BIOS has IPv4 whatever the spec says."""
+    for key, expected in {
         "": {"x86_64-romfile"},
         'network = ["ipv6"]': {"x86_64-romfile-ipv6"},
         'network = ["ipv4", "ipv6"]': {"x86_64-romfile", "x86_64-romfile-ipv6"},
     }.items():
         text = spec_text("roms", extra=f'[verify]\nroms = ["romfile"]\n{key}\n')
         (tmp_path / "romspec.toml").write_text(text)
-        read = loader.load_spec(tmp_path / "romspec.toml")
+        spec = loader.load_spec(tmp_path / "romspec.toml")
         columns = {
             proof.column: proof
-            for proof in cases.make_proofs(read, planner.make_plan(read))
+            for proof in cases.make_proofs(spec, planner.make_plan(spec))
             if "efi-" in proof.rom
         }
-        assert columns.keys() == {"structure", "bios-romfile", *wanted}
-        assert all(
-            columns[name].network == ("ipv6" if "ipv6" in name else "ipv4") for name in columns
-        )
+        assert columns.keys() == {"structure", "bios-romfile", *expected}
+        for name, proof in columns.items():
+            assert (proof.network == "ipv6") == ("ipv6" in name)

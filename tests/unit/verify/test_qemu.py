@@ -24,10 +24,13 @@ def test_firmware_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, tmp_
         qemu.find_firmware(MACHINES[Arch.X86_64])
 
 
-def test_firmware_that_asks_for_signatures_is_not_taken(
+def test_firmware_that_requires_signatures_is_not_used(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
-    """The first descriptor of the architecture without such features, whose files are there; broken ones are passed by."""
+    """The first descriptor of the architecture without such features, and with existing files.
+
+    Malformed descriptors are skipped.
+    """
     for name in ("a", "b", "c", "code", "variables"):
         (tmp_path / name).touch()
 
@@ -37,12 +40,12 @@ def test_firmware_that_asks_for_signatures_is_not_taken(
             "executable": {"filename": code},
             "nvram-template": {"filename": str(tmp_path / "variables")},
         }
-        about = {
+        descriptor = {
             "mapping": mapping,
             "targets": [{"architecture": architecture}],
             "features": features,
         }
-        (tmp_path / name).write_text(json.dumps(about))
+        (tmp_path / name).write_text(json.dumps(descriptor))
 
     describe("10.json", str(tmp_path / "a"), ["enrolled-keys"])
     describe("20.json", str(tmp_path / "b"), ["requires-smm", "secure-boot"])
@@ -57,8 +60,8 @@ def test_firmware_that_asks_for_signatures_is_not_taken(
 
 
 @pytest.mark.qemu
-def test_the_file_that_qemu_asks_for_is_known():
-    """Whether it is installed or not; i82559c's is not named after efi."""
+def test_the_name_of_a_default_rom_comes_from_qemu():
+    """Whether the file is installed or not; that of i82559c does not begin with efi."""
     machine = MACHINES[Arch.X86_64]
     assert qemu.default_rom(machine, True, "e1000") == "efi-e1000.rom"
     assert qemu.default_rom(machine, False, "i82559c") == "pxe-eepro100.rom"
@@ -67,8 +70,8 @@ def test_the_file_that_qemu_asks_for_is_known():
 
 
 @pytest.mark.qemu
-def test_a_monitor_tells_refusals_and_the_end(tmp_path: Path):
-    """Of a QEMU that is there, and of one that is gone."""
+def test_a_monitor_reports_refusals_and_the_end(tmp_path: Path):
+    """A refusal of a running QEMU, and the end of one that was killed."""
     with qemu.start(MACHINES[Arch.X86_64], [*qemu.PC, "-S"], tmp_path) as guest:
         assert guest.monitor.ask("query-status")["status"] == "prelaunch"
         with pytest.raises(RomforgeError, match="QEMU refuses no-such-command"):
@@ -77,3 +80,18 @@ def test_a_monitor_tells_refusals_and_the_end(tmp_path: Path):
         guest.process.kill()
         with pytest.raises(EOFError):
             guest.monitor.ask("query-status")
+
+
+@pytest.mark.parametrize(
+    ("log", "error"),
+    [
+        ("", ""),
+        (
+            "qemu-system-x86_64: warning: slow\nqemu-system-x86_64: -M: no such thing\nmore",
+            "-M: no such thing",
+        ),
+        ("\n/usr/bin/qemu-system-aarch64: warning: slow\n", "warning: slow"),
+    ],
+)
+def test_the_first_error_is_reported_and_warnings_only_without_one(log: str, error: str):
+    assert qemu._first_error(log) == error

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Calls of the Simple Network Protocol: of drivers that are right, dead, and without an answer."""
+"""Calls of the Simple Network Protocol: of a complete driver, and of others that must fail."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,11 +13,11 @@ from romforge.base.arch import Arch
 from romforge.formats import efi_image, option_rom
 from romforge.plan import planner
 from romforge.spec import loader
-from romforge.verify import boot, cases, guest_program, snp
+from romforge.verify import boot, cases, guest_report, snp
 from romforge.verify.boot import CheckFailed
-from romforge.verify.guest_program import Call
+from romforge.verify.guest_report import Call
 from tests.support.project import Run, spec_text
-from tests.support.proofs import E1000, NONCE, OTHER, UEFI_TEXT, dead
+from tests.support.proofs import E1000, NONCE, OTHER, UEFI_TEXT, without_interfaces
 
 LINES = "romforge call Start 00000000 state=1\r\nromforge call Receive.empty 80000006\r\n"
 REPORT = UEFI_TEXT.replace("uefi", "snp").format("rom 00000000 000001ff deadbeef iPXE")
@@ -28,8 +29,8 @@ GOOD = [
 
 def prove(rom: bytes, directory: Path) -> snp.Seen:
     boot.fresh_directory(directory / "guest")
-    one = cases.of_device(cases.SNP, Arch.X86_64, "e1000", E1000)
-    return snp.prove_interface(one, rom, directory / "guest", directory / "cache")
+    proof = cases.of_device(cases.SNP, Arch.X86_64, "e1000", E1000)
+    return snp.prove_interface(proof, rom, directory / "guest", directory / "cache")
 
 
 # In QEMU
@@ -38,40 +39,41 @@ def prove(rom: bytes, directory: Path) -> snp.Seen:
 @pytest.mark.slow
 @pytest.mark.qemu
 def test_a_stored_and_a_compressed_driver_return_the_same(tmp_path: Path, e1000: bytes):
-    """All calls of Debian's driver are as they must be; the same again each time; and another driver's are not."""
-    seen = prove(e1000, tmp_path)
-    assert seen.text.startswith(
+    """All calls of Debian's driver return what they must, and the same when stored uncompressed."""
+    result = prove(e1000, tmp_path)
+    assert result.text.startswith(
         f"82540em.efidrv: {len(snp.CALLS)} calls, packets sent and received"
     )
-    assert [call.name for call in seen.calls] == list(snp.CALLS)
+    assert [call.name for call in result.calls] == list(snp.CALLS)
     image = option_rom.parse_rom(e1000).images[-1]
     stored = efi_image.wrap_driver(option_rom.driver_of(image), image.ids)
     calls = snp.calls(stored, Arch.X86_64, "e1000", tmp_path / "guest", tmp_path / "cache")
-    assert snp.differences(seen.calls, calls) == []
+    assert snp.differences(result.calls, calls) == []
 
 
 @pytest.mark.slow
 @pytest.mark.qemu
-def test_a_dead_driver_is_not_called(tmp_path: Path, e1000: bytes):
+def test_a_driver_without_a_network_interface_is_not_called(tmp_path: Path, e1000: bytes):
     with pytest.raises(
         CheckFailed,
         match=r"^driver: the ROM's driver \(82540em.efidrv\) is bound to the NIC, but offers no",
     ):
-        prove(dead(e1000), tmp_path)
+        prove(without_interfaces(e1000), tmp_path)
 
 
 @pytest.mark.slow
 @pytest.mark.qemu
-def test_a_network_without_an_answer_is_seen(
+def test_a_network_without_an_answer_fails_the_proof(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, e1000: bytes
 ):
-    """The packets are sent, and nothing comes: so it is the exchange that makes the proof."""
+    """The packets are sent, and no reply comes: the proof depends on the exchange."""
     monkeypatch.setattr(snp, "_NETWORK", ("-netdev", "hubport,id=n0,hubid=0"))
     with pytest.raises(CheckFailed) as raised:
         prove(e1000, tmp_path)
     text = str(raised.value)
     assert text.startswith(
-        "calls: 82540em.efidrv: Receive returned EFI_NOT_READY (no reply), where the UEFI Specification wants"
+        "calls: 82540em.efidrv: Receive returned EFI_NOT_READY (no reply), "
+        "where the UEFI Specification wants"
     )
     assert "Transmit returned" not in text
     assert len(text.splitlines()) == 4  # Receive, .small, .reset, .again
@@ -80,7 +82,7 @@ def test_a_network_without_an_answer_is_seen(
 @pytest.mark.slow
 @pytest.mark.qemu
 def test_verify_reports_the_calls(tmp_path: Path, releases: dict[str, Path], romforge: Run):
-    """Each by its name, status and what came of it, as JSON; also of an earlier run."""
+    """The name, status and detail of each call as JSON, also of an earlier run."""
     extra = "[verify]\nroms = []\nsnp = true\n"
     (tmp_path / "romspec.toml").write_text(spec_text(releases["sid"], extra=extra))
     for before in (False, True):
@@ -95,37 +97,46 @@ def test_verify_reports_the_calls(tmp_path: Path, releases: dict[str, Path], rom
         assert "calls" not in rows["structure"]
 
 
-# Without it
+# Without QEMU
+
+
+def replace_call(name: str, **fields: Any) -> list[Call]:
+    """The good calls, one of them with other fields."""
+    calls = []
+    for call in GOOD:
+        if call.name == name:
+            calls.append(call._replace(**fields))
+        else:
+            calls.append(call)
+    return calls
 
 
 def test_calls_are_read_in_their_order():
     text = REPORT.replace("romforge end", LINES + "romforge end")
-    found = guest_program.read_report(text, NONCE)
-    assert found
-    assert (found.firmware, found.driver_name) == ("snp", "iPXE")
-    assert found.calls == (Call("Start", 0, "state=1"), Call("Receive.empty", snp.NOT_READY, ""))
+    report = guest_report.read_report(text, NONCE)
+    assert report
+    assert (report.firmware, report.driver_name) == ("snp", "iPXE")
+    assert report.calls == (Call("Start", 0, "state=1"), Call("Receive.empty", snp.NOT_READY, ""))
 
 
-def test_calls_that_did_not_end_are_read_too():
+def test_calls_of_an_unfinished_report_are_read():
     text = REPORT.replace("romforge end\r\n", LINES + "romforge call Trans")
-    assert guest_program.read_report(text, NONCE) is None
-    assert [call.name for call in guest_program.unfinished_calls(text, NONCE)] == [
-        "Start",
-        "Receive.empty",
-    ]
-    assert guest_program.unfinished_calls(text, OTHER) == ()
+    assert guest_report.read_report(text, NONCE) is None
+    names = [call.name for call in guest_report.unfinished_calls(text, NONCE)]
+    assert names == ["Start", "Receive.empty"]
+    assert guest_report.unfinished_calls(text, OTHER) == ()
 
 
-def test_calls_as_they_must_be_are_right():
+def test_calls_with_the_expected_results_pass():
     assert snp.check_calls(GOOD, "x") == f"x: {len(snp.CALLS)} calls, packets sent and received"
 
 
 @pytest.mark.parametrize("name", snp.CALLS)
-def test_each_call_is_looked_at(name: str):
-    """One that is left out fails; and another status fails, or is told where iPXE is lax."""
+def test_each_call_is_checked(name: str):
+    """A missing call fails. Another status fails, or is only reported where iPXE deviates."""
     with pytest.raises(CheckFailed, match=f"{name} was not called"):
         snp.check_calls([call for call in GOOD if call.name != name], "x")
-    bad = [call._replace(status=0x80000015) if call.name == name else call for call in GOOD]
+    bad = replace_call(name, status=0x80000015)
     if snp.CALLS[name].required:
         with pytest.raises(CheckFailed, match=f"{name} returned 80000015"):
             snp.check_calls(bad, "x")
@@ -136,20 +147,16 @@ def test_each_call_is_looked_at(name: str):
 
 
 @pytest.mark.parametrize("name", [name for name, expected in snp.CALLS.items() if expected.detail])
-def test_what_a_call_did_is_looked_at(name: str):
-    bad = [call._replace(detail="other") if call.name == name else call for call in GOOD]
-    with pytest.raises(
-        CheckFailed, match=rf"{name} returned \w+ \(other\), where .* with {snp.CALLS[name].detail}"
-    ):
+def test_the_detail_of_a_call_is_checked(name: str):
+    bad = replace_call(name, detail="other")
+    message = rf"{name} returned \w+ \(other\), where .* with {snp.CALLS[name].detail}"
+    with pytest.raises(CheckFailed, match=message):
         snp.check_calls(bad, "x")
 
 
-def test_differences_are_told_call_by_call():
-    other = [
-        call._replace(status=snp.NOT_READY) if call.name == "Reset" else call
-        for call in GOOD
-        if call.name != "Stop"
-    ]
+def test_differences_are_listed_call_by_call():
+    changed = replace_call("Reset", status=snp.NOT_READY)
+    other = [call for call in changed if call.name != "Stop"]
     assert snp.differences(GOOD, GOOD) == []
     assert snp.differences(GOOD, other) == [
         "Reset: EFI_SUCCESS (state=2); EFI_NOT_READY (state=2)",
@@ -158,7 +165,7 @@ def test_differences_are_told_call_by_call():
 
 
 @pytest.mark.parametrize(
-    ("source", "key", "made"),
+    ("source", "key", "expected"),
     [
         ('roms = "roms"', "", False),
         ('roms = "roms"', "snp = true", True),
@@ -168,12 +175,14 @@ def test_differences_are_told_call_by_call():
         ('tree = "ipxe"\nmark = "hello"', "snp = true", False),
     ],
 )
-def test_drivers_of_a_tree_are_called_by_default(tmp_path: Path, source: str, key: str, made: bool):
-    """Not those of other sources, unless the spec says so; never those that only show a mark."""
+def test_drivers_of_a_tree_are_called_by_default(
+    tmp_path: Path, source: str, key: str, expected: bool
+):
+    """Those of other sources only where the spec requests it; those with a mark never."""
     text = spec_text("roms", extra=f"[verify]\n{key}\n").replace('roms = "roms"', source)
     (tmp_path / "romspec.toml").write_text(text)
-    read = loader.load_spec(tmp_path / "romspec.toml")
-    columns = {proof.column: proof for proof in cases.make_proofs(read, planner.make_plan(read))}
-    assert ("snp-x86_64" in columns) == made
-    if made:
+    spec = loader.load_spec(tmp_path / "romspec.toml")
+    columns = {proof.column: proof for proof in cases.make_proofs(spec, planner.make_plan(spec))}
+    assert ("snp-x86_64" in columns) == expected
+    if expected:
         assert (columns["snp-x86_64"].kind, columns["snp-x86_64"].default) == (cases.SNP, False)

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The first serial port, polled, in real mode: included by the PC BIOS boot files. */
+/* The first serial port in real mode, without interrupts: included by the programs for PC BIOS. */
 
 	.set	COM1, 0x3f8
 
 /* 115200 baud, 8n1, no interrupts; changes %ax, %dx */
 com1_init:
 	movw	$COM1 + 3, %dx
-	movb	$0x80, %al		# the divisor's registers
+	movb	$0x80, %al		# access to the divisor
 	outb	%al, %dx
 	movw	$COM1, %dx
 	movb	$1, %al
@@ -22,7 +22,7 @@ com1_init:
 	outb	%al, %dx
 	ret
 
-/* Waits until all is sent. */
+/* Waits until all bytes are sent. */
 com1_drain:
 	pushw	%ax
 	movw	$COM1 + 5, %dx
@@ -39,7 +39,7 @@ com1_byte:
 	outb	%al, %dx
 	ret
 
-/* Writes the text at %ds:%si up to its 0, and leaves %si behind that; changes %al, %dx */
+/* Writes the text at %ds:%si up to its 0, and leaves %si after the 0; changes %al, %dx */
 1:	call	com1_byte
 com1_text:
 	lodsb

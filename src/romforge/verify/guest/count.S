@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A whole PC BIOS that does nothing but count in RAM and tell COM1: whether a live migration brought the guest over
- * shows in the count going on.
+ * A complete PC BIOS that only counts in RAM and writes the numbers to COM1. After a live migration the count goes on
+ * where it was, if the guest's RAM has arrived.
  */
 	.set	COUNTER, 0x1000
-	.set	NONCE, 0x2000		# a copy of the ROM's: RAM is what migrates
+	.set	NONCE, 0x2000		# a copy in RAM, which migrates; the ROM's may differ
 	.set	STACK, 0x7000
 
 	.code16

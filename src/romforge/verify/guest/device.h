@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What our EFI applications share: lines of the console, PCI device 00:03.0 and its driver. There are no variables and
- * no tables of pointers, since nothing relocates an application.
+ * Shared by our EFI applications: lines of the console, PCI device 00:03.0 and its driver. Nothing relocates an
+ * application, so there are no variables and no tables of pointers.
  */
 #ifndef DEVICE_H
 #define DEVICE_H
@@ -21,7 +21,7 @@ static const EFI_GUID LoadedImage = EFI_LOADED_IMAGE_PROTOCOL_GUID;
 static const EFI_GUID ComponentName = EFI_COMPONENT_NAME_PROTOCOL_GUID;
 static const EFI_GUID ComponentName2 = EFI_COMPONENT_NAME2_PROTOCOL_GUID;
 
-/* A line of the console, and all else that is needed everywhere. */
+/* A line of the console, and the tables of UEFI that every function needs. */
 struct line {
 	EFI_SYSTEM_TABLE *system;
 	EFI_BOOT_SERVICES *services;
@@ -47,7 +47,7 @@ static inline void add_hex ( struct line *line, UINT32 value ) {
 	add ( line, ' ' );
 }
 
-/* Writes the line, without blanks at its end, and begins a new one. */
+/* Writes the line without trailing blanks, and begins a new one. */
 static inline void end ( struct line *line ) {
 	while ( line->used && line->text[line->used - 1] == ' ' )
 		line->used--;
@@ -58,7 +58,7 @@ static inline void end ( struct line *line ) {
 	line->used = 0;
 }
 
-/* A protocol of a handle, or nothing. */
+/* A protocol of a handle; 0 where the handle does not have it. */
 static inline void *protocol ( struct line *line, EFI_HANDLE handle, const EFI_GUID *guid ) {
 	void *found = 0;
 	return line->services->HandleProtocol ( handle, guid, &found ) == EFI_SUCCESS ? found : 0;
@@ -72,7 +72,7 @@ static inline int is_end ( const EFI_DEVICE_PATH_PROTOCOL *node ) {
 	return node->Type == END_DEVICE_PATH_TYPE || length_of ( node ) < sizeof ( *node );
 }
 
-/* Whether a device path begins with all nodes of another. */
+/* Whether a device path begins with all nodes of another path. */
 static inline int begins_with ( const EFI_DEVICE_PATH_PROTOCOL *path, const EFI_DEVICE_PATH_PROTOCOL *with ) {
 	while ( ! is_end ( with ) ) {
 		UINTN length = length_of ( with );
@@ -88,7 +88,7 @@ static inline int begins_with ( const EFI_DEVICE_PATH_PROTOCOL *path, const EFI_
 	return 1;
 }
 
-/* The CRC-32 of a part of the option ROM; 0 where there is no such part. */
+/* The CRC-32 of a part of the option ROM; 0 where the ROM does not have it. */
 static inline UINT32 rom_crc ( struct line *line, EFI_PCI_IO_PROTOCOL *pci, UINT64 start, UINT64 stop ) {
 	UINT32 crc = 0;
 	if ( pci->RomImage && start < stop && stop <= pci->RomSize )
@@ -96,7 +96,7 @@ static inline UINT32 rom_crc ( struct line *line, EFI_PCI_IO_PROTOCOL *pci, UINT
 	return crc;
 }
 
-/* The handle of 00:03.0, or nothing. */
+/* The handle of 00:03.0; 0 where there is no such device. */
 static inline EFI_HANDLE find_device ( struct line *line ) {
 	EFI_HANDLE *handles;
 	UINTN count;
@@ -112,7 +112,7 @@ static inline EFI_HANDLE find_device ( struct line *line ) {
 	return 0;
 }
 
-/* The handle of the driver that has the device; UEFI lets no two of them have it. */
+/* The handle of the driver that is bound to the device: at most one, by the rules of UEFI. 0 where there is none. */
 static inline EFI_HANDLE find_driver ( struct line *line, EFI_HANDLE device ) {
 	EFI_OPEN_PROTOCOL_INFORMATION_ENTRY *entries;
 	UINTN count;
@@ -125,7 +125,7 @@ static inline EFI_HANDLE find_driver ( struct line *line, EFI_HANDLE device ) {
 	return 0;
 }
 
-/* The part of an option ROM that the driver was loaded from, or nothing. */
+/* The part of an option ROM that the driver was loaded from; 0 where it came from elsewhere. */
 static const MEDIA_RELATIVE_OFFSET_RANGE_DEVICE_PATH *find_range ( struct line *line, EFI_HANDLE driver ) {
 	EFI_DRIVER_BINDING_PROTOCOL *binding = protocol ( line, driver, &DriverBinding );
 	EFI_LOADED_IMAGE_PROTOCOL *image = binding ? protocol ( line, binding->ImageHandle, &LoadedImage ) : 0;
@@ -178,7 +178,7 @@ static inline void tell_rom ( struct line *line, EFI_HANDLE device ) {
 	end ( line );
 }
 
-/* Where isa-debug-exit is there, status 33 tells that it was us. */
+/* Ends QEMU; with isa-debug-exit its exit status is 33, which shows that the program ended it. */
 static inline void end_qemu ( EFI_SYSTEM_TABLE *system ) {
 #if defined ( __x86_64__ ) || defined ( __i386__ )
 	__asm__ volatile ( "outl %0, $0xf4" : : "a" ( 0x10 ) );
@@ -186,12 +186,12 @@ static inline void end_qemu ( EFI_SYSTEM_TABLE *system ) {
 	system->RuntimeServices->ResetSystem ( EfiResetShutdown, EFI_SUCCESS, 0, 0 );
 }
 
-/* Begins a report: the line tells which program this is, and by the nonce of which run. */
+/* Begins a report. Its first line has the nonce of this run and the name of the program. */
 static inline void begin ( struct line *line, EFI_SYSTEM_TABLE *system, const char *program ) {
 	line->system = system;
 	line->services = system->BootServices;
 	line->used = 0;
-	/* the firmware gives a program five minutes, which pass quickly where the clock leaps over waiting */
+	/* The firmware ends a program after five minutes, which pass quickly where the clock skips waiting. */
 	line->services->SetWatchdogTimer ( 0, 0, 0, 0 );
 	end ( line );
 	add_text ( line, "romforge " );

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The EFI application that is booted from a disk where the network was not: reports how far PCI device 00:03.0 came
- * towards a network boot. It connects the device's drivers first, which firmware may have left out.
+ * The EFI application that is booted from a disk after a network boot failed. It reports how far the firmware prepared
+ * PCI device 00:03.0 for a network boot. It connects the device's drivers first: firmware may not have done so.
  */
 #include "device.h"
 
@@ -12,7 +12,10 @@ static const EFI_GUID PxeBaseCode = EFI_PXE_BASE_CODE_PROTOCOL_GUID;
 static const EFI_GUID LoadFile = EFI_LOAD_FILE_PROTOCOL_GUID;
 static const EFI_GUID Rng = EFI_RNG_PROTOCOL_GUID;
 
-/* How many handles have a protocol, of those whose path, in the protocol ``paths``, begins with that of the device. */
+/*
+ * The number of handles on the device or below it that have a protocol. ``paths`` is the protocol that has the handles'
+ * device paths.
+ */
 static UINTN count_below ( struct line *line, EFI_HANDLE device, const EFI_GUID *guid, const EFI_GUID *paths ) {
 	const EFI_DEVICE_PATH_PROTOCOL *own = device ? protocol ( line, device, &DevicePath ) : 0;
 	EFI_HANDLE *handles;

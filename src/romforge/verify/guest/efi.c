@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The EFI application that is booted over the network: reports what option ROM the firmware read from PCI device
- * 00:03.0, and which driver has the device.
+ * The EFI application that is booted over the network. It reports what option ROM the firmware read from PCI device
+ * 00:03.0, and which driver is bound to the device.
  */
 #include "device.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The headers of the EFI application, as data, so that no tool needs to know PE: one section, laid out in the file as
- * in memory, with the entry point at its start. efi.lds sees to it that TEXT and SIZE are right.
+ * The headers of the EFI application as data, so that no tool must support PE. There is one section, which is laid out
+ * in the file as in memory and begins with the entry point. efi.lds ensures that TEXT and SIZE are right.
  */
 #define TEXT 0x1000
 #define SIZE 0x4000
@@ -27,18 +27,18 @@
 #else
 #define MAGIC 0x10b		/* PE32 */
 #define NATIVE .long
-#define CHARACTERISTICS 0x0102	/* executable, of 32 bits */
+#define CHARACTERISTICS 0x0102	/* executable, 32-bit */
 #endif
 
 	.section ".header", "a", %progbits
 	.ascii	"MZ"
 	.org	0x3c
-	.long	0x40			/* where the PE header is */
+	.long	0x40			/* offset of the PE header */
 
 	.ascii	"PE\0\0"
 	.short	MACHINE
 	.short	1			/* sections */
-	.long	0			/* no time: builds are reproducible */
+	.long	0			/* no timestamp: builds are reproducible */
 	.long	0, 0			/* no symbols */
 	.short	section - optional
 	.short	CHARACTERISTICS
@@ -53,7 +53,7 @@ optional:
 #if __SIZEOF_POINTER__ == 4
 	.long	SIZE			/* base of data */
 #endif
-	NATIVE	0			/* image base: anywhere, for there are no relocations */
+	NATIVE	0			/* image base: any, since there are no relocations */
 	.long	0x1000, 0x1000		/* alignment of sections in memory, in the file */
 	.short	0, 0, 0, 0, 0, 0	/* versions of operating system, image, subsystem */
 	.long	0
@@ -61,17 +61,17 @@ optional:
 	.long	TEXT			/* headers */
 	.long	0			/* checksum */
 	.short	10			/* EFI application */
-	.short	0x0100			/* data needs not be executable */
-	NATIVE	0, 0, 0, 0		/* stack and heap, which are the firmware's affair */
+	.short	0x0100			/* compatible with non-executable data (NX) */
+	NATIVE	0, 0, 0, 0		/* sizes of stack and heap, which firmware ignores */
 	.long	0
-	.long	6			/* directories, up to that of base relocations */
+	.long	6			/* data directories, up to base relocations */
 	.long	0, 0, 0, 0, 0, 0
 	.long	0, 0, 0, 0, 0, 0
 
 section:
 	.ascii	".text\0\0\0"
-	.long	SIZE - TEXT, TEXT	/* in memory: size, place */
-	.long	SIZE - TEXT, TEXT	/* in the file */
+	.long	SIZE - TEXT, TEXT	/* in memory: size, offset */
+	.long	SIZE - TEXT, TEXT	/* in the file: size, offset */
 	.long	0, 0
 	.short	0, 0
 	.long	0x60000020		/* code; execute, read */

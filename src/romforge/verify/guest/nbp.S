@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A network boot program for PC BIOS, and a boot sector too: writes to COM1 the size of the expansion ROM of PCI
- * device 00:03.0 and the CRC-32 of its content, both read from the card, and ends QEMU.
+ * A network boot program for PC BIOS, which is also a boot sector. It reads the expansion ROM of PCI device 00:03.0,
+ * writes its size and CRC-32 to COM1, and ends QEMU.
  */
 	.set	DEVICE, 0x80001800	# 00:03.0, for configuration mechanism 1
 	.set	COMMAND, 0x04
@@ -13,7 +13,7 @@
 _start:
 	cli
 	cld
-	ljmp	$0, $1f			# a BIOS may have come by 07c0:0000
+	ljmp	$0, $1f			# some BIOSes jump to 07c0:0000
 1:	xorw	%ax, %ax
 	movw	%ax, %ds
 	movw	%ax, %ss
@@ -23,7 +23,7 @@ _start:
 	movw	$greeting, %si
 	call	com1_text
 
-	/* How large is the ROM? */
+	/* The size of the ROM: the address bits that cannot be set */
 	movb	$ROM, %bl
 	call	pci_read
 	pushl	%eax
@@ -31,7 +31,7 @@ _start:
 	call	pci_write
 	call	pci_read
 	negl	%eax
-	andl	$ROM_ADDRESS, %eax	# a missing device reads as all ones, which becomes 0
+	andl	$ROM_ADDRESS, %eax	# 0 for a missing device, which reads as all ones
 	movl	%eax, %ebp
 	popl	%ecx
 	call	pci_write
@@ -40,7 +40,7 @@ _start:
 	movb	$' ', %al
 	call	com1_byte
 
-	/* What is in it? */
+	/* Its CRC-32 */
 	xorl	%eax, %eax
 	testl	%ebp, %ebp
 	jz	1f
@@ -55,7 +55,7 @@ _start:
 2:	hlt
 	jmp	2b
 
-/* Chooses configuration register %bl; changes %dx */
+/* Selects configuration register %bl; changes %dx */
 pci_choose:
 	pushl	%eax
 	movl	$DEVICE, %eax
@@ -72,34 +72,34 @@ pci_read:
 	inl	%dx, %eax
 	ret
 
-/* Writes %ecx to configuration register %bl, and leaves it in %eax; changes %dx */
+/* Writes %ecx to configuration register %bl and to %eax; changes %dx */
 pci_write:
 	call	pci_choose
 	movl	%ecx, %eax
 	outl	%eax, %dx
 	ret
 
-/* Opens 4 GiB to %fs; changes %eax, %cx */
+/* Makes 4 GiB accessible by %fs; changes %eax, %cx */
 flat:
 	inb	$0x92, %al
 	orb	$2, %al			# A20
-	andb	$0xfe, %al		# no reset
+	andb	$0xfe, %al		# without a reset
 	outb	%al, $0x92
 	lgdt	gdt_pointer
 	movl	%cr0, %eax
 	orb	$1, %al
 	movl	%eax, %cr0
 	movw	$gdt_flat - gdt, %cx
-	movw	%cx, %fs		# keeps its limit afterwards
+	movw	%cx, %fs		# keeps its limit in real mode
 	andb	$0xfe, %al
 	movl	%eax, %cr0
 	ret
 
-/* CRC-32 of the %ebp bytes of the ROM in %eax; changes all other registers */
+/* Returns the CRC-32 of the ROM's %ebp bytes in %eax; changes all other registers */
 rom_crc:
 	movb	$COMMAND, %bl
 	call	pci_read
-	movzwl	%ax, %ecx		# ones in the status would clear it
+	movzwl	%ax, %ecx		# 1 bits written to the status would clear it
 	pushl	%ecx
 	orb	$2, %cl
 	call	pci_write
@@ -108,7 +108,7 @@ rom_crc:
 	pushl	%eax
 	andl	$ROM_ADDRESS, %eax
 	movl	%eax, %edi
-	leal	1(%eax), %ecx		# enable
+	leal	1(%eax), %ecx		# enables the ROM
 	call	pci_write
 
 	orl	$-1, %eax
@@ -136,7 +136,7 @@ rom_crc:
 
 	.balign	4
 gdt:
-gdt_pointer:				# in the first descriptor, which no processor reads
+gdt_pointer:				# in the null descriptor, which is not used
 	.word	gdt_end - gdt - 1
 	.long	gdt
 	.word	0

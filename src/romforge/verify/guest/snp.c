@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * An EFI application that drives the EFI_SIMPLE_NETWORK_PROTOCOL of PCI device 00:03.0 by itself (UEFI Specification,
- * 24.1): in each state, and for an exchange of ARP packets with QEMU's user network. It prints a line for each call,
- * with the call's status and what came of it, which is the same each time and for each right driver of a device.
+ * An EFI application that calls the EFI_SIMPLE_NETWORK_PROTOCOL of PCI device 00:03.0 (UEFI Specification, 24.1) in
+ * each state, and exchanges ARP packets with QEMU's user network. It prints a line for each call, with the status and
+ * the result of the call. They are the same each time, and for each correct driver of a device.
  */
 #include "device.h"
 
-#define HEADER 14		/* of an Ethernet frame */
-#define FRAME 60		/* the shortest one */
+#define HEADER 14		/* bytes, of an Ethernet frame */
+#define FRAME 60		/* bytes, the shortest one */
 #define ARP 0x0806
 #define POLLS 5000		/* of a millisecond each */
 
@@ -16,7 +16,7 @@ static const UINT8 Guest[4] = { 10, 0, 2, 15 };
 static const UINT8 MCastIPv4[16] = { 224, 1, 2, 3 };
 static const UINT8 MCastIPv6[16] = { 0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 2 };
 
-/* What all calls are about. */
+/* The interface under test, and the buffers of the calls. */
 struct nic {
 	struct line line;
 	EFI_SIMPLE_NETWORK_PROTOCOL *snp;
@@ -28,7 +28,7 @@ struct nic {
 
 /* Lines */
 
-/* Begins the line of a call: its name, and its status with the error bit at the top of 32 bits. */
+/* Begins the line of a call: its name, and its status with the error bit moved to bit 31. */
 static void call ( struct nic *nic, const char *name, EFI_STATUS status ) {
 	UINT32 code = status & 0x7fffffff;
 	if ( status & EFI_ERROR_BIT )
@@ -75,20 +75,20 @@ static void add_bytes ( struct line *line, const char *name, const UINT8 *bytes,
 	add ( line, ' ' );
 }
 
-/* A call whose status tells all. */
+/* Prints a call that has no result but its status. */
 static void tell ( struct nic *nic, const char *name, EFI_STATUS status ) {
 	call ( nic, name, status );
 	end ( &nic->line );
 }
 
-/* A call, and the state that it left. */
+/* Prints a call, and the state after it. */
 static void tell_state ( struct nic *nic, const char *name, EFI_STATUS status ) {
 	call ( nic, name, status );
 	add_number ( &nic->line, "state", nic->snp->Mode->State );
 	end ( &nic->line );
 }
 
-/* Bytes: there is no C library, and a compiler that sees a struct copied calls one */
+/* Bytes. There is no C library, and compilers call its memcpy where a struct is assigned. */
 
 static void fill ( void *to, UINT8 value, UINTN count ) {
 	for ( UINTN i = 0; i < count; i++ )
@@ -108,9 +108,9 @@ static int equal ( const void *one, const void *other, UINTN count ) {
 	return 1;
 }
 
-/* Calls that need more than a line */
+/* Calls that need more than one line of code */
 
-/* Fills in an ARP request for the gateway, behind room for the header. */
+/* Makes an ARP request for the gateway, after space for the Ethernet header. */
 static void make_request ( struct nic *nic ) {
 	static const UINT8 fixed[8] = { 0, 1, 8, 0, 6, 4, 0, 1 };	/* Ethernet, IPv4, a request */
 	UINT8 *arp = nic->sent + HEADER;
@@ -121,7 +121,7 @@ static void make_request ( struct nic *nic ) {
 	copy ( arp + 24, Gateway, 4 );
 }
 
-/* Sends the request, broadcast; the driver makes the header. */
+/* Broadcasts the request; the driver makes the Ethernet header. */
 static EFI_STATUS transmit ( struct nic *nic, UINTN header, UINTN size ) {
 	UINT16 protocol = ARP;
 	make_request ( nic );
@@ -135,7 +135,7 @@ static EFI_STATUS receive ( struct nic *nic, UINTN *size ) {
 	return nic->snp->Receive ( nic->snp, &header, size, nic->received, &from, &to, &protocol );
 }
 
-/* Receives until there is nothing, and tells what the last call returned. */
+/* Receives until there are no more frames. Returns the status of the last call. */
 static EFI_STATUS drain ( struct nic *nic ) {
 	EFI_STATUS status = EFI_SUCCESS;
 	for ( int i = 0; i < 100 && status != EFI_NOT_READY; i++ ) {
@@ -145,7 +145,7 @@ static EFI_STATUS drain ( struct nic *nic ) {
 	return status;
 }
 
-/* Waits until the driver gives the buffer back that was sent. */
+/* Waits until the driver returns the buffer of the sent frame, and prints whether it did. */
 static void tell_recycled ( struct nic *nic, const char *name ) {
 	EFI_STATUS status = EFI_SUCCESS;
 	void *buffer = 0;
@@ -161,7 +161,7 @@ static void tell_recycled ( struct nic *nic, const char *name ) {
 	end ( &nic->line );
 }
 
-/* Waits for the gateway's reply, and tells what is in it; frames of others are passed over. */
+/* Waits for the gateway's reply and prints its content. Other frames are ignored. */
 static void tell_reply ( struct nic *nic, const char *name ) {
 	EFI_STATUS status = EFI_NOT_READY;
 	EFI_MAC_ADDRESS from, to;
@@ -311,7 +311,7 @@ static void packets ( struct nic *nic ) {
 	tell_reply ( nic, "Receive" );
 	tell ( nic, "Receive.drained", drain ( nic ) );
 
-	/* a frame whose header is ours, and a buffer that is too small for the reply */
+	/* A frame with a header of our own, and a buffer that is too small for the reply. */
 	make_request ( nic );
 	fill ( nic->sent, 0xff, 6 );
 	copy ( nic->sent + 6, nic->address.Addr, 6 );
@@ -332,7 +332,7 @@ static void packets ( struct nic *nic ) {
 	tell_statistics ( nic, "Statistics.read", 0 );
 }
 
-/* One exchange more. */
+/* Another exchange of packets. */
 static void again ( struct nic *nic, const char *transmitted, const char *returned, const char *received ) {
 	drain ( nic );
 	tell ( nic, transmitted, transmit ( nic, HEADER, FRAME ) );
@@ -366,7 +366,7 @@ static void drive ( struct nic *nic ) {
 	tell ( nic, "Transmit.end", transmit ( nic, HEADER, FRAME ) );
 }
 
-/* The handle of the device's network interface, on the device itself or below it; or nothing. */
+/* The handle of the network interface on the device or below it; 0 where there is none. */
 static EFI_HANDLE find_interface ( struct line *line, EFI_HANDLE device ) {
 	const EFI_DEVICE_PATH_PROTOCOL *own = device ? protocol ( line, device, &DevicePath ) : 0;
 	EFI_HANDLE *handles;
@@ -395,7 +395,7 @@ ENTRY EFI_STATUS EFIAPI efi_main ( EFI_HANDLE image, EFI_SYSTEM_TABLE *system ) 
 	tell_driver ( line, device );
 	EFI_HANDLE interface = find_interface ( line, device );
 	if ( interface ) {
-		/* which ends what the firmware does with it */
+		/* Takes the interface away from the firmware's own network stack. */
 		status = line->services->OpenProtocol ( interface, &SimpleNetwork, &found, image, 0, EFI_OPEN_PROTOCOL_EXCLUSIVE );
 		nic.snp = found;
 		tell ( &nic, "OpenProtocol", status );

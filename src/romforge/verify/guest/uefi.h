@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What our EFI applications need of UEFI, under the names of the UEFI Specification. Functions of a table that are
- * never called are an array of pointers.
+ * The parts of UEFI that our EFI applications use, under the names of the UEFI Specification. Functions of a table that
+ * are never called are an array of pointers.
  */
 #ifndef UEFI_H
 #define UEFI_H
@@ -149,7 +149,7 @@ typedef struct {
 	EFI_HANDLE ImageHandle, DriverBindingHandle;
 } EFI_DRIVER_BINDING_PROTOCOL;
 
-/* EFI_COMPONENT_NAME_PROTOCOL too, but for what a language is called. */
+/* Also EFI_COMPONENT_NAME_PROTOCOL, which differs only in the codes of languages. */
 typedef struct EFI_COMPONENT_NAME2_PROTOCOL EFI_COMPONENT_NAME2_PROTOCOL;
 struct EFI_COMPONENT_NAME2_PROTOCOL {
 	EFI_STATUS ( EFIAPI *GetDriverName ) ( EFI_COMPONENT_NAME2_PROTOCOL *This, const CHAR8 *Language, CHAR16 **DriverName );
@@ -165,7 +165,7 @@ struct EFI_PCI_IO_PROTOCOL {
 	void *RomImage;
 };
 
-/* A link-layer address, of which the first HwAddressSize bytes count. */
+/* A link-layer address. Only the first HwAddressSize bytes are used. */
 typedef struct {
 	UINT8 Addr[32];
 } EFI_MAC_ADDRESS;
