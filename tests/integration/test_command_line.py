@@ -91,8 +91,8 @@ def test_combine_writes_ids_into_every_image(
         (["compat", ".", "."], 1, ".: holds no *.rom file"),
         (["check", "--spec", "absent.toml"], 2, "absent.toml: the spec cannot be read"),
         (["build", "nic:e100"], 2, 'there is no "nic:e100" to build (did you mean "nic:e1000"?)'),
-        (["build", "--jobs", "many"], 2, "'many' is no number from 1 to 1024"),
-        (["build", "--jobs", "0"], 2, "'0' is no number from 1 to 1024"),
+        (["build", "--jobs", "many"], 2, "'many' is not a number from 1 to 1024"),
+        (["build", "--jobs", "0"], 2, "'0' is not a number from 1 to 1024"),
         (["frobnicate"], 2, "invalid choice: 'frobnicate'"),
         ([], 2, "the following arguments are required: COMMAND"),
     ],
@@ -118,7 +118,7 @@ def test_combine_warns_of_images_of_different_devices(romforge: Run, releases: d
     done = romforge(
         "combine", "-o", "x", *(releases["sid"] / f"pxe-{nic}.rom" for nic in ("e1000", "rtl8139"))
     )
-    assert "of different devices: 8086:100e (legacy) and 10ec:8139 (legacy)" in done.stderr
+    assert "different IDs: 8086:100e (legacy) and 10ec:8139 (legacy)" in done.stderr
     assert done.returncode == 0
 
 
@@ -133,7 +133,7 @@ def test_check_and_plan_tell_what_a_spec_asks_for(
     romforge: Run, releases: dict[str, Path], tmp_path: Path
 ):
     (tmp_path / "romspec.toml").write_text(spec_text(releases["sid"]))
-    assert "fine: 1 NIC, 2 platforms, 2 targets and 2 ROMs" in romforge("check").stdout
+    assert "valid: 1 NIC, 2 platforms, 2 targets and 2 ROMs" in romforge("check").stdout
     assert json.loads(romforge("check", "--json").stdout)["roms"] == 2
     steps = json.loads(romforge("plan", "--json").stdout)
     assert [step["task"] for step in steps] == [
@@ -345,7 +345,7 @@ def test_inspect_tells_all_files_though_one_cannot_be_read(
 def test_split_says_what_it_leaves_out(romforge: Run, releases: dict[str, Path], tmp_path: Path):
     (tmp_path / "tail.rom").write_bytes((releases["sid"] / "pxe-e1000.rom").read_bytes() + b"JUNK")
     done = romforge("split", "tail.rom", "-d", "parts")
-    assert "what lies behind the last image is no padding, and is left out" in done.stderr
+    assert "the data after the last image is not padding, and is left out" in done.stderr
     assert done.returncode == 0
 
 

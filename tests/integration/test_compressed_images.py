@@ -818,7 +818,7 @@ def test_decompress_reads_debians_streams_and_what_lies_behind_is_told(
     (tmp_path / "more").write_bytes(encoder.compress(b"some") + b"\0\0more\0")
     done = romforge("decompress", "more", "some")
     assert done.returncode == 0
-    assert "more: 4 bytes behind the stream are left out" in done.stderr
+    assert "more: 4 bytes after the compressed data are left out" in done.stderr
     assert (tmp_path / "some").read_bytes() == b"some"
 
 

@@ -124,7 +124,8 @@ def test_the_arithmetic_of_the_one_rom_is_told(checkout: Path):
     assert f"{told} {sum(sizes):,} 256 KiB {(256 << 10) - sum(sizes):,} " in row
     plan = run([sys.executable, "-m", "romforge", "plan"], checkout, **environment).stdout
     assert (
-        f"{told} = {sum(sizes):,} bytes, {(256 << 10) - sum(sizes):,} free, as built last" in plan
+        f"{told} = {sum(sizes):,} bytes, {(256 << 10) - sum(sizes):,} free, in the last build"
+        in plan
     )
 
 

@@ -107,6 +107,7 @@ def test_heavy_modules_are_not_imported_by_a_doit_with_nothing_to_do():
         "difflib",
         "argparse",
         "tarfile",
+        "romforge.cli.common",
         "romforge.formats.rom_check",
         "romforge.formats.option_rom",
         "romforge.spec.toml_positions",

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Completion of a command line: what may come next, from the parser and the spec, and how each shell is told.
+"""Completion of a command line, from the parser and the spec.
 
-The scripts in ``shells`` ask ``romforge __complete SHELL WORD…``, whose last word is the one at the cursor. It prints a kind
-(``words``, ``files`` or ``directories``; the latter two are left to the shell), and then words, one a line.
+The scripts in ``shells`` run ``romforge __complete SHELL WORD…``, whose last word is the one at the
+cursor. The first line of the answer is a kind: ``words``, ``files`` or ``directories``. After
+``words``, they follow, one on a line. The shell itself lists files and directories.
 """
 
 from __future__ import annotations
@@ -11,263 +12,294 @@ import argparse
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from romforge.base.errors import RomforgeError
 from romforge.base.text import plural
+from romforge.cli import bash_words
+from romforge.cli.common import SELECTION
 
 if TYPE_CHECKING:
-    from romforge.plan.planner import Plan
+    from romforge.plan.planner import Plan, Rom
     from romforge.spec.model import Spec
+    from romforge.verify.cases import Proof
 
 _WORDS, _FILES, _DIRECTORIES = "words", "files", "directories"
-_SELECTION, _SETS = "SELECTION", "[NAME=]SET"  # metavars of the parser
-_OF_WHY = "what", "image"  # arguments
-_OF_ROMS = "verify", "lock"  # commands whose selections are ROMs, and no steps before these
-_SPECIAL = re.compile(r"([^\w@%+/.,:=^-])")  # to a bash outside quotes
-_DOUBLE = re.compile(r'([\\"$`])')  # within "
+_DIRECTORY, _SET = "DIR", "[NAME=]SET"  # metavars
+_WHY_ARGUMENTS = "what", "image"  # arguments of `why`, which are ROMs or images
+_ROMS_ONLY = "verify", "lock"  # commands that select ROMs, but not the steps before them
 
 
-class Found(NamedTuple):
-    """What may come next: words, each with what it is, or files behind the first ``skip`` characters."""
+class Candidates(NamedTuple):
+    """What may be at the cursor.
+
+    Either words, each with a description; or files or directories. These follow the first ``skip``
+    characters of the word at the cursor.
+    """
 
     kind: str
     words: dict[str, str]
     skip: int = 0
 
 
-class _Before(NamedTuple):
-    """What the words before the cursor say."""
+_NOTHING = Candidates(_WORDS, {})
 
-    parser: argparse.ArgumentParser
-    given: dict[str, str]  # the values of options, by name
-    open: argparse.Action | None  # the option whose value comes next
-    rest: list[argparse.Action]  # positional arguments that are still wanted
-    ended: bool  # by --
+
+class _Position:
+    """Where the cursor is, by the words before it."""
+
+    def __init__(self, parser: argparse.ArgumentParser) -> None:
+        self.parser = parser
+        self.values: dict[str, str] = {}  # of the options that are given
+        self.pending: argparse.Action | None = None  # the option whose value comes next
+        self.positionals = [action for action in parser._actions if not action.option_strings]
+        self.options_ended = False  # by --
+
+    @property
+    def command(self) -> str:
+        return self.parser.prog.rpartition(" ")[2]
+
+    def options(self) -> dict[str, argparse.Action]:
+        """All options of the command, by their names."""
+        options = {}
+        for action in self.parser._actions:
+            for name in action.option_strings:
+                options[name] = action
+        return options
+
+    def read_option(self, word: str) -> None:
+        name, equals, value = word.partition("=")
+        option = self.options().get(name)
+        if option is None:
+            return
+        self.values[option.dest] = value
+        if option.nargs != 0 and not equals:
+            self.pending = option
 
 
 def completion_script(shell: str) -> str:
-    """The script that makes a shell ask us."""
+    """The script that makes a shell complete the command line."""
     return (Path(__file__).parent / "shells" / f"romforge.{shell}").read_text()
 
 
-def answer_completion(parser: argparse.ArgumentParser, shell: str, *given: str) -> int:
-    """Prints what may come next, if anything may."""
-    line, keep, quote = _joined(given) if shell == "bash" else (given, "", "")
-    found = find_completions(parser, line)
-    words = [
-        word
-        for word in found.words
-        if word.isprintable() and (shell != "bash" or word.startswith(line[-1]))
-    ]
-    if words or found.kind != _WORDS:
-        print(found.kind, *([found.skip] if found.kind == _FILES and shell == "zsh" else []))
-    for word in words:
-        about = found.words[word]
-        if shell == "zsh":
-            print(re.sub(r"([\\:])", r"\\\1", word) + (f":{about}" if about else ""))
-        elif shell == "fish":
-            print(f"{word}\t{about}")
-        else:
-            print(_quoted(word[len(keep) :], quote))
+def answer_completion(parser: argparse.ArgumentParser, shell: str, *words: str) -> int:
+    """Prints what may be at the cursor, or nothing if that is unknown; returns 0."""
+    if shell == "zsh":
+        lines = _answer_zsh(find_completions(parser, words))
+    elif shell == "fish":
+        lines = _answer_fish(find_completions(parser, words))
+    else:
+        line = bash_words.read_line(words)
+        lines = _answer_bash(find_completions(parser, line.words), line)
+    for text in lines:
+        print(text)
     return 0
 
 
-def find_completions(parser: argparse.ArgumentParser, words: Sequence[str]) -> Found:
-    """What may come in the place of the last word."""
+def _answer_bash(candidates: Candidates, line: bash_words.BashLine) -> list[str]:
+    typed = line.words[-1]
+    lines = []
+    for word in candidates.words:
+        if word.isprintable() and word.startswith(typed):
+            lines.append(bash_words.quote_word(word[len(line.kept) :], line.quote))
+    return _with_kind(candidates, candidates.kind, lines)
+
+
+def _answer_zsh(candidates: Candidates) -> list[str]:
+    lines = []
+    for word, description in candidates.words.items():
+        if word.isprintable():
+            escaped = re.sub(r"([\\:])", r"\\\1", word)
+            lines.append(f"{escaped}:{description}" if description else escaped)
+    kind = candidates.kind
+    if kind == _FILES:
+        kind = f"{kind} {candidates.skip}"
+    return _with_kind(candidates, kind, lines)
+
+
+def _answer_fish(candidates: Candidates) -> list[str]:
+    lines = []
+    for word, description in candidates.words.items():
+        if word.isprintable():
+            lines.append(f"{word}\t{description}")
+    return _with_kind(candidates, candidates.kind, lines)
+
+
+def _with_kind(candidates: Candidates, kind: str, lines: list[str]) -> list[str]:
+    if candidates.kind == _WORDS and not lines:
+        return []
+    return [kind, *lines]
+
+
+def find_completions(parser: argparse.ArgumentParser, words: Sequence[str]) -> Candidates:
+    """What may be in the place of the last word."""
     *before, word = words
-    read = _read(parser, before)
-    if not read:
-        return Found(_WORDS, {})
-    if read.open:
-        return _values(read, read.open, word)
-    if word.startswith("-") and not read.ended:
-        name, equals, _ = word.partition("=")
-        option = _options(read.parser).get(name)
-        if equals:
-            return (
-                _values(read, option, word, f"{name}=")
-                if option and option.nargs != 0
-                else Found(_WORDS, {})
-            )
-        return Found(_WORDS, _unused(read))
-    if read.rest:
-        return _values(read, read.rest[0], word)
-    return Found(_WORDS, {} if read.ended else _unused(read))
+    position = _read_words(parser, before)
+    if position is None:
+        return _NOTHING
+    if position.pending:
+        return _values(position, position.pending, word)
+    if word.startswith("-") and not position.options_ended:
+        return _complete_option(position, word)
+    if position.positionals:
+        return _values(position, position.positionals[0], word)
+    if position.options_ended:
+        return _NOTHING
+    return Candidates(_WORDS, _unused_options(position))
 
 
-def _read(parser: argparse.ArgumentParser, words: Sequence[str]) -> _Before | None:
-    """Reads the words before the cursor as argparse would; None where there is no such command."""
-    read = _Before(parser, {}, None, _positionals(parser), False)
+def _read_words(parser: argparse.ArgumentParser, words: Sequence[str]) -> _Position | None:
+    """Reads words as argparse would; None where there is no such command."""
+    position = _Position(parser)
     for word in words:
-        if read.open:
-            read.given[read.open.dest] = word
-            read = read._replace(open=None)
-        elif word == "--" and not read.ended:
-            read = read._replace(ended=True)
-        elif word.startswith("-") and not read.ended:
-            name, equals, value = word.partition("=")
-            if option := _options(read.parser).get(name):
-                read.given[option.dest] = value
-                read = read._replace(open=option if option.nargs != 0 and not equals else None)
-        elif read.rest and isinstance(read.rest[0], argparse._SubParsersAction):
-            command = read.rest[0].choices.get(word)
-            if not command:
-                return None
-            read = _Before(command, {}, None, _positionals(command), False)
-        elif read.rest and read.rest[0].nargs not in ("*", "+"):
-            read = read._replace(rest=read.rest[1:])
-    return read
+        if position.pending:
+            position.values[position.pending.dest] = word
+            position.pending = None
+        elif word == "--" and not position.options_ended:
+            position.options_ended = True
+        elif word.startswith("-") and not position.options_ended:
+            position.read_option(word)
+        elif position.positionals:
+            positional = position.positionals[0]
+            if isinstance(positional, argparse._SubParsersAction):
+                if word not in positional.choices:
+                    return None
+                position = _Position(positional.choices[word])
+            elif positional.nargs not in ("*", "+"):
+                position.positionals.pop(0)
+    return position
 
 
-def _options(parser: argparse.ArgumentParser) -> dict[str, argparse.Action]:
-    return {name: action for action in parser._actions for name in action.option_strings}
+def _complete_option(position: _Position, word: str) -> Candidates:
+    """The name of an option, or its value behind a ``=``."""
+    name, equals, _ = word.partition("=")
+    if not equals:
+        return Candidates(_WORDS, _unused_options(position))
+    option = position.options().get(name)
+    if option is None or option.nargs == 0:
+        return _NOTHING
+    return _values(position, option, word, prefix=f"{name}=")
 
 
-def _positionals(parser: argparse.ArgumentParser) -> list[argparse.Action]:
-    return [action for action in parser._actions if not action.option_strings]
+def _unused_options(position: _Position) -> dict[str, str]:
+    """The options that may still be given, each with its help."""
+    used = set(position.values)
+    for action in position.parser._actions:
+        if isinstance(action, argparse._AppendAction):  # may be repeated
+            used.discard(action.dest)
+    for group in position.parser._mutually_exclusive_groups:
+        alternatives = {action.dest for action in group._group_actions}
+        if alternatives & used:
+            used |= alternatives
+    unused = {}
+    for name, option in position.options().items():
+        if option.dest not in used:
+            unused[name] = option.help or ""
+    return unused
 
 
-def _unused(read: _Before) -> dict[str, str]:
-    """The options that may still be given."""
-    spent = {
-        name for name in read.given if not isinstance(_by_dest(read)[name], argparse._AppendAction)
-    }
-    for group in read.parser._mutually_exclusive_groups:
-        names = {action.dest for action in group._group_actions}
-        spent |= names if names & spent else set()
-    return {
-        name: action.help or ""
-        for name, action in _options(read.parser).items()
-        if action.dest not in spent
-    }
-
-
-def _by_dest(read: _Before) -> dict[str, argparse.Action]:
-    return {action.dest: action for action in read.parser._actions}
-
-
-def _values(read: _Before, action: argparse.Action, word: str, prefix: str = "") -> Found:
-    """The values of an argument, each behind ``prefix``."""
-    if action.metavar == _SELECTION or action.dest in _OF_WHY:
-        names = _images(read) if action.dest in _OF_WHY else _selections(read, word)
-        return Found(_WORDS, {prefix + name: about for name, about in names.items()})
-    if action.metavar == "DIR":
-        return Found(_DIRECTORIES, {}, len(prefix))
-    if action.metavar == _SETS:
-        return Found(
-            _FILES,
-            {},
-            len(prefix)
-            + len(word[len(prefix) :].rpartition("=")[0])
-            + ("=" in word[len(prefix) :]),
-        )
+def _values(
+    position: _Position, action: argparse.Action, word: str, prefix: str = ""
+) -> Candidates:
+    """The values of an argument. ``prefix`` is the option before the value in the same word."""
+    if action.metavar == _DIRECTORY:
+        return Candidates(_DIRECTORIES, {}, len(prefix))
+    if action.metavar == _SET:
+        end_of_name = word.rfind("=", len(prefix)) + 1
+        return Candidates(_FILES, {}, max(len(prefix), end_of_name))
     if action.type is Path:
-        return Found(_FILES, {}, len(prefix))
-    if isinstance(action, argparse._SubParsersAction):
-        return Found(_WORDS, {one.dest: one.help or "" for one in action._choices_actions})
-    return Found(_WORDS, {f"{prefix}{choice}": "" for choice in action.choices or ()})
+        return Candidates(_FILES, {}, len(prefix))
+    values = {}
+    if action.metavar == SELECTION:
+        values = _selections(position, word)
+    elif action.dest in _WHY_ARGUMENTS:
+        values = _images(position)
+    elif isinstance(action, argparse._SubParsersAction):
+        for choice in action._choices_actions:
+            values[choice.dest] = choice.help or ""
+    else:
+        values = dict.fromkeys(action.choices or (), "")
+    words = {}
+    for value, description in values.items():
+        words[prefix + value] = description
+    return Candidates(_WORDS, words)
 
 
-def _planned(read: _Before) -> tuple[Spec, Plan] | None:
-    """The spec at hand, and its plan; None where it is wrong or missing."""
+def _load_plan(position: _Position) -> tuple[Spec, Plan] | None:
+    """The spec of this command line, and its plan; None where it is wrong or missing."""
     from romforge.plan import planner
     from romforge.spec import loader
 
-    path = Path(read.given.get("spec") or read.parser.get_default("spec")).expanduser()
+    path = position.values.get("spec") or position.parser.get_default("spec")
     try:
-        spec = loader.load_spec(path)
+        spec = loader.load_spec(Path(path).expanduser())
     except RomforgeError:
         return None
     return spec, planner.make_plan(spec)
 
 
-def _selections(read: _Before, word: str) -> dict[str, str]:
-    """What the spec has to select, for a command."""
-    planned = _planned(read)
-    if not planned:
+def _selections(position: _Position, word: str) -> dict[str, str]:
+    """What a command may select, each with a description."""
+    loaded = _load_plan(position)
+    if loaded is None:
         return {}
-    command, (spec, plan) = read.parser.prog.rpartition(" ")[2], planned
-    found = {"all": "every target"} | dict(_tasks(spec, plan, steps=command not in _OF_ROMS))
-    if word:  # the paths alone are the same again
-        found |= {rom.path: found[rom.task] for rom in plan.roms()}
-    if (
-        command == "verify" and word and ("verify:".startswith(word) or word.startswith("verify:"))
-    ):  # there are many
-        found |= _proofs(spec, plan, controls="controls" in read.given)
-    return found
+    spec, plan = loaded
+    selections = {"all": "every target"}
+    selections.update(_selected_roms(spec, plan))
+    if position.command not in _ROMS_ONLY:
+        selections.update(_selected_steps(plan))
+    if word:  # without it, a list of all would have each ROM twice
+        for rom in plan.roms():
+            selections[rom.path] = _describe_rom(rom)
+    if position.command == "verify" and word and _may_be_proof(word):
+        for proof in _proofs(spec, plan, with_controls="controls" in position.values):
+            selections[proof.task] = proof.kind
+    return selections
 
 
-def _images(read: _Before) -> dict[str, str]:
-    """The ROMs and images that `why` tells of."""
-    planned = _planned(read)
-    if not planned:
-        return {}
-    roms = {rom.path: " + ".join(pick.platform for pick in rom.picks) for rom in planned[1].roms()}
-    return roms | {
-        f"{make.platform}/{goal}": f"{make.bin}/{goal}.{make.media}"
-        for make in planned[1].makes
-        for goal in make.goals
-    }
-
-
-def _tasks(spec: Spec, plan: Plan, steps: bool) -> Iterator[tuple[str, str]]:
+def _selected_roms(spec: Spec, plan: Plan) -> Iterator[tuple[str, str]]:
     for nic in plan.nics():
         yield f"nic:{nic}", f"ROMs of {spec.nic[nic].id}"
     for target, roms in plan.targets.items():
-        yield (
-            f"target:{target}",
-            f"{plural(len(roms), 'ROM')} in {spec.target[target].dir}",
-        )
+        yield f"target:{target}", f"{plural(len(roms), 'ROM')} in {spec.target[target].dir}"
     for rom in plan.roms():
-        yield rom.task, " + ".join(pick.platform for pick in rom.picks)
-    if steps:
-        yield from ((make.task, f"the images of {make.bin}") for make in plan.makes)
-        yield from (
-            (fetch.task, f"the ROM files of {fetch.package or fetch.deb}") for fetch in plan.fetches
-        )
+        yield rom.task, _describe_rom(rom)
 
 
-def _proofs(spec: Spec, plan: Plan, controls: bool) -> dict[str, str]:
+def _describe_rom(rom: Rom) -> str:
+    return " + ".join(pick.platform for pick in rom.picks)
+
+
+def _selected_steps(plan: Plan) -> Iterator[tuple[str, str]]:
+    for make in plan.makes:
+        yield make.task, f"the images of {make.bin}"
+    for fetch in plan.fetches:
+        yield fetch.task, f"the ROM files of {fetch.package or fetch.deb}"
+
+
+def _may_be_proof(word: str) -> bool:
+    """Proofs are many, so they are listed only where a word begins as their names do."""
+    return word.startswith("verify:") or "verify:".startswith(word)
+
+
+def _proofs(spec: Spec, plan: Plan, with_controls: bool) -> Sequence[Proof]:
     from romforge.engine import staleness
     from romforge.verify import cases, corruptions
 
-    made: Sequence[Any] = cases.make_proofs(spec, plan, staleness.replaced_sources(plan))
-    return {
-        proof.task: proof.kind for proof in (corruptions.add_controls(made) if controls else made)
-    }
+    proofs = cases.make_proofs(spec, plan, staleness.replaced_sources(plan))
+    return corruptions.add_controls(proofs) if with_controls else proofs
 
 
-def _joined(parts: Sequence[str]) -> tuple[list[str], str, str]:
-    """The words of a bash, which breaks them at : and =; what of the last one bash keeps, and the quote that is open in it."""
-    raw: list[str] = []
-    for part in parts:
-        if raw and (re.fullmatch("[:=]+", part) or raw[-1].endswith((":", "="))):
-            raw[-1] += part
-        else:
-            raw.append(part)
-    word, quote = _unquoted(raw[-1])
-    broken = "" if re.fullmatch("[:=]+", parts[-1]) else parts[-1]
-    keep, _ = _unquoted(raw[-1][: len(raw[-1]) - len(broken)])
-    return [*(_unquoted(one)[0] for one in raw[:-1]), word], keep, quote
-
-
-def _unquoted(raw: str) -> tuple[str, str]:
-    """What a word of a shell means, and the quote that is open at its end."""
-    text, quote, rest = "", "", iter(raw)
-    for one in rest:
-        if one == quote or (not quote and one in "'\""):
-            quote = "" if quote else one
-        elif one == "\\" and quote != "'":
-            following = next(rest, "")
-            text += following if not quote or following in '\\"$`' else one + following
-        else:
-            text += one
-    return text, quote
-
-
-def _quoted(text: str, quote: str) -> str:
-    """A text as it must stand in a bash's command line, behind an open quote."""
-    if quote == "'":
-        return text.replace("'", "'\\''")
-    return (_DOUBLE if quote else _SPECIAL).sub(r"\\\1", text)
+def _images(position: _Position) -> dict[str, str]:
+    """The ROMs and images that `why` can explain, each with a description."""
+    loaded = _load_plan(position)
+    if loaded is None:
+        return {}
+    _, plan = loaded
+    images = {}
+    for rom in plan.roms():
+        images[rom.path] = _describe_rom(rom)
+    for make in plan.makes:
+        for goal in make.goals:
+            images[f"{make.platform}/{goal}"] = f"{make.bin}/{goal}.{make.media}"
+    return images

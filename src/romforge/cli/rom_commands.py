@@ -1,329 +1,331 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The commands that work on files, ROMs, images and drivers: each takes the parsed arguments and returns the exit status."""
+"""`romforge inspect`, `split` and `combine`, which work on ROM files."""
 
 from __future__ import annotations
 
-import json
-import sys
+from argparse import Namespace
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from romforge.analysis import compat as comparing
-from romforge.base import fingerprint, output_files
-from romforge.base.errors import FormatError, RomforgeError, UsageError
+from romforge.base import output_files
+from romforge.base.errors import FormatError, RomforgeError
 from romforge.base.table import BOLD, GREEN, RED, YELLOW, Column, paint, render_table, wants_colours
 from romforge.base.text import format_bytes, format_offset, format_size, join_words, plural
+from romforge.cli import common
 from romforge.formats import option_rom, rom_check, rom_file
-from romforge.formats.efi_image import wrap_driver
-from romforge.formats.uefi_compression import decoder, encoder
-from romforge.rom import assembly, compression_cache
+from romforge.formats.uefi_compression import decoder
+from romforge.rom import assembly
 from romforge.sources.image import SourceImage
-from romforge.spec import fields, value_types
+from romforge.spec import value_types
 
-Arguments = Any  # argparse.Namespace, whose attributes no type checker knows
+_NOTE, _FAULT = "note", "fault"  # severities, as --json names them
 
 
-def inspect(given: Arguments) -> int:
-    found, unread = [], []
-    for path in given.roms:
-        try:
-            found.append(_inspected(path))
-        except RomforgeError as why:  # the others are told all the same
-            unread.append(str(why))
-    if given.json:
-        print_json(found)
-    elif found:
-        print("\n\n".join("\n".join(_inspection(one)) for one in found))
-    for told in unread:
-        _warn(told)
-    return int(
-        bool(unread) or any(fault["severity"] != "note" for one in found for fault in one["faults"])
+class ImageSummary(NamedTuple):
+    """What `inspect` shows of an image. Offset and size are bytes."""
+
+    kind: str
+    offset: int
+    size: int
+    ids: str
+    last: bool
+    contents: str
+
+
+class FindingSummary(NamedTuple):
+    """What `inspect` shows of a fault or a note, ``offset`` bytes into the file."""
+
+    severity: str
+    image: int | None  # index in the chain; None for the file as a whole
+    offset: int
+    text: str
+
+
+class RomSummary(NamedTuple):
+    """What `inspect` shows of a file. Sizes are bytes."""
+
+    file: str
+    size: int
+    used: int
+    bucket: int
+    slack: int
+    images: list[ImageSummary]
+    faults: list[FindingSummary]
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether nothing but notes was found."""
+        return all(finding.severity == _NOTE for finding in self.faults)
+
+    def as_json(self) -> dict[str, Any]:
+        images = [image._asdict() for image in self.images]
+        faults = [finding._asdict() for finding in self.faults]
+        return {**self._asdict(), "images": images, "faults": faults}
+
+
+class Part(NamedTuple):
+    """A file that `split` writes."""
+
+    name: str
+    data: bytes
+    description: str
+
+
+def add_rom_commands(commands: common.Commands) -> None:
+    """Adds `inspect`, `split` and `combine`."""
+    inspect = common.add_command(
+        commands,
+        "inspect",
+        _run_inspect,
+        "shows the images, IDs, sizes and bucket of ROMs, and every structural fault",
+    )
+    common.add_json_option(inspect)
+    inspect.add_argument("roms", nargs="+", metavar="ROM", type=Path, help="the files to inspect")
+
+    split = common.add_command(
+        commands,
+        "split",
+        _run_split,
+        "writes each image of a ROM to a file, and the driver of each EFI image",
+    )
+    common.add_json_option(split)
+    split.add_argument("rom", metavar="ROM", type=Path, help="the file to split")
+    split.add_argument(
+        "-d",
+        dest="directory",
+        metavar="DIR",
+        type=Path,
+        required=True,
+        help="the directory to write to",
+    )
+
+    combine = common.add_command(commands, "combine", _run_combine, "chains images into one ROM")
+    combine.add_argument(
+        "images",
+        nargs="+",
+        metavar="IMAGE",
+        type=Path,
+        help="the images, or ROMs with several, in their order in the ROM",
+    )
+    combine.add_argument(
+        "-o",
+        dest="output",
+        metavar="OUT",
+        type=Path,
+        required=True,
+        help="the ROM to write",
+    )
+    combine.add_argument(
+        "--bucket",
+        metavar="SIZE",
+        help="pad to this size, such as 256KiB; fail if the images do not fit",
+    )
+    combine.add_argument(
+        "--id",
+        metavar="VVVV:DDDD",
+        help="write this vendor and device ID into every image",
     )
 
 
-def split(given: Arguments) -> int:
-    data, _ = rom_file.read_rom(given.rom)
-    with _named(given.rom):
+def _run_inspect(args: Namespace) -> int:
+    summaries = []
+    errors = []
+    for path in args.roms:
+        try:
+            summaries.append(_summarise(path))
+        except RomforgeError as error:  # the other files are shown all the same
+            errors.append(str(error))
+    if args.json:
+        common.print_json([summary.as_json() for summary in summaries])
+    elif summaries:
+        texts = ["\n".join(_summary_lines(summary)) for summary in summaries]
+        print("\n\n".join(texts))
+    for text in errors:
+        common.warn(text)
+    is_sound = all(summary.is_sound for summary in summaries)
+    return int(bool(errors) or not is_sound)
+
+
+def _summarise(path: Path) -> RomSummary:
+    data, _ = rom_file.read_rom(path)
+    chain = option_rom.parse_chain(data)
+    used = chain.end
+    if chain.fault:
+        used = sum(len(image.data) for image in chain.images)
+    bucket = assembly.bucket_of(len(data))
+    return RomSummary(
+        file=str(path),
+        size=len(data),
+        used=used,
+        bucket=bucket,
+        slack=bucket - used,
+        images=list(map(_summarise_image, chain.images)),
+        faults=list(map(_summarise_finding, rom_check.find_faults(data))),
+    )
+
+
+def _summarise_image(image: option_rom.Image) -> ImageSummary:
+    return ImageSummary(
+        kind=image.kind,
+        offset=image.offset,
+        size=len(image.data),
+        ids=str(image.ids),
+        last=image.is_last,
+        contents=_describe_contents(image),
+    )
+
+
+def _describe_contents(image: option_rom.Image) -> str:
+    """What an image holds, such as ``driver of 69,120 bytes, compressed to 40,211``."""
+    header = image.header
+    if not isinstance(header, option_rom.EfiHeader):
+        return "code"
+    if header.compression_type != option_rom.UEFI_COMPRESSED:
+        return "driver, stored"
+    try:
+        compressed, original = decoder.sizes(image.data, header.efi_image_offset)
+    except FormatError:
+        return "driver, compressed"
+    return f"driver of {original:,} bytes, compressed to {compressed:,}"
+
+
+def _summarise_finding(finding: rom_check.Fault) -> FindingSummary:
+    severity = _NOTE if finding.severity is rom_check.Severity.NOTE else _FAULT
+    return FindingSummary(severity, finding.image, finding.offset, finding.text)
+
+
+def _summary_lines(rom: RomSummary) -> Iterator[str]:
+    """A file as text: its size, its images, its faults and notes."""
+    yield f"{paint(rom.file, BOLD, wants_colours())}: {format_bytes(rom.size)}"
+    yield f"  bucket {format_size(rom.bucket)}, {rom.used:,} used, {rom.slack:,} of slack"
+    if rom.images:
+        for line in _image_table(rom.images):
+            yield f"  {line}"
+    for finding in rom.faults:
+        yield f"  {_finding_line(finding)}"
+    if rom.is_sound:
+        yield f"  {_sound_line(rom.faults)}"
+
+
+def _image_table(images: list[ImageSummary]) -> list[str]:
+    columns = [
+        Column("#"),
+        Column("image"),
+        Column("offset", right=True),
+        Column("bytes", right=True),
+        Column("IDs"),
+        Column("contents"),
+    ]
+    rows = []
+    for index, image in enumerate(images):
+        offset, size = f"{image.offset:#x}", f"{image.size:,}"
+        rows.append([str(index), image.kind, offset, size, image.ids, image.contents])
+    return render_table(columns, rows)
+
+
+def _finding_line(finding: FindingSummary) -> str:
+    colour = RED if finding.severity == _FAULT else YELLOW
+    label = paint(finding.severity, colour, wants_colours())
+    place = format_offset(finding.offset)
+    if finding.image is not None:
+        place = f"image {finding.image}, {place}"
+    return f"{label}: {place}: {finding.text}"
+
+
+def _sound_line(notes: list[FindingSummary]) -> str:
+    """That there is no fault, and whether the checks could look at all of the file."""
+    if any(note.text.startswith(rom_check.NOT_EXAMINED) for note in notes):
+        return "no faults in the parts that were checked"
+    return paint("no faults", GREEN, wants_colours())
+
+
+def _run_split(args: Namespace) -> int:
+    data, _ = rom_file.read_rom(args.rom)
+    with common.named_errors(args.rom):
         chain = option_rom.parse_rom(data)
     if not option_rom.is_padding(data[chain.end :]):
-        _warn(
-            f"{given.rom}: {format_offset(chain.end)}: what lies behind the last image is no padding, and is left out"
+        common.warn(
+            f"{args.rom}: {format_offset(chain.end)}: "
+            "the data after the last image is not padding, and is left out"
         )
-    effort = rom_check.effort_each(chain.images)
-    given.directory.mkdir(parents=True, exist_ok=True)
-    written = []
-    for index, image in enumerate(chain.images):
-        stem = f"{index}-{image.kind.replace(' ', '-')}"
-        written.append((f"{stem}.rom", image.data, "the image, byte for byte"))
-        if isinstance(image.header, option_rom.EfiHeader):
-            with _named(f"{given.rom}: image {index}"):
-                driver = option_rom.driver_of(image, effort)
-            written.append((f"{stem}.efi", driver, "the driver inside"))
-    for name, content, _ in written:
-        output_files.replace_file(given.directory / name, content)
-    rows = [
-        [str(given.directory / name), f"{len(content):,}", what] for name, content, what in written
-    ]
-    if given.json:
-        print_json([{"file": row[0], "size": len(one[1])} for row, one in zip(rows, written)])
-    else:
-        print(
-            "\n".join(
-                render_table([Column("file"), Column("bytes", right=True), Column("what")], rows)
-            )
-        )
+    parts = list(_split_chain(chain, args.rom))
+    args.directory.mkdir(parents=True, exist_ok=True)
+    for part in parts:
+        output_files.replace_file(args.directory / part.name, part.data)
+    if args.json:
+        rows = []
+        for part in parts:
+            rows.append({"file": str(args.directory / part.name), "size": len(part.data)})
+        common.print_json(rows)
+        return 0
+    cells = []
+    for part in parts:
+        cells.append([str(args.directory / part.name), f"{len(part.data):,}", part.description])
+    columns = [Column("file"), Column("bytes", right=True), Column("contents")]
+    print("\n".join(render_table(columns, cells)))
     return 0
 
 
-def combine(given: Arguments) -> int:
-    ids = _argument(value_types.ID, given.id, "--id")
-    bucket = _argument(value_types.SIZE, given.bucket, "--bucket")
-    parts = []
-    for path in given.images:
-        parts += [SourceImage(image, image.kind, str(path)) for image in _images(path).images]
-    if ids is None and len({part.image.ids for part in parts}) > 1:
-        found = join_words(f"{part.image.ids} ({part.name})" for part in parts)
-        _warn(
-            f"{given.output}: the images are of different devices: {found}; --id VVVV:DDDD rewrites them"
-        )
-    with _named(join_words(map(str, given.images))):
-        chained = assembly.chain_images(parts, ids=ids)
+def _split_chain(chain: option_rom.Chain, rom: Path) -> Iterator[Part]:
+    """The images of a chain, and the driver inside each EFI image."""
+    effort = rom_check.effort_each(chain.images)
+    for index, image in enumerate(chain.images):
+        stem = f"{index}-{image.kind.replace(' ', '-')}"
+        yield Part(f"{stem}.rom", image.data, "the image, byte for byte")
+        if isinstance(image.header, option_rom.EfiHeader):
+            with common.named_errors(f"{rom}: image {index}"):
+                driver = option_rom.driver_of(image, effort)
+            yield Part(f"{stem}.efi", driver, "its driver")
+
+
+def _run_combine(args: Namespace) -> int:
+    ids = common.read_option(value_types.ID, args.id, "--id")
+    bucket = common.read_option(value_types.SIZE, args.bucket, "--bucket")
+    images = []
+    for path in args.images:
+        for image in _read_images(path):
+            images.append(SourceImage(image, image.kind, str(path)))
+    if ids is None:
+        _warn_of_different_ids(images, args.output)
+    with common.named_errors(join_words(map(str, args.images))):
+        chained = assembly.chain_images(images, ids=ids)
     try:
         data = assembly.fit_bucket(chained, bucket=bucket)
     except assembly.BucketError as error:
-        raise RomforgeError(f"{given.output}: {error}") from None
-    rom_check.require_sound(data, str(given.output))
-    output_files.replace_file(given.output, data)
-    count = plural(len(parts), "image")
-    print(
-        f"{given.output}: {count}, {len(data):,} bytes, bucket {format_size(assembly.bucket_of(len(data)))}"
-    )
+        raise RomforgeError(f"{args.output}: {error}") from None
+    rom_check.require_sound(data, str(args.output))
+    output_files.replace_file(args.output, data)
+    count = plural(len(images), "image")
+    bucket_size = format_size(assembly.bucket_of(len(data)))
+    print(f"{args.output}: {count}, {len(data):,} bytes, bucket {bucket_size}")
     return 0
 
 
-def efirom(given: Arguments) -> int:
-    ids = _argument(value_types.ID, given.id, "--id")
-    driver = rom_file.read_rom(given.driver)[0]
-    with _named(given.driver):
-        image = option_rom.parse_image(wrap_driver(driver, ids))
-    if not given.stored:
-        image = compression_cache.smallest_image(
-            image, driver, lambda data: _compressed(data, given.level)
-        )
-    output_files.replace_file(given.output, image.data)
-    print(f"{given.output}: {image.kind} image of {format_bytes(len(image.data))}, {given.id}")
-    return 0
-
-
-def compress(given: Arguments) -> int:
-    data = _read(given.input)
-    stream = _compressed(data, given.level)
-    output_files.replace_file(given.output, stream)
-    print(f"{given.output}: {len(data):,} bytes compressed to {len(stream):,}")
-    return 0
-
-
-def decompress(given: Arguments) -> int:
-    stream = _read(given.input)
-    with _named(given.input):
-        data = decoder.decompress(stream)
-    if more := stream[decoder.HEADER.size + decoder.sizes(stream)[0] :].strip(b"\0"):
-        _warn(f"{given.input}: {len(more):,} bytes behind the stream are left out")
-    output_files.replace_file(given.output, data)
-    print(f"{given.output}: {len(data):,} bytes")
-    return 0
-
-
-def _read(path: Path) -> bytes:
-    data, _ = fingerprint.read_file(path, decoder.MAX_ORIGINAL_SIZE + 1)
-    if len(data) > decoder.MAX_ORIGINAL_SIZE:
-        raise RomforgeError(
-            f"{path}: is larger than any option ROM, {format_size(decoder.MAX_ORIGINAL_SIZE)}"
-        )
-    return data
-
-
-def _compressed(data: bytes, level: str) -> bytes:
-    """Compresses, and on a terminal shows how far it has come."""
-    if not sys.stderr.isatty():
-        return encoder.compress(data, level)
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("compressing")
-        return encoder.compress(
-            data, level, lambda done, of: progress.update(task, completed=done, total=of)
-        )
-
-
-def compat(given: Arguments) -> int:
-    verdicts = comparing.compare_sets(*comparing.read_sets(given.old, given.new, given.out))
-    if given.json:
-        print_json([_verdict(one) for one in verdicts])
-    else:
-        columns = [
-            Column("file"),
-            Column("old", right=True),
-            Column("new", right=True),
-            Column("guests"),
-            Column("why"),
-        ]
-        lines = render_table(columns, comparing.rows(verdicts))
-        marks = ["", "", *("" if one.compatible else RED for one in verdicts)]
-        print(
-            "\n".join(
-                paint(line, mark, wants_colours() and bool(mark))
-                for line, mark in zip(lines, marks)
-            )
-        )
-    return int(not all(one.compatible for one in verdicts))
-
-
-def _inspected(path: Path) -> dict[str, Any]:
-    """All that inspect says of a file."""
-    data, _ = rom_file.read_rom(path)
-    chain = option_rom.parse_chain(data)
-    parts = [SourceImage(image, image.kind, str(path)) for image in chain.images]
-    images = [_image(part) for part in parts]
-    found = [
-        {
-            "severity": "note" if one.severity is rom_check.Severity.NOTE else "fault",
-            "image": one.image,
-            "offset": one.offset,
-            "text": one.text,
-        }
-        for one in rom_check.find_faults(data)
-    ]
-    used = chain.end if not chain.fault else sum(len(image.data) for image in chain.images)
-    bucket = assembly.bucket_of(len(data))
-    return {
-        "file": str(path),
-        "size": len(data),
-        "used": used,
-        "bucket": bucket,
-        "slack": bucket - used,
-        "images": images,
-        "faults": found,
-    }
-
-
-def _image(part: SourceImage) -> dict[str, Any]:
-    image = part.image
-    about = {
-        "kind": image.kind,
-        "offset": image.offset,
-        "size": len(image.data),
-        "ids": str(image.ids),
-    }
-    about |= {"last": image.is_last, "contents": "code"}
-    if isinstance(image.header, option_rom.EfiHeader):
-        about["contents"] = "driver, stored"
-        if image.header.compression_type == option_rom.UEFI_COMPRESSED:
-            try:
-                stream, original = decoder.sizes(image.data, image.header.efi_image_offset)
-                about["contents"] = f"driver of {original:,} bytes, compressed to {stream:,}"
-            except FormatError:
-                about["contents"] = "driver, compressed"
-    return about
-
-
-def _inspection(one: dict[str, Any]) -> list[str]:
-    lines = [f"{paint(one['file'], BOLD, wants_colours())}: {format_bytes(one['size'])}"]
-    lines.append(
-        f"  bucket {format_size(one['bucket'])}, {one['used']:,} used, {one['slack']:,} of slack"
-    )
-    if one["images"]:
-        columns = [
-            Column("#"),
-            Column("image"),
-            Column("offset", right=True),
-            Column("bytes", right=True),
-            Column("IDs"),
-            Column("contents"),
-        ]
-        cells = [
-            [
-                str(index),
-                image["kind"],
-                f"{image['offset']:#x}",
-                f"{image['size']:,}",
-                image["ids"],
-                image["contents"],
-            ]
-            for index, image in enumerate(one["images"])
-        ]
-        lines += [f"  {line}" for line in render_table(columns, cells)]
-    for fault in one["faults"]:
-        where = "" if fault["image"] is None else f"image {fault['image']}, "
-        tint = RED if fault["severity"] == "fault" else YELLOW
-        text = f"{where}{format_offset(fault['offset'])}: {fault['text']}"
-        lines.append(f"  {paint(fault['severity'], tint, wants_colours())}: {text}")
-    if all(fault["severity"] == "note" for fault in one["faults"]):
-        examined = not any(
-            fault["text"].startswith(rom_check.NOT_EXAMINED) for fault in one["faults"]
-        )
-        lines.append(
-            "  no faults in what was examined"
-            if not examined
-            else f"  {paint('no faults', GREEN, wants_colours())}"
-        )
-    return lines
-
-
-@contextmanager
-def _named(name: object) -> Iterator[None]:
-    """Says of which file a FormatError inside speaks."""
-    try:
-        yield
-    except FormatError as error:
-        raise RomforgeError(f"{name}: {error}") from None
-
-
-def _images(path: Path) -> option_rom.Chain:
+def _read_images(path: Path) -> list[option_rom.Image]:
+    """The images of a file; raises RomforgeError where it holds anything else."""
     data, _ = rom_file.read_rom(path)
     if data[:2] == b"MZ":
         raise RomforgeError(
-            f"{path}: is a PE driver, not an image of a ROM; a ROM's image begins with 55 aa"
+            f"{path}: is a PE driver, not an image of a ROM; wrap it with `romforge efirom`"
         )
     chain = option_rom.parse_chain(data)
-    # an image split off a chain says that another follows: here the file's end is the image's
-    if chain.fault and not (chain.images and chain.end == len(data)):
+    # `split` keeps the bytes of an image, so it may claim that another one follows. That is no
+    # fault if the image ends where the file does.
+    is_whole_image = bool(chain.images) and chain.end == len(data)
+    if chain.fault and not is_whole_image:
         raise RomforgeError(f"{path}: {chain.fault}")
     if not option_rom.is_padding(data[chain.end :]):
-        raise RomforgeError(f"{path}: {format_offset(chain.end)}: junk behind the last image")
-    return chain
+        raise RomforgeError(
+            f"{path}: {format_offset(chain.end)}: the data after the last image is not padding"
+        )
+    return list(chain.images)
 
 
-def _warn(text: str) -> None:
-    print(f"romforge: {text}", file=sys.stderr)
-
-
-def _argument(kind: fields.ValueType, value: str | None, name: str) -> Any:
-    if value is None:
-        return None
-    try:
-        return kind.read(value)
-    except ValueError as error:
-        raise UsageError(f"{name}: {error}; {kind.hint}") from None
-
-
-def _verdict(one: comparing.Verdict) -> dict[str, Any]:
-    def side(rom: comparing.RomFile | None) -> dict[str, Any] | None:
-        return {"size": rom.size, "bucket": rom.bucket, "images": rom.images} if rom else None
-
-    return {
-        "file": one.file,
-        "old": side(one.old),
-        "new": side(one.new),
-        "compatible": one.compatible,
-        "reason": one.reason,
-        "romsize": one.romsize,
-    }
-
-
-def print_json(value: object) -> None:
-    json.dump(value, sys.stdout, indent=1)
-    print()
+def _warn_of_different_ids(images: list[SourceImage], output: Path) -> None:
+    if len({source.image.ids for source in images}) <= 1:
+        return
+    ids = join_words(f"{source.image.ids} ({source.name})" for source in images)
+    common.warn(
+        f"{output}: the images have different IDs: {ids}; --id VVVV:DDDD writes one into all"
+    )

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The manual pages say all that the parser and the spec's declarations say, and two formatters find no fault in them."""
+"""The manual pages show all that the parser and the spec declare.
+
+Two formatters find no fault in them.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,8 @@ import pytest
 
 from romforge.base.errors import EXIT_STATUSES
 from romforge.cli.command_line import make_parser
-from romforge.cli.manpage import EXAMPLE, PAGES
+from romforge.cli.declarations import SPEC_EXAMPLE
+from romforge.cli.manpage import PAGES
 from romforge.spec import loader
 from romforge.spec.model import SECTIONS, Header, Strip, Toolchain, Verify
 from tests.support.project import TOP, Run
@@ -34,6 +38,7 @@ TABLES = {f"[{name}.NAME]": cls for name, cls in SECTIONS.items() if name != "qe
 
 
 def formatted(page: str, *command: str) -> str:
+    """A page as a formatter prints it, without bold; the formatter must have no warning."""
     done = subprocess.run(
         command,
         input=PAGES[page](make_parser()),
@@ -60,17 +65,18 @@ FORMATTERS = {
 
 
 def parts(text: str, indent: int) -> dict[str, str]:
-    """The parts of a page under their headings."""
-    found = re.split(rf"^ {{{indent}}}(\S.*)$", text, flags=re.MULTILINE)
-    return dict(zip(found[1::2], found[2::2]))
+    """The parts of a page, by headings that are indented by so many spaces."""
+    pieces = re.split(rf"^ {{{indent}}}(\S.*)$", text, flags=re.MULTILINE)
+    return dict(zip(pieces[1::2], pieces[2::2]))
 
 
 def flat(text: str) -> str:
+    """Text in one line."""
     return " ".join(text.split())
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_mandoc_finds_nothing_to_warn_of(page: str, tmp_path: Path):
+def test_mandoc_has_no_warning(page: str, tmp_path: Path):
     (tmp_path / page).write_text(PAGES[page](make_parser()))
     done = subprocess.run(
         ["mandoc", "-T", "lint", "-W", "warning", page],
@@ -92,66 +98,66 @@ def test_a_page_is_80_columns_wide_with_all_its_characters(page: str, formatter:
     assert "\\" not in text
 
 
-def test_every_command_and_option_is_told():
+def test_every_command_and_option_is_described():
     text = formatted("romforge", *FORMATTERS["man"])
     sections = parts(text, 0)
     commands = parts(sections["COMMANDS"], 3)
     assert commands.keys() == COMMANDS.keys()
     for name, command in COMMANDS.items():
-        told = flat(commands[name])
-        assert told.startswith(f"romforge {name} ")
-        assert flat(command.description or "") in told
+        section = flat(commands[name])
+        assert section.startswith(f"romforge {name} ")
+        assert flat(command.description or "") in section
+        shown = set(re.split(r"[][ |]|\.\.\.", section))
+        descriptions = (section + flat(sections["OPTIONS"])).lower()
         for action in command._actions:
             if action.dest == "help":
                 continue
-            assert words(action) <= set(re.split(r"[][ |]|\.\.\.", told)), f"{name}: {action.dest}"
-            where = told + flat(sections["OPTIONS"])
-            assert (action.help or "").lower() in where.lower(), f"{name}: {action.dest}"
+            assert synopsis_words(action) <= shown, f"{name}: {action.dest}"
+            assert (action.help or "").lower() in descriptions, f"{name}: {action.dest}"
 
 
-def words(action: argparse.Action) -> set[str]:
+def synopsis_words(action: argparse.Action) -> set[str]:
     """What stands for an argument in a synopsis."""
-    names = set(action.option_strings[-1:])
+    words = set(action.option_strings[-1:])
     if action.nargs == 0:
-        return names
-    return names | (
-        {str(one) for one in action.choices}
-        if action.choices
-        else set(re.split(r"[][]", str(action.metavar))) - {""}
-    )
+        return words
+    if action.choices:
+        return words | set(map(str, action.choices))
+    return words | set(re.split(r"[][]", str(action.metavar))) - {""}
 
 
-def test_the_options_of_all_and_the_exit_statuses_are_told():
+def test_common_options_and_exit_statuses_are_described():
     sections = parts(formatted("romforge", *FORMATTERS["man"]), 0)
     for option in ("--help", "--version", "--spec FILE", "--out DIR", "--json"):
         assert re.search(rf"^ +(-h, )?{option}\b", sections["OPTIONS"], re.MULTILINE), option
-    for status, about in EXIT_STATUSES.items():
-        assert re.search(
-            rf"^ +{status} +{about}", sections["EXIT STATUS"], re.MULTILINE | re.IGNORECASE
-        )
+    for status, meaning in EXIT_STATUSES.items():
+        item = re.compile(rf"^ +{status} +{meaning}", re.MULTILINE | re.IGNORECASE)
+        assert item.search(sections["EXIT STATUS"]), status
 
 
-def test_every_key_of_the_spec_is_told_in_its_table():
+def test_every_key_of_the_spec_is_described_in_its_table():
     tables = parts(parts(formatted("romspec", *FORMATTERS["man"]), 0)["TABLES"], 3)
     assert tables.keys() == TABLES.keys()
-    for name, cls in TABLES.items():
-        told = [*keys(cls), *(keys(Strip, "strip.") if name == "[platform.NAME]" else [])]
-        assert re.findall(r"^ {7}([\w.]+) \(", tables[name], re.MULTILINE) == sorted(
-            (key for key, _ in told), key=lambda key: tables[name].index(f" {key} (")
-        )
-        for key, doc in told:
-            assert (
-                doc.lower().replace("`", "") in flat(tables[name].partition(f" {key} (")[2]).lower()
-            ), f"{name} {key}"
+    for name, table in TABLES.items():
+        documented = dict(keys(table))
+        if name == "[platform.NAME]":
+            documented |= dict(keys(Strip, "strip."))
+        shown = re.findall(r"^ {7}([\w.]+) \(", tables[name], re.MULTILINE)
+        assert sorted(shown) == sorted(documented), name
+        for key, doc in documented.items():
+            _, _, rest = tables[name].partition(f" {key} (")
+            assert doc.lower().replace("`", "") in flat(rest).lower(), f"{name} {key}"
 
 
-def keys(cls: type, above: str = "") -> Iterator[tuple[str, str]]:
-    yield from ((above + one.name, one.metadata["doc"]) for one in fields(cls))
+def keys(table: type, above: str = "") -> Iterator[tuple[str, str]]:
+    """The keys of a table, and what they mean."""
+    for field in fields(table):
+        yield above + field.name, field.metadata["doc"]
 
 
-def test_types_and_defaults_are_told_as_a_spec_writes_them():
+def test_types_and_defaults_are_shown_as_a_spec_writes_them():
     text = flat(formatted("romspec", *FORMATTERS["man"]))
-    for told in (
+    for key in (
         "tree (text) An iPXE source tree",
         "id (text, required) Vendor and device",
         'nics ("*" or list of texts, default "*")',
@@ -163,17 +169,17 @@ def test_types_and_defaults_are_told_as_a_spec_writes_them():
         "make (table, default {})",
         'roms (list of "default" or "romfile", default ["default", "romfile"])',
     ):
-        assert told in text
+        assert key in text
 
 
 def test_the_example_is_a_spec(tmp_path: Path):
-    (tmp_path / "romspec.toml").write_text(EXAMPLE)
+    (tmp_path / "romspec.toml").write_text(SPEC_EXAMPLE)
     assert loader.load_spec(tmp_path / "romspec.toml").target["qemu"].bucket == "efi"
     shown = parts(formatted("romspec", *FORMATTERS["man"]), 0)["EXAMPLE"]
-    assert [line.strip() for line in shown.strip().splitlines()] == EXAMPLE.splitlines()
+    assert [line.strip() for line in shown.strip().splitlines()] == SPEC_EXAMPLE.splitlines()
 
 
-def test_what_roff_would_read_is_shown_as_it_is(monkeypatch: pytest.MonkeyPatch):
+def test_what_roff_would_interpret_is_shown_as_it_is(monkeypatch: pytest.MonkeyPatch):
     odd = """.sp 'a' \\fB \\n `c` ^~ --x … "q\""""
     monkeypatch.setitem(EXIT_STATUSES, 99, odd)
     for formatter in FORMATTERS.values():

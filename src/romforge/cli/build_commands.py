@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""`romforge build` and `romforge verify`, which run tasks of a spec."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from romforge.base.errors import UsageError
+from romforge.cli import common
+from romforge.cli.environment import source_tree_override
+
+if TYPE_CHECKING:
+    from romforge.engine.tasks import TaskGraph
+
+
+def add_build_commands(commands: common.Commands) -> None:
+    """Adds `build` and `verify`."""
+    build = common.add_command(commands, "build", _run_build, "builds ROMs, as doit does")
+    common.add_spec_options(build)
+    common.add_json_option(build)
+    build.add_argument(
+        "selection",
+        nargs="*",
+        metavar=common.SELECTION,
+        help="nic:NAME, target:NAME, rom:PATH or all; default: the default targets",
+    )
+    common.add_jobs_option(
+        build,
+        "the number of jobs to run at once, including those of make; default: one per processor",
+    )
+
+    verify = common.add_command(
+        commands,
+        "verify",
+        _run_verify,
+        "boots ROMs in QEMU, and migrates guests that use them",
+    )
+    common.add_spec_options(verify)
+    common.add_json_option(verify)
+    verify.add_argument(
+        "selection",
+        nargs="*",
+        metavar=common.SELECTION,
+        help="as for build, or verify:PATH:PROOF; default: the default targets",
+    )
+    verify.add_argument(
+        "--controls",
+        action="store_true",
+        help="use corrupted ROMs instead; each of their proofs must fail",
+    )
+    common.add_jobs_option(
+        verify, "the number of proofs to run at once; default: one per processor"
+    )
+    verify.add_argument(
+        "--junit",
+        type=Path,
+        metavar="FILE",
+        help="also write the results to this file, as JUnit XML",
+    )
+
+
+def _run_build(args: Namespace) -> int:
+    from romforge.engine import tasks
+
+    has_selection = bool(args.selection)
+    graph = tasks.load_tasks(args.spec, args.out, source_tree_override(), every=has_selection)
+    selected = common.selected_tasks(graph.plan, args.selection)
+    graph.run.as_json = args.json
+    return tasks.run_tasks(graph, selected, args.jobs)
+
+
+def _run_verify(args: Namespace) -> int:
+    from romforge.engine import tasks
+
+    proofs = "controls" if args.controls else "all"
+    graph = tasks.load_tasks(args.spec, args.out, source_tree_override(), verify=proofs)
+    graph.run.junit = args.junit
+    graph.run.as_json = args.json
+    selected = _selected_proofs(graph, args.selection)
+    if not selected:
+        raise UsageError("there is nothing to verify")
+    return tasks.run_tasks(graph, selected, args.jobs)
+
+
+def _selected_proofs(graph: TaskGraph, selection: list[str]) -> list[str]:
+    """The tasks of the proofs that are named, and then of those of the ROMs that are."""
+    known = {proof.task for proof in graph.proofs}
+    proofs, others = [], []
+    for name in selection:
+        if name in known:
+            proofs.append(name)
+        else:
+            others.append(name)
+    if proofs and not others:
+        return proofs
+    selected = graph.plan.selected(common.selected_tasks(graph.plan, others))
+    roms = {rom.path for rom in selected}
+    for proof in graph.proofs:
+        if proof.rom in roms:
+            proofs.append(proof.task)
+    return proofs

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What commands share: how they enter the parser, arguments of several, warnings and JSON."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from argparse import Namespace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
+
+from romforge.base.errors import FormatError, RomforgeError, UsageError
+from romforge.base.jobserver import MOST_JOBS
+from romforge.base.text import did_you_mean
+from romforge.cli import environment
+
+if TYPE_CHECKING:
+    from romforge.plan.planner import Plan
+    from romforge.spec.fields import ValueType
+
+SELECTION = "SELECTION"  # the metavar by which completion knows a selection
+_LEVELS = ("fast", "default", "best")
+
+
+class CommandParser(argparse.ArgumentParser):
+    """A parser that prints errors as romforge does, and exits with status 2."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"romforge: {message}\nsee `{self.prog} --help`\n")
+
+
+Commands: TypeAlias = "argparse._SubParsersAction[CommandParser]"
+
+
+def add_command(
+    commands: Commands, name: str, run: Callable[[Namespace], int], help_text: str
+) -> CommandParser:
+    """Adds a command, which ``run`` runs; it returns the exit status.
+
+    ``help_text`` begins with a verb in the third person: "prints a manual page".
+    """
+    description = help_text[0].upper() + help_text[1:] + "."
+    parser = commands.add_parser(name, help=help_text, description=description)
+    parser.set_defaults(run=run)
+    return parser
+
+
+def add_spec_options(parser: CommandParser) -> None:
+    """Adds --spec and --out, for a command that works on a spec."""
+    parser.add_argument(
+        "--spec",
+        metavar="FILE",
+        type=Path,
+        default=environment.spec_file(),
+        help=f"the spec; default: $ROMSPEC, or {environment.SPEC_NAME}",
+    )
+    parser.add_argument(
+        "--out",
+        metavar="DIR",
+        type=Path,
+        default=environment.output_root(),
+        help=f"the output root; default: $ROMFORGE_OUT, or {environment.OUTPUT_NAME}",
+    )
+
+
+def add_json_option(parser: CommandParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def add_jobs_option(parser: CommandParser, help_text: str) -> None:
+    parser.add_argument("--jobs", type=_job_count, metavar="N", help=help_text)
+
+
+def add_level_option(parser: argparse._ActionsContainer) -> None:
+    """Adds --level, for a command that compresses."""
+    parser.add_argument(
+        "--level",
+        choices=_LEVELS,
+        default="default",
+        help="the compression level; default: default",
+    )
+
+
+def _job_count(text: str) -> int:
+    """Reads a number of jobs, for argparse."""
+    if not text.isdecimal() or not 0 < int(text) <= MOST_JOBS:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to {MOST_JOBS}")
+    return int(text)
+
+
+def read_option(value_type: ValueType, text: str | None, option: str) -> Any:
+    """Reads the value of an option as a key of the spec is read; None where it is not given.
+
+    Raises UsageError, with a remedy, where the value is wrong.
+    """
+    if text is None:
+        return None
+    try:
+        return value_type.read(text)
+    except ValueError as error:
+        raise UsageError(f"{option}: {error}; {value_type.hint}") from None
+
+
+def selected_tasks(plan: Plan, selection: Sequence[str]) -> list[str]:
+    """The names of the tasks that a selection names; ``rom:`` may be left out before a path.
+
+    Raises UsageError for what the spec does not have.
+    """
+    tasks = {"all"}
+    for target in plan.targets:
+        tasks.add(f"target:{target}")
+    for step in plan.steps():
+        tasks.add(step.task)
+    for rom in plan.roms():
+        tasks.add(f"nic:{rom.nic}")
+    return [_selected_task(name, tasks) for name in selection]
+
+
+def _selected_task(name: str, tasks: set[str]) -> str:
+    for task in (name, f"rom:{name}"):
+        if task in tasks:
+            return task
+    near_miss = did_you_mean(name, tasks)
+    hint = "select nic:NAME, target:NAME, rom:PATH or all"
+    raise UsageError(f'there is no "{name}" to build{near_miss}; {hint}')
+
+
+@contextmanager
+def named_errors(name: object) -> Iterator[None]:
+    """Puts the name of a file before the text of a FormatError."""
+    try:
+        yield
+    except FormatError as error:
+        raise RomforgeError(f"{name}: {error}") from None
+
+
+def warn(text: str) -> None:
+    """Prints a warning to standard error."""
+    print(f"romforge: {text}", file=sys.stderr)
+
+
+def print_json(value: object) -> None:
+    json.dump(value, sys.stdout, indent=1)
+    print()

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""`romforge compat`, which compares two sets of ROMs: would guests migrate?"""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from romforge.analysis import compat
+from romforge.analysis.compat import RomFile, Verdict
+from romforge.base.table import RED, Column, paint, render_table, wants_colours
+from romforge.cli import common, environment
+
+
+def add_compat_command(commands: common.Commands) -> None:
+    """Adds `compat`."""
+    parser = common.add_command(
+        commands,
+        "compat",
+        _run_compat,
+        "shows for each ROM of two sets whether guests can migrate from the old to the new",
+    )
+    common.add_json_option(parser)
+    for name in ("old", "new"):
+        parser.add_argument(
+            name,
+            metavar=name.upper(),
+            type=Path,
+            help="a directory, a .deb, a lock file, a ROM, or a spec with [qemu.ARCH]",
+        )
+    parser.add_argument(
+        "--out",
+        metavar="DIR",
+        type=Path,
+        default=environment.output_root(),
+        help=f"the output root of a spec; default: $ROMFORGE_OUT, or {environment.OUTPUT_NAME}",
+    )
+
+
+def _run_compat(args: Namespace) -> int:
+    old, new = compat.read_sets(args.old, args.new, args.out)
+    verdicts = compat.compare_sets(old, new)
+    if args.json:
+        common.print_json(list(map(_verdict_as_json, verdicts)))
+    else:
+        _show_verdicts(verdicts)
+    return int(any(not verdict.compatible for verdict in verdicts))
+
+
+def _show_verdicts(verdicts: Sequence[Verdict]) -> None:
+    """Prints a table of two heading lines and a line for each verdict, red where a guest fails."""
+    columns = [
+        Column("file"),
+        Column("old", right=True),
+        Column("new", right=True),
+        Column("guests"),
+        Column("why"),
+    ]
+    heading, rule, *lines = render_table(columns, compat.rows(list(verdicts)))
+    print(heading)
+    print(rule)
+    for line, verdict in zip(lines, verdicts):
+        print(paint(line, RED, wants_colours() and not verdict.compatible))
+
+
+def _verdict_as_json(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "file": verdict.file,
+        "old": _rom_as_json(verdict.old),
+        "new": _rom_as_json(verdict.new),
+        "compatible": verdict.compatible,
+        "reason": verdict.reason,
+        "romsize": verdict.romsize,
+    }
+
+
+def _rom_as_json(rom: RomFile | None) -> dict[str, Any] | None:
+    if rom is None:
+        return None
+    return {"size": rom.size, "bucket": rom.bucket, "images": rom.images}

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""`romforge efirom`, `compress` and `decompress`, which work on drivers and UEFI compression."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from pathlib import Path
+
+from romforge.base import fingerprint, output_files
+from romforge.base.errors import RomforgeError
+from romforge.base.text import format_bytes, format_size
+from romforge.cli import common
+from romforge.formats import option_rom, rom_file
+from romforge.formats.efi_image import wrap_driver
+from romforge.formats.uefi_compression import decoder, encoder
+from romforge.rom import compression_cache
+from romforge.spec import value_types
+
+
+def add_driver_commands(commands: common.Commands) -> None:
+    """Adds `efirom`, `compress` and `decompress`."""
+    efirom = common.add_command(
+        commands, "efirom", _run_efirom, "wraps an EFI driver in an image of a ROM"
+    )
+    efirom.add_argument("driver", metavar="IN.efi", type=Path, help="the driver")
+    efirom.add_argument("output", metavar="OUT.rom", type=Path, help="the image to write")
+    efirom.add_argument(
+        "--id",
+        metavar="VVVV:DDDD",
+        required=True,
+        help="the vendor and device ID of the image",
+    )
+    compression = efirom.add_mutually_exclusive_group()
+    common.add_level_option(compression)
+    compression.add_argument("--stored", action="store_true", help="do not compress the driver")
+
+    compress = common.add_command(
+        commands,
+        "compress",
+        _run_compress,
+        "compresses a file into the UEFI compression format",
+    )
+    common.add_level_option(compress)
+    _add_files(compress)
+
+    decompress = common.add_command(
+        commands,
+        "decompress",
+        _run_decompress,
+        "decompresses a file in the UEFI compression format",
+    )
+    _add_files(decompress)
+
+
+def _add_files(parser: common.CommandParser) -> None:
+    parser.add_argument("input", metavar="IN", type=Path, help="the file to read")
+    parser.add_argument("output", metavar="OUT", type=Path, help="the file to write")
+
+
+def _run_efirom(args: Namespace) -> int:
+    ids = common.read_option(value_types.ID, args.id, "--id")
+    driver, _ = rom_file.read_rom(args.driver)
+    with common.named_errors(args.driver):
+        image = option_rom.parse_image(wrap_driver(driver, ids))
+    if not args.stored:
+
+        def compress(data: bytes) -> bytes:
+            return _compress(data, args.level)
+
+        image = compression_cache.smallest_image(image, driver, compress)
+    output_files.replace_file(args.output, image.data)
+    print(f"{args.output}: {image.kind} image of {format_bytes(len(image.data))}, {args.id}")
+    return 0
+
+
+def _run_compress(args: Namespace) -> int:
+    data = _read_driver(args.input)
+    stream = _compress(data, args.level)
+    output_files.replace_file(args.output, stream)
+    print(f"{args.output}: {len(data):,} bytes compressed to {len(stream):,}")
+    return 0
+
+
+def _run_decompress(args: Namespace) -> int:
+    data = _read_driver(args.input)
+    with common.named_errors(args.input):
+        driver = decoder.decompress(data)
+    compressed_size, _ = decoder.sizes(data)
+    rest = data[decoder.HEADER.size + compressed_size :].strip(b"\0")
+    if rest:
+        common.warn(f"{args.input}: {len(rest):,} bytes after the compressed data are left out")
+    output_files.replace_file(args.output, driver)
+    print(f"{args.output}: {len(driver):,} bytes")
+    return 0
+
+
+def _read_driver(path: Path) -> bytes:
+    """Reads a file that a ROM could hold; raises RomforgeError where it is too large."""
+    limit = decoder.MAX_ORIGINAL_SIZE
+    data, _ = fingerprint.read_file(path, limit + 1)
+    if len(data) > limit:
+        raise RomforgeError(f"{path}: is larger than any option ROM, {format_size(limit)}")
+    return data
+
+
+def _compress(data: bytes, level: str) -> bytes:
+    """Compresses, and shows a progress bar on a terminal."""
+    if not sys.stderr.isatty():
+        return encoder.compress(data, level)
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("compressing")
+
+        def show_progress(done: int, total: int) -> None:
+            progress.update(task, completed=done, total=total)
+
+        return encoder.compress(data, level, show_progress)

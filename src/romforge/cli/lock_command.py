@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""`romforge lock`, which writes romspec.lock, or compares what is built with it."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Sequence
+from pathlib import Path
+
+from romforge.base import output_files
+from romforge.base.table import RED, paint, wants_colours
+from romforge.base.text import plural
+from romforge.cli import common
+from romforge.cli.environment import source_tree_override
+from romforge.plan import planner
+from romforge.plan.planner import Plan, Rom
+from romforge.rom import lock_format
+from romforge.rom.lock_format import Change, Lock
+from romforge.spec import loader
+
+
+def add_lock_command(commands: common.Commands) -> None:
+    """Adds `lock`."""
+    parser = common.add_command(
+        commands,
+        "lock",
+        _run_lock,
+        "writes what was built to the lock file, or compares it with the file",
+    )
+    common.add_spec_options(parser)
+    common.add_json_option(parser)
+    parser.add_argument(
+        "selection",
+        nargs="*",
+        metavar=common.SELECTION,
+        help="as for build; default: all ROMs that are built or locked",
+    )
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="compare and write nothing; a changed bucket, image, ID or file is a fault",
+    )
+
+
+def _run_lock(args: Namespace) -> int:
+    spec = loader.load_spec(args.spec, args.out)
+    plan = planner.make_plan(spec, source_tree_override())
+    roms = plan.selected(common.selected_tasks(plan, args.selection))
+    lock_file = lock_format.lock_path(args.spec)
+    if args.check:
+        compared = roms if args.selection else None
+        changes = lock_format.compare_build_with_lock(spec, plan, args.out, compared)
+        return _show_changes(changes, lock_file, args.json)
+    before = _read_lock(lock_file)
+    if not args.selection:
+        roms += _other_roms(plan, roms, before, args.out)
+    after = lock_format.lock_from_build(spec, plan, args.out, roms)
+    if args.selection:
+        after = _merged(before, after)
+    lock_format.require_acknowledged(before, after)
+    output_files.replace_file(lock_file, lock_format.emit_lock(after))
+    print(f"{lock_file}: {plural(len(after.roms), 'ROM')}")
+    return 0
+
+
+def _read_lock(path: Path) -> Lock:
+    """The lock, which is empty where it is not written yet."""
+    if not path.exists():
+        return Lock({}, {}, {})
+    return lock_format.read_lock(path)
+
+
+def _other_roms(plan: Plan, roms: list[Rom], before: Lock, out: Path) -> list[Rom]:
+    """The ROMs of other targets that are built or were locked, and so stay locked."""
+    others = []
+    for rom in plan.roms():
+        if rom in roms:
+            continue
+        if rom.path in before.roms or (out / rom.path).is_file():
+            others.append(rom)
+    return others
+
+
+def _merged(before: Lock, after: Lock) -> Lock:
+    """The lock with what is new in it, and with the rest as it was."""
+    return Lock(
+        {**before.roms, **after.roms},
+        {**before.sources, **after.sources},
+        {**before.tools, **after.tools},
+    )
+
+
+def _show_changes(changes: Sequence[Change], lock_file: Path, as_json: bool) -> int:
+    """Shows what differs from the lock; returns 1 where that is a fault."""
+    faults = [change for change in changes if change.fault]
+    status = int(bool(faults))
+    if as_json:
+        rows = []
+        for change in changes:
+            rows.append({"file": change.path, "text": change.text, "fault": change.fault})
+        common.print_json(rows)
+        return status
+    for change in changes:
+        label = paint("FAULT", RED, wants_colours()) if change.fault else "change"
+        print(f"{label} {change.path}: {change.text}")
+    if faults:
+        remedy = f"if all changes are intended, run `romforge lock` to update {lock_file}"
+        print(f"{plural(len(faults), 'fault')}; {remedy}")
+    return status

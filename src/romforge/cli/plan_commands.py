@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""`romforge check` and `romforge plan`, which look at a spec and build nothing."""
+
+from __future__ import annotations
+
+import shlex
+from argparse import Namespace
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from romforge.base.programs import MissingTool
+from romforge.base.table import BOLD, paint, wants_colours
+from romforge.base.text import format_size, join_words, plural
+from romforge.cli import common
+from romforge.cli.environment import source_tree_override
+from romforge.plan import planner
+from romforge.plan.planner import Fetch, Plan, Rom, TreeBuild
+from romforge.rom.manifest import RomEntry, read_manifest
+from romforge.spec import loader
+
+
+class StepSummary(NamedTuple):
+    """What `plan` shows of a step; a text is empty where the step has no such thing."""
+
+    task: str
+    tool: str
+    inputs: list[str]
+    outputs: list[str]
+    ids: str = ""
+    bucket: str = ""
+    sizes: str = ""
+
+    def lines(self) -> Iterator[str]:
+        """The step as text, without its task."""
+        yield from _labelled("tool", [self.tool])
+        yield from _labelled("inputs", self.inputs)
+        yield from _labelled("outputs", self.outputs)
+        for label in ("ids", "bucket", "sizes"):
+            text = getattr(self, label)
+            if text:
+                yield from _labelled(label, [text])
+
+
+def _labelled(label: str, texts: list[str]) -> Iterator[str]:
+    for text in texts:
+        yield f"  {label:<8}{text}"
+
+
+def add_plan_commands(commands: common.Commands) -> None:
+    """Adds `check` and `plan`."""
+    check = common.add_command(commands, "check", _run_check, "checks the spec for errors")
+    common.add_spec_options(check)
+    common.add_json_option(check)
+
+    plan = common.add_command(
+        commands, "plan", _run_plan, "shows each step of a build, with its inputs, outputs and tool"
+    )
+    common.add_spec_options(plan)
+    common.add_json_option(plan)
+    plan.add_argument(
+        "--why",
+        action="store_true",
+        help="show instead which steps a build of all targets would run now, and why",
+    )
+
+
+def _run_check(args: Namespace) -> int:
+    spec = loader.load_spec(args.spec, args.out)
+    plan = planner.make_plan(spec, source_tree_override())
+    counts = {
+        "nics": len(spec.nic),
+        "platforms": len(spec.platform),
+        "targets": len(spec.target),
+        "roms": len(list(plan.roms())),
+    }
+    if args.json:
+        common.print_json(counts)
+        return 0
+    nouns = ("NIC", "platform", "target", "ROM")
+    parts = [plural(count, noun) for count, noun in zip(counts.values(), nouns)]
+    print(f"{args.spec}: valid: {join_words(parts)}")
+    return 0
+
+
+def _run_plan(args: Namespace) -> int:
+    spec = loader.load_spec(args.spec, args.out)
+    plan = planner.make_plan(spec, source_tree_override())
+    if args.why:
+        return _show_reasons(plan, args.out, args.json)
+    steps = list(_step_summaries(plan, args.out))
+    if args.json:
+        common.print_json([step._asdict() for step in steps])
+        return 0
+    for step in steps:
+        print(paint(step.task, BOLD, wants_colours()))
+        for line in step.lines():
+            print(line)
+    return 0
+
+
+def _show_reasons(plan: Plan, out: Path, as_json: bool) -> int:
+    """Shows what a build of all would do, and why."""
+    from romforge.engine import questions
+
+    reasons = questions.reasons_to_build(plan, out)
+    if as_json:
+        common.print_json(reasons)
+        return 0
+    for task, reason in reasons.items():
+        print(paint(task, BOLD, wants_colours()))
+        for line in reason.splitlines():
+            print(f"  {line}")
+    if not reasons:
+        print("all is up to date")
+    return 0
+
+
+def _step_summaries(plan: Plan, out: Path) -> Iterator[StepSummary]:
+    for fetch in plan.fetches:
+        yield _fetch_summary(fetch, out)
+    for make in plan.makes:
+        yield _tree_summary(make, out)
+    built: dict[str, RomEntry] = {}
+    for target in plan.targets:
+        built |= read_manifest(out, target).roms
+    for rom in plan.roms():
+        yield _rom_summary(rom, out, built.get(rom.path))
+
+
+def _fetch_summary(fetch: Fetch, out: Path) -> StepSummary:
+    outputs = [str(out / fetch.directory)]
+    if fetch.package:
+        tool = "apt-get download, dpkg-deb"
+        return StepSummary(fetch.task, tool, [f"package {fetch.package}"], outputs)
+    return StepSummary(fetch.task, "dpkg-deb", [str(fetch.deb)], outputs)
+
+
+def _tree_summary(make: TreeBuild, out: Path) -> StepSummary:
+    directory = out / make.directory / "src" / make.bin
+    outputs = [str(directory / f"{goal}.{make.media}") for goal in make.goals]
+    inputs = [f"tree {' or '.join(make.trees)}"]
+    return StepSummary(make.task, _make_tool(make), inputs, outputs)
+
+
+def _make_tool(make: TreeBuild) -> str:
+    """The tool of a platform's step, with the launcher of its compiler."""
+    from romforge.sources.ipxe import launcher
+
+    if not make.launcher:
+        return "make"
+    try:
+        launcher.require_launcher(make.launcher)
+    except MissingTool as error:
+        return f"make with {error}"
+    return f"make with {shlex.join(make.launcher)}"
+
+
+def _rom_summary(rom: Rom, out: Path, built: RomEntry | None) -> StepSummary:
+    inputs = []
+    for pick in rom.picks:
+        inputs.append(f"{pick.platform} of {pick.make or 'ROMs'} {pick.place(out)}")
+    bucket = "any"
+    if rom.bucket:
+        bucket = format_size(rom.bucket)
+        if rom.pad:
+            bucket += ", padded"
+    return StepSummary(
+        task=rom.task,
+        tool="romforge",
+        inputs=inputs,
+        outputs=[str(out / rom.path)],
+        ids=f"{rom.ids} {'written' if rom.fix_ids else 'checked'}",
+        bucket=bucket,
+        sizes=_size_sum(built),
+    )
+
+
+def _size_sum(built: RomEntry | None) -> str:
+    """The sizes of a ROM's images and their sum, by its manifest's entry; else nothing.
+
+    ``pcbios 71,680 + x86_64-efi 69,120 = 140,800 bytes, 121,344 free, in the last build``
+    """
+    if not built or not built["images"]:
+        return ""
+    images = " + ".join(f"{image['name']} {image['size']:,}" for image in built["images"])
+    used = built["used"]
+    free = (built["bucket"] or used) - used
+    verdict = f"{free:,} free" if free >= 0 else f"{-free:,} over"
+    return f"{images} = {used:,} bytes, {verdict}, in the last build"

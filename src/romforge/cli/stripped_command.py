@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""`romforge stripped`, which shows what was left out of the images of iPXE trees."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+
+from romforge.base import jobserver, output_lock
+from romforge.base.table import BOLD, paint, wants_colours
+from romforge.base.text import join_words
+from romforge.cli import common
+from romforge.cli.environment import source_tree_override
+from romforge.plan import planner
+from romforge.plan.planner import Plan, TreeBuild
+from romforge.spec import loader
+
+
+def add_stripped_command(commands: common.Commands) -> None:
+    """Adds `stripped`."""
+    parser = common.add_command(
+        commands,
+        "stripped",
+        _run_stripped,
+        "shows what was left out of the images of iPXE trees, and what stayed",
+    )
+    common.add_spec_options(parser)
+    common.add_json_option(parser)
+    parser.add_argument(
+        "selection",
+        nargs="*",
+        metavar=common.SELECTION,
+        help="as for build, or make:SOURCE/PLATFORM; default: the default targets",
+    )
+
+
+def _run_stripped(args: Namespace) -> int:
+    from romforge.analysis import strip_report
+    from romforge.analysis.image_sizes import nics_of
+
+    plan = planner.make_plan(loader.load_spec(args.spec, args.out), source_tree_override())
+    selected = common.selected_tasks(plan, args.selection)
+    output_lock.hold_lock(args.out)
+    jobserver.begin_pool(None)
+    rows = []
+    for make in plan.makes:
+        goals = _selected_goals(plan, make, selected)
+        if goals:
+            for stripped in strip_report.strip_report_of(make, args.out, goals):
+                rows.append((make, stripped))
+    if args.json:
+        common.print_json([strip_report.as_json(make, stripped) for make, stripped in rows])
+        return 0
+    for make, stripped in rows:
+        title = f"{make.platform} {stripped.goal}.{make.media}"
+        nics = join_words(nics_of(plan, make, stripped.goal))
+        print(f"{paint(title, BOLD, wants_colours())} ({nics})")
+        for line in strip_report.strip_report_lines(stripped):
+            print(f"  {line}")
+    return 0
+
+
+def _selected_goals(plan: Plan, make: TreeBuild, selected: list[str]) -> list[str]:
+    """The images of a platform that the selected tasks stand for, by their make goals."""
+    if make.task in selected:
+        return list(make.goals)
+    if selected and set(selected) <= {other.task for other in plan.makes}:
+        return []
+    goals: dict[str, None] = {}
+    for rom in plan.selected(selected):
+        if any(pick.make == make.task for pick in rom.picks):
+            goals[rom.goal] = None
+    return list(goals)
