@@ -148,6 +148,7 @@ def chain_text(part: ObjectContents) -> str:
     """
     if not part.chain:
         return "the command line"
-    referrers = [step.object for step in part.chain[:-1]]
-    root = part.chain[0].symbol
-    return " ← ".join([*reversed(referrers), root])
+    names = [part.chain[0].symbol]
+    names += [step.object for step in part.chain[:-1]]
+    names.reverse()
+    return " ← ".join(names)

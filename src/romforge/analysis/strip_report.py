@@ -79,7 +79,7 @@ def strip_report_of(step: TreeBuild, out: Path, goals: list[str]) -> list[Stripp
         raise RomforgeError(f"{step.task}: {goal}.{step.media} must be built first: {reason}")
     plan = source_tree.recorded_link_plan(step, out)
     record = source_tree.load_record(step, out) or source_tree.blank_record()
-    sizes = {goal: _object_sizes(step, out, goal) for goal in goals}
+    sizes = _sizes_by_image(step, out, goals)
     all_sizes = sizes
     if plan.drop or plan.add or plan.left_out:
         all_sizes = _link_from_all_roots(step, out, trees, goals)
@@ -109,13 +109,15 @@ def _report(
             left_out_sizes[source] = size
         else:
             unreferenced[name] = size
-    planned = [name for group in plan.left_out for name in group.objects]
+    needed = []
+    for group in plan.left_out:
+        needed += [name for name in group.objects if name not in left_out]
     return Stripped(
         goal=goal,
         dropped=plan.drop,
         added=plan.add,
         left_out=tuple(_left_out_objects(plan, left_out, left_out_sizes)),
-        needed=tuple(name for name in planned if name not in left_out),
+        needed=tuple(needed),
         reason=_reason(step, plan, left_out),
         stayed=stayed,
         never_asked_for=unreferenced,
@@ -156,6 +158,11 @@ def _reason(step: TreeBuild, plan: LinkPlan, left_out: Collection[str]) -> str |
     return None
 
 
+def _sizes_by_image(step: TreeBuild, out: Path, goals: list[str]) -> dict[str, dict[str, Size]]:
+    """The sizes of the objects of each image."""
+    return {goal: _object_sizes(step, out, goal) for goal in goals}
+
+
 def _object_sizes(step: TreeBuild, out: Path, goal: str) -> dict[str, Size]:
     """The sizes of the objects of a link, the largest first."""
     linked = image_sizes.linked_file(step, out, goal)
@@ -163,8 +170,12 @@ def _object_sizes(step: TreeBuild, out: Path, goal: str) -> dict[str, Size]:
     sizes = {}
     for name, size in link_map.sizes(elf.sections_in_file(linked)).items():
         sizes[make_rules.shown_object_name(name)] = size
-    names = sorted(sizes, key=lambda name: (-sizes[name].file, -sizes[name].memory, name))
-    return {name: sizes[name] for name in names}
+    return dict(sorted(sizes.items(), key=_largest_object_first))
+
+
+def _largest_object_first(item: tuple[str, Size]) -> tuple[int, int, str]:
+    name, size = item
+    return -size.file, -size.memory, name
 
 
 def _link_from_all_roots(
@@ -189,7 +200,7 @@ def _link_from_all_roots(
         if gnu_make.interrupted():
             image_build.drop_halves(src / step.bin, start)
         elif status == 0:
-            sizes = {goal: _object_sizes(step, out, goal) for goal in goals}
+            sizes = _sizes_by_image(step, out, goals)
     if gnu_make.interrupted():
         raise KeyboardInterrupt
     if status:

@@ -124,11 +124,11 @@ def _propose(step: TreeBuild, plan: LinkPlan, graph: Graph) -> list[_Proposal]:
     """
     objects_by_source = _removable_objects(graph)
     groups = []
-    grouped: set[str] = set()
+    grouped: list[str] = []
     for group in link_roots.known_groups(link_roots.MINIMAL):
         if group not in plan.left_out:
             groups.append(group)
-            grouped.update(group.objects)
+            grouped += group.objects
     proposals: dict[tuple[str, ...], _Proposal] = {}
 
     def add(sources: Iterable[str], line: str | None = None) -> None:
@@ -139,8 +139,7 @@ def _propose(step: TreeBuild, plan: LinkPlan, graph: Graph) -> list[_Proposal]:
             proposals[objects] = _Proposal(objects, line or _leave_out_line(step, sources))
 
     if step.strip.strength == link_roots.SAFE:
-        in_order = [source for group in groups for source in group.objects]
-        add(in_order, _minimal_line(step))
+        add(grouped, _minimal_line(step))
     for group in groups:
         add(group.objects)
     for source in objects_by_source:

@@ -165,8 +165,11 @@ def _older_sizes(
     """The sizes in another build, by image. ``path`` is its output root, or a file of JSON."""
     if not path.is_dir():
         return size_changes.read_build_sizes(path)
-    images = [_analyse(plan, goal, path).image for goal in goals]
-    return {image.name: size_changes.build_sizes(image) for image in images}
+    sizes = {}
+    for goal in goals:
+        image = _analyse(plan, goal, path).image
+        sizes[image.name] = size_changes.build_sizes(image)
+    return sizes
 
 
 def _compare(reports: Iterable[ImageReport], older: dict[str, size_changes.BuildSizes]) -> _Answer:
@@ -243,9 +246,13 @@ def _object_table(image: ImageContents) -> list[str]:
     ]
     rows = []
     for name, parts in _parts_by_directory(image):
-        size = sum(part.size for part in parts)
-        compressed = sum(part.compressed for part in parts)
-        memory = sum(part.memory for part in parts)
+        size = 0
+        compressed = 0
+        memory = 0
+        for part in parts:
+            size += part.size
+            compressed += part.compressed
+            memory += part.memory
         rows.append([f"{name}/", *_size_cells(size, compressed, memory), "", ""])
         for part in parts:
             cells = _size_cells(part.size, part.compressed, part.memory)
@@ -259,14 +266,14 @@ def _object_table(image: ImageContents) -> list[str]:
 def _parts_by_directory(image: ImageContents) -> list[tuple[str, list[ObjectContents]]]:
     """The directories of an image with their objects, the largest directory first."""
     directories: dict[str, list[ObjectContents]] = {}
-    sizes: dict[str, int] = {}
     for part in image.parts:
-        name = part.directory or "(no source)"
-        directories.setdefault(name, []).append(part)
-        sizes[name] = sizes.get(name, 0) + part.size
-    return [
-        (name, directories[name]) for name in sorted(sizes, key=sizes.__getitem__, reverse=True)
-    ]
+        directories.setdefault(part.directory or "(no source)", []).append(part)
+    return sorted(directories.items(), key=_directory_size, reverse=True)
+
+
+def _directory_size(item: tuple[str, list[ObjectContents]]) -> int:
+    _, parts = item
+    return sum(part.size for part in parts)
 
 
 def _size_cells(size: int, compressed: int, memory: int) -> list[str]:
