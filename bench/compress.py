@@ -28,7 +28,7 @@ from uefi_firmware import efi_compressor  # type: ignore[import-untyped]
 TOP = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(TOP), str(TOP / "src")]
 
-from measure import Measure, option, tell  # noqa: E402
+from measure import Measure, add_json_option, print_measures  # noqa: E402
 
 from romforge.formats import option_rom  # noqa: E402
 from romforge.formats.uefi_compression import decoder, encoder  # noqa: E402
@@ -81,14 +81,14 @@ def main() -> int:
         help="drivers at once; default: as many as processors",
     )
     parser.add_argument("--check", action="store_true", help="fail where a sum is over its limit")
-    option(parser)
-    given = parser.parse_args()
-    drivers = [driver for suite in given.suites for driver in _drivers(suite)]
-    with ProcessPoolExecutor(given.jobs) as pool:
+    add_json_option(parser)
+    args = parser.parse_args()
+    drivers = [driver for suite in args.suites for driver in _drivers(suite)]
+    with ProcessPoolExecutor(args.jobs) as pool:
         longest_first = sorted(drivers, key=lambda driver: -len(driver.data))
         begun = {
             (one.suite, one.name, level): pool.submit(_ours, one.data, level)
-            for level in given.levels[::-1]
+            for level in args.levels[::-1]
             for one in longest_first
         }
         _table(
@@ -97,18 +97,18 @@ def main() -> int:
                 "bytes",
                 "reference",
                 "ms",
-                [cell for level in given.levels for cell in (level, "gain", "s")],
+                [cell for level in args.levels for cell in (level, "gain", "s")],
             )
         )
         measures = [
             one
-            for suite in given.suites
+            for suite in args.suites
             for one in _suite(
-                suite, [driver for driver in drivers if driver.suite == suite], given.levels, begun
+                suite, [driver for driver in drivers if driver.suite == suite], args.levels, begun
             )
         ]
-    fine = tell(measures, given.json)
-    return int(given.check and not fine)
+    fine = print_measures(measures, args.json)
+    return int(args.check and not fine)
 
 
 def _table(line: str) -> None:

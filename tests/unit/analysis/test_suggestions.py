@@ -49,7 +49,10 @@ char obj_aoe; extern const char *deep ( void );
 static const char *entry __attribute__ (( section ( ".tbl.protocols.01" ), used )) = "aoe";
 const char *call ( void ) { return deep (); }
 """,
-    "deep": "char obj_deep; const char deep_text[900] = { 1 };const char *deep ( void ) { return deep_text; }",
+    "deep": """
+char obj_deep; const char deep_text[900] = { 1 };
+const char *deep ( void ) { return deep_text; }
+""",
     "helper": "char obj_helper; int helper ( int x ) { return x * 3 + 7; }",
     "knob": "char obj_knob; int knob = 5;",
 }
