@@ -276,7 +276,7 @@ def size_in_rom(plan: Plan, step: TreeBuild, goal: str, out: Path) -> int:
         for index, pick in enumerate(rom.picks):
             if pick.make != step.task:
                 continue
-            data, *_ = rom_files.read_rom(out / rom.path)
+            data, _ = rom_files.read_rom(out / rom.path)
             images = option_rom.parse_chain(data).images
             if len(images) != len(rom.picks):
                 return 0
