@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How small the compressor makes real drivers, and how long it takes: against EDK2's, at each level.
+"""Sizes and times of the compressor on real drivers, at each level, against EDK2's.
 
-The drivers are those of Debian's ipxe-qemu in trixie and sid, and the four ipxe-*.efi of sid's package ipxe:
+    python bench/compress.py [--levels LEVEL,…] [--suites SUITE,…] [--jobs N] [--check]
 
-    python bench/compress.py [--levels fast,default,best] [--suites trixie,sid,ipxe] [--jobs N] [--check]
+The drivers are those of Debian's ipxe-qemu in trixie and sid, and the four ipxe-*.efi of sid's
+package ipxe. The reference is EDK2's EfiCompress, C code in the module uefi_firmware. If a package
+has a compressed driver, the reference must give its stream. EDK2's decoder decodes each stream.
 
-The reference is EDK2's EfiCompress, C code that the module uefi_firmware carries; where a package has its driver compressed,
-it is compared with that stream, too. Sizes are bytes, of the stream without its header and of no padding; gains are in
-percent of the reference; seconds are CPU time, longer where several drivers share a core. Each stream is decoded by EDK2's
-decoder. With ``--check`` the exit status is 1 where a sum is over its limit.
+Sizes are bytes of a stream without its header and padding. Gains are percentages of the reference.
+Times are CPU time, which grows if several drivers share a core. With ``--check``, the exit status
+is 1 if a sum exceeds its limit.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from uefi_firmware import efi_compressor  # type: ignore[import-untyped]
 TOP = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(TOP), str(TOP / "src")]
 
-from measure import Measure, option, tell  # noqa: E402
+from measure import Measure, add_json_option, print_measures  # noqa: E402
 
 from romforge.formats import option_rom  # noqa: E402
 from romforge.formats.uefi_compression import decoder, encoder  # noqa: E402
@@ -41,187 +42,205 @@ LIMITS = {
     ("sid", "best"): 290_600,
     ("trixie", "best"): 375_600,
 }
-HEADER = decoder.HEADER.size
 
 
 class Driver(NamedTuple):
-    """What is compressed, and the size of the stream that its package has, 0 where it has none."""
+    """A driver to compress. ``packaged`` is the size of its stream in the package, or None."""
 
     suite: str
     name: str
     data: bytes
-    packaged: int
+    packaged: int | None
 
 
 class Result(NamedTuple):
-    """Bytes and seconds."""
+    """The bytes of a stream, and the CPU seconds of its compression."""
 
     size: int
     seconds: float
 
 
+class Job(NamedTuple):
+    """The compression of a driver at a level."""
+
+    suite: str
+    driver: str
+    level: str
+
+
 def main() -> int:
+    args = parse_arguments()
+    drivers = []
+    for suite in args.suites:
+        drivers += read_drivers(suite)
+    longest_first = sorted(drivers, key=lambda driver: -len(driver.data))
+    jobs: dict[Job, Future[Result]] = {}
+    measures = []
+    with ProcessPoolExecutor(args.jobs) as pool:
+        for level in reversed(args.levels):
+            for driver in longest_first:
+                job = Job(driver.suite, driver.name, level)
+                jobs[job] = pool.submit(compress, driver.data, level)
+        print_header(args.levels)
+        for suite in args.suites:
+            drivers_of_suite = [driver for driver in drivers if driver.suite == suite]
+            measures += measure_suite(suite, drivers_of_suite, args.levels, jobs)
+    is_met = print_measures(measures, args.json)
+    return int(args.check and not is_met)
+
+
+def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         "--levels",
-        type=_words(encoder.LEVELS),
+        type=list_of(encoder.LEVELS),
         default=list(encoder.LEVELS),
-        help="fast, default, best; default: all",
+        help="fast, default, best (default: all)",
     )
     parser.add_argument(
         "--suites",
-        type=_words(SUITES),
+        type=list_of(SUITES),
         default=list(SUITES),
-        help="trixie, sid, ipxe; default: all",
+        help="trixie, sid, ipxe (default: all)",
     )
     parser.add_argument(
         "--jobs",
         type=int,
         default=len(os.sched_getaffinity(0)),
-        help="drivers at once; default: as many as processors",
+        help="number of drivers to compress at a time (default: the number of processors)",
     )
-    parser.add_argument("--check", action="store_true", help="fail where a sum is over its limit")
-    option(parser)
-    given = parser.parse_args()
-    drivers = [driver for suite in given.suites for driver in _drivers(suite)]
-    with ProcessPoolExecutor(given.jobs) as pool:
-        longest_first = sorted(drivers, key=lambda driver: -len(driver.data))
-        begun = {
-            (one.suite, one.name, level): pool.submit(_ours, one.data, level)
-            for level in given.levels[::-1]
-            for one in longest_first
-        }
-        _table(
-            _line(
-                "driver",
-                "bytes",
-                "reference",
-                "ms",
-                [cell for level in given.levels for cell in (level, "gain", "s")],
+    parser.add_argument("--check", action="store_true", help="fail if a sum exceeds its limit")
+    add_json_option(parser)
+    return parser.parse_args()
+
+
+def list_of(known: Iterable[str]) -> Callable[[str], list[str]]:
+    """A type for argparse: a list of known words, separated by commas."""
+
+    def parse(text: str) -> list[str]:
+        words = text.split(",")
+        unknown = sorted(set(words) - set(known))
+        if unknown:
+            raise argparse.ArgumentTypeError(
+                f"unknown: {', '.join(unknown)}; choose from {', '.join(known)}"
             )
-        )
-        measures = [
-            one
-            for suite in given.suites
-            for one in _suite(
-                suite, [driver for driver in drivers if driver.suite == suite], given.levels, begun
-            )
-        ]
-    fine = tell(measures, given.json)
-    return int(given.check and not fine)
+        return words
+
+    return parse
 
 
-def _table(line: str) -> None:
-    """The table of drivers is for people, and out of the way of JSON."""
-    print(line, file=sys.stderr, flush=True)
-
-
-def _words(known: Iterable[str]) -> Callable[[str], list[str]]:
-    """A list of known words, for argparse."""
-
-    def read(text: str) -> list[str]:
-        if unknown := set(text.split(",")) - set(known):
-            raise argparse.ArgumentTypeError(f"{', '.join(unknown)} is none of {', '.join(known)}")
-        return text.split(",")
-
-    return read
-
-
-def _drivers(suite: str) -> list[Driver]:
+def read_drivers(suite: str) -> list[Driver]:
+    """The drivers of a suite, decompressed."""
+    drivers = []
     with tempfile.TemporaryDirectory() as directory:
         if suite == "ipxe":
-            return [
-                Driver(suite, path.name, path.read_bytes(), 0)
-                for path in debian.applications(Path(directory)).values()
-            ]
+            for path in debian.applications(Path(directory)).values():
+                drivers.append(Driver(suite, path.name, path.read_bytes(), None))
+            return drivers
         roms = debian.unpack(suite, Path(directory))
-        found = []
         for nic in debian.NICS:
             image = option_rom.parse_rom((roms / f"efi-{nic}.rom").read_bytes()).images[1]
             assert isinstance(image.header, option_rom.EfiHeader)
-            packaged = decoder.sizes(image.data, image.header.efi_image_offset)[0]
-            found.append(Driver(suite, nic, option_rom.driver_of(image), packaged))
-        return found
+            packaged, _ = decoder.sizes(image.data, image.header.efi_image_offset)
+            drivers.append(Driver(suite, nic, option_rom.driver_of(image), packaged))
+    return drivers
 
 
-def _ours(data: bytes, level: str) -> Result:
-    """Compresses, in a process of its own, and has EDK2's decoder look at the stream."""
-    began = time.process_time()
+def compress(data: bytes, level: str) -> Result:
+    """Compresses data, in a process of its own, and checks the stream with EDK2's decoder."""
+    start = time.process_time()
     stream = encoder.compress(data, level)
-    spent = time.process_time() - began
+    seconds = time.process_time() - start
     if bytes(efi_compressor.EfiDecompress(stream, len(stream))) != data:
-        raise SystemExit(f"EDK2's decoder does not give back what was compressed at level {level}")
-    return Result(decoder.sizes(stream)[0], spent)
+        raise SystemExit(f"EDK2's decoder does not restore what was compressed at level {level}")
+    size, _ = decoder.sizes(stream)
+    return Result(size, seconds)
 
 
-def _reference(driver: Driver) -> Result:
-    """EDK2's EfiCompress: the least time of five; the size must be that of the stream in the package."""
+def compress_reference(driver: Driver) -> Result:
+    """Compresses a driver with EDK2's EfiCompress, and takes the least time of five.
+
+    Exits if the size is not that of the stream in the package.
+    """
     times = []
     for _ in range(5):
-        began = time.process_time()
+        start = time.process_time()
         stream = bytes(efi_compressor.EfiCompress(driver.data, len(driver.data)))
-        times.append(time.process_time() - began)
-    size = decoder.sizes(stream)[0]
-    if driver.packaged not in (0, size):
+        times.append(time.process_time() - start)
+    size, _ = decoder.sizes(stream)
+    if driver.packaged is not None and driver.packaged != size:
         raise SystemExit(
-            f"{driver.suite} {driver.name}: EDK2 gives {size} bytes, the package has {driver.packaged}"
+            f"{driver.suite} {driver.name}: EDK2 gives {size} bytes, "
+            f"but the package has {driver.packaged}"
         )
     return Result(size, min(times))
 
 
-def _suite(
-    suite: str,
-    drivers: list[Driver],
-    levels: list[str],
-    begun: dict[tuple[str, str, str], Future[Result]],
+def measure_suite(
+    suite: str, drivers: list[Driver], levels: list[str], jobs: dict[Job, Future[Result]]
 ) -> list[Measure]:
-    """Prints the lines of a suite, and their sums, which are what it measures."""
+    """Prints the rows of a suite and their sums, and returns the sums as measures."""
     rows = []
     for driver in drivers:
-        row = [_reference(driver), *(begun[suite, driver.name, level].result() for level in levels)]
+        row = [compress_reference(driver)]
+        row += [jobs[Job(suite, driver.name, level)].result() for level in levels]
         rows.append(row)
-        _print(f"{suite} {driver.name}", len(driver.data), row)
-    sums = [
-        Result(sum(one.size for one in column), sum(one.seconds for one in column))
-        for column in zip(*rows)
-    ]
-    _print(f"{suite}, all {len(drivers)}", sum(len(driver.data) for driver in drivers), sums)
-    found = []
-    for level, one in zip(levels, sums[1:]):
-        gain = 100 - 100 * one.size / sums[0].size
-        detail = f"{gain:.2f} % less than EDK2's {sums[0].size:,}, in {one.seconds:.1f} s"
-        what = f"{len(drivers)} drivers of {suite} compressed at {level}"
-        found.append(
-            Measure(
-                "compress",
-                what,
-                one.size,
-                "bytes",
-                at_most=LIMITS.get((suite, level)),
-                detail=detail,
-            )
+        print_row(f"{suite} {driver.name}", len(driver.data), row)
+    sums = [sum_results(column) for column in zip(*rows)]
+    print_row(f"{suite}, all {len(drivers)}", sum(len(driver.data) for driver in drivers), sums)
+    reference, *results = sums
+    measures = []
+    for level, result in zip(levels, results):
+        gain = gain_percent(result, reference)
+        measure = Measure(
+            bench="compress",
+            what=f"{len(drivers)} drivers of {suite} compressed at {level}",
+            value=result.size,
+            unit="bytes",
+            at_most=LIMITS.get((suite, level)),
+            detail=f"{gain:.2f} % less than EDK2's {reference.size:,}, in {result.seconds:.1f} s",
         )
-    return found
+        measures.append(measure)
+    return measures
 
 
-def _print(name: str, size: int, row: list[Result]) -> None:
-    reference, ours = row[0], row[1:]
+def sum_results(results: Iterable[Result]) -> Result:
+    size = 0
+    seconds = 0.0
+    for result in results:
+        size += result.size
+        seconds += result.seconds
+    return Result(size, seconds)
+
+
+def gain_percent(result: Result, reference: Result) -> float:
+    return 100 - 100 * result.size / reference.size
+
+
+def print_header(levels: list[str]) -> None:
     cells = []
-    for one in ours:
-        cells += [
-            f"{one.size:,}",
-            f"{100 - 100 * one.size / reference.size:.2f} %",
-            f"{one.seconds:.2f}",
-        ]
-    _table(
-        _line(name, f"{size:,}", f"{reference.size:,}", f"{reference.seconds * 1000:.1f}", cells)
-    )
+    for level in levels:
+        cells += [level, "gain", "s"]
+    print_cells(["driver", "bytes", "reference", "ms", *cells])
 
 
-def _line(name: str, size: str, reference: str, spent: str, cells: list[str]) -> str:
-    return f"{name:<22}{size:>10}{reference:>11}{spent:>7}" + "".join(
-        f"{cell:>{(11, 8, 8)[index % 3]}}" for index, cell in enumerate(cells)
-    )
+def print_row(name: str, size: int, results: list[Result]) -> None:
+    """Prints a row of the table; the first result is the reference."""
+    reference, *ours = results
+    cells = [name, f"{size:,}", f"{reference.size:,}", f"{reference.seconds * 1000:.1f}"]
+    for result in ours:
+        gain = gain_percent(result, reference)
+        cells += [f"{result.size:,}", f"{gain:.2f} %", f"{result.seconds:.2f}"]
+    print_cells(cells)
+
+
+def print_cells(cells: list[str]) -> None:
+    """Prints a line of the table to standard error, since standard output may be JSON."""
+    name, size, reference, milliseconds, *others = cells
+    line = f"{name:<22}{size:>10}{reference:>11}{milliseconds:>7}"
+    for index, cell in enumerate(others):
+        line += cell.rjust((11, 8, 8)[index % 3])
+    print(line, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

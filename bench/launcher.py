@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What compiler launchers cost and gain: fresh builds of a generated tree, without one and through ccache and distcc.
+"""The cost and gain of compiler launchers: fresh builds with ccache, with distcc and without one.
 
     python bench/launcher.py [--sources N] [--jobs N] [--rounds N] [--json]
 
-Each build is from nothing, and all must have the same bytes. The builds take turns, and the least wall time of each is divided
-by that without a launcher. The two distccd run on this very machine, so what is seen of distcc is its cost, and none of the gain
-that other machines bring; objects that a driver's device list is made into come from standard input, and so no server makes them.
+Each build starts from nothing, and all must give the same bytes. The builds run in turn, and the
+least wall time of each is divided by that without a launcher.
+
+Both distccd run on this machine. So this shows the cost of distcc, and not the gain from other
+machines. The servers cannot compile the objects of a driver's device list, since the compiler reads
+these from standard input.
 """
 
 from __future__ import annotations
@@ -21,7 +24,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bigtree import generate
-from measure import Measure, option, tell
+from measure import Measure, add_json_option, print_measures
+from tree import clean_environment, run
 
 TOP = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(TOP), str(TOP / "src")]
@@ -50,46 +54,52 @@ level = "stored"
 """
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--sources", type=int, default=300, help="generated sources")
-    parser.add_argument(
-        "--jobs",
-        type=int,
-        default=4,
-        help="of builds through distcc, half of them for each of two servers",
-    )
-    parser.add_argument("--rounds", type=int, default=3, help="builds of each kind, in turn")
-    option(parser)
-    given = parser.parse_args()
-    os.environ["SOURCE_DATE_EPOCH"] = "1700000000"
-    with tempfile.TemporaryDirectory() as directory:
-        generate(Path(directory, "tree"), sources=given.sources)
-        rounds = [measure(Path(directory), given.jobs) for _ in range(given.rounds)]
-    return int(not tell(summed_up(rounds), given.json))
-
-
 class Build(NamedTuple):
-    """A build: seconds, the share of objects that did not have to be compiled here, and its ROM."""
+    """A fresh build: its seconds and its ROM.
+
+    ``share`` is the share of objects that were not compiled locally, or None without a launcher.
+    """
 
     seconds: float
     share: float | None
     rom: bytes
 
 
-def measure(top: Path, jobs: int) -> dict[str, Build]:
-    """A build of each kind."""
-    cache = {"CCACHE_DIR": str(top / "ccache"), "HOME": str(top)}
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sources", type=int, default=300, help="number of generated sources")
+    parser.add_argument(
+        "--jobs",
+        type=int,
+        default=4,
+        help="number of jobs of a build with distcc, half of them for each of two servers",
+    )
+    parser.add_argument("--rounds", type=int, default=3, help="number of builds of each kind")
+    add_json_option(parser)
+    args = parser.parse_args()
+    os.environ["SOURCE_DATE_EPOCH"] = "1700000000"
+    with tempfile.TemporaryDirectory() as directory:
+        top = Path(directory)
+        generate(top / "tree", sources=args.sources)
+        rounds = [build_each_kind(top, args.jobs) for _ in range(args.rounds)]
+    is_met = print_measures(compare(rounds), args.json)
+    return int(not is_met)
+
+
+def build_each_kind(top: Path, jobs: int) -> dict[str, Build]:
+    """Makes a build of each kind."""
+    ccache = {"CCACHE_DIR": str(top / "ccache"), "HOME": str(top)}
     shutil.rmtree(top / "ccache", ignore_errors=True)
     builds = {"without": Build(build(top, "", {}), None, rom(top))}
     for name in ("ccache cold", "ccache warm"):
-        builds[name] = Build(build(top, "ccache", cache), hit_rate(cache), rom(top))
+        seconds = build(top, "ccache", ccache)
+        builds[name] = Build(seconds, hit_rate(ccache), rom(top))
     with distccd.running(top, max(1, jobs // 2)) as servers:
-        seconds = build(top, "distcc", {"DISTCC_HOSTS": servers.hosts, "HOME": str(top)}, jobs)
+        distcc = {"DISTCC_HOSTS": servers.hosts, "HOME": str(top)}
+        seconds = build(top, "distcc", distcc, jobs)
         objects = len(list((top / "out").rglob("bin*/*.o")))
-        builds["distcc"] = Build(
-            seconds, (len(servers.compiled(0)) + len(servers.compiled(1))) / objects, rom(top)
-        )
+        compiled = len(servers.compiled(0)) + len(servers.compiled(1))
+        builds["distcc"] = Build(seconds, compiled / objects, rom(top))
     return builds
 
 
@@ -97,69 +107,59 @@ def rom(top: Path) -> bytes:
     return (top / "out/roms/e1000.rom").read_bytes()
 
 
-def summed_up(rounds: list[dict[str, Build]]) -> list[Measure]:
-    """The ratio of each kind of build to that without a launcher; ends all where the bytes are not the same."""
-    usual = min(one["without"].seconds for one in rounds)
-    found = []
+def compare(rounds: list[dict[str, Build]]) -> list[Measure]:
+    """The ratio of each kind of build to that without a launcher. Exits if ROMs differ."""
+    expected = rounds[0]["without"].rom
+    usual = least_seconds(rounds, "without")
+    measures = []
     for name, last in rounds[-1].items():
-        if any(one[name].rom != rounds[0]["without"].rom for one in rounds):
-            raise SystemExit(f"{name}: the ROM has other bytes than without a launcher")
-        seconds = min(one[name].seconds for one in rounds)
-        if last.share is not None:
-            whence = "made by the servers" if name == "distcc" else "from the cache"
-            detail = f"{last.share:.1%} of the objects {whence}; {seconds:.1f} s and {usual:.1f} s, least of {len(rounds)}"
-            found.append(
-                Measure(
-                    "launcher",
-                    f"fresh build: {NAMES[name]} / without a launcher",
-                    seconds / usual,
-                    detail=detail,
-                )
-            )
-    return found
+        if any(builds[name].rom != expected for builds in rounds):
+            raise SystemExit(f"{name}: the ROM differs from that without a launcher")
+        if last.share is None:
+            continue
+        seconds = least_seconds(rounds, name)
+        origin = "made by the servers" if name == "distcc" else "from the cache"
+        what = f"fresh build: {NAMES[name]} / without a launcher"
+        detail = (
+            f"{last.share:.1%} of the objects {origin}; "
+            f"{seconds:.1f} s and {usual:.1f} s, least of {len(rounds)}"
+        )
+        measures.append(Measure("launcher", what, seconds / usual, detail=detail))
+    return measures
 
 
-def build(top: Path, launcher: str, environment: dict[str, str], jobs: int | None = None) -> float:
-    """Seconds that a build from nothing takes."""
+def least_seconds(rounds: list[dict[str, Build]], name: str) -> float:
+    return min(builds[name].seconds for builds in rounds)
+
+
+def build(top: Path, launcher: str, variables: dict[str, str], jobs: int | None = None) -> float:
+    """The seconds that a build from nothing takes, with environment variables of its own."""
     shutil.rmtree(top / "out", ignore_errors=True)
     (top / "romspec.toml").write_text(SPEC.format(launcher=launcher))
-    clean = {
-        key: value
-        for key, value in os.environ.items()
-        if not key.startswith(("ROM", "IPXE_SRC", "CCACHE_", "DISTCC_"))
-    }
-    command = [sys.executable, "-m", "romforge", "build", *(["--jobs", str(jobs)] if jobs else [])]
-    began = time.monotonic()
-    done = subprocess.run(
-        command,
-        cwd=top,
-        env=clean | {"PYTHONPATH": str(TOP / "src")} | environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise SystemExit(f"{launcher}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
-    return time.monotonic() - began
+    environment = clean_environment("ROM", "IPXE_SRC", "CCACHE_", "DISTCC_")
+    environment["PYTHONPATH"] = str(TOP / "src")
+    environment.update(variables)
+    command = [sys.executable, "-m", "romforge", "build"]
+    if jobs:
+        command += ["--jobs", str(jobs)]
+    start = time.monotonic()
+    run(command, top, environment)
+    return time.monotonic() - start
 
 
-def hit_rate(environment: dict[str, str]) -> float:
-    """The share of compilations that ccache knew, of those since the last look that it can know."""
-    told = subprocess.run(
-        ["ccache", "--print-stats"],
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    counts = {
-        name: int(count) for name, count in (line.split("\t") for line in told.stdout.splitlines())
-    }
-    subprocess.run(
-        ["ccache", "-z"], env={**os.environ, **environment}, check=True, capture_output=True
-    )
-    known = counts["direct_cache_hit"] + counts["preprocessed_cache_hit"]
-    return known / (known + counts["cache_miss"])
+def hit_rate(variables: dict[str, str]) -> float:
+    """The share of compilations that ccache had cached, since the last call of this function."""
+    environment = {**os.environ, **variables}
+    statistics = subprocess.run(
+        ["ccache", "--print-stats"], env=environment, capture_output=True, text=True, check=True
+    ).stdout
+    counts = {}
+    for line in statistics.splitlines():
+        name, count = line.split("\t")
+        counts[name] = int(count)
+    subprocess.run(["ccache", "-z"], env=environment, check=True, capture_output=True)
+    hits = counts["direct_cache_hit"] + counts["preprocessed_cache_hit"]
+    return hits / (hits + counts["cache_miss"])
 
 
 if __name__ == "__main__":

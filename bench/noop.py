@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a doit costs that has nothing to do: romforge's against an empty dodo.py, and against as many trivial tasks.
-
-Runs each pair in turn, many times, in one go, and prints the least CPU time of each and the ratio (the least,
-since whatever else the machine does can only add to it):
+"""The cost of a doit that has nothing to do: romforge's, an empty one, and trivial tasks.
 
     python bench/noop.py [--rounds N] [--nics N] [--json]
+
+romforge's doit is compared with an empty dodo.py, and with as many trivial tasks as it has ROMs.
+Both of a pair run in turn, many times. The result is the ratio of the least CPU times, since other
+load on the machine can only add to them.
 """
 
 from __future__ import annotations
@@ -16,17 +17,20 @@ import subprocess
 import sys
 import tempfile
 import uuid
+from dataclasses import replace
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(TOP / "src"))
 
-from measure import Measure, option, tell  # noqa: E402
+from measure import Measure, add_json_option, print_measures  # noqa: E402
 
 from romforge.formats import option_rom, pe  # noqa: E402
 
-# A network driver offers an interface, and so holds its GUID.
+# The GUID of EFI_SIMPLE_NETWORK_PROTOCOL, which a network driver contains.
 SIMPLE_NETWORK = uuid.UUID("a19832b9-ac25-11d3-9a2d-0090273fc14d")
+PCIR_OFFSET, CONTENT_OFFSET = 0x1C, 0x38  # in an image
+MACHINE_X86_64 = 0x8664
 TRIVIAL = """
 def nothing():
     pass
@@ -38,46 +42,48 @@ def task_trivial():
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=15, help="runs of each, in turn")
+    parser.add_argument("--rounds", type=int, default=15, help="number of runs of each")
     parser.add_argument(
-        "--nics", type=int, default=1000, help="NICs of the large spec, which has two targets"
+        "--nics",
+        type=int,
+        default=1000,
+        help="number of NICs of the large spec, which has two targets",
     )
-    option(parser)
-    given = parser.parse_args()
+    add_json_option(parser)
+    args = parser.parse_args()
     subprocess.run([sys.executable, "-m", "compileall", "-q", str(TOP / "src")], check=True)
+    roms = 2 * args.nics
     with tempfile.TemporaryDirectory() as directory:
+        top = Path(directory)
         small = {
-            "romforge, 16 ROMs": set_up(Path(directory, "small"), 8),
-            "empty dodo.py": plain(Path(directory, "empty"), ""),
+            "romforge, 16 ROMs": set_up_romforge(top / "small", 8),
+            "empty dodo.py": set_up_dodo(top / "empty", ""),
         }
-        measures = [compare(small, given.rounds, 1.5)]
+        measures = [compare(small, args.rounds, 1.5)]
         large = {
-            f"romforge, {2 * given.nics:,} ROMs": set_up(Path(directory, "large"), given.nics),
-            f"{2 * given.nics:,} trivial tasks": plain(
-                Path(directory, "trivial"), TRIVIAL.format(count=2 * given.nics)
-            ),
+            f"romforge, {roms:,} ROMs": set_up_romforge(top / "large", args.nics),
+            f"{roms:,} trivial tasks": set_up_dodo(top / "trivial", TRIVIAL.format(count=roms)),
         }
-        measures.append(compare(large, max(3, given.rounds // 3), 2.5))
-    return int(not tell(measures, given.json))
+        measures.append(compare(large, max(3, args.rounds // 3), 2.5))
+    return int(not print_measures(measures, args.json))
 
 
 def compare(pair: dict[str, Path], rounds: int, limit: float) -> Measure:
-    """Times the no-op doit of both directories in turn."""
+    """Compares doit in two directories, by name. ``limit`` is the highest ratio allowed."""
     times: dict[str, list[float]] = {name: [] for name in pair}
     for number in range(rounds + 1):
         for name, directory in pair.items():
-            spent = timed(directory)
+            seconds = cpu_seconds(directory)
             if number:  # the first is a warm-up
-                times[name].append(spent)
-    ours, theirs = (min(spent) for spent in times.values())
+                times[name].append(seconds)
+    ours, theirs = map(min, times.values())
     detail = f"{ours:.3f} s and {theirs:.3f} s of CPU time, least of {rounds}"
-    return Measure(
-        "no-op", "no-op doit: " + " / ".join(pair), ours / theirs, at_most=limit, detail=detail
-    )
+    what = "no-op doit: " + " / ".join(pair)
+    return Measure("no-op", what, ours / theirs, at_most=limit, detail=detail)
 
 
-def timed(directory: Path) -> float:
-    """CPU seconds of one doit."""
+def cpu_seconds(directory: Path) -> float:
+    """The CPU seconds of one doit."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     doit(directory)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -85,96 +91,104 @@ def timed(directory: Path) -> float:
 
 
 def doit(directory: Path) -> None:
-    clean = {
-        key: value for key, value in os.environ.items() if key not in ("ROMSPEC", "ROMFORGE_OUT")
-    }
+    environment = dict(os.environ)
+    environment.pop("ROMSPEC", None)
+    environment.pop("ROMFORGE_OUT", None)
     subprocess.run(
         [sys.executable, "-m", "doit"],
         cwd=directory,
-        env=clean,
+        env=environment,
         check=True,
         stdout=subprocess.DEVNULL,
     )
 
 
-def plain(directory: Path, dodo: str) -> Path:
+def set_up_dodo(directory: Path, dodo: str) -> Path:
+    """A directory with a dodo.py of its own, after its first doit."""
     directory.mkdir()
     (directory / "dodo.py").write_text(dodo)
     doit(directory)
     return directory
 
 
-def set_up(directory: Path, nics: int) -> Path:
-    """A spec of so many NICs and two targets over ROMs made up for it, built once."""
+def set_up_romforge(directory: Path, nics: int) -> Path:
+    """A directory with a spec of two targets over generated ROMs, after its first doit."""
     (directory / "roms").mkdir(parents=True)
-    dodo = (
-        (TOP / "dodo.py")
-        .read_text()
-        .replace("Path(__file__).resolve().parent", f"Path({str(TOP)!r})")
-    )
+    dodo = (TOP / "dodo.py").read_text()
+    dodo = dodo.replace("Path(__file__).resolve().parent", f"Path({str(TOP)!r})")
     (directory / "dodo.py").write_text(dodo)
-    tables = []
+    spec = 'spec = 1\n[source.made]\nroms = "roms"\nfiles = ["{nic}.rom"]\n'
+    spec += "[platform.pcbios]\n[platform.x86_64-efi]\n"
+    spec += '[bucket.all]\nsize = "2KiB"\n'
     for number in range(nics):
-        tables.append(f'[nic.card{number}]\nid = "1234:{number:04x}"\n')
+        spec += f'[nic.card{number}]\nid = "1234:{number:04x}"\n'
         (directory / "roms" / f"card{number}.rom").write_bytes(rom(0x1234, number))
-    targets = ""
     for name, images in (("efi", '"pcbios", "x86_64-efi"'), ("pxe", '"pcbios"')):
-        targets += f'[target.{name}]\ndir = "roms"\nfile = "{name}-{{nic}}.rom"\nimages = [{images}]\nbucket = "all"\n'
-    head = 'spec = 1\n[source.made]\nroms = "roms"\nfiles = ["{nic}.rom"]\n[platform.pcbios]\n[platform.x86_64-efi]\n'
-    (directory / "romspec.toml").write_text(
-        f'{head}[bucket.all]\nsize = "2KiB"\n{"".join(tables)}{targets}'
-    )
+        spec += f'[target.{name}]\ndir = "roms"\nfile = "{name}-{{nic}}.rom"\n'
+        spec += f'images = [{images}]\nbucket = "all"\n'
+    (directory / "romspec.toml").write_text(spec)
     doit(directory)
     return directory
 
 
 def rom(vendor: int, device: int) -> bytes:
-    """A faultless ROM of two images of a block each, which no machine would run."""
+    """A valid ROM of two images of one 512-byte block each, which no machine would run."""
     legacy = option_rom.LegacyHeader(
-        option_rom.SIGNATURE, 1, b"\xe9\0\0", 0, bytes(9), 0, bytes(4), 0, 0x1C, 0
-    ).emit()
+        signature=option_rom.SIGNATURE,
+        initialization_blocks=1,
+        entry_point=b"\xe9\0\0",
+        checksum=0,
+        reserved=bytes(9),
+        ipxe_pointer=0,
+        undi_gap=bytes(4),
+        undi_pointer=0,
+        pcir_pointer=PCIR_OFFSET,
+        pnp_pointer=0,
+    )
     efi = option_rom.EfiHeader(
-        option_rom.SIGNATURE,
-        1,
-        option_rom.EFI_SIGNATURE,
-        pe.EFI_BOOT_SERVICE_DRIVER,
-        0x8664,
-        0,
-        bytes(8),
-        0x38,
-        0x1C,
-    ).emit()
-    coff = pe.CoffHeader(b"PE\0\0", 0x8664, 0, 0, 0, 0, 0, 0).emit()
-    driver = pe.DosHeader(b"MZ", bytes(58), 64).emit() + coff
+        signature=option_rom.SIGNATURE,
+        initialization_blocks=1,
+        efi_signature=option_rom.EFI_SIGNATURE,
+        subsystem=pe.EFI_BOOT_SERVICE_DRIVER,
+        machine=MACHINE_X86_64,
+        compression_type=0,
+        reserved=bytes(8),
+        efi_image_offset=CONTENT_OFFSET,
+        pcir_pointer=PCIR_OFFSET,
+    )
+    pcir = option_rom.PciDataStructure(
+        signature=b"PCIR",
+        vendor_id=vendor,
+        device_id=device,
+        device_list_pointer=0,
+        length=0x18,
+        revision=3,
+        class_code=option_rom.NETWORK_ETHERNET,
+        image_blocks=1,
+        code_revision=0,
+        code_type=option_rom.LEGACY,
+        indicator=0,
+        max_runtime_blocks=0,
+    )
+    legacy_image = image(legacy.emit(), pcir.emit(), b"")
+    legacy_image[option_rom.CHECKSUM] = -sum(legacy_image) & 0xFF
+    last_pcir = replace(pcir, code_type=option_rom.EFI, indicator=option_rom.LAST_IMAGE)
+    return bytes(legacy_image + image(efi.emit(), last_pcir.emit(), efi_driver()))
+
+
+def image(header: bytes, pcir: bytes, content: bytes) -> bytearray:
+    """An image of one block: the header, the PCI Data Structure and the content."""
+    data = header.ljust(PCIR_OFFSET, b"\0") + pcir
+    data = data.ljust(CONTENT_OFFSET, b"\0") + content
+    return bytearray(data.ljust(option_rom.BLOCK, b"\0"))
+
+
+def efi_driver() -> bytes:
+    """The headers of a PE file, followed by the GUID that marks a network driver."""
+    driver = pe.DosHeader(b"MZ", bytes(58), 64).emit()
+    driver += pe.CoffHeader(b"PE\0\0", MACHINE_X86_64, 0, 0, 0, 0, 0, 0).emit()
     driver += pe.OptionalHeader(0x20B, bytes(54), 0, 0, 0, pe.EFI_BOOT_SERVICE_DRIVER).emit()
-    driver += SIMPLE_NETWORK.bytes_le
-    images = []
-    for header, code_type, contents in (
-        (legacy, option_rom.LEGACY, b""),
-        (efi, option_rom.EFI, driver),
-    ):
-        last = option_rom.LAST_IMAGE if code_type == option_rom.EFI else 0
-        pcir = option_rom.PciDataStructure(
-            b"PCIR",
-            vendor,
-            device,
-            0,
-            0x18,
-            3,
-            option_rom.NETWORK_ETHERNET,
-            1,
-            0,
-            code_type,
-            last,
-            0,
-        ).emit()
-        image = bytearray((header.ljust(0x1C, b"\0") + pcir).ljust(0x38, b"\0") + contents)
-        image = image.ljust(option_rom.BLOCK, b"\0")
-        image[option_rom.CHECKSUM] = (
-            -sum(image) & 0xFF if code_type == option_rom.LEGACY else image[option_rom.CHECKSUM]
-        )
-        images.append(bytes(image))
-    return b"".join(images)
+    return driver + SIMPLE_NETWORK.bytes_le
 
 
 if __name__ == "__main__":

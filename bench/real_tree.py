@@ -1,17 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What building an upstream iPXE tree costs: romforge's doit against the tree's own makes, four platforms.
+"""The cost of building an upstream iPXE tree: romforge's doit against the tree's own makes.
 
     IPXE_SRC=DIR python bench/real_tree.py [--rounds N] [--check]
 
-Both build eight NICs' images for the PC BIOS, x86_64, arm64 and riscv64, with the same jobs, from
-copies of the tree. Four lines come of it:
+Both build the images of eight NICs for the PC BIOS, x86_64, arm64 and riscv64, with the same number
+of jobs, from copies of the tree. There are four measures:
 
-    fresh       wall time of a first doit over that of the makes by hand
-    fresh CPU   wall time of a first doit, over the CPU time of the makes divided by the processors
-    no-op       CPU time of the four makes with nothing to do over that of a doit with nothing to do
-    touched     wall time of `doit nic:rtl8139` after an edit of its driver, less that of the makes
+    fresh       wall time of a first doit / that of the makes by hand
+    fresh CPU   wall time of a first doit / (CPU time of the makes / number of processors)
+    no-op       CPU time of the four makes with nothing to do / that of a doit with nothing to do
+    touched     wall time of `doit nic:rtl8139` after an edit of its driver, minus that of the makes
 
-The doit compresses and chains ROMs as well. The no-op and touched lines are the least of the rounds.
+The doit also compresses and chains ROMs. The no-op and touched measures are the least of the
+rounds. With ``--check``, the exit status is 1 if a limit is not met.
 """
 
 from __future__ import annotations
@@ -24,8 +25,19 @@ import sys
 import tempfile
 from pathlib import Path
 
-from measure import Measure, option, tell
-from tree import CORES, CROSS, NICS, PLATFORMS, TOP, cpu_of, run, spec, wall_of
+from measure import Measure, add_json_option, print_measures
+from tree import (
+    CORES,
+    CROSS,
+    NICS,
+    PLATFORMS,
+    TOP,
+    clean_environment,
+    cpu_of,
+    run,
+    spec,
+    wall_of,
+)
 
 DRIVER = "src/drivers/net/realtek.c"
 NIC = "rtl8139"
@@ -34,9 +46,11 @@ SETTINGS = {"CONFIG": "qemu", "NO_WERROR": "1"}
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=3, help="of the no-op and the touched builds")
-    parser.add_argument("--check", action="store_true", help="fail where a limit is exceeded")
-    option(parser)
+    parser.add_argument(
+        "--rounds", type=int, default=3, help="number of no-op and of touched builds"
+    )
+    parser.add_argument("--check", action="store_true", help="fail if a limit is not met")
+    add_json_option(parser)
     args = parser.parse_args()
     source = os.environ.pop("IPXE_SRC", "")
     if not source:
@@ -45,57 +59,59 @@ def main() -> int:
     subprocess.run([sys.executable, "-m", "compileall", "-q", str(TOP / "src")], check=True)
     with tempfile.TemporaryDirectory() as directory:
         measures = Comparison(Path(directory), Path(source)).measures(args.rounds)
-    fine = tell(measures, args.json)
-    return int(args.check and not fine)
+    is_met = print_measures(measures, args.json)
+    return int(args.check and not is_met)
 
 
 class Comparison:
-    """Copies of a tree, one for each platform that make builds by hand, and one for doit."""
+    """Copies of a tree below ``top``: one for doit, and one for each platform's make."""
 
     def __init__(self, top: Path, source: Path) -> None:
         self.top = top
-        self.about = describe(source)
+        self.version = describe(source)
         ignored = shutil.ignore_patterns("bin", "bin-*")
         for name in ("tree", *PLATFORMS):
             shutil.copytree(source, top / name, symlinks=True, ignore=ignored)
-        text = (TOP / "dodo.py").read_text()
-        text = text.replace("Path(__file__).resolve().parent", f"Path({str(TOP)!r})")
-        (top / "dodo.py").write_text(text)
+        dodo = (TOP / "dodo.py").read_text()
+        dodo = dodo.replace("Path(__file__).resolve().parent", f"Path({str(TOP)!r})")
+        (top / "dodo.py").write_text(dodo)
+        source_line = 'tree = "tree"\n'
         settings = 'config = "qemu"\nmake = { NO_WERROR = 1 }\n'
-        (top / "romspec.toml").write_text(
-            spec().replace('tree = "tree"\n', f'tree = "tree"\n{settings}')
-        )
+        text = spec().replace(source_line, source_line + settings)
+        (top / "romspec.toml").write_text(text)
 
     def measures(self, rounds: int) -> list[Measure]:
         return [*self.fresh(), self.nothing_to_do(rounds), self.touched(rounds)]
 
     def fresh(self) -> list[Measure]:
-        spent: list[float] = []
-        makes_wall = wall_of(lambda: spent.append(cpu_of(self.makes)))
+        """Measures the first builds, by wall time and by the CPU time of the makes."""
+        cpu_times: list[float] = []
+        makes_wall = wall_of(lambda: cpu_times.append(cpu_of(self.makes)))
         doit_wall = wall_of(self.doit)
-        (makes_cpu,) = spent
-        detail = f"{self.about}: {doit_wall:.0f} s and {makes_wall:.0f} s on {CORES} processors"
-        ratio = Measure(
+        (makes_cpu,) = cpu_times
+        wall_measure = Measure(
             "real_tree",
             "real tree, fresh: doit / makes by hand",
             doit_wall / makes_wall,
             at_most=1.0,
-            detail=detail,
+            detail=f"{self.version}: {doit_wall:.0f} s and {makes_wall:.0f} s "
+            f"on {CORES} processors",
         )
-        what = "real tree, fresh: doit's wall time / makes' CPU time per processor"
-        detail = f"{self.about}: {doit_wall:.0f} s, {makes_cpu:.0f} s of CPU"
-        return [
-            ratio,
-            Measure("real_tree", what, doit_wall / (makes_cpu / CORES), at_most=1.1, detail=detail),
-        ]
+        cpu_measure = Measure(
+            "real_tree",
+            "real tree, fresh: doit's wall time / makes' CPU time per processor",
+            doit_wall / (makes_cpu / CORES),
+            at_most=1.1,
+            detail=f"{self.version}: {doit_wall:.0f} s, {makes_cpu:.0f} s of CPU",
+        )
+        return [wall_measure, cpu_measure]
 
     def nothing_to_do(self, rounds: int) -> Measure:
         self.makes()  # the first make in a tree may leave work to the second
         self.doit()
-        makes, doit = (
-            min(cpu_of(action) for _ in range(rounds)) for action in (self.makes, self.doit)
-        )
-        detail = f"{self.about}: {makes:.2f} s and {doit:.2f} s of CPU, least of {rounds}"
+        makes = min(cpu_of(self.makes) for _ in range(rounds))
+        doit = min(cpu_of(self.doit) for _ in range(rounds))
+        detail = f"{self.version}: {makes:.2f} s and {doit:.2f} s of CPU, least of {rounds}"
         return Measure(
             "real_tree",
             "real tree, no-op: four makes / doit",
@@ -105,40 +121,35 @@ class Comparison:
         )
 
     def touched(self, rounds: int) -> Measure:
-        extra = []
+        times = []
         for number in range(rounds):
             for name in ("tree", *PLATFORMS):
                 edit(self.top / name / DRIVER, number)
-            makes = wall_of(lambda: self.makes(NIC))
-            extra.append((wall_of(lambda: self.doit(f"nic:{NIC}")) - makes, makes))
-        least, makes = min(extra)
-        detail = f"{self.about}: the makes take {makes:.2f} s; least of {rounds}"
+            make_time = wall_of(lambda: self.makes(NIC))
+            doit_time = wall_of(lambda: self.doit(f"nic:{NIC}"))
+            times.append((doit_time - make_time, make_time))
+        difference, make_time = min(times)
+        detail = f"{self.version}: the makes take {make_time:.2f} s; least of {rounds}"
         what = f"real tree, {DRIVER} edited: doit nic:{NIC} less four makes"
-        return Measure("real_tree", what, least, "seconds", at_most=1.0, detail=detail)
+        return Measure("real_tree", what, difference, "seconds", at_most=1.0, detail=detail)
 
     def makes(self, *nics: str) -> None:
         """The tree's own makes of some NICs' images, or all, one platform after the other."""
         for name, media in PLATFORMS.items():
-            arch = name.split("-")[1] if "-" in name else ""
-            words = [f"{key}={value}" for key, value in SETTINGS.items()]
-            words += [f"CROSS_COMPILE={CROSS[arch]}"] if arch in CROSS else []
-            words += [f"{name}/{NICS[nic]}.{media}" for nic in nics or NICS]
-            run(
-                ["make", f"-j{CORES}", *words],
-                self.top / name / "src",
-                clean_environment("MAKE", "MFLAGS"),
-            )
+            command = ["make", f"-j{CORES}"]
+            command += [f"{key}={value}" for key, value in SETTINGS.items()]
+            _, _, arch = name.removesuffix("-efi").partition("-")
+            if arch in CROSS:
+                command.append(f"CROSS_COMPILE={CROSS[arch]}")
+            command += [f"{name}/{NICS[nic]}.{media}" for nic in nics or NICS]
+            run(command, self.top / name / "src", clean_environment("MAKE", "MFLAGS"))
 
     def doit(self, *selection: str) -> None:
         run([sys.executable, "-m", "doit", *selection], self.top, clean_environment("ROM", "MAKE"))
 
 
-def clean_environment(*prefixes: str) -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith(prefixes)}
-
-
 def describe(tree: Path) -> str:
-    """The version of a tree, as git tells it."""
+    """The version of a tree, from git."""
     command = ["git", "-C", str(tree), "describe", "--always", "--tags"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return f"iPXE {done.stdout.strip() or 'of an unknown version'}"

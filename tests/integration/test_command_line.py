@@ -330,7 +330,7 @@ def test_compat_takes_no_other_file_for_a_rom(
     (tmp_path / "junk.rom").write_text("root:x:0:0\n" * 99)
     done = romforge("compat", "junk.rom", "junk.rom")
     assert done.returncode == 1
-    assert "holds no image of a ROM" in done.stdout
+    assert "contains no ROM image" in done.stdout
 
 
 def test_inspect_tells_all_files_though_one_cannot_be_read(

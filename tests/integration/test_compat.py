@@ -94,7 +94,7 @@ def test_architectures_have_search_paths_of_their_own(layout: Path, romforge: Ru
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "says nothing of where QEMU looks"),
+        ("", "does not define where QEMU looks for ROMs"),
         ('[qemu.x86]\nfirmware_path = ["qemu"]', '"x86" is not a known architecture'),
         ('[qemu.x86_64]\nfirmware_path = ["empty"]', "holds no *.rom file in the directories of"),
         ("[qemu.x86_64]", "missing: directories below the output root"),

@@ -243,7 +243,7 @@ def test_an_object_and_a_root_are_told_of(small: Built):
     text = small.said("crc32", "--in", "pcbios/8086100e")
     assert "crc32 (crypto) in pcbios/8086100e" in text
     assert "the root obj_config, which is in config" in text
-    assert "crc_cmd asks for crc32, which is in crc32" in text
+    assert "crc_cmd refers to crc32, which is in crc32" in text
     assert small.why("crc32", "--in", "bin/8086100e.rom")["asked_by"] == {"crc_cmd": ["crc32"]}
     (command,) = [
         line
@@ -276,7 +276,10 @@ def test_an_object_and_a_root_are_told_of(small: Built):
             'there is no ROM or image "pcbios/8086100f" (did you mean "pcbios/8086100e"?)',
         ),
         ([ROM, "--against", "nowhere"], "nowhere: cannot be read: No such file or directory"),
-        ([ROM, "--against", "romspec.toml"], "romspec.toml: is no output root, and nothing that"),
+        (
+            [ROM, "--against", "romspec.toml"],
+            "romspec.toml: is neither an output root nor the output of",
+        ),
         ([ROM, "--against", "tree"], "cannot be read"),
     ],
 )
@@ -326,7 +329,7 @@ def test_existing_roms_have_no_objects(tmp_path: Path, releases: dict[str, Path]
     done = run([sys.executable, "-m", "romforge", "why", ROM], tmp_path)
     assert (
         done.returncode,
-        "is made of existing ROMs, which say nothing of their objects" in done.stderr,
+        "is made of images from existing ROMs, whose objects are not known" in done.stderr,
     ) == (1, True), done.stderr
 
 
@@ -371,7 +374,7 @@ def test_another_build_is_compared_with(tmp_path: Path, small: Built):
     text = built.said("pcbios/8086100e", "--against", small.top / "out")
     assert re.search(r"^ +tftp +gone +-[0-9,]+$", text, re.MULTILINE)
     assert re.search(r"^ +crc32 +grown +\+32 +crc_cmd ← config ← obj_config$", text, re.MULTILINE)
-    assert "the same objects, of the same sizes" in small.said(ROM, "--against", small.top / "out")
+    assert "no object changed in size" in small.said(ROM, "--against", small.top / "out")
 
 
 # Objects and links that are not as they should be

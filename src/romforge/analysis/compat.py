@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Would guests migrate from a host with one set of ROMs to a host with another? Sizes are bytes."""
+"""Decides whether guests can migrate from a host with one set of ROMs to a host with another.
+
+QEMU rounds the size of a ROM file up to a power of two, the bucket. A guest can migrate only if the
+bucket is the same on both hosts. Sizes are bytes.
+"""
 
 from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -18,13 +22,17 @@ from romforge.rom.assembly import bucket_of
 from romforge.sources import debian_package
 from romforge.spec import loader
 
-# What QEMU calls the block of a NIC's ROM: after its device state, else after its type (seen in `info ramblock`).
+# QEMU names the block of a NIC's ROM after its device state, or else after its type. These are the
+# names in `info ramblock` that differ from romforge's name of the NIC.
 _BLOCKS = {"ne2k_pci": "ne2000", "virtio": "virtio-net-pci", "eepro100": "i82559c"}
 
 
 @dataclass(frozen=True)
 class RomFile:
-    """What counts of a ROM file; ``bucket_changed_in`` is what its spec says of the last change of the bucket."""
+    """A ROM file: its size in bytes and the kinds of its images.
+
+    ``bucket_changed_in`` is the note in its spec on the last change of its bucket, if any.
+    """
 
     size: int
     images: tuple[str, ...]
@@ -32,168 +40,189 @@ class RomFile:
 
     @property
     def bucket(self) -> int:
+        """The bytes that QEMU reserves for the file."""
         return bucket_of(self.size)
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Of one file of two sets: whether a guest that runs with the old one can move, why not, and what else differs."""
+    """Whether a guest that runs with an old ROM file can migrate to a host with the new one.
+
+    ``old`` or ``new`` is None if that set does not contain the file. ``reason`` is QEMU's message
+    if the guest cannot migrate, or else other differences.
+    """
 
     file: str
     old: RomFile | None
     new: RomFile | None
     compatible: bool
     reason: str
-    romsize: str = ""  # what QEMU's property romsize= would do about other buckets
-    said: str = ""  # what the spec of the new set says of its bucket
+    romsize: str = ""  # the value of QEMU's property romsize= that would help
+    said: str = ""  # the note in the new set's spec on its bucket
 
 
 def read_sets(old: Path, new: Path, out: Path) -> tuple[dict[str, RomFile], dict[str, RomFile]]:
-    """Two sets to compare; two single files are one ROM before and after, whatever their names. ``out`` is for specs."""
-    before, after = read_set(old, out), read_set(new, out)
+    """Reads two sets to compare. ``out`` is the output root for specs.
+
+    Two single files are compared with each other even if their names differ. Raises RomforgeError
+    if a set cannot be read.
+    """
+    before = read_set(old, out)
+    after = read_set(new, out)
     if old.is_file() and new.is_file() and len(before) == len(after) == 1:
         after = dict(zip(before, after.values()))
     return before, after
 
 
-def compare_sets(old: dict[str, RomFile], new: dict[str, RomFile]) -> list[Verdict]:
-    """A verdict for each file of either set, in order of the names."""
-    return [
-        _verdict(name, old.get(name), new.get(name)) for name in sorted(old.keys() | new.keys())
-    ]
+def compare_sets(old: Mapping[str, RomFile], new: Mapping[str, RomFile]) -> list[Verdict]:
+    """A verdict for each file of either set, sorted by name."""
+    names = sorted(old.keys() | new.keys())
+    return [_compare(name, old.get(name), new.get(name)) for name in names]
 
 
 def read_set(path: Path, out: Path = Path("out")) -> dict[str, RomFile]:
-    """The ROM files of a directory, a .deb, a lock, a spec or a single file, by name; raises RomforgeError where there are none.
+    """The ROM files of a directory, a .deb, a lock, a spec or a single file, by name.
 
-    Of a spec they are those that the QEMU of an architecture would open, in the order of its search, below ``out``.
+    For a spec, these are the files below ``out`` that QEMU would open.
 
-    A file goes by its base name where that is unique in the set, so that a set may move to another directory.
+    The name of a file is its base name if no other file of the set has that base name. So a set
+    may move to another directory. Raises RomforgeError if there are no ROM files.
     """
     if path.suffix == ".toml":
-        return _opened(path, out)
+        return _files_of_spec(path, out)
     if path.suffix == ".lock":
-        return _by_base_name(
-            {
-                name: RomFile(one.bucket, one.kinds, one.bucket_changed_in)
-                for name, one in lock_format.read_lock(path).roms.items()
-            }
-        )
+        return _by_base_name(_files_of_lock(path))
     if path.is_dir():
-        found = dict(_in_directory(path))
+        contents = dict(_read_directory(path))
     elif path.suffix == ".deb":
-        found = dict(debian_package.deb_files(path))
+        contents = dict(debian_package.deb_files(path))
     else:
-        found = {path.name: rom_file.read_rom(path)[0]}
-    if not found:
+        contents = {path.name: rom_file.read_rom(path)[0]}
+    if not contents:
         raise RomforgeError(
             f"{path}: holds no *.rom file; name a directory of ROMs, a .deb or a ROM"
         )
-    return _by_base_name({name: RomFile(len(data), _images(data)) for name, data in found.items()})
+    return _by_base_name({name: _rom_file(data) for name, data in contents.items()})
 
 
-def _opened(spec: Path, out: Path) -> dict[str, RomFile]:
-    """The files that QEMU opens: of each name the first in the search path. Several architectures' names begin with theirs."""
-    loaded = loader.load_spec(spec, out)
-    machines = loaded.qemu
-    if not machines:
+def _files_of_spec(spec_path: Path, out: Path) -> dict[str, RomFile]:
+    """The files that QEMU opens: for each name, the first in the search path.
+
+    If the spec has several architectures, a name starts with the architecture:
+    ``arm64/efi-virtio.rom``.
+    """
+    spec = loader.load_spec(spec_path, out)
+    if not spec.qemu:
         raise RomforgeError(
-            f'{spec}: says nothing of where QEMU looks; write firmware_path = ["DIR"] in a [qemu.ARCH]'
+            f"{spec_path}: does not define where QEMU looks for ROMs; "
+            f'write firmware_path = ["DIR"] in a [qemu.ARCH]'
         )
-    says = lock_format.rules(loaded, list(planner.make_plan(loaded).roms()))
-    found: dict[str, RomFile] = {}
-    for arch, one in machines.items():
-        for directory in one.firmware_path:
+    rules = lock_format.rules(spec, list(planner.make_plan(spec).roms()))
+    files: dict[str, RomFile] = {}
+    for arch, qemu in spec.qemu.items():
+        for directory in qemu.firmware_path:
             for path in sorted((out / directory).glob("*.rom")):
+                name = path.name if len(spec.qemu) == 1 else f"{arch}/{path.name}"
                 data = rom_file.read_rom(path)[0]
-                rule = says.get(os.path.join(directory, path.name), lock_format.Rule())
-                name = path.name if len(machines) == 1 else f"{arch}/{path.name}"
-                found.setdefault(name, RomFile(len(data), _images(data), rule.bucket_changed_in))
-    if not found:
+                rule = rules.get(os.path.join(directory, path.name), lock_format.Rule())
+                files.setdefault(name, _rom_file(data, rule.bucket_changed_in))
+    if not files:
         raise RomforgeError(
-            f"{out}: holds no *.rom file in the directories of {spec}; build them first"
+            f"{out}: holds no *.rom file in the directories of {spec_path}; build them first"
         )
-    return dict(sorted(found.items()))
+    return dict(sorted(files.items()))
 
 
-def _by_base_name(found: dict[str, RomFile]) -> dict[str, RomFile]:
-    base = Counter(PurePosixPath(name).name for name in found)
-    return {
-        PurePosixPath(name).name if base[PurePosixPath(name).name] == 1 else name: one
-        for name, one in sorted(found.items())
-    }
+def _files_of_lock(path: Path) -> dict[str, RomFile]:
+    """The files of a lock. It records the bucket of each, which stands for the size."""
+    files = {}
+    for name, entry in lock_format.read_lock(path).roms.items():
+        files[name] = RomFile(entry.bucket, entry.kinds, entry.bucket_changed_in)
+    return files
 
 
-def _in_directory(root: Path) -> Iterator[tuple[str, bytes]]:
-    """The ROM files below a directory; a link to another file below it would only say the same twice."""
+def _read_directory(root: Path) -> Iterator[tuple[str, bytes]]:
+    """The ROM files below a directory. A symbolic link to a file below it is left aside."""
+    resolved_root = root.resolve()
     for path in sorted(root.rglob("*.rom")):
-        if path.is_file() and not (
-            path.is_symlink() and path.resolve().is_relative_to(root.resolve())
-        ):
-            yield str(path.relative_to(root)), rom_file.read_rom(path)[0]
+        if not path.is_file():
+            continue
+        if path.is_symlink() and path.resolve().is_relative_to(resolved_root):
+            continue
+        yield str(path.relative_to(root)), rom_file.read_rom(path)[0]
 
 
-def _images(data: bytes) -> tuple[str, ...]:
-    return tuple(image.kind for image in option_rom.parse_chain(data).images)
+def _by_base_name(files: Mapping[str, RomFile]) -> dict[str, RomFile]:
+    """The files by base name, or by their full name where a base name is not unique."""
+    counts = Counter(PurePosixPath(name).name for name in files)
+    named = {}
+    for name, file in sorted(files.items()):
+        base_name = PurePosixPath(name).name
+        if counts[base_name] == 1:
+            named[base_name] = file
+        else:
+            named[name] = file
+    return named
 
 
-def _verdict(name: str, old: RomFile | None, new: RomFile | None) -> Verdict:
-    if old is None or new is None:
-        gone = new is None
-        reason = (
-            f'QEMU would not start there: failed to find romfile "{PurePosixPath(name).name}"'
-            if gone
-            else "only in the new set"
-        )
-        return Verdict(name, old, new, not gone, reason)
+def _rom_file(data: bytes, bucket_changed_in: str = "") -> RomFile:
+    kinds = tuple(image.kind for image in option_rom.parse_chain(data).images)
+    return RomFile(len(data), kinds, bucket_changed_in)
+
+
+def _compare(name: str, old: RomFile | None, new: RomFile | None) -> Verdict:
+    """The verdict on a file of two sets, at least one of which contains it."""
+    base_name = PurePosixPath(name).name
+    if old is None:
+        return Verdict(name, old, new, True, "only in the new set")
+    if new is None:
+        reason = f'QEMU would not start there: failed to find romfile "{base_name}"'
+        return Verdict(name, old, new, False, reason)
     if not old.size or not new.size:
-        return Verdict(name, old, new, False, f'romfile "{PurePosixPath(name).name}" is empty')
+        return Verdict(name, old, new, False, f'romfile "{base_name}" is empty')
     if old.bucket != new.bucket:
-        reason = (
-            f"Size mismatch: {_block(name)}: {old.bucket:#x} != {new.bucket:#x}: Invalid argument"
-        )
-        said = f"the spec says: {new.bucket_changed_in}" if new.bucket_changed_in else ""
-        return Verdict(name, old, new, False, reason, _romsize(old.bucket, new.bucket), said)
+        return _size_mismatch(name, old, new)
     if not old.images or not new.images:
-        return Verdict(
-            name,
-            old,
-            new,
-            False,
-            f"the {'new' if old.images else 'old'} file holds no image of a ROM",
-        )
-    changed = (
-        ""
-        if old.images == new.images
-        else f"images were {', '.join(old.images)}, are {', '.join(new.images)}"
-    )
-    return Verdict(name, old, new, True, changed)
+        side = "new" if old.images else "old"
+        return Verdict(name, old, new, False, f"the {side} file contains no ROM image")
+    difference = ""
+    if old.images != new.images:
+        difference = f"images were {', '.join(old.images)}, are {', '.join(new.images)}"
+    return Verdict(name, old, new, True, difference)
 
 
-def _romsize(old: int, new: int) -> str:
-    """Which side could have been given a larger ROM; the property only enlarges, and must be a power of two."""
-    return (
-        f"migrates to a QEMU started with romsize={old}"
-        if old > new
-        else f"guests started with romsize={new} migrate"
-    )
+def _size_mismatch(name: str, old: RomFile, new: RomFile) -> Verdict:
+    """The verdict on a bucket that changed, with QEMU's message as the reason.
+
+    QEMU's property romsize= helps the side with the smaller bucket: it can only enlarge a ROM, and
+    its value must be a power of two.
+    """
+    reason = f"Size mismatch: {_block(name)}: {old.bucket:#x} != {new.bucket:#x}: Invalid argument"
+    romsize = f"guests started with romsize={new.bucket} migrate"
+    if old.bucket > new.bucket:
+        romsize = f"migrates to a QEMU started with romsize={old.bucket}"
+    note = ""
+    if new.bucket_changed_in:
+        note = f"the spec says: {new.bucket_changed_in}"
+    return Verdict(name, old, new, False, reason, romsize, note)
 
 
 def _block(name: str) -> str:
-    """The name of the ROM's block in QEMU, for the NIC in the first free slot."""
+    """QEMU's name of the ROM's memory block, for a NIC in the first free PCI slot."""
     nic = PurePosixPath(name).stem.removeprefix("efi-").removeprefix("pxe-")
     return f"0000:00:02.0/{_BLOCKS.get(nic, nic)}.rom"
 
 
 def rows(verdicts: list[Verdict]) -> list[list[str]]:
-    """The verdicts as cells of a table: file, old and new bucket, verdict, reason."""
-    return [
-        [
-            one.file,
-            format_size(one.old.bucket) if one.old else "-",
-            format_size(one.new.bucket) if one.new else "-",
-            "migrates" if one.compatible else "FAILS",
-            "; ".join(filter(None, [one.reason, one.romsize, one.said])),
-        ]
-        for one in verdicts
-    ]
+    """The cells of a table of verdicts: file, old bucket, new bucket, verdict, reason."""
+    table = []
+    for verdict in verdicts:
+        result = "migrates" if verdict.compatible else "FAILS"
+        reasons = filter(None, [verdict.reason, verdict.romsize, verdict.said])
+        cells = [verdict.file, _bucket_cell(verdict.old), _bucket_cell(verdict.new)]
+        table.append([*cells, result, "; ".join(reasons)])
+    return table
+
+
+def _bucket_cell(file: RomFile | None) -> str:
+    return format_size(file.bucket) if file else "-"

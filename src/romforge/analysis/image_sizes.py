@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Where the bytes of an image come from: its objects, who pulled each in, what would leave with it.
+"""Attributes the bytes of a linked image to its objects, and finds what each object pulls in.
 
-Read from what the image's link left: its map, the linked file, and the objects. Bytes of the linked
-file and bytes of memory that the file does not hold (``.bss``) are two figures and never added up.
+The data come from what the link left behind: the linker's map, the linked file and the objects.
+Two sizes are reported and never added up: bytes in the linked file, and bytes of memory that the
+file does not hold (``.bss``).
 
-An object may be gone by now: ``version.NAME.o`` is an intermediate file, which make removes after
-the link. Of such an object the map has the sections, and the linked file the symbols. What it asks
-for itself is not known.
+An object file may be missing: ``version.NAME.o`` is an intermediate file, which make removes after
+the link. The sections of such an object come from the map, and its symbols from the linked file.
+The symbols that it refers to are not known.
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ from __future__ import annotations
 import re
 import zlib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
-from romforge.analysis.reference_graph import Graph, ReferenceStep, SectionPlace
+from romforge.analysis.reference_graph import Graph, ReferenceStep, SectionPlace, object_place
 from romforge.base.errors import RomforgeError
 from romforge.formats import elf, ld_map, option_rom, rom_file
 from romforge.formats.elf import LinkedSection
@@ -30,15 +31,15 @@ from romforge.sources.ipxe import link_check, make_rules, source_tree
 from romforge.sources.ipxe.dependencies import DependencyFiles
 from romforge.sources.ipxe.link_roots import LinkPlan
 
-PADDING = ""  # the name of the object that padding and what the linker makes itself belong to
-_FLUSHED = 5  # bytes by which deflate marks that it was flushed
-_STUBS = "romforge"  # where our stubs are from, as reports show it
-_STRINGS = re.compile(r"\.str(\d+)\.\d+$")  # how gcc names sections of strings, and their units
-_CONSTANTS = re.compile(r"\.cst(\d+)$")
+PADDING = ""  # the object name of padding and of what the linker itself adds
+_SYNC_FLUSH_SIZE = 5  # bytes that deflate emits for Z_SYNC_FLUSH
+_STUBS_DIRECTORY = "romforge"  # shown as the directory of romforge's stubs
+_STRING_SECTION = re.compile(r"\.str(\d+)\.\d+$")  # gcc's names; the number is the unit in bytes
+_CONSTANT_SECTION = re.compile(r"\.cst(\d+)$")
 
 
 class Span(NamedTuple):
-    """Bytes of a section of the linked file that came from one object; ``place`` is their node."""
+    """Bytes of an output section that come from one object; ``place`` is their graph node."""
 
     output: str
     address: int
@@ -49,12 +50,15 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True)
 class ObjectContents:
-    """An object in an image.
+    """An object in an image. The field names are JSON keys of ``romforge why --json``.
 
-    ``size`` is what it has of the linked file, ``memory`` what it has besides, ``compressed`` an
-    estimate of its share of the image in the ROM. ``leaves`` and ``leaves_memory`` are what would
-    leave if nothing asked for the object any more, and ``with_it`` the objects that would go too.
-    ``chain`` says who pulled it in, ``asked_by`` all who ask for it, each with the symbols.
+    ``size`` is its bytes in the linked file, and ``memory`` its bytes of memory outside the file.
+    ``compressed`` is the estimated number of bytes that it takes in the ROM. ``sections`` are its
+    bytes in the file by section name.
+
+    ``leaves`` and ``leaves_memory`` are the bytes that would leave the link without this object,
+    and ``with_it`` the other objects that would leave too. ``chain`` is the shortest chain of
+    references from a root. ``asked_by`` are all objects that refer to this one, with the symbols.
     """
 
     name: str
@@ -72,7 +76,11 @@ class ObjectContents:
 
 @dataclass(frozen=True)
 class Root:
-    """A symbol that a link's command line asks for, its object, and what would leave without it."""
+    """A symbol that the linker's command line requires. The field names are JSON keys.
+
+    ``object`` defines the symbol. ``leaves`` and ``leaves_memory`` are the bytes that would leave
+    the link without this root, and ``with_it`` the objects that would leave.
+    """
 
     symbol: str
     object: str
@@ -83,11 +91,11 @@ class Root:
 
 @dataclass(frozen=True)
 class ImageContents:
-    """A linked image: the bytes of its sections, and what they are made of.
+    """A linked image, its sections and its objects. The field names are JSON keys.
 
-    ``size`` is that of the image in a ROM, 0 where no ROM has it. The sizes of ``parts`` and
-    ``padding`` add up to ``sections``; what the parts have of memory adds up to ``memory``, but
-    for gaps.
+    ``size`` is the bytes of the image in the ROM, or 0 if no ROM contains it. The sum of the
+    ``parts`` and ``padding`` is the sum of ``sections``. The memory of the parts adds up to
+    ``memory``, except for gaps.
     """
 
     name: str
@@ -102,24 +110,33 @@ class ImageContents:
 
 
 class LinkedImage(NamedTuple):
-    """What is left of a link: the graph of its references, and what each node has of bytes."""
+    """The result of a link: the graph of its references, and the bytes of each node."""
 
     graph: Graph
-    sizes: Mapping[SectionPlace, int]  # of the linked file
-    memory: Mapping[SectionPlace, int]  # besides
+    sizes: Mapping[SectionPlace, int]  # bytes in the linked file
+    memory: Mapping[SectionPlace, int]  # bytes of memory outside the file
     spans: tuple[Span, ...]
     outputs: Mapping[str, LinkedSection]
-    pieces: Mapping[str, Mapping[str, int]]  # bytes of the file by object and section
+    pieces: Mapping[str, Mapping[str, int]]  # bytes in the file by object and section
 
     def size(self) -> int:
         """The bytes of the linked file that are loaded."""
         return sum(span.size for span in self.spans)
 
+    def padding(self) -> int:
+        """The bytes of the linked file that belong to no object."""
+        return sum(span.size for span in self.spans if span.object == PADDING)
+
+    def object_size(self, name: str) -> int:
+        """The bytes of an object in the linked file."""
+        return sum(self.pieces.get(name, {}).values())
+
     def memory_by_object(self) -> dict[str, int]:
-        found: dict[str, int] = defaultdict(int)
+        """The bytes of memory outside the file, by object."""
+        sizes: dict[str, int] = defaultdict(int)
         for place, size in self.memory.items():
-            found[place.object] += size
-        return found
+            sizes[place.object] += size
+        return sizes
 
     def leaving(
         self,
@@ -127,19 +144,21 @@ class LinkedImage(NamedTuple):
         objects: tuple[str, ...] = (),
         roots: tuple[str, ...] = (),
     ) -> Leaving:
-        """What of ``everything`` that is in the link would leave without objects and roots."""
-        gone = everything - self.graph.reached(objects, roots)
-        sizes, memory = self.sizes, self.memory
-        return Leaving(
-            size=sum(sizes.get(place, 0) for place in gone),
-            memory=sum(memory.get(place, 0) for place in gone),
-            objects=tuple(sorted(place.object for place in gone if place.section < 0)),
-            places=gone,
-        )
+        """The part of ``everything`` that would leave the link without the objects and roots."""
+        places = everything - self.graph.reached(objects, roots)
+        size = 0
+        memory = 0
+        names = []
+        for place in places:
+            size += self.sizes.get(place, 0)
+            memory += self.memory.get(place, 0)
+            if place.is_object:
+                names.append(place.object)
+        return Leaving(size, memory, tuple(sorted(names)), places)
 
 
 class Leaving(NamedTuple):
-    """What would leave a link: bytes of the file, bytes of memory, and the objects."""
+    """What would leave a link: bytes of the file, bytes of memory, the objects, all nodes."""
 
     size: int
     memory: int
@@ -148,98 +167,124 @@ class Leaving(NamedTuple):
 
 
 class ObjectFiles:
-    """Object files, each read once though several images were linked from it."""
+    """A cache of object files, for images that are linked from the same objects."""
 
     def __init__(self) -> None:
-        self._read: dict[Path, elf.Object] = {}
+        self._objects: dict[Path, elf.Object] = {}
 
     def read(self, path: Path) -> elf.Object | None:
-        """An object file; None where it is gone. Raises RomforgeError where it cannot be read."""
-        if path not in self._read:
+        """Reads an object file, or returns None if it does not exist.
+
+        Raises RomforgeError if it cannot be read.
+        """
+        if path not in self._objects:
             if not path.exists():
                 return None
-            self._read[path] = elf.read_object(path)
-        return self._read[path]
+            self._objects[path] = elf.read_object(path)
+        return self._objects[path]
 
 
 def analyse_image(
     step: TreeBuild, out: Path, goal: str, nics: tuple[str, ...], size: int, link: LinkedImage
 ) -> ImageContents:
-    """All there is to say of an image, which has ``size`` bytes in a ROM."""
+    """Analyses an image that has ``size`` bytes in the ROM."""
     directories = DependencyFiles(out / step.directory / "src" / step.bin)
     shares = compressed_shares(link, size)
-    memory = link.memory_by_object()
-    everything = link.graph.reached()
-    chains = link.graph.chains()
-    referrers = link.graph.referrers()
-    parts = []
-    for name in link.graph.objects:
-        leaving = link.leaving(everything, (name,))
-        parts.append(
-            ObjectContents(
-                name=name,
-                directory=directory_of(name, directories),
-                size=sum(link.pieces.get(name, {}).values()),
-                memory=memory.get(name, 0),
-                compressed=shares.get(name, 0),
-                sections=dict(link.pieces.get(name, {})),
-                chain=chains.get(name, ()),
-                asked_by=referrers[name],
-                leaves=leaving.size,
-                leaves_memory=leaving.memory,
-                with_it=tuple(other for other in leaving.objects if other != name),
-            )
-        )
-    parts.sort(key=lambda part: (-part.size, part.name))
-    roots = []
-    for symbol in link.graph.roots:
-        leaving = link.leaving(everything, (), (symbol,))
-        definer = link.graph.definer[symbol]
-        roots.append(Root(symbol, definer, leaving.size, leaving.memory, leaving.objects))
+    sections = {}
+    memory = 0
+    for name, section in link.outputs.items():
+        if section.filled:
+            sections[name] = section.size
+        else:
+            memory += section.size
     return ImageContents(
         name=f"{step.platform}/{goal}",
         nics=nics,
         size=size,
-        sections={name: one.size for name, one in link.outputs.items() if one.filled},
-        memory=sum(one.size for one in link.outputs.values() if not one.filled),
-        padding=sum(span.size for span in link.spans if span.object == PADDING),
+        sections=sections,
+        memory=memory,
+        padding=link.padding(),
         padding_compressed=shares.get(PADDING, 0),
-        parts=tuple(parts),
-        roots=tuple(roots),
+        parts=tuple(_object_contents(link, shares, directories)),
+        roots=tuple(_analyse_roots(link)),
     )
 
 
+def _object_contents(
+    link: LinkedImage, shares: Mapping[str, int], directories: DependencyFiles
+) -> list[ObjectContents]:
+    """The objects of a link, the largest first."""
+    graph = link.graph
+    memory = link.memory_by_object()
+    everything = graph.reached()
+    chains = graph.chains()
+    referrers = graph.referrers()
+    parts = []
+    for name in graph.objects:
+        leaving = link.leaving(everything, (name,))
+        part = ObjectContents(
+            name=name,
+            directory=directory_of(name, directories),
+            size=link.object_size(name),
+            memory=memory.get(name, 0),
+            compressed=shares.get(name, 0),
+            sections=dict(link.pieces.get(name, {})),
+            chain=chains.get(name, ()),
+            asked_by=referrers[name],
+            leaves=leaving.size,
+            leaves_memory=leaving.memory,
+            with_it=tuple(other for other in leaving.objects if other != name),
+        )
+        parts.append(part)
+    parts.sort(key=lambda part: (-part.size, part.name))
+    return parts
+
+
+def _analyse_roots(link: LinkedImage) -> list[Root]:
+    """The roots of a link, in the order of its command line."""
+    everything = link.graph.reached()
+    roots = []
+    for symbol in link.graph.roots:
+        leaving = link.leaving(everything, roots=(symbol,))
+        definer = link.graph.definer[symbol]
+        roots.append(Root(symbol, definer, leaving.size, leaving.memory, leaving.objects))
+    return roots
+
+
 def directory_of(name: str, directories: DependencyFiles) -> str:
-    """Where an object's source lies below src; empty where that is not recorded."""
+    """The directory below src of an object's source, or "" if no dependency file records it."""
     if name == make_rules.STUBS_NAME:
-        return _STUBS
+        return _STUBS_DIRECTORY
     return directories.directory(link_check.stem(name))
 
 
 def nics_of(plan: Plan, step: TreeBuild, goal: str) -> tuple[str, ...]:
-    """The names of the NICs whose ROMs have an image."""
-    names = [
-        rom.nic
-        for rom in plan.roms()
-        if rom.goal == goal and any(pick.make == step.task for pick in rom.picks)
-    ]
-    return tuple(dict.fromkeys(names))
+    """The names of the NICs whose ROMs contain an image."""
+    nics: dict[str, None] = {}
+    for rom in plan.roms():
+        if rom.goal == goal and any(pick.make == step.task for pick in rom.picks):
+            nics[rom.nic] = None
+    return tuple(nics)
 
 
 def size_in_rom(plan: Plan, step: TreeBuild, goal: str, out: Path) -> int:
-    """The bytes of an image in the first ROM that has it; 0 where none is built."""
+    """The bytes of an image in the first ROM that contains it, or 0 if no such ROM is built."""
     for rom in plan.roms():
         if rom.goal != goal or not (out / rom.path).is_file():
             continue
         for index, pick in enumerate(rom.picks):
-            if pick.make == step.task:
-                images = option_rom.parse_chain(rom_file.read_rom(out / rom.path)[0]).images
-                return len(images[index].data) if len(images) == len(rom.picks) else 0
+            if pick.make != step.task:
+                continue
+            data, _ = rom_file.read_rom(out / rom.path)
+            images = option_rom.parse_chain(data).images
+            if len(images) != len(rom.picks):
+                return 0
+            return len(images[index].data)
     return 0
 
 
 def linked_file(step: TreeBuild, out: Path, goal: str) -> Path:
-    """What the linker made of an image; the map lies beside it."""
+    """The linked file of an image. The linker's map is beside it."""
     bin_directory = out / step.directory / "src" / step.bin
     return bin_directory / f"{goal}.{source_tree.linked_medium(step)}.tmp"
 
@@ -247,29 +292,29 @@ def linked_file(step: TreeBuild, out: Path, goal: str) -> Path:
 def read_image_link(
     step: TreeBuild, out: Path, goal: str, plan: LinkPlan, files: ObjectFiles | None = None
 ) -> LinkedImage:
-    """The link of a platform's image; raises RomforgeError where there is none."""
-    path = linked_file(step, out, goal)
+    """Reads the link of a platform's image. Raises RomforgeError if there is none."""
+    linked = linked_file(step, out, goal)
     src = out / step.directory / "src"
-    return read_link(src, path, link_roots_of(path, plan), files or ObjectFiles())
+    return read_link(src, linked, link_roots_of(linked, plan), files or ObjectFiles())
 
 
 def link_roots_of(linked: Path, plan: LinkPlan) -> list[str] | None:
-    """The roots that a file was linked from; None where the tree's own are not known."""
-    noted = make_rules.read_roots(linked)
-    if noted is None:
+    """The roots that a file was linked from, or None if the tree's own roots are not recorded."""
+    recorded = make_rules.read_roots(linked)
+    if recorded is None:
         return None
-    tree_roots, _ = noted
+    tree_roots, _ = recorded
     kept = [root for root in tree_roots if root not in plan.drop]
     return list(dict.fromkeys([*kept, *plan.add]))
 
 
 def read_link(
-    src: Path, linked: Path, roots: Iterable[str] | None, files: ObjectFiles
+    src: Path, linked: Path, roots: Collection[str] | None, files: ObjectFiles
 ) -> LinkedImage:
-    """Reads a link that was made in ``src``; raises RomforgeError.
+    """Reads a link that was made in ``src``, and attributes its bytes.
 
-    Where ``roots`` are not known they are taken from the map, which names those alone that brought
-    an object in.
+    If ``roots`` are not known, they are taken from the map. The map names only those roots that
+    brought an object into the link. Raises RomforgeError if a file is missing or not valid.
     """
     link_map = link_check.read_map(linked.with_name(f"{linked.name}.map"))
     outputs = {section.name: section for section in elf.linked_sections(linked)}
@@ -277,18 +322,25 @@ def read_link(
     members += [section.object for section in link_map.kept]
     objects = {}
     command_line_objects = []
+    defined: set[str] = set()
     for member in dict.fromkeys(members):
+        item = files.read(src / object_file(member))
+        if item is None:
+            item = _reconstruct_object(member, link_map, outputs, elf.labels(linked))
         name = shown_section_name(member)
-        found = files.read(src / object_file(member))
-        objects[name] = found or _object_of_link(member, link_map, outputs, elf.labels(linked))
-        if not member.endswith(")"):
+        objects[name] = item
+        defined.update(item.defines)
+        if not member.endswith(")"):  # not a member of an archive
             command_line_objects.append(name)
-    pieces = list(_pieces(link_map, objects, outputs))
-    sections = {place for place, _ in pieces if place.section >= 0}
-    defined = {symbol for item in objects.values() for symbol in item.defines}
-    asked = [root for root in roots or link_map.roots() if root in defined]
-    graph = Graph(objects, asked, command_line_objects, sections)
-    return _measured(graph, pieces, outputs)
+    if not roots:
+        roots = link_map.roots()
+    defined_roots = [root for root in roots if root in defined]
+    pieces = list(_match_sections(link_map, objects, outputs))
+    linked_places = {piece.place for piece in pieces if not piece.place.is_object}
+    graph = Graph(objects, defined_roots, command_line_objects, linked_places)
+    attribution = _Attribution(graph, outputs)
+    attribution.add_pieces(pieces)
+    return attribution.linked_image()
 
 
 def shown_section_name(member: str) -> str:
@@ -296,176 +348,219 @@ def shown_section_name(member: str) -> str:
     return make_rules.shown_object_name(object_name(member))
 
 
-def _object_of_link(
+def _reconstruct_object(
     member: str,
     link_map: LinkMap,
     outputs: Mapping[str, LinkedSection],
     labels: Iterable[elf.Label],
 ) -> elf.Object:
-    """What a link says of an object whose file is gone: its sections and its symbols."""
+    """An object whose file is missing, with the sections and symbols that the link shows."""
     sections: dict[int, LinkedSection] = {}
     pieces = []
     for piece in link_map.kept:
-        if piece.object != member or piece.output not in outputs:
-            continue
-        pieces.append(piece)
-        strings = _STRINGS.search(piece.name)
-        merged = strings or _CONSTANTS.search(piece.name)
-        sections[len(sections)] = LinkedSection(
-            name=piece.name,
-            address=0,
-            size=piece.size,
-            loaded=True,
-            filled=outputs[piece.output].filled,
-            code=piece.name.startswith(".text"),
-            merged=int(merged[1]) if merged else 0,
-            strings=bool(strings),
-            data=b"",
-        )
+        if piece.object == member and piece.output in outputs:
+            sections[len(sections)] = _reconstruct_section(piece, outputs[piece.output])
+            pieces.append(piece)
     defines = {}
     for label in labels:
         for index, piece in enumerate(pieces):
-            within = piece.address <= label.address < piece.address + piece.size
-            if within and piece.output == label.section:
+            inside = piece.address <= label.address < piece.address + piece.size
+            if inside and piece.output == label.section:
                 defines[label.name] = elf.Symbol(index, label.code, weak=False)
     return elf.Object(sections, defines, (), {})
 
 
-def _pieces(
-    link_map: LinkMap, objects: Mapping[str, elf.Object], outputs: Mapping[str, LinkedSection]
-) -> Iterator[tuple[SectionPlace, ld_map.MapSection]]:
-    """The map's sections, each with the section of its object that it is.
+def _reconstruct_section(piece: ld_map.MapSection, output: LinkedSection) -> LinkedSection:
+    """A section of a missing object. Its name shows whether the linker merged its entries."""
+    strings = _STRING_SECTION.search(piece.name)
+    entries = strings or _CONSTANT_SECTION.search(piece.name)
+    return LinkedSection(
+        name=piece.name,
+        address=0,
+        size=piece.size,
+        loaded=True,
+        filled=output.filled,
+        code=piece.name.startswith(".text"),
+        merged=int(entries[1]) if entries else 0,
+        strings=bool(strings),
+        data=b"",
+    )
 
-    Common symbols are in no section; they belong to the object itself.
+
+class _Piece(NamedTuple):
+    """An input section of the map, and the graph node of that section."""
+
+    place: SectionPlace
+    section: ld_map.MapSection
+
+
+def _match_sections(
+    link_map: LinkMap, objects: Mapping[str, elf.Object], outputs: Mapping[str, LinkedSection]
+) -> Iterator[_Piece]:
+    """Matches the sections of the map with the sections of the objects.
+
+    An object may have several sections of one name. The first of the same size is taken, or else
+    the first of that name. A common symbol is in no section and is attributed to the object.
     """
-    left: dict[str, dict[str, list[int]]] = {}
+    unmatched: dict[str, dict[str, list[int]]] = {}
     for name, item in objects.items():
-        by_name: dict[str, list[int]] = {}
+        unmatched[name] = defaultdict(list)
         for index, section in item.sections.items():
-            by_name.setdefault(section.name, []).append(index)
-        left[name] = by_name
+            unmatched[name][section.name].append(index)
     for piece in link_map.kept:
         output = outputs.get(piece.output)
         if output is None:
             continue
         name = shown_section_name(piece.object)
-        same = left[name].get(piece.name, [])
-        place = SectionPlace(name, -1)
-        if same:
-            sections = objects[name].sections
-            equal = [index for index in same if sections[index].size == piece.size]
-            index = (equal or same)[0]
-            same.remove(index)
+        indices = unmatched[name][piece.name]
+        place = object_place(name)
+        if indices:
+            index = _index_of_size(piece.size, indices, objects[name].sections)
+            indices.remove(index)
             place = SectionPlace(name, index)
-        end = output.address + output.size
-        yield place, piece._replace(size=min(piece.size, end - piece.address))
+        available = output.address + output.size - piece.address
+        yield _Piece(place, piece._replace(size=min(piece.size, available)))
 
 
-class _Measures:
-    """Attributes bytes to nodes of the graph."""
-
-    def __init__(self) -> None:
-        self.sizes: dict[SectionPlace, int] = defaultdict(int)
-        self.memory: dict[SectionPlace, int] = defaultdict(int)
-        self.pieces: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
-        self.spans: list[Span] = []
-
-    def add(
-        self, place: SectionPlace, owner: SectionPlace, section: str, span: tuple[str, int, int]
-    ) -> None:
-        """Attributes a span (output section, address, size) to a node and to an owner's object."""
-        output, address, size = span
-        self.sizes[place] += size
-        self.pieces[owner.object][section] += size
-        self.spans.append(Span(output, address, size, owner.object, place))
+def _index_of_size(size: int, indices: list[int], sections: Mapping[int, LinkedSection]) -> int:
+    """The first of ``indices`` whose section has ``size`` bytes, or else the first of all."""
+    for index in indices:
+        if sections[index].size == size:
+            return index
+    return indices[0]
 
 
-def _measured(
-    graph: Graph,
-    pieces: list[tuple[SectionPlace, ld_map.MapSection]],
-    outputs: Mapping[str, LinkedSection],
-) -> LinkedImage:
-    """Attributes bytes to nodes, and adds the strings that sections share to the graph."""
-    measures = _Measures()
-    shared: dict[tuple[str, int, bool], list[tuple[SectionPlace, ld_map.MapSection]]] = defaultdict(
-        list
-    )
-    for place, piece in pieces:
-        section = graph.objects[place.object].sections.get(place.section)
-        if not outputs[piece.output].filled:
-            measures.memory[place] += piece.size
-        elif section and section.merged:
-            shared[piece.output, section.merged, section.strings].append((place, piece))
-        else:
-            span = piece.output, piece.address, piece.size
-            measures.add(place, place, piece.name, span)
-    for (output, width, strings), group in shared.items():
-        users = _users(graph, group, width, strings)
-        for holder, address, entry in _entries(group, outputs[output], width, strings):
-            node = SectionPlace("", address)
-            places = users.get(entry) or [holder]
-            for place in places:
-                graph.next[place].append(node)
-            owner = places[0]
-            name = graph.objects[owner.object].sections[owner.section].name
-            measures.add(node, owner, name, (output, address, len(entry)))
-    return LinkedImage(
-        graph=graph,
-        sizes=measures.sizes,
-        memory=measures.memory,
-        spans=tuple(_gapless(measures.spans, outputs)),
-        outputs=outputs,
-        pieces=measures.pieces,
-    )
+class _MergeGroup(NamedTuple):
+    """Sections whose equal entries the linker merges (SHF_MERGE): same output, same entry type.
+
+    Entries are units of ``width`` bytes. If ``strings`` is set, they are strings of such units.
+    """
+
+    output: str
+    width: int
+    strings: bool
 
 
-def _users(
-    graph: Graph, group: list[tuple[SectionPlace, ld_map.MapSection]], width: int, strings: bool
+class _MergedEntry(NamedTuple):
+    """An entry of an output section; the map shows it in the section ``holder``."""
+
+    holder: SectionPlace
+    address: int
+    data: bytes
+
+
+class _Attribution:
+    """Attributes the bytes of a link to graph nodes, and adds merged entries to the graph."""
+
+    def __init__(self, graph: Graph, outputs: Mapping[str, LinkedSection]) -> None:
+        self._graph = graph
+        self._outputs = outputs
+        self._sizes: dict[SectionPlace, int] = defaultdict(int)
+        self._memory: dict[SectionPlace, int] = defaultdict(int)
+        self._bytes_by_section: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+        self._spans: list[Span] = []
+
+    def add_pieces(self, pieces: Iterable[_Piece]) -> None:
+        """Attributes input sections; merged ones come last, by entries."""
+        groups: dict[_MergeGroup, list[_Piece]] = defaultdict(list)
+        for piece in pieces:
+            place, mapped = piece
+            section = self._graph.objects[place.object].sections.get(place.section)
+            if not self._outputs[mapped.output].filled:
+                self._memory[place] += mapped.size
+            elif section and section.merged:
+                group = _MergeGroup(mapped.output, section.merged, section.strings)
+                groups[group].append(piece)
+            else:
+                span = Span(mapped.output, mapped.address, mapped.size, place.object, place)
+                self._add_span(span, mapped.name)
+        for group, members in groups.items():
+            self._add_merged(group, members)
+
+    def _add_merged(self, group: _MergeGroup, members: list[_Piece]) -> None:
+        """Adds each merged entry as a node, to which all sections that contain it refer.
+
+        Its bytes are attributed to the first of these sections. If three objects contain the
+        string "ok", the first owns its 3 bytes, and these leave only with all three.
+        """
+        users = _entry_users(self._graph, group, members)
+        for entry in _merged_entries(group, members, self._outputs[group.output]):
+            node = SectionPlace("", entry.address)
+            sharers = users.get(entry.data) or [entry.holder]
+            for sharer in sharers:
+                self._graph.next[sharer].append(node)
+            owner = sharers[0]
+            section = self._graph.section_at(owner)
+            span = Span(group.output, entry.address, len(entry.data), owner.object, node)
+            self._add_span(span, section.name)
+
+    def _add_span(self, span: Span, section: str) -> None:
+        """Adds a span that belongs to the input section ``section`` of its object."""
+        if span.place is not None:
+            self._sizes[span.place] += span.size
+        self._bytes_by_section[span.object][section] += span.size
+        self._spans.append(span)
+
+    def linked_image(self) -> LinkedImage:
+        """The result. Raises RomforgeError if spans overlap."""
+        return LinkedImage(
+            graph=self._graph,
+            sizes=self._sizes,
+            memory=self._memory,
+            spans=tuple(_spans_with_padding(self._spans, self._outputs)),
+            outputs=self._outputs,
+            pieces=self._bytes_by_section,
+        )
+
+
+def _entry_users(
+    graph: Graph, group: _MergeGroup, members: list[_Piece]
 ) -> dict[bytes, list[SectionPlace]]:
-    """For each entry that sections share, the sections that have it."""
+    """The sections that contain each entry in their object files."""
     users: dict[bytes, list[SectionPlace]] = defaultdict(list)
-    for place, _ in group:
-        data = graph.objects[place.object].sections[place.section].data
-        for entry in dict.fromkeys(_split(data, width, strings)):
+    for place, _ in members:
+        data = graph.section_at(place).data
+        for entry in dict.fromkeys(_split_entries(data, group)):
             users[entry].append(place)
     return users
 
 
-def _entries(
-    group: list[tuple[SectionPlace, ld_map.MapSection]],
-    output: LinkedSection,
-    width: int,
-    strings: bool,
-) -> Iterator[tuple[SectionPlace, int, bytes]]:
-    """What the linker joined equal entries to: the section that holds each, address and bytes."""
-    for place, piece in group:
-        start = piece.address - output.address
-        address = piece.address
-        for entry in _split(output.data[start : start + piece.size], width, strings):
-            yield place, address, entry
-            address += len(entry)
+def _merged_entries(
+    group: _MergeGroup, members: list[_Piece], output: LinkedSection
+) -> Iterator[_MergedEntry]:
+    """The entries that the linked file contains after the merge."""
+    for place, mapped in members:
+        start = mapped.address - output.address
+        address = mapped.address
+        for data in _split_entries(output.data[start : start + mapped.size], group):
+            yield _MergedEntry(place, address, data)
+            address += len(data)
 
 
-def _split(data: bytes, width: int, strings: bool) -> list[bytes]:
-    """The entries of a section whose equals are joined.
+def _split_entries(data: bytes, group: _MergeGroup) -> list[bytes]:
+    """Splits a section into the entries that the linker merges.
 
-    They are units of ``width`` bytes, or strings that end with a unit of zeros.
+    A string ends with a unit of zeros, which belongs to it: with a width of 1,
+    ``b"on\\0off\\0"`` gives ``[b"on\\0", b"off\\0"]``.
     """
+    width = group.width
     units = [data[start : start + width] for start in range(0, len(data), width)]
-    if not strings:
+    if not group.strings:
         return units
-    found = []
-    begun = b""
+    strings = []
+    string = b""
     for unit in units:
-        begun += unit
+        string += unit
         if not any(unit):
-            found.append(begun)
-            begun = b""
-    return [*found, begun] if begun else found
+            strings.append(string)
+            string = b""
+    if string:
+        strings.append(string)
+    return strings
 
 
-def _gapless(spans: list[Span], outputs: Mapping[str, LinkedSection]) -> Iterator[Span]:
-    """The spans in order of their addresses, with padding between them; raises RomforgeError."""
+def _spans_with_padding(spans: list[Span], outputs: Mapping[str, LinkedSection]) -> Iterator[Span]:
+    """The spans by address, with the padding between them. Raises RomforgeError on an overlap."""
     by_output: dict[str, list[Span]] = defaultdict(list)
     for span in spans:
         if span.size:
@@ -473,66 +568,80 @@ def _gapless(spans: list[Span], outputs: Mapping[str, LinkedSection]) -> Iterato
     for name, output in outputs.items():
         if not output.filled:
             continue
-        place = output.address
+        address = output.address
         for span in sorted(by_output[name], key=lambda span: span.address):
-            if span.address < place:
+            if span.address < address:
                 raise RomforgeError(
-                    f"{name}: the map puts {span.object} at {span.address:#x}, where another object ends at {place:#x}"
+                    f"{name}: the linker's map places {span.object} at {span.address:#x}, "
+                    f"but the object before it ends at {address:#x}"
                 )
-            if span.address > place:
-                yield Span(name, place, span.address - place, PADDING, None)
+            if span.address > address:
+                yield Span(name, address, span.address - address, PADDING, None)
             yield span
-            place = span.address + span.size
+            address = span.address + span.size
         end = output.address + output.size
-        if place < end:
-            yield Span(name, place, end - place, PADDING, None)
+        if address < end:
+            yield Span(name, address, end - address, PADDING, None)
 
 
 def compressed_shares(link: LinkedImage, size: int) -> dict[str, int]:
-    """Estimates of what each object has of the ``size`` bytes of the image; they add up to it.
+    """Estimates how many of the ``size`` bytes of an image in the ROM each object takes.
 
-    An object counts by what it adds to a stream of deflate that has seen what lies before it; a
-    window of that size is what all the packers of ROMs have. Where the image is not smaller than
-    what was linked, it is not compressed, and the sizes count.
+    The estimates add up to ``size``. An object's weight is the number of bytes that it adds to a
+    deflate stream of the objects before it; the packers of images have a window of the same size.
+    If an image is not smaller than the linked file, it is not compressed, and its objects count
+    by their sizes.
     """
     weights: dict[str, float] = defaultdict(float)
-    packed = size < link.size()
+    is_compressed = size < link.size()
     packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
-    for name, group in groupby(link.spans, key=lambda span: span.object):
-        data = b"".join(_content(link.outputs[span.output], span) for span in group)
-        if packed:
-            cost = len(packer.compress(data)) + len(packer.flush(zlib.Z_SYNC_FLUSH)) - _FLUSHED
-            weights[name] += max(cost, 0)
-        else:
-            weights[name] += len(data)
-    whole = sum(weights.values())
+    for name, spans in groupby(link.spans, key=lambda span: span.object):
+        data = b"".join(_content(link.outputs[span.output], span) for span in spans)
+        weight = len(data)
+        if is_compressed:
+            weight = len(packer.compress(data)) + len(packer.flush(zlib.Z_SYNC_FLUSH))
+            weight -= _SYNC_FLUSH_SIZE
+        weights[name] += max(weight, 0)
+    return _divide(size, weights)
+
+
+def _divide(size: int, weights: Mapping[str, float]) -> dict[str, int]:
+    """Divides ``size`` by weights into whole numbers that add up to it.
+
+    A size of 10 with the weights 1, 1 and 1 gives 3, 4 and 3.
+    """
+    total = sum(weights.values())
+    if not total:
+        return dict.fromkeys(weights, 0)
     shares = {}
-    given = 0
-    seen = 0.0
+    divided = 0
+    weight_so_far = 0.0
     for name, weight in weights.items():
-        seen += weight
-        shares[name] = round(size * seen / whole) - given if whole else 0
-        given += shares[name]
+        weight_so_far += weight
+        shares[name] = round(size * weight_so_far / total) - divided
+        divided += shares[name]
     return shares
 
 
 def compressed_saving(link: LinkedImage, size: int, gone: set[SectionPlace]) -> int:
-    """An estimate of what an image of ``size`` bytes loses if ``gone`` leaves it.
+    """Estimates how many of the ``size`` bytes of an image in the ROM go with the nodes ``gone``.
 
-    What is left is compressed anew: it does so a little worse, or better, than its shares say.
+    What stays is compressed again, since it may compress better or worse without the rest.
     """
-    whole = []
-    rest = []
+    before = []
+    after = []
     for span in link.spans:
         content = _content(link.outputs[span.output], span)
-        whole.append(content)
+        before.append(content)
         if span.place is None or span.place not in gone:
-            rest.append(content)
-    before = b"".join(whole)
-    after = b"".join(rest)
-    if size >= len(before):
-        return round(size * (1 - len(after) / len(before))) if before else 0
-    return round(size * (1 - len(_deflate(after)) / len(_deflate(before))))
+            after.append(content)
+    linked = b"".join(before)
+    rest = b"".join(after)
+    if not linked:
+        return 0
+    if size >= len(linked):  # the image is not compressed
+        return round(size * (1 - len(rest) / len(linked)))
+    return round(size * (1 - len(_deflate(rest)) / len(_deflate(linked))))
 
 
 def _deflate(data: bytes) -> bytes:

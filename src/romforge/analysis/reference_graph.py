@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Who refers to whom in a link, and so what would leave it with a root, an object or a reference.
+"""The references of a link, and so what leaves it without a root, an object or a reference.
 
-A link takes an object of an archive once something asks for one of its symbols (``-u``, or an
-object that was taken). Of all objects it then keeps the sections that a root, a section that is
-kept, or KEEP in the linker script asks for (``--gc-sections``). Both are reachability in one graph,
-so what leaves is what cannot be reached any more: no guess. A string that several sections share is
-a node too. Sources: the ld manual on ``-u``, ``--gc-sections`` and KEEP.
+The linker takes an object out of an archive if a root (``-u``) or an object that it already took
+refers to one of its symbols. Then it keeps those sections to which a root or a kept section refers,
+and those that KEEP names in the linker script (``--gc-sections``). Both are reachability in one
+graph, whose nodes are objects and sections. So what leaves is exact: it is what can no longer be
+reached. A string that several sections share is a node too.
+
+Source: the ld manual on ``-u``, ``--gc-sections`` and KEEP.
 """
 
 from __future__ import annotations
@@ -14,30 +16,42 @@ from collections import defaultdict, deque
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from romforge.formats.elf import Object
+from romforge.formats.elf import LinkedSection, Object, References
 
-_PLAIN = "text", "rodata", "data", "bss"  # families of sections that no script keeps as a whole
+# Families of sections that no linker script keeps as a whole.
+_ORDINARY_FAMILIES = {"text", "rodata", "data", "bss"}
+_OBJECT_ITSELF = -1
 
 
 class SectionPlace(NamedTuple):
-    """A section of an object, by its index; or, with -1, the object itself.
+    """A node of the graph: a section of an object by its index, or the object itself by -1.
 
-    A string that several sections share is of the object "".
+    The node of a string that several sections share has the object "" and the string's address.
     """
 
     object: str
     section: int
 
+    @property
+    def is_object(self) -> bool:
+        """Whether the node is an object, and not one of its sections."""
+        return self.section == _OBJECT_ITSELF
+
+
+def object_place(name: str) -> SectionPlace:
+    """The node of an object."""
+    return SectionPlace(name, _OBJECT_ITSELF)
+
 
 class ReferenceStep(NamedTuple):
-    """A link of a chain: an object, and the symbol by which it was asked for."""
+    """A step of a chain of references: a symbol, and the object that defines it."""
 
     symbol: str
     object: str
 
 
 class Graph:
-    """The references of a link."""
+    """The references of a link. ``next`` has the targets of each node."""
 
     def __init__(
         self,
@@ -46,93 +60,132 @@ class Graph:
         command_line_objects: Iterable[str],
         linked_sections: Collection[SectionPlace],
     ) -> None:
-        """Objects of the command line are linked whether or not anything asks for them."""
+        """Objects of the command line are linked even if nothing refers to them."""
         self.objects = objects
         self.roots = tuple(roots)
         self.command_line_objects = tuple(command_line_objects)
-        self.definer = self._definers()
+        self.definer = self._find_definers()
         self.next: dict[SectionPlace, list[SectionPlace]] = defaultdict(list)
         for name, item in objects.items():
-            self.next[SectionPlace(name, -1)] = [
-                SectionPlace(self.definer[symbol], -1)
-                for symbol in item.wants
-                if symbol in self.definer
-            ]
+            self.next[object_place(name)] = self._object_targets(item)
             for index, references in item.refers.items():
-                targets = [
-                    SectionPlace(name, other)
-                    for other in references.sections
-                    if other in item.sections
-                ]
-                for symbol in references.symbols:
-                    if place := self._section(symbol):
-                        targets.append(place)
+                targets = self._section_targets(name, references)
                 self.next[SectionPlace(name, index)] = targets
         self._add_unexplained_objects()
-        self._add_kept_sections(linked_sections)
+        self._add_kept_sections(set(linked_sections))
 
-    def _definers(self) -> dict[str, str]:
-        """The object whose definition of a symbol counts: one that is not weak, else the first."""
-        definers: dict[str, str] = {}
+    def _find_definers(self) -> dict[str, str]:
+        """The object that defines each symbol: the first without a weak definition, or the first.
+
+        Objects of the command line come before those of archives.
+        """
+        strong: dict[str, str] = {}
         weak: dict[str, str] = {}
         for name in dict.fromkeys([*self.command_line_objects, *self.objects]):
             for symbol, definition in self.objects[name].defines.items():
-                (weak if definition.weak else definers).setdefault(symbol, name)
-        return weak | definers
+                definers = weak if definition.weak else strong
+                definers.setdefault(symbol, name)
+        return weak | strong
 
-    def _section(self, symbol: str) -> SectionPlace | None:
-        """The section that a symbol lies in."""
+    def _object_targets(self, item: Object) -> list[SectionPlace]:
+        """The objects that define what an object refers to."""
+        targets = []
+        for symbol in item.wants:
+            if symbol in self.definer:
+                targets.append(object_place(self.definer[symbol]))
+        return targets
+
+    def _section_targets(self, name: str, references: References) -> list[SectionPlace]:
+        """The sections to which a section of the object ``name`` refers."""
+        targets = []
+        for index in references.sections:
+            if index in self.objects[name].sections:
+                targets.append(SectionPlace(name, index))
+        for symbol in references.symbols:
+            place = self._section_of_symbol(symbol)
+            if place is not None:
+                targets.append(place)
+        return targets
+
+    def _section_of_symbol(self, symbol: str) -> SectionPlace | None:
+        """The section that a symbol lies in, or None if it is in no section of the link."""
         name = self.definer.get(symbol)
         if name is None:
             return None
         index = self.objects[name].defines[symbol].section
-        return None if index is None else SectionPlace(name, index)
+        if index is None:
+            return None
+        return SectionPlace(name, index)
 
     def _add_unexplained_objects(self) -> None:
-        """Takes objects as named on the command line that are linked, but nothing known asks for.
+        """Treats linked objects without a known referrer as objects of the command line.
 
-        What asks for them may be an object whose file is gone.
+        The referrer may be an object whose file is missing.
         """
         reached = self.reached()
         for name in self.objects:
-            if SectionPlace(name, -1) not in reached:
+            if object_place(name) not in reached:
                 self.command_line_objects += (name,)
                 reached = self.reached()
 
-    def _add_kept_sections(self, linked_sections: Collection[SectionPlace]) -> None:
-        """Adds what the linker script keeps: sections that are in the link, but nothing asks for.
+    def _add_kept_sections(self, linked: set[SectionPlace]) -> None:
+        """Adds a reference from an object to each of its sections that the linker script keeps.
 
-        Where all sections of a family are in the link and some are kept, the script keeps the
-        family as a whole: a table of the linker's, such as ``.tbl.init_fns.*``.
+        The script keeps a section that is linked though nothing refers to it. If several such
+        sections refer to each other, only those are added to which none of the others refers. If
+        there is no such section, they form a cycle and all are added.
+
+        If all sections of a family are linked and at least one of them is kept, the script keeps
+        the whole family. It is a linker table, such as ``.tbl.init_fns.*``.
         """
-        linked = set(linked_sections)
         kept_families: set[str] = set()
-        incomplete_families: set[str] = set()
+        unreached = linked - self.reached()
+        while unreached:
+            targets: set[SectionPlace] = set()
+            for place in unreached:
+                targets.update(target for target in self.next[place] if target != place)
+            kept = unreached - targets
+            if not kept:
+                kept = unreached
+            for place in kept:
+                self._keep(place)
+                kept_families.add(self._family_of(place))
+            unreached = linked - self.reached()
+        tables = kept_families - self._incomplete_families(linked) - _ORDINARY_FAMILIES
+        for place in linked:
+            if self._family_of(place) in tables:
+                self._keep(place)
+
+    def _keep(self, place: SectionPlace) -> None:
+        """Keeps a section in the link as long as its object is linked."""
+        self.next[object_place(place.object)].append(place)
+
+    def _incomplete_families(self, linked: set[SectionPlace]) -> set[str]:
+        """The families of which at least one section is not linked."""
+        families = set()
         for name, item in self.objects.items():
             for index, section in item.sections.items():
                 if SectionPlace(name, index) not in linked:
-                    incomplete_families.add(_family(section.name))
-        while missing := linked - self.reached():
-            pointed_at: set[SectionPlace] = set()
-            for place in missing:
-                pointed_at.update(target for target in self.next[place] if target != place)
-            for place in (missing - pointed_at) or missing:
-                self.next[SectionPlace(place.object, -1)].append(place)
-                kept_families.add(self._family_of(place))
-        tables = kept_families - incomplete_families - set(_PLAIN)
-        for place in linked:
-            if self._family_of(place) in tables:
-                self.next[SectionPlace(place.object, -1)].append(place)
+                    families.add(_family(section.name))
+        return families
+
+    def section_at(self, place: SectionPlace) -> LinkedSection:
+        """The section of a node that is a section of an object."""
+        return self.objects[place.object].sections[place.section]
 
     def _family_of(self, place: SectionPlace) -> str:
-        return _family(self.objects[place.object].sections[place.section].name)
+        return _family(self.section_at(place).name)
 
-    def _starts(self, roots: Iterable[str]) -> Iterator[SectionPlace]:
-        yield from (SectionPlace(name, -1) for name in self.command_line_objects)
-        for symbol in roots:
-            if symbol in self.definer:
-                yield SectionPlace(self.definer[symbol], -1)
-            if section := self._section(symbol):
+    def _starts(self, without_roots: Collection[str]) -> Iterator[SectionPlace]:
+        """The nodes that are linked in any case."""
+        for name in self.command_line_objects:
+            yield object_place(name)
+        for symbol in self.roots:
+            if symbol in without_roots or symbol not in self.definer:
+                continue
+            yield object_place(self.definer[symbol])
+            section = self._section_of_symbol(symbol)
+            if section is not None:
                 yield section
 
     def reached(
@@ -141,60 +194,72 @@ class Graph:
         roots: Collection[str] = (),
         cut: tuple[str, str] | None = None,
     ) -> set[SectionPlace]:
-        """What is in the link without these objects and roots.
+        """The nodes that are linked without the given objects and roots.
 
-        ``cut`` are two objects: the references from the first to the second do not count.
+        ``cut`` names two objects: references from the first to the second are ignored.
+
+        If ``main`` is the root and refers to ``shell``, which refers to ``uri``, then
+        ``reached()`` has all three, and ``reached(objects=("shell",))`` has ``main`` alone.
         """
-        barred = {place for name in objects for place in self._places(name)}
-        starts = self._starts(root for root in self.roots if root not in roots)
-        ahead = list(set(starts) - barred)
-        found = barred.union(ahead)
-        following = self.next
-        while ahead:
-            place = ahead.pop()
-            for target in following.get(place, ()):
-                if target in found:
+        barred: set[SectionPlace] = set()
+        for name in objects:
+            barred.update(self._places_of(name))
+        pending = list(set(self._starts(roots)) - barred)
+        visited = barred.union(pending)
+        targets_of = self.next
+        while pending:
+            place = pending.pop()
+            for target in targets_of.get(place, ()):
+                if target in visited:
                     continue
                 if cut and (place.object, target.object) == cut:
                     continue
-                found.add(target)
-                ahead.append(target)
-        return found - barred
+                visited.add(target)
+                pending.append(target)
+        return visited - barred
 
-    def _places(self, name: str) -> Iterator[SectionPlace]:
-        yield SectionPlace(name, -1)
+    def _places_of(self, name: str) -> Iterator[SectionPlace]:
+        """The nodes of an object and its sections."""
+        yield object_place(name)
         for index in self.objects[name].sections:
             yield SectionPlace(name, index)
 
     def chains(self) -> dict[str, tuple[ReferenceStep, ...]]:
-        """Of each object the shortest way from a root; nothing for one of the command line."""
-        found: dict[str, tuple[ReferenceStep, ...]] = dict.fromkeys(self.command_line_objects, ())
-        ahead = deque(self.command_line_objects)
+        """The shortest chain of references from a root to each object.
+
+        The chain is empty for an object of the command line. If the root ``obj_config`` is in
+        config, which refers to ``dhcp`` in dhcp, then the chain of dhcp is
+        ``(ReferenceStep("obj_config", "config"), ReferenceStep("dhcp", "dhcp"))``.
+        """
+        chains: dict[str, tuple[ReferenceStep, ...]] = {}
+        for name in self.command_line_objects:
+            chains[name] = ()
+        pending = deque(self.command_line_objects)
         for symbol in self.roots:
-            name = self.definer.get(symbol)
-            if name and name not in found:
-                found[name] = (ReferenceStep(symbol, name),)
-                ahead.append(name)
-        while ahead:
-            asker = ahead.popleft()
-            for symbol in self.objects[asker].wants:
-                name = self.definer.get(symbol)
-                if name and name not in found:
-                    found[name] = (*found[asker], ReferenceStep(symbol, name))
-                    ahead.append(name)
-        return found
+            definer = self.definer.get(symbol)
+            if definer and definer not in chains:
+                chains[definer] = (ReferenceStep(symbol, definer),)
+                pending.append(definer)
+        while pending:
+            referrer = pending.popleft()
+            for symbol in self.objects[referrer].wants:
+                definer = self.definer.get(symbol)
+                if definer and definer not in chains:
+                    chains[definer] = (*chains[referrer], ReferenceStep(symbol, definer))
+                    pending.append(definer)
+        return chains
 
     def referrers(self) -> dict[str, dict[str, list[str]]]:
-        """Of each object those that ask for it, each with the symbols that it names."""
-        found: dict[str, dict[str, list[str]]] = {name: {} for name in self.objects}
-        for asker, item in self.objects.items():
+        """The objects that refer to each object, with the symbols to which they refer."""
+        referrers: dict[str, dict[str, list[str]]] = {name: {} for name in self.objects}
+        for referrer, item in self.objects.items():
             for symbol in item.wants:
-                name = self.definer.get(symbol)
-                if name and name != asker:
-                    found[name].setdefault(asker, []).append(symbol)
-        return found
+                definer = self.definer.get(symbol)
+                if definer and definer != referrer:
+                    referrers[definer].setdefault(referrer, []).append(symbol)
+        return referrers
 
 
 def _family(section: str) -> str:
-    """``tbl`` of ``.tbl.init_fns.01``."""
+    """The first part of a section's name: ``tbl`` of ``.tbl.init_fns.01``."""
     return section.lstrip(".").split(".")[0]

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What an image does without: its link is compared with one from all roots of the tree.
+"""Reports what an image is linked without, in comparison with a link from all roots of the tree.
 
-That link is made on demand, in the platform's working tree as the last build left it. The image and
-its stages are set aside meanwhile, with the rules of its link.
+The link from all roots is made on demand, in the platform's working tree as the last build left it.
+Meanwhile, the image, its stages and the rules of its link are set aside.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from romforge.analysis import image_sizes
 from romforge.base.errors import RomforgeError
 from romforge.base.table import Column, render_table
 from romforge.formats import elf
@@ -40,11 +41,11 @@ _LEAVE_OUT = "leave_out"
 
 
 class LeftOutObject(NamedTuple):
-    """An object that is left out of an image, though something asks for it.
+    """An object that is left out of an image, although other objects refer to it.
 
-    ``because`` is the strength that leaves it out, or "leave_out" where the spec names it. ``by``
-    is "stubs" where stubs stand in for it, and "only required" where nothing need. ``size`` is what
-    it has in a link from all roots.
+    ``because`` is the strength that leaves it out, or "leave_out" if the spec names it. ``by`` is
+    "stubs" if stubs replace it, or "only required" if it needs no replacement. ``size`` is its
+    size in a link from all roots. The field names are JSON keys.
     """
 
     object: str
@@ -54,12 +55,12 @@ class LeftOutObject(NamedTuple):
 
 
 class Stripped(NamedTuple):
-    """What stayed in an image, and what it does without.
+    """What stayed in an image, and what it is linked without. The field names are JSON keys.
 
-    ``never_asked_for`` is what a link from all roots has besides: what only the roots that are
-    dropped and the objects that are left out ask for. ``needed`` are objects that were
-    to be left out, and stayed since something needs them. ``reason`` says why nothing is left out,
-    where nothing is.
+    ``dropped`` and ``added`` are the roots that the link does not have, or has in addition.
+    ``never_asked_for`` are the other objects of a link from all roots: only dropped roots and
+    objects that are left out refer to them. ``needed`` are objects that the plan leaves out but
+    that stayed, since something needs them. ``reason`` says why nothing is left out, or is None.
     """
 
     goal: str
@@ -73,198 +74,260 @@ class Stripped(NamedTuple):
 
 
 def strip_report_of(step: TreeBuild, out: Path, goals: list[str]) -> list[Stripped]:
-    """What images of a platform do without; raises RomforgeError where one must be built first."""
+    """Reports on images of a platform. Raises RomforgeError if one must be built first."""
     trees = Trees(out)
-    if stale := rebuild_reasons.stale_goals(step, out, goals, trees):
-        goal, why = next(iter(stale.items()))
-        raise RomforgeError(f"{step.task}: {goal}.{step.media} must be built first: {why}")
+    stale = rebuild_reasons.stale_goals(step, out, goals, trees)
+    if stale:
+        goal, reason = next(iter(stale.items()))
+        raise RomforgeError(f"{step.task}: {goal}.{step.media} must be built first: {reason}")
     plan = source_tree.recorded_link_plan(step, out)
     record = tree_record.load_record(step, out) or TreeRecord()
-    stayed = {goal: _sizes(step, out, goal) for goal in goals}
-    whole = stayed
+    sizes = _sizes_by_image(step, out, goals)
+    all_sizes = sizes
     if plan.drop or plan.add or plan.left_out:
-        whole = _link_from_all_roots(step, out, trees, goals)
-    found = []
+        all_sizes = _link_from_all_roots(step, out, trees, goals)
+    reports = []
     for goal in goals:
-        names = record.goals[goal].left_out
-        gone = {name: size for name, size in whole[goal].items() if name not in stayed[goal]}
-        never_asked_for = {
-            name: size for name, size in gone.items() if link_check.stem(name) not in names
-        }
-        stripped = Stripped(
-            goal=goal,
-            dropped=plan.drop,
-            added=plan.add,
-            left_out=_left_out(plan, names, gone),
-            needed=_needed(plan, names),
-            reason=_reason(step, plan, names),
-            stayed=stayed[goal],
-            never_asked_for=never_asked_for,
-        )
-        found.append(stripped)
-    return found
+        left_out = record.goals[goal].left_out
+        reports.append(_report(step, plan, goal, left_out, sizes[goal], all_sizes[goal]))
+    return reports
 
 
-def _left_out(
-    plan: LinkPlan, names: list[str], gone: Mapping[str, Size]
-) -> tuple[LeftOutObject, ...]:
-    sizes = {link_check.stem(name): size for name, size in gone.items()}
-    explicit = {name for group in plan.left_out if group.explicit for name in group.objects}
-    safe = {name for group in link_roots.known_groups(link_roots.SAFE) for name in group.objects}
-    found = []
+def _report(
+    step: TreeBuild,
+    plan: LinkPlan,
+    goal: str,
+    left_out: list[str],
+    stayed: Mapping[str, Size],
+    all_sizes: Mapping[str, Size],
+) -> Stripped:
+    """Compares the objects that ``stayed`` with those of a link from all roots."""
+    left_out_sizes = {}
+    unreferenced = {}
+    for name, size in all_sizes.items():
+        if name in stayed:
+            continue
+        source = link_check.stem(name)
+        if source in left_out:
+            left_out_sizes[source] = size
+        else:
+            unreferenced[name] = size
+    needed = []
+    for group in plan.left_out:
+        needed += [name for name in group.objects if name not in left_out]
+    return Stripped(
+        goal=goal,
+        dropped=plan.drop,
+        added=plan.add,
+        left_out=tuple(_left_out_objects(plan, left_out, left_out_sizes)),
+        needed=tuple(needed),
+        reason=_reason(step, plan, left_out),
+        stayed=stayed,
+        never_asked_for=unreferenced,
+    )
+
+
+def _left_out_objects(
+    plan: LinkPlan, names: list[str], sizes: Mapping[str, Size]
+) -> Iterator[LeftOutObject]:
+    """The objects that are left out, each with its reason, its replacement and its size."""
+    named_by_spec: set[str] = set()
+    for group in plan.left_out:
+        if group.explicit:
+            named_by_spec.update(group.objects)
+    safe: set[str] = set()
+    for group in link_roots.known_groups(link_roots.SAFE):
+        safe.update(group.objects)
     for name in names:
-        because = link_roots.SAFE if name in safe else link_roots.MINIMAL
-        if name in explicit:
+        because = link_roots.MINIMAL
+        if name in named_by_spec:
             because = _LEAVE_OUT
+        elif name in safe:
+            because = link_roots.SAFE
         by = BY_STUBS if link_roots.has_stubs(name) else ONLY_REQUIRED
-        found.append(LeftOutObject(name, because, by, sizes.get(name, Size())))
-    return tuple(found)
+        yield LeftOutObject(name, because, by, sizes.get(name, Size()))
 
 
-def _needed(plan: LinkPlan, names: list[str]) -> tuple[str, ...]:
-    planned = [name for group in plan.left_out for name in group.objects]
-    return tuple(name for name in planned if name not in names)
-
-
-def _reason(step: TreeBuild, plan: LinkPlan, names: list[str]) -> str | None:
-    """Why nothing is left out; None where something is."""
-    if plan.drop or names:
+def _reason(step: TreeBuild, plan: LinkPlan, left_out: Collection[str]) -> str | None:
+    """Why nothing is left out, or None if something is."""
+    if plan.drop or left_out:
         return None
     if plan.reason:
         return plan.reason
     if step.legacy:
-        return "nothing is left out: a BIOS boots with iPXE's own boot stack, which needs it all"
+        return "nothing is left out: a BIOS boots with iPXE's own boot stack, which needs all of it"
     if step.strip.strength == link_roots.NONE:
         return f'nothing is left out: the spec says strip = "{link_roots.NONE}"'
     return None
 
 
-def _sizes(step: TreeBuild, out: Path, goal: str) -> dict[str, Size]:
-    """The objects of a link, the largest first."""
-    linked = (
-        out / step.directory / "src" / step.bin / f"{goal}.{source_tree.linked_medium(step)}.tmp"
-    )
+def _sizes_by_image(step: TreeBuild, out: Path, goals: list[str]) -> dict[str, dict[str, Size]]:
+    """The sizes of the objects of each image."""
+    return {goal: _object_sizes(step, out, goal) for goal in goals}
+
+
+def _object_sizes(step: TreeBuild, out: Path, goal: str) -> dict[str, Size]:
+    """The sizes of the objects of a link, the largest first."""
+    linked = image_sizes.linked_file(step, out, goal)
     link_map = link_check.read_map(linked.with_name(f"{linked.name}.map"))
-    sizes = {
-        make_rules.shown_object_name(name): size
-        for name, size in link_map.sizes(elf.sections_in_file(linked)).items()
-    }
-    return dict(sorted(sizes.items(), key=lambda item: (-item[1].file, -item[1].memory, item[0])))
+    sizes = {}
+    for name, size in link_map.sizes(elf.sections_in_file(linked)).items():
+        sizes[make_rules.shown_object_name(name)] = size
+    return dict(sorted(sizes.items(), key=_largest_object_first))
+
+
+def _largest_object_first(item: tuple[str, Size]) -> tuple[int, int, str]:
+    name, size = item
+    return -size.file, -size.memory, name
 
 
 def _link_from_all_roots(
     step: TreeBuild, out: Path, trees: Trees, goals: list[str]
 ) -> dict[str, dict[str, Size]]:
-    """The sizes of links from all roots; the working tree is as before when it ends."""
-    work = out / step.directory
-    log = work / "stripped.log"
+    """The sizes of objects in links from all roots, by image.
+
+    The working tree is the same afterwards. Raises RomforgeError if the link fails.
+    """
+    directory = out / step.directory
+    src = directory / "src"
+    log = directory / "stripped.log"
     log.unlink(missing_ok=True)
     medium = source_tree.linked_medium(step)
-    words = image_build.variables(step, trees.of(step))
-    words += [f"{step.bin}/{goal}.{medium}.tmp" for goal in goals]
+    arguments = image_build.variables(step, trees.of(step))
+    arguments += [f"{step.bin}/{goal}.{medium}.tmp" for goal in goals]
     sizes = {}
-    began = time.time_ns()
+    start = time.time_ns()
     with gnu_make.build(), _set_aside(step, out, goals):
-        make_rules.write_rules(work / "src", LinkPlan(), {}, step.bin)
-        status = image_build.run_make_for(step, words, work / "src", log)
+        make_rules.write_rules(src, LinkPlan(), {}, step.bin)
+        status = image_build.run_make_for(step, arguments, src, log)
         if gnu_make.interrupted():
-            image_build.drop_halves(work / "src" / step.bin, began)
+            image_build.drop_halves(src / step.bin, start)
         elif status == 0:
-            sizes = {goal: _sizes(step, out, goal) for goal in goals}
+            sizes = _sizes_by_image(step, out, goals)
     if gnu_make.interrupted():
         raise KeyboardInterrupt
     if status:
         raise RomforgeError(
-            f"{step.task}: the link from all roots ended with status {status}; see {log}"
+            f"{step.task}: the link from all roots failed with exit status {status}; see {log}"
         )
     return sizes
 
 
 @contextmanager
 def _set_aside(step: TreeBuild, out: Path, goals: list[str]) -> Iterator[None]:
-    """Sets images, their stages and the rules of their link aside, and brings them back.
+    """Sets images, their stages and the rules of their link aside, and restores them at the end.
 
-    The working tree is marked as unfinished meanwhile: if this process is killed, or make was, a
-    later build begins anew.
+    Meanwhile, the working tree is marked as unfinished. If this process or make is killed, the mark
+    stays, and the next build starts anew.
     """
-    work = out / step.directory
-    bin_directory = work / "src" / step.bin
-    rules = work / "src" / make_rules.RULES
-    aside = work / "aside"
+    directory = out / step.directory
+    bin_directory = directory / "src" / step.bin
+    rules = directory / "src" / make_rules.RULES
+    aside = directory / "aside"
     record = tree_record.load_record(step, out)
     tree_record.mark_unfinished(step, out)
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir()
-    stages = [path for goal in goals for path in image_build.stages(step, bin_directory, goal)]
+    stages = _stages(step, bin_directory, goals)
     shutil.copy2(rules, aside / rules.name)
     for path in stages:
         path.rename(aside / path.name)
-    in_order = True
+    make_was_killed = False
     try:
         yield
     except Killed:
-        in_order = False
+        make_was_killed = True
         raise
     finally:
-        for goal in goals:
-            for path in image_build.stages(step, bin_directory, goal):
-                path.unlink()
+        for path in _stages(step, bin_directory, goals):
+            path.unlink()
         for path in stages:
             (aside / path.name).rename(path)
         os.replace(aside / rules.name, rules)
         aside.rmdir()
-        if in_order and record is not None:
+        if record is not None and not make_was_killed:
             tree_record.save_record(step, out, record)
 
 
+def _stages(step: TreeBuild, bin_directory: Path, goals: list[str]) -> list[Path]:
+    """The files of some images and of all their stages."""
+    stages = []
+    for goal in goals:
+        stages += image_build.stages(step, bin_directory, goal)
+    return stages
+
+
 def as_json(step: TreeBuild, stripped: Stripped) -> dict[str, Any]:
-    """What `romforge stripped --json` prints of an image."""
-    sizes = {
-        "stayed": {name: size._asdict() for name, size in stripped.stayed.items()},
-        "never_asked_for": {
-            name: size._asdict() for name, size in stripped.never_asked_for.items()
-        },
+    """An image of ``romforge stripped --json``."""
+    left_out = []
+    for item in stripped.left_out:
+        left_out.append({**item._asdict(), "size": item.size._asdict()})
+    return {
+        "task": step.task,
+        **stripped._asdict(),
+        "left_out": left_out,
+        "stayed": _sizes_as_json(stripped.stayed),
+        "never_asked_for": _sizes_as_json(stripped.never_asked_for),
     }
-    left_out = [{**item._asdict(), "size": item.size._asdict()} for item in stripped.left_out]
-    return {"task": step.task, **stripped._asdict(), "left_out": left_out, **sizes}
+
+
+def _sizes_as_json(sizes: Mapping[str, Size]) -> dict[str, dict[str, int]]:
+    return {name: size._asdict() for name, size in sizes.items()}
 
 
 def strip_report_lines(stripped: Stripped) -> Iterator[str]:
-    """What `romforge stripped` prints of an image."""
+    """The lines that ``romforge stripped`` prints for an image."""
     if stripped.reason:
         yield stripped.reason
     if stripped.dropped:
-        yield f"roots of the tree that it is linked without: {', '.join(stripped.dropped)}"
+        yield f"dropped roots: {', '.join(stripped.dropped)}"
     if stripped.added:
-        yield f"roots that it is linked from besides: {', '.join(stripped.added)}"
-    by_way: dict[tuple[str, str], list[str]] = {}
-    for item in stripped.left_out:
-        by_way.setdefault((item.because, item.by), []).append(item.object)
-    for (because, by), names in by_way.items():
-        way = "stubs stand in for them" if by == BY_STUBS else "they are only required"
-        strength = because if because == _LEAVE_OUT else f'strip = "{because}"'
-        yield f"left out by {strength}, {way}: {', '.join(names)}"
+        yield f"added roots: {', '.join(stripped.added)}"
+    yield from _left_out_lines(stripped.left_out)
     if stripped.needed:
         yield f"not left out, since something needs them: {', '.join(stripped.needed)}"
+    yield from _size_table(stripped)
+
+
+def _left_out_lines(objects: Collection[LeftOutObject]) -> Iterator[str]:
+    """A line for each reason and kind of replacement, with the objects that share them."""
+    names_by_kind: dict[tuple[str, str], list[str]] = {}
+    for item in objects:
+        names_by_kind.setdefault((item.because, item.by), []).append(item.object)
+    for (because, by), names in names_by_kind.items():
+        setting = because if because == _LEAVE_OUT else f'strip = "{because}"'
+        replacement = "replaced by stubs" if by == BY_STUBS else "only required"
+        yield f"left out by {setting}, {replacement}: {', '.join(names)}"
+
+
+def _size_table(stripped: Stripped) -> list[str]:
+    """A table of all objects, with a row of sums for each group at its end."""
+    columns = [
+        Column("object"),
+        Column("bytes", right=True),
+        Column("memory", right=True),
+        Column(""),
+    ]
+    groups: dict[str, Mapping[str, Size]] = {
+        "stayed": stripped.stayed,
+        "left out": {item.object: item.size for item in stripped.left_out},
+        "not referenced": stripped.never_asked_for,
+    }
     rows = []
     sums = []
-    left_out = {item.object: item.size for item in stripped.left_out}
-    parts = {
-        "stayed": stripped.stayed,
-        "left out": left_out,
-        "never asked for": stripped.never_asked_for,
-    }
-    for verb, sizes in parts.items():
+    for group, sizes in groups.items():
         if not sizes:
             continue
+        file = 0
+        memory = 0
         for name, size in sizes.items():
-            rows.append([name, *_cells(size), verb])
-        file = sum(size.file for size in sizes.values())
-        memory = sum(size.memory for size in sizes.values())
-        sums.append([f"{len(sizes)} objects", *_cells(Size(file, memory)), verb])
-    columns = [Column("object"), Column("bytes", right=True), Column("memory", right=True)]
-    yield from render_table([*columns, Column("")], rows + sums)
+            rows.append([name, *_size_cells(size), group])
+            file += size.file
+            memory += size.memory
+        sums.append([f"{len(sizes)} objects", *_size_cells(Size(file, memory)), group])
+    return render_table(columns, rows + sums)
 
 
-def _cells(size: Size) -> list[str]:
-    return [f"{size.file:,}", f"{size.memory:,}" if size.memory else ""]
+def _size_cells(size: Size) -> list[str]:
+    memory = f"{size.memory:,}" if size.memory else ""
+    return [f"{size.file:,}", memory]

@@ -1,15 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a page shows of a built set of ROMs: sizes, faults, objects, changes, migrations, proofs."""
+"""Collects what a page shows of a built set of ROMs. Sizes are bytes.
+
+These are the sizes and faults of ROMs, the objects of images, the changes since the lock, whether
+guests can migrate, and the results of verify.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from romforge.analysis import compat, image_sizes
-from romforge.analysis.compat import Verdict
+from romforge.analysis.compat import RomFile, Verdict
 from romforge.base.errors import RomforgeError
 from romforge.formats import option_rom, rom_check
 from romforge.formats.rom_file import read_rom
@@ -24,7 +28,7 @@ from romforge.spec.model import Spec
 
 
 class Segment(NamedTuple):
-    """An image in a ROM: what it is called, its kind, its bytes."""
+    """An image in a ROM: its name, its kind and its size."""
 
     name: str
     kind: str
@@ -33,7 +37,7 @@ class Segment(NamedTuple):
 
 @dataclass(frozen=True)
 class Row:
-    """A ROM file; ``wrong`` are its faults, or why there is none."""
+    """A ROM file. ``wrong`` are its faults, or the reason why there is no file."""
 
     path: str
     nic: str
@@ -43,12 +47,13 @@ class Row:
 
     @property
     def used(self) -> int:
+        """The sum of the sizes of its images."""
         return sum(image.size for image in self.images)
 
 
 @dataclass(frozen=True)
 class Proven:
-    """What `verify` has to say of a ROM in a column, and what was seen.
+    """The result of `verify` for a ROM in a column, and what the check observed.
 
     ``state`` is "proven", "out of date" or "not proven".
     """
@@ -60,9 +65,10 @@ class Proven:
 
 
 class ObjectSize(NamedTuple):
-    """An object of an image: an estimate of its bytes in the ROM, those of the linked file, memory.
+    """An object of an image. Padding is an object without a directory.
 
-    Padding is an object without a directory.
+    ``in_rom`` estimates its bytes in the ROM. ``linked`` are its bytes in the linked file, and
+    ``memory`` its bytes of memory outside the file.
     """
 
     directory: str
@@ -74,7 +80,7 @@ class ObjectSize(NamedTuple):
 
 @dataclass(frozen=True)
 class ImageObjects:
-    """An image that a tree built, and its objects; ``size`` is 0 where no ROM has the image."""
+    """An image that a tree built, and its objects. ``size`` is 0 if no ROM contains the image."""
 
     nics: tuple[str, ...]
     platform: str
@@ -84,18 +90,20 @@ class ImageObjects:
 
     @property
     def linked(self) -> int:
+        """The bytes of the linked file."""
         return sum(item.linked for item in self.objects)
 
     @property
     def memory(self) -> int:
+        """The bytes of memory outside the linked file."""
         return sum(item.memory for item in self.objects)
 
 
 @dataclass(frozen=True)
 class BuildSummary:
-    """What a page shows; ``sets`` are verdicts by the name of the older set.
+    """The content of a page. ``sets`` are verdicts by the name of the older set.
 
-    ``changes`` is None where there is no lock.
+    ``changes`` is None if there is no lock.
     """
 
     spec: str
@@ -109,69 +117,80 @@ class BuildSummary:
 def gather_summary(
     spec: Spec, plan: Plan, out: Path, older: Mapping[str, Path], proofs: Sequence[Proven]
 ) -> BuildSummary:
-    """Looks at what is built; raises RomforgeError where nothing is, or a set cannot be read."""
-    rows = tuple(
-        _row(rom, out)
-        for rom in plan.roms()
-        if rom.target in plan.default or (out / rom.path).is_file()
-    )
-    there = [row for row in rows if row.images]
-    if not there:
+    """Collects the content of a page from the output root ``out``.
+
+    ``older`` are sets of ROMs from which guests shall migrate, by name. Raises RomforgeError if no
+    ROM is built, or a set cannot be read.
+    """
+    rows = []
+    for rom in plan.roms():
+        if rom.target in plan.default or (out / rom.path).is_file():
+            rows.append(_row(rom, out))
+    built = [row for row in rows if row.images]
+    if not built:
         raise RomforgeError(f"{out}: none of the ROMs of {spec.path} is built; run doit first")
-    changes = (
-        tuple(lock_format.compare_build_with_lock(spec, plan, out, None))
-        if lock_format.lock_path(spec.path).exists()
-        else None
+    changes = None
+    if lock_format.lock_path(spec.path).exists():
+        changes = tuple(lock_format.compare_build_with_lock(spec, plan, out, None))
+    return BuildSummary(
+        spec=spec.path.name,
+        rows=tuple(rows),
+        images=tuple(_image_objects(plan, out)),
+        changes=changes,
+        sets=_compare_with_older(_built_files(spec, plan, out, built), older, out),
+        proofs=tuple(proofs),
     )
-    says = lock_format.rules(spec, list(plan.roms()))
-    now = {
-        Path(row.path).name: compat.RomFile(
-            (out / row.path).stat().st_size,
-            tuple(one.kind for one in row.images),
-            says[row.path].bucket_changed_in,
-        )
-        for row in there
-    }
-    sets = {
-        name: tuple(_among(compat.compare_sets(compat.read_set(path, out), now), now))
-        for name, path in older.items()
-    }
-    images = tuple(_images(plan, out))
-    return BuildSummary(spec.path.name, rows, images, changes, sets, tuple(proofs))
 
 
 def _row(rom: Rom, out: Path) -> Row:
+    """The sizes and faults of a ROM file, which may not be built."""
     try:
         data = read_rom(out / rom.path)[0]
     except RomforgeError:
         return Row(rom.path, rom.nic, rom.bucket or 0, (), ("is not built",))
-    wrong = tuple(
-        str(fault)
-        for fault in rom_check.find_faults(data)
-        if fault.severity is not rom_check.Severity.NOTE
-    )
+    faults = []
+    for fault in rom_check.find_faults(data):
+        if fault.severity is not rom_check.Severity.NOTE:
+            faults.append(str(fault))
+    return Row(rom.path, rom.nic, bucket_of(len(data)), _segments(rom, data), tuple(faults))
+
+
+def _segments(rom: Rom, data: bytes) -> tuple[Segment, ...]:
+    """The images of a ROM file, named after their platforms, or after their kinds in doubt."""
     images = option_rom.parse_chain(data).images
-    names = (
-        [pick.platform for pick in rom.picks]
-        if len(rom.picks) == len(images)
-        else [one.kind for one in images]
-    )
-    return Row(
-        rom.path,
-        rom.nic,
-        bucket_of(len(data)),
-        tuple(Segment(name, one.kind, len(one.data)) for name, one in zip(names, images)),
-        wrong,
-    )
+    names = [pick.platform for pick in rom.picks]
+    if len(names) != len(images):
+        names = [image.kind for image in images]
+    segments = []
+    for name, image in zip(names, images):
+        segments.append(Segment(name, image.kind, len(image.data)))
+    return tuple(segments)
 
 
-def _among(verdicts: Sequence[Verdict], now: Mapping[str, compat.RomFile]) -> list[Verdict]:
-    """The verdicts on files that are built here; an older set may hold others."""
-    return [one for one in verdicts if one.file in now]
+def _built_files(spec: Spec, plan: Plan, out: Path, built: Collection[Row]) -> dict[str, RomFile]:
+    """The ROM files that are built, by base name, as ``compat`` compares them."""
+    rules = lock_format.rules(spec, list(plan.roms()))
+    files = {}
+    for row in built:
+        size = (out / row.path).stat().st_size
+        kinds = tuple(image.kind for image in row.images)
+        files[Path(row.path).name] = RomFile(size, kinds, rules[row.path].bucket_changed_in)
+    return files
 
 
-def _images(plan: Plan, out: Path) -> Iterator[ImageObjects]:
-    """The images that trees built, with the objects that their links took."""
+def _compare_with_older(
+    files: Mapping[str, RomFile], older: Mapping[str, Path], out: Path
+) -> dict[str, tuple[Verdict, ...]]:
+    """The verdicts on ``files`` for each older set; other files of an older set do not count."""
+    sets = {}
+    for name, path in older.items():
+        verdicts = compat.compare_sets(compat.read_set(path, out), files)
+        sets[name] = tuple(verdict for verdict in verdicts if verdict.file in files)
+    return sets
+
+
+def _image_objects(plan: Plan, out: Path) -> Iterator[ImageObjects]:
+    """The images that trees built, with the objects that are linked into them."""
     for make in plan.makes:
         record = tree_record.load_record(make, out) or TreeRecord()
         link_plan = source_tree.recorded_link_plan(make, out)
@@ -180,7 +199,7 @@ def _images(plan: Plan, out: Path) -> Iterator[ImageObjects]:
         for goal in make.goals:
             entry = record.goals.get(goal)
             if entry is None or entry.why:
-                continue  # not built, or the objects are others by now
+                continue  # not built, or linked from objects that have changed since
             size = image_sizes.size_in_rom(plan, make, goal, out)
             link = image_sizes.read_image_link(make, out, goal, link_plan, files)
             objects = _object_sizes(link, size, directories)
@@ -191,6 +210,7 @@ def _images(plan: Plan, out: Path) -> Iterator[ImageObjects]:
 def _object_sizes(
     link: image_sizes.LinkedImage, size: int, directories: DependencyFiles
 ) -> Iterator[ObjectSize]:
+    """The objects of an image that has ``size`` bytes in the ROM, and its padding."""
     shares = image_sizes.compressed_shares(link, size)
     memory = link.memory_by_object()
     for name in link.graph.objects:
@@ -198,8 +218,7 @@ def _object_sizes(
             directory=image_sizes.directory_of(name, directories),
             name=name,
             in_rom=shares.get(name, 0),
-            linked=sum(link.pieces.get(name, {}).values()),
+            linked=link.object_size(name),
             memory=memory.get(name, 0),
         )
-    padding = sum(span.size for span in link.spans if span.object == image_sizes.PADDING)
-    yield ObjectSize("", "(padding)", shares.get(image_sizes.PADDING, 0), padding, 0)
+    yield ObjectSize("", "(padding)", shares.get(image_sizes.PADDING, 0), link.padding(), 0)

@@ -1,423 +1,452 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""`romforge why`: finds the images that are asked about, and shows what ``image_sizes`` knows of them."""
+"""The command `romforge why`: finds the requested images, and prints their analysis."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from romforge.analysis import image_sizes, suggestions
-from romforge.analysis.image_sizes import ImageContents, ObjectContents
+from romforge.analysis import image_sizes, size_changes, suggestions
+from romforge.analysis.image_sizes import ImageContents, ObjectContents, Root
+from romforge.analysis.size_changes import ImageChange
 from romforge.analysis.suggestions import Candidate, Suggestions
 from romforge.base.errors import RomforgeError, UsageError
 from romforge.base.table import BOLD, Column, paint, render_table, wants_colours
 from romforge.base.text import did_you_mean, join_words
-from romforge.cli import common
-from romforge.cli.environment import source_tree_override
 from romforge.plan import planner
 from romforge.plan.planner import Plan, Rom, TreeBuild
 from romforge.sources.ipxe import rebuild_reasons, source_tree, tree_record
 from romforge.sources.ipxe.tree_record import TreeRecord
 from romforge.spec import loader
 
-_SHOWN = 6  # names in a row
-_SYMBOLS = 3  # symbols of an object that asks for another
-_POSSIBLE, _OTHERS = 10, 5  # candidates that are shown
+# How many items are shown before "and N more".
+_SHOWN_NAMES = 6
+_SHOWN_SYMBOLS = 3
+_SHOWN_POSSIBLE = 10
+_SHOWN_OTHERS = 5
 
 
-class Explained(NamedTuple):
-    """An image, and what could be left out of it."""
+class _ImageGoal(NamedTuple):
+    """An image that a tree builds: the platform's build, and the name of the image in it."""
+
+    build: TreeBuild
+    goal: str
+
+
+class ImageReport(NamedTuple):
+    """The analysis of an image, and what could be left out of it."""
 
     image: ImageContents
     platform: str
     suggestions: Suggestions
 
     def as_json(self) -> dict[str, Any]:
-        candidates = [
-            {**asdict(candidate), "possible": candidate.possible}
-            for candidate in self.suggestions.candidates
-        ]
+        """An image of ``romforge why --json``."""
+        candidates = []
+        for candidate in self.suggestions.candidates:
+            candidates.append({**asdict(candidate), "possible": candidate.possible})
         leave_out = {"reason": self.suggestions.reason, "candidates": candidates}
         return {**asdict(self.image), "leave_out": leave_out}
 
 
+class _Answer(NamedTuple):
+    """What the command prints: a value with ``--json``, or else lines."""
+
+    value: Any
+    lines: list[str]
+
+
 def why_command(arguments: Any, tree: str | None) -> int:
-    """The command: a ROM or an image is shown; or an object or a root, in an image."""
+    """Runs the command: shows a ROM or an image, or else an object or a root of an image."""
     plan = planner.make_plan(loader.load_spec(arguments.spec, arguments.out), tree)
-    goals = _asked(plan, arguments.image or arguments.what, arguments.out)
+    goals = _find_goals(plan, arguments.image or arguments.what, arguments.out)
     _require_built(goals, arguments.out)
-    explained = [_explain(plan, make, goal, arguments.out) for make, goal in goals]
-    images = [item.image for item in explained]
-    result: Any
+    reports = [_analyse(plan, goal, arguments.out) for goal in goals]
     if arguments.against:
-        result = _compared(images, _older(arguments.against, plan, goals))
-        lines = list(_differences(result))
+        answer = _compare(reports, _older_sizes(arguments.against, plan, goals))
     elif arguments.image:
-        result, lines = _object_or_root(images, arguments.what)
+        answer = _describe_object_or_root([report.image for report in reports], arguments.what)
     else:
-        result = [item.as_json() for item in explained]
-        lines = []
-        for item in explained:
-            lines += [*_image_lines(item.image), *_suggestion_lines(item)]
+        answer = _describe_images(reports)
     if arguments.json:
-        print(json.dumps(result, indent=1))
+        print(json.dumps(answer.value, indent=1))
     else:
-        print("\n".join(lines))
+        print("\n".join(answer.lines))
     return 0
 
 
-def _asked(plan: Plan, what: str, out: Path) -> list[tuple[TreeBuild, str]]:
-    """The images of trees that a ROM is made of, or the one of this name; raises RomforgeError.
+def _find_goals(plan: Plan, name: str, out: Path) -> list[_ImageGoal]:
+    """The image of this name, or the images of the ROM of this name that trees build.
 
-    Where several ROMs have a name, it stands for the one that is built.
+    Raises UsageError if there is neither, and RomforgeError if no tree builds an image of the ROM.
     """
-    images: dict[str, tuple[TreeBuild, str]] = {}
-    for make in plan.makes:
-        for goal in make.goals:
-            for name in (f"{make.platform}/{goal}", f"{make.bin}/{goal}.{make.media}"):
-                images.setdefault(name, (make, goal))
-    if what in images:
-        return [images[what]]
-    rom = _rom(plan, what, out, list(images))
-    makes = {make.task: make for make in plan.makes}
-    made = [(makes[pick.make], rom.goal) for pick in rom.picks if pick.make]
-    if not made:
+    goals: dict[str, _ImageGoal] = {}
+    for build in plan.makes:
+        for goal in build.goals:
+            image = _ImageGoal(build, goal)
+            goals.setdefault(f"{build.platform}/{goal}", image)
+            goals.setdefault(f"{build.bin}/{goal}.{build.media}", image)
+    if name in goals:
+        return [goals[name]]
+    rom = _find_rom(plan, name, out, goals)
+    builds = {build.task: build for build in plan.makes}
+    rom_goals = [_ImageGoal(builds[pick.make], rom.goal) for pick in rom.picks if pick.make]
+    if not rom_goals:
         raise RomforgeError(
-            f"{rom.path} is made of existing ROMs, which say nothing of their objects"
+            f"{rom.path} is made of images from existing ROMs, whose objects are not known"
         )
-    return made
+    return rom_goals
 
 
-def _rom(plan: Plan, what: str, out: Path, images: list[str]) -> Rom:
+def _find_rom(plan: Plan, name: str, out: Path, images: Collection[str]) -> Rom:
+    """The ROM of this name. Of several, only the one that is built is considered.
+
+    Raises UsageError if there is no such ROM, or several. ``images`` are names of images, which
+    the message suggests.
+    """
     roms = {rom.path: rom for rom in plan.roms()}
-    named = []
-    for path in roms:
-        if what in (path, f"rom:{path}", Path(path).name) or path.endswith(f"/{what}"):
-            named.append(path)
-    if len(named) > 1 and what not in named:
-        named = [path for path in named if (out / path).is_file()] or named
-    if len(named) > 1 and what not in named:
-        raise UsageError(f"there are several {what}: {join_words(named)}")
-    if not named:
+    if name in roms:
+        return roms[name]
+    matching = [path for path in roms if _is_name_of(path, name)]
+    if len(matching) > 1:
+        built = [path for path in matching if (out / path).is_file()]
+        matching = built or matching
+    if len(matching) > 1:
+        raise UsageError(f'several ROMs match "{name}": {join_words(matching)}; give the path')
+    if not matching:
         example = next(iter(images), "pcbios/8086100e")
         raise UsageError(
-            f'there is no ROM or image "{what}"{did_you_mean(what, [*roms, *images])}; images are PLATFORM/GOAL, such as {example}'
+            f'there is no ROM or image "{name}"{did_you_mean(name, [*roms, *images])}; '
+            f"the name of an image is PLATFORM/GOAL, such as {example}"
         )
-    return roms[what if what in named else named[0]]
+    return roms[matching[0]]
 
 
-def _require_built(goals: list[tuple[TreeBuild, str]], out: Path) -> None:
-    """Raises RomforgeError where what an image was linked of is not there any more.
+def _is_name_of(path: str, name: str) -> bool:
+    """Whether ``name`` is the path of a ROM, its task, or the end of its path."""
+    return name in (path, f"rom:{path}") or path.endswith(f"/{name}")
 
-    Says where it would be built anew now.
+
+def _require_built(goals: Iterable[_ImageGoal], out: Path) -> None:
+    """Raises RomforgeError if the files that an image was linked from are gone or have changed.
+
+    Prints a note if a build would make the image again, but these files are still there.
     """
     trees = source_tree.Trees(out)
-    for make, goal in goals:
-        entry = (tree_record.load_record(make, out) or TreeRecord()).goals.get(goal)
-        stale = rebuild_reasons.stale_goals(make, out, [goal], trees).get(goal)
-        image = f"{make.task}: {goal}.{make.media}"
+    for build, goal in goals:
+        record = tree_record.load_record(build, out) or TreeRecord()
+        entry = record.goals.get(goal)
+        reason = rebuild_reasons.stale_goals(build, out, [goal], trees).get(goal)
+        image = f"{build.task}: {goal}.{build.media}"
         if entry is None or entry.why:
-            raise RomforgeError(f"{image} must be built first: {stale}")
-        if stale:
-            note = f"{image} is shown as it was built: since then {stale}"
-            print(f"romforge: {note}", file=sys.stderr)
+            raise RomforgeError(f"{image} must be built first: {reason}")
+        if reason:
+            message = f"{image} is shown as it was built: since then {reason}"
+            print(f"romforge: {message}", file=sys.stderr)
 
 
-def _explain(plan: Plan, make: TreeBuild, goal: str, out: Path) -> Explained:
-    link_plan = source_tree.recorded_link_plan(make, out)
-    link = image_sizes.read_image_link(make, out, goal, link_plan)
-    size = image_sizes.size_in_rom(plan, make, goal, out)
-    nics = image_sizes.nics_of(plan, make, goal)
-    image = image_sizes.analyse_image(make, out, goal, nics, size, link)
-    found = suggestions.suggest(make, link_plan, link, size)
-    return Explained(image, make.platform, found)
+def _analyse(plan: Plan, image: _ImageGoal, out: Path) -> ImageReport:
+    """Analyses an image that is built below ``out``. Raises RomforgeError if it is not built."""
+    build, goal = image
+    link_plan = source_tree.recorded_link_plan(build, out)
+    link = image_sizes.read_image_link(build, out, goal, link_plan)
+    size = image_sizes.size_in_rom(plan, build, goal, out)
+    nics = image_sizes.nics_of(plan, build, goal)
+    contents = image_sizes.analyse_image(build, out, goal, nics, size, link)
+    return ImageReport(contents, build.platform, suggestions.suggest(build, link_plan, link, size))
 
 
-def _older(
-    place: Path, plan: Plan, goals: list[tuple[TreeBuild, str]]
-) -> dict[str, dict[str, Any]]:
-    """What another build says of the images, by name.
-
-    It is an output root, or what `why --json` printed of one.
-    """
-    if place.is_dir():
-        images = [_explain(plan, make, goal, place).image for make, goal in goals]
-        return {image.name: asdict(image) for image in images}
-    try:
-        printed = json.loads(place.read_bytes())
-        by_name = {image["name"]: image for image in printed}
-        parts = [part for image in printed for part in image["parts"]]
-        if all(isinstance(part["size"], int) and part["name"] for part in parts):
-            return by_name
-    except OSError as error:
-        raise RomforgeError(f"{place}: cannot be read: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError):
-        pass
-    raise RomforgeError(
-        f"{place}: is no output root, and nothing that `romforge why ROM --json` printed"
-    )
+def _older_sizes(
+    path: Path, plan: Plan, goals: Iterable[_ImageGoal]
+) -> dict[str, size_changes.BuildSizes]:
+    """The sizes in another build, by image. ``path`` is its output root, or a file of JSON."""
+    if not path.is_dir():
+        return size_changes.read_build_sizes(path)
+    sizes = {}
+    for goal in goals:
+        image = _analyse(plan, goal, path).image
+        sizes[image.name] = size_changes.build_sizes(image)
+    return sizes
 
 
-def _compared(
-    images: list[ImageContents], older: dict[str, dict[str, Any]]
-) -> list[dict[str, Any]]:
-    """For each image what is new, gone, grown and shrunk, the largest change first."""
-    found = []
-    for image in images:
-        if image.name not in older:
-            raise RomforgeError(f"the other build has no {image.name}")
-        before = {part["name"]: part for part in older[image.name]["parts"]}
-        now = {part.name: part for part in image.parts}
-        rows = []
-        for name in {**before, **now}:
-            old, new = before.get(name), now.get(name)
-            row = {
-                "object": name,
-                "was": old["size"] if old else None,
-                "is": new.size if new else None,
-                "memory_was": old.get("memory", 0) if old else None,
-                "memory_is": new.memory if new else None,
-                "chain": _chain(new) if new else "",
-            }
-            if row["was"] != row["is"] or row["memory_was"] != row["memory_is"]:
-                rows.append(row)
-        rows.sort(
-            key=lambda row: (-abs(_change(row)), -abs(_change(row, "memory_")), row["object"])
-        )
-        was = sum(older[image.name]["sections"].values())
-        is_now = sum(image.sections.values())
-        found.append({"name": image.name, "was": was, "is": is_now, "objects": rows})
-    return found
+def _compare(reports: Iterable[ImageReport], older: dict[str, size_changes.BuildSizes]) -> _Answer:
+    """The changes of each image. Raises RomforgeError if the other build does not have it."""
+    value = []
+    lines: list[str] = []
+    for report in reports:
+        name = report.image.name
+        if name not in older:
+            raise RomforgeError(f"the build to compare with has no image {name}")
+        change = size_changes.compare_image(report.image, older[name])
+        value.append(change.as_json())
+        lines += _change_lines(change)
+    return _Answer(value, lines)
 
 
-def _change(row: dict[str, Any], of: str = "") -> int:
-    """By how many bytes an object grew: of the file, or of memory."""
-    return int(row[f"{of}is"] or 0) - int(row[f"{of}was"] or 0)
+def _change_lines(image: ImageChange) -> Iterator[str]:
+    growth = image.after - image.before
+    yield f"{_bold(image.name)}: {image.after:,} bytes linked, {growth:+,}"
+    if not image.objects:
+        yield "  no object changed in size"
+        return
+    columns = [
+        Column("object"),
+        Column(""),
+        Column("bytes", right=True),
+        Column("memory", right=True),
+        Column("pulled in by"),
+    ]
+    rows = []
+    for change in image.objects:
+        size = change.growth
+        memory = f"{size.memory:+,}" if size.memory else ""
+        rows.append([change.object, change.kind, f"{size.file:+,}", memory, change.chain])
+    yield from _indent(render_table(columns, rows))
 
 
-def _differences(compared: list[dict[str, Any]]) -> Iterator[str]:
-    for image in compared:
-        size, growth = image["is"], image["is"] - image["was"]
-        yield paint(image["name"], BOLD, wants_colours()) + f": {size:,} bytes linked, {growth:+,}"
-        rows = []
-        for row in image["objects"]:
-            memory = _change(row, "memory_")
-            cells = [row["object"], _state(row), f"{_change(row):+,}"]
-            rows.append([*cells, f"{memory:+,}" if memory else "", row["chain"]])
-        if not rows:
-            yield "  the same objects, of the same sizes"
-            continue
-        columns = [Column("object"), Column(""), Column("bytes", right=True)]
-        columns += [Column("memory", right=True), Column("pulled in by")]
-        yield from (f"  {line}" for line in render_table(columns, rows))
-
-
-def _state(row: dict[str, Any]) -> str:
-    if row["was"] is None:
-        return "new"
-    if row["is"] is None:
-        return "gone"
-    return "grown" if (_change(row) or _change(row, "memory_")) > 0 else "shrunk"
+def _describe_images(reports: Iterable[ImageReport]) -> _Answer:
+    value = []
+    lines: list[str] = []
+    for report in reports:
+        value.append(report.as_json())
+        lines += _image_lines(report.image)
+        lines += _suggestion_lines(report)
+    return _Answer(value, lines)
 
 
 def _image_lines(image: ImageContents) -> Iterator[str]:
-    """An image by directories, the largest first, and the roots of its link."""
+    """The sizes of an image, its objects by directory, and the roots of its link."""
+    title = image.name
+    if image.nics:
+        title += f" ({', '.join(image.nics)})"
     linked = sum(image.sections.values())
-    nics = f" ({', '.join(image.nics)})" if image.nics else ""
     yield (
-        paint(f"{image.name}{nics}", BOLD, wants_colours())
-        + f": {image.size:,} bytes in the ROM, {linked:,} linked, and {image.memory:,} of memory"
+        f"{_bold(title)}: {image.size:,} bytes in the ROM, "
+        f"{linked:,} bytes linked, {image.memory:,} bytes of memory"
     )
     yield "  " + ", ".join(f"{name} {size:,}" for name, size in image.sections.items())
-    directories: dict[str, list[ObjectContents]] = {}
-    for part in image.parts:
-        directories.setdefault(part.directory or "(no source)", []).append(part)
-    largest_first = sorted(
-        directories.items(), key=lambda both: -sum(part.size for part in both[1])
-    )
+    yield from _indent(_object_table(image))
+    yield ""
+    yield from _indent(_root_table(image.roots))
+
+
+def _object_table(image: ImageContents) -> list[str]:
+    """The objects of an image by directory; the largest directory and object come first."""
+    columns = [
+        Column("object"),
+        Column("bytes", right=True),
+        Column("in the ROM", right=True),
+        Column("", right=True),
+        Column("memory", right=True),
+        Column("leaves without", right=True),
+        Column("pulled in by"),
+    ]
     rows = []
-    for name, parts in largest_first:
-        size = sum(part.size for part in parts)
-        memory = sum(part.memory for part in parts)
-        compressed = sum(part.compressed for part in parts)
+    for name, parts in _parts_by_directory(image):
+        size = 0
+        compressed = 0
+        memory = 0
+        for part in parts:
+            size += part.size
+            compressed += part.compressed
+            memory += part.memory
         rows.append([f"{name}/", *_size_cells(size, compressed, memory), "", ""])
         for part in parts:
             cells = _size_cells(part.size, part.compressed, part.memory)
-            rows.append([f"  {part.name}", *cells, f"{part.leaves:,}", _chain(part)])
-    padding = _size_cells(image.padding, image.padding_compressed, 0)
-    rows.append(["(padding)", *padding, "", ""])
-    columns = [Column("object")]
-    titles = "bytes", "in the ROM", "", "memory", "leaves without"
-    columns += [Column(title, right=True) for title in titles]
-    yield from _indented(render_table([*columns, Column("pulled in by")], rows))
-    yield ""
-    root_rows = []
-    for root in sorted(image.roots, key=lambda root: -root.leaves):
-        memory_leaves = f"{root.leaves_memory:,}" if root.leaves_memory else ""
-        names = _names(root.with_it)
-        root_rows.append([root.symbol, f"{root.leaves:,}", memory_leaves, names])
-    columns = [Column("root"), Column("leaves without", right=True), Column("memory", right=True)]
-    yield from _indented(render_table([*columns, Column("objects")], root_rows))
+            chain = size_changes.chain_text(part)
+            rows.append([f"  {part.name}", *cells, f"{part.leaves:,}", chain])
+    cells = _size_cells(image.padding, image.padding_compressed, 0)
+    rows.append(["(padding)", *cells, "", ""])
+    return render_table(columns, rows)
+
+
+def _parts_by_directory(image: ImageContents) -> list[tuple[str, list[ObjectContents]]]:
+    """The directories of an image with their objects, the largest directory first."""
+    directories: dict[str, list[ObjectContents]] = {}
+    for part in image.parts:
+        directories.setdefault(part.directory or "(no source)", []).append(part)
+    return sorted(directories.items(), key=_directory_size, reverse=True)
+
+
+def _directory_size(item: tuple[str, list[ObjectContents]]) -> int:
+    _, parts = item
+    return sum(part.size for part in parts)
 
 
 def _size_cells(size: int, compressed: int, memory: int) -> list[str]:
-    ratio = f"{100 * compressed / size:.0f} %" if size and compressed else ""
-    return [f"{size:,}", f"{compressed:,}", ratio, f"{memory:,}" if memory else ""]
+    """The cells for bytes, bytes in the ROM, their ratio, and bytes of memory."""
+    ratio = ""
+    if size and compressed:
+        ratio = f"{100 * compressed / size:.0f} %"
+    return [f"{size:,}", f"{compressed:,}", ratio, _number_unless_zero(memory)]
 
 
-def _indented(lines: list[str]) -> Iterator[str]:
-    return (f"  {line}" for line in lines)
+def _root_table(roots: Iterable[Root]) -> list[str]:
+    columns = [
+        Column("root"),
+        Column("leaves without", right=True),
+        Column("memory", right=True),
+        Column("objects"),
+    ]
+    rows = []
+    for root in sorted(roots, key=lambda root: -root.leaves):
+        memory = _number_unless_zero(root.leaves_memory)
+        rows.append([root.symbol, f"{root.leaves:,}", memory, _list_names(root.with_it)])
+    return render_table(columns, rows)
 
 
-def _suggestion_lines(explained: Explained) -> Iterator[str]:
-    """What could be left out of the image besides."""
-    reason, candidates = explained.suggestions.reason, explained.suggestions.candidates
+def _suggestion_lines(report: ImageReport) -> Iterator[str]:
+    """What could be left out of an image, or why nothing can be."""
+    reason = report.suggestions.reason
+    possible = []
+    others = []
+    for candidate in report.suggestions.candidates:
+        if candidate.possible:
+            possible.append(candidate)
+        else:
+            others.append(candidate)
     if reason:
         yield ""
         yield f"  {reason}"
-    possible = [candidate for candidate in candidates if candidate.possible]
-    others = [candidate for candidate in candidates if not candidate.possible]
     if possible:
         yield ""
-        yield (
-            f"  What could be left out, by a line in [platform.{explained.platform}]. Savings are estimates; check with `romforge verify`."
-        )
-        for candidate in possible[:_POSSIBLE]:
+        yield f"  You can leave out these objects with a line in [platform.{report.platform}]."
+        yield "  The savings are estimates. Check the driver with `romforge verify`."
+        for candidate in possible[:_SHOWN_POSSIBLE]:
             yield from _candidate_lines(candidate)
             yield f"      {candidate.line}"
     if others:
         yield ""
-        yield "  What could be left out with stubs that romforge does not have:"
-        for candidate in others[:_OTHERS]:
+        yield "  To leave out these objects, you need stubs that romforge does not have:"
+        for candidate in others[:_SHOWN_OTHERS]:
             yield from _candidate_lines(candidate)
 
 
 def _candidate_lines(candidate: Candidate) -> Iterator[str]:
-    with_it = f", with {_names(candidate.with_it)}" if candidate.with_it else ""
-    names = paint(", ".join(candidate.objects), BOLD, wants_colours())
-    yield f"    {names}: about {candidate.saves:,} bytes of the ROM{with_it}"
-    askers = list(candidate.asked_by.items())
-    shown = [f"{name} ({_names(tuple(symbols), _SYMBOLS)})" for name, symbols in askers[:_SHOWN]]
-    more = f" and {len(askers) - _SHOWN} more" if len(askers) > _SHOWN else ""
-    yield f"      asked for by {', '.join(shown)}{more}"
+    """The saving of a candidate, the objects that refer to it, and what must replace it."""
+    names = _bold(", ".join(candidate.objects))
+    line = f"    {names}: saves about {candidate.saves:,} bytes in the ROM"
+    if candidate.with_it:
+        line += f", together with {_list_names(candidate.with_it)}"
+    yield line
+    referrers = []
+    for name, symbols in candidate.asked_by.items():
+        referrers.append(f"{name} ({_list_names(symbols, _SHOWN_SYMBOLS)})")
+    yield f"      referred to by {_list_names(referrers)}"
     yield f"      needs {_needs(candidate)}"
     if candidate.tables:
-        yield f"      is called by way of the linker's {_tables(candidate.tables)}"
-
-
-def _tables(tables: tuple[str, ...]) -> str:
-    return f"table{'' if len(tables) == 1 else 's'} {join_words(tables)}"
+        noun = "table" if len(candidate.tables) == 1 else "tables"
+        yield f"      is also used through the linker {noun} {join_words(candidate.tables)}"
 
 
 def _needs(candidate: Candidate) -> str:
-    """What must stand in for the objects, and whether romforge has that."""
-    needs = []
+    """What must replace the objects, and whether romforge has it."""
+    replacements = []
     if candidate.stubs:
-        needs.append(f"a stub for {_names(candidate.stubs)}")
+        replacements.append(f"a stub for {_list_names(candidate.stubs)}")
     if candidate.storage:
-        needs.append(f"storage for {_names(candidate.storage)}")
-    if not needs:
-        return "nothing (it is only required)"
+        replacements.append(f"storage for {_list_names(candidate.storage)}")
+    if not replacements:
+        return "no replacement, since it is only required (REQUIRE_OBJECT)"
+    needs = " and ".join(replacements)
     if not candidate.missing:
-        return f"{' and '.join(needs)}, which romforge has"
+        return f"{needs}, which romforge has"
     if len(candidate.missing) == len(candidate.stubs) + len(candidate.storage):
-        return f"{' and '.join(needs)}, which romforge does not have"
-    return f"{' and '.join(needs)}; romforge does not have {_names(candidate.missing)}"
+        return f"{needs}, which romforge does not have"
+    return f"{needs}; romforge does not have {_list_names(candidate.missing)}"
 
 
-def _object_or_root(images: list[ImageContents], what: str) -> tuple[dict[str, Any], list[str]]:
-    """An object or a root, of the first image that has it; raises RomforgeError where none does."""
-    for image in images:
-        for root in image.roots:
-            if root.symbol == what:
-                leaves = _leaves(root.leaves, root.leaves_memory)
-                objects = _names(root.with_it) or "no object"
-                line = f"{root.symbol} is a root of {image.name}; without it {leaves}: {objects}"
-                return asdict(root), [line]
-        for part in image.parts:
-            if part.name == what:
-                return asdict(part), _part_lines(image, part)
+def _describe_object_or_root(images: Collection[ImageContents], name: str) -> _Answer:
+    """Describes an object or a root of the first image that has it.
+
+    Raises RomforgeError if no image has it.
+    """
     known = []
     for image in images:
-        known += [part.name for part in image.parts]
-        known += [root.symbol for root in image.roots]
-    where = join_words(image.name for image in images)
-    raise RomforgeError(f"{where}: there is no object or root {what}{did_you_mean(what, known)}")
+        for root in image.roots:
+            if root.symbol == name:
+                return _Answer(asdict(root), [_root_line(image, root)])
+            known.append(root.symbol)
+        for part in image.parts:
+            if part.name == name:
+                return _Answer(asdict(part), list(_part_lines(image, part)))
+            known.append(part.name)
+    searched = join_words(image.name for image in images)
+    hint = did_you_mean(name, known)
+    raise RomforgeError(f"{searched}: there is no object or root {name}{hint}")
+
+
+def _root_line(image: ImageContents, root: Root) -> str:
+    line = f"{root.symbol} is a root of {image.name}; "
+    line += _leaves(root.leaves, root.leaves_memory)
+    if root.with_it:
+        return f"{line}, with the objects {_list_names(root.with_it)}"
+    return f"{line}, but no object"
+
+
+def _part_lines(image: ImageContents, part: ObjectContents) -> Iterator[str]:
+    """The sizes of an object, its sections, its chain, and the objects that refer to it."""
+    directory = part.directory or "no source"
+    line = f"{_bold(part.name)} ({directory}) in {image.name}: "
+    line += f"{part.size:,} bytes, about {part.compressed:,} in the ROM"
+    if part.memory:
+        line += f", {part.memory:,} bytes of memory"
+    yield line
+    for name in sorted(part.sections, key=part.sections.__getitem__, reverse=True):
+        yield f"  {name} {part.sections[name]:,}"
+    yield "pulled in by"
+    yield from _indent(_chain_lines(part))
+    yield "referred to by"
+    for name, symbols in part.asked_by.items():
+        yield f"  {name}: {', '.join(symbols)}"
+    if not part.asked_by:
+        yield "  no other object"
+    line = _leaves(part.leaves, part.leaves_memory)
+    if part.with_it:
+        line += f", together with {_list_names(part.with_it)}"
+    yield line
+
+
+def _chain_lines(part: ObjectContents) -> Iterator[str]:
+    """The chain of references to an object, from the root on."""
+    if not part.chain:
+        yield "the command line, which names the object"
+        return
+    root, *steps = part.chain
+    yield f"the root {root.symbol}, which is in {root.object}"
+    referrer = root.object
+    for step in steps:
+        yield f"{referrer} refers to {step.symbol}, which is in {step.object}"
+        referrer = step.object
 
 
 def _leaves(size: int, memory: int) -> str:
-    return f"{size:,} bytes{f' and {memory:,} of memory' if memory else ''} leave"
+    """What leaves without an object or a root: ``without it, 8 bytes leave the image``."""
+    if memory:
+        return f"without it, {size:,} bytes and {memory:,} bytes of memory leave the image"
+    return f"without it, {size:,} bytes leave the image"
 
 
-def _part_lines(image: ImageContents, part: ObjectContents) -> list[str]:
-    memory = f"; {part.memory:,} of memory" if part.memory else ""
-    lines = [
-        f"{paint(part.name, BOLD, wants_colours())} ({part.directory or 'no source'}) in {image.name}: "
-        f"{part.size:,} bytes, about {part.compressed:,} in the ROM{memory}"
-    ]
-    for name, size in sorted(part.sections.items(), key=lambda both: -both[1]):
-        lines.append(f"  {name} {size:,}")
-    lines.append("pulled in by")
-    asker = ""
-    for step in part.chain:
-        if asker:
-            lines.append(f"  {asker} asks for {step.symbol}, which is in {step.object}")
-        else:
-            lines.append(f"  the root {step.symbol}, which is in {step.object}")
-        asker = step.object
-    if not part.chain:
-        lines.append("  the command line, which names the object")
-    lines.append("asked for by")
-    for name, symbols in part.asked_by.items():
-        lines.append(f"  {name}: {', '.join(symbols)}")
-    if not part.asked_by:
-        lines.append("  no other object")
-    with_it = f", with {_names(part.with_it)}" if part.with_it else ""
-    lines.append(f"without it {_leaves(part.leaves, part.leaves_memory)}{with_it}")
-    return lines
+def _list_names(names: Collection[str], limit: int = _SHOWN_NAMES) -> str:
+    """At most ``limit`` names, and how many more there are: ``dhcp, dns and 11 more``."""
+    shown = ", ".join(list(names)[:limit])
+    if len(names) > limit:
+        return f"{shown} and {len(names) - limit} more"
+    return shown
 
 
-def _chain(part: ObjectContents) -> str:
-    """``obj_config → config → shell``: the root, and the objects on the way to this one."""
-    if not part.chain:
-        return "the command line"
-    way = [part.chain[0].symbol, *(step.object for step in part.chain[:-1])]
-    return " ← ".join(reversed(way))
+def _number_unless_zero(number: int) -> str:
+    return f"{number:,}" if number else ""
 
 
-def _names(names: tuple[str, ...], shown: int = _SHOWN) -> str:
-    more = len(names) - shown
-    return ", ".join(names[:shown]) + (f" and {more} more" if more > 0 else "")
+def _indent(lines: Iterable[str]) -> Iterator[str]:
+    for line in lines:
+        yield f"  {line}"
 
 
-def add_why_command(commands: common.Commands) -> None:
-    """Adds `why` to the command line."""
-    parser = common.add_command(
-        commands,
-        "why",
-        lambda arguments: why_command(arguments, source_tree_override()),
-        "shows the objects in an image of an iPXE tree: their sizes, and why each was linked",
-    )
-    common.add_spec_options(parser)
-    common.add_json_option(parser)
-    parser.add_argument(
-        "what",
-        metavar="WHAT",
-        help="a ROM, or an image as PLATFORM/GOAL; with --in, an object or a root of the link",
-    )
-    parser.add_argument(
-        "--in",
-        dest="image",
-        metavar="IMAGE",
-        help="the image, as PLATFORM/GOAL, or the ROM that has the object or root",
-    )
-    parser.add_argument(
-        "--against",
-        metavar="BUILD",
-        type=Path,
-        help="show the changes since another build: its output root, or a file that --json printed",
-    )
+def _bold(text: str) -> str:
+    return paint(text, BOLD, wants_colours())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What `romforge why` knows of objects that could be left out: on links of a few objects."""
+"""The suggestions of `romforge why` for objects to leave out, on links of a few objects."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from romforge.sources.ipxe.link_roots import LinkPlan
 from romforge.spec import loader
 
 REQUIRE = '__asm__ ( ".section .tbl.requiring_symbols, \\"a\\", %progbits\\n.byte 0\\n'
-# A driver's objects, by what their sources would be. Each but the first few is a candidate.
+# The sources of a driver's objects. All but the first few are candidates.
 SOURCES = {
     "efidrvprefix": """
 int probe ( int );
@@ -49,7 +49,10 @@ char obj_aoe; extern const char *deep ( void );
 static const char *entry __attribute__ (( section ( ".tbl.protocols.01" ), used )) = "aoe";
 const char *call ( void ) { return deep (); }
 """,
-    "deep": "char obj_deep; const char deep_text[900] = { 1 };const char *deep ( void ) { return deep_text; }",
+    "deep": """
+char obj_deep; const char deep_text[900] = { 1 };
+const char *deep ( void ) { return deep_text; }
+""",
     "helper": "char obj_helper; int helper ( int x ) { return x * 3 + 7; }",
     "knob": "char obj_knob; int knob = 5;",
 }
@@ -88,7 +91,7 @@ images = ["pcbios", "x86_64-efi"]
 
 @pytest.fixture(scope="module")
 def linked(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A link in a directory bin, of objects in an archive and of version.o, which is named."""
+    """A link in a directory bin, of objects in an archive and of version.o by name."""
     top = tmp_path_factory.mktemp("suggestions")
     (top / "bin").mkdir()
     for name, text in SOURCES.items():
@@ -99,9 +102,19 @@ def linked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (top / "script.lds").write_text(SCRIPT)
     members = [f"bin/{name}.o" for name in SOURCES if name != "version"]
     run(["ar", "rcsD", "bin/blib.a", *members], top)
-    words = ["--gc-sections", "-q", "-T", "script.lds", "-Map", "bin/x.tmp.map", "-o", "bin/x.tmp"]
-    words += [word for root in ROOTS for word in ("-u", root)]
-    run(["ld", *words, "bin/version.o", "bin/blib.a"], top)
+    arguments = [
+        "--gc-sections",
+        "-q",
+        "-T",
+        "script.lds",
+        "-Map",
+        "bin/x.tmp.map",
+        "-o",
+        "bin/x.tmp",
+    ]
+    for root in ROOTS:
+        arguments += ["-u", root]
+    run(["ld", *arguments, "bin/version.o", "bin/blib.a"], top)
     return top / "bin" / "x.tmp"
 
 
@@ -123,15 +136,15 @@ def makes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, TreeBuild]:
 @pytest.fixture(scope="module")
 def candidates(linked: Path, makes: dict[str, TreeBuild]) -> dict[tuple[str, ...], Candidate]:
     link = read(linked)
-    found = suggestions.suggest(makes["x86_64-efi"], LinkPlan(), link, link.size())
-    assert found.reason is None
-    return {candidate.objects: candidate for candidate in found.candidates}
+    result = suggestions.suggest(makes["x86_64-efi"], LinkPlan(), link, link.size())
+    assert result.reason is None
+    return {candidate.objects: candidate for candidate in result.candidates}
 
 
-# What objects and links say
+# Objects and links
 
 
-def test_objects_tell_what_is_required_from_what_is_used(linked: Path):
+def test_objects_distinguish_required_from_used_symbols(linked: Path):
     """And functions from variables."""
     snp = elf.read_object(linked.parent / "efi_snp.o")
     assert {"obj_aoe", "ipxe", "helper", "knob"} <= set(snp.wants)
@@ -142,7 +155,7 @@ def test_objects_tell_what_is_required_from_what_is_used(linked: Path):
     assert not elf.read_object(linked.parent / "knob.o").defines["knob"].code
 
 
-def test_weak_symbols_are_told(tmp_path: Path):
+def test_weak_symbols_are_recognized(tmp_path: Path):
     source = tmp_path / "x.c"
     source.write_text("int __attribute__ (( weak )) f ( void ) { return 0; } int g = 1;\n")
     run(["gcc", "-c", source.name], tmp_path)
@@ -151,16 +164,16 @@ def test_weak_symbols_are_told(tmp_path: Path):
     assert (defines["g"].weak, defines["g"].code) == (False, False)
 
 
-def test_memory_counts_apart(linked: Path):
+def test_memory_is_counted_separately(linked: Path):
     link = read(linked)
     assert link.memory_by_object()["e1000"] >= 1 << 20
     assert sum(link.pieces["e1000"].values()) < 1000
-    assert link.size() == sum(one.size for one in link.outputs.values() if one.filled)
+    assert link.size() == sum(item.size for item in link.outputs.values() if item.filled)
     assert link.size() < 1 << 16
 
 
 def test_an_object_that_is_gone_is_read_from_the_map(linked: Path):
-    """As make removes version objects: each byte is put somewhere, and its own are its own."""
+    """Make removes version objects. All bytes are attributed, and its own to the object."""
     present = read(linked)
     version = linked.parent / "version.o"
     aside = version.with_name("aside")
@@ -191,7 +204,7 @@ def test_an_object_that_is_gone_is_read_from_the_map(linked: Path):
 def test_an_object_that_is_only_required_needs_nothing(
     candidates: dict[tuple[str, ...], Candidate],
 ):
-    """What leaves with it counts too, and the linker's tables that it is in are named."""
+    """Other objects that leave count too, and the linker tables with an entry are named."""
     aoe = candidates["aoe",]
     assert (aoe.stubs, aoe.storage, aoe.missing, aoe.possible) == ((), (), (), True)
     assert aoe.asked_by == {"efi_snp": ["obj_aoe"]}
@@ -202,10 +215,10 @@ def test_an_object_that_is_only_required_needs_nothing(
     assert aoe.line == 'leave_out = ["stp", "aoe"]'
 
 
-def test_what_code_calls_needs_stubs_and_variables_storage(
+def test_functions_need_stubs_and_variables_need_storage(
     candidates: dict[tuple[str, ...], Candidate],
 ):
-    """Which romforge has for objects that it knows, and not for others."""
+    """romforge has these for the objects that it knows, and not for others."""
     autoboot = candidates["autoboot",]
     assert (autoboot.stubs, autoboot.storage) == (("ipxe",), ())
     assert autoboot.possible
@@ -223,49 +236,49 @@ def test_the_driver_itself_is_no_candidate(
 ):
     named = {name for objects in candidates for name in objects}
     assert not named & {"e1000", "efi_snp", "efidrvprefix", "version"}
-    # nor do objects that it needs count as gone
+    # and what it needs does not leave
     everything = read(linked).graph.reached()
     leaving = read(linked).leaving(everything, ("helper",))
     assert leaving.objects == ("helper",)
 
 
 def test_the_largest_saving_comes_first(linked: Path, makes: dict[str, TreeBuild]):
-    """Of those that need nothing but a line; then of the others."""
+    """First of those that need only a line in the spec, then of the others."""
     link = read(linked)
-    found = suggestions.suggest(makes["x86_64-efi"], LinkPlan(), link, link.size()).candidates
-    ranks = [(not candidate.possible, -candidate.saves) for candidate in found]
+    result = suggestions.suggest(makes["x86_64-efi"], LinkPlan(), link, link.size())
+    ranks = [(not candidate.possible, -candidate.saves) for candidate in result.candidates]
     assert ranks == sorted(ranks)
-    assert {candidate.possible for candidate in found} == {True, False}
+    assert {candidate.possible for candidate in result.candidates} == {True, False}
 
 
 def test_nothing_is_suggested_where_nothing_may_be_left_out(
     linked: Path, makes: dict[str, TreeBuild]
 ):
-    """The reason is told; a legacy image has no such reason to tell, and no suggestions."""
+    """The reason is given. A legacy image has neither suggestions nor a reason."""
     link = read(linked)
     plan = LinkPlan(reason="it boots with its own stack")
-    found = suggestions.suggest(makes["x86_64-efi"], plan, link, link.size())
-    assert (found.candidates, found.reason) == ((), "it boots with its own stack")
+    result = suggestions.suggest(makes["x86_64-efi"], plan, link, link.size())
+    assert (result.candidates, result.reason) == ((), "it boots with its own stack")
     legacy = suggestions.suggest(makes["pcbios"], LinkPlan(), link, link.size())
     assert (legacy.candidates, legacy.reason) == ((), None)
 
 
-def test_nothing_is_suggested_that_takes_the_network_interface_along(
+def test_nothing_is_suggested_that_removes_the_network_interface(
     linked: Path, makes: dict[str, TreeBuild]
 ):
-    """As of a link in which the configuration asks for it, and not a root."""
+    """In a link where the configuration refers to it, and not a root."""
     link = read(linked)
     of_interface = "obj_efi_snp", "snp", "shared_snp"
     link.graph.roots = tuple(root for root in link.graph.roots if root not in of_interface)
     link.graph.next[SectionPlace("version", -1)].append(SectionPlace("helper", -1))
     link.graph.next[SectionPlace("helper", -1)].append(SectionPlace("efi_snp", -1))
-    found = suggestions.suggest(makes["x86_64-efi"], LinkPlan(), link, link.size())
+    result = suggestions.suggest(makes["x86_64-efi"], LinkPlan(), link, link.size())
     assert "efi_snp" in {place.object for place in link.graph.reached()}
-    assert ("helper",) not in {candidate.objects for candidate in found.candidates}
+    assert ("helper",) not in {candidate.objects for candidate in result.candidates}
 
 
-def test_an_object_that_nothing_known_asks_for_stays(linked: Path):
-    """As one that an object asks for whose file is gone."""
+def test_an_object_without_a_known_referrer_stays(linked: Path):
+    """Its referrer may be an object whose file is missing."""
     roots = [root for root in ROOTS if root not in ("obj_efi_snp", "snp", "shared_snp")]
     src = linked.parent.parent
     link = image_sizes.read_link(src, linked, roots, image_sizes.ObjectFiles())
