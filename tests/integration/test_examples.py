@@ -68,7 +68,7 @@ def test_a_spec_builds_all_its_roms_on_minipxe(checkout: Path, spec: str):
         assert rom_check.find_faults(data) == []
         assert len(data) == rom.bucket
         images = option_rom.parse_rom(data).images
-        assert [image.kind for image in images] == [request.kind for request in rom.picks]
+        assert [image.kind for image in images] == [request.kind for request in rom.requests]
         assert {image.ids for image in images} == {rom.ids}
 
 

@@ -16,7 +16,7 @@ from romforge.analysis import strip_report
 from romforge.base import jobserver
 from romforge.base.errors import RomforgeError
 from romforge.plan import planner
-from romforge.plan.planner import TreeBuild
+from romforge.plan.steps import TreeBuild
 from romforge.sources.ipxe import (
     gnu_make,
     image_build,

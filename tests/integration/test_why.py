@@ -18,7 +18,7 @@ from romforge.analysis.reference_graph import SectionPlace
 from romforge.base.errors import RomforgeError
 from romforge.formats import elf, ld_map
 from romforge.formats.ld_map import LinkMap, object_name
-from romforge.plan.planner import TreeBuild
+from romforge.plan.steps import TreeBuild
 from romforge.sources.ipxe import image_build, make_rules, source_tree, toolchain
 from tests.support import yardstick
 from tests.support.linked import ROM, SPEC, Built, bigtree, minipxe, project

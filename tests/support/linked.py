@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from romforge.analysis import image_sizes
 from romforge.plan import planner
-from romforge.plan.planner import TreeBuild
+from romforge.plan.steps import TreeBuild
 from romforge.sources.ipxe import source_tree
 from romforge.spec import loader
 from tests.support.project import TOP, run

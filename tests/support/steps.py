@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from romforge.plan.planner import TreeBuild
+from romforge.plan.steps import TreeBuild
 from tests.support.forge import EFI
 
 

@@ -26,7 +26,7 @@ from romforge.base.errors import RomforgeError
 from romforge.formats import elf, ld_map, option_rom, rom_file
 from romforge.formats.elf import LinkedSection
 from romforge.formats.ld_map import LinkMap, object_file, object_name
-from romforge.plan.planner import Plan, TreeBuild
+from romforge.plan.steps import Plan, TreeBuild
 from romforge.sources.ipxe import link_check, make_rules, source_tree
 from romforge.sources.ipxe.dependencies import DependencyFiles
 from romforge.sources.ipxe.link_roots import LinkPlan
@@ -262,7 +262,7 @@ def nics_of(plan: Plan, step: TreeBuild, goal: str) -> tuple[str, ...]:
     """The names of the NICs whose ROMs contain an image."""
     nics: dict[str, None] = {}
     for rom in plan.roms():
-        if rom.goal == goal and any(pick.make == step.task for pick in rom.picks):
+        if rom.goal == goal and any(request.make == step.task for request in rom.requests):
             nics[rom.nic] = None
     return tuple(nics)
 
@@ -272,12 +272,12 @@ def size_in_rom(plan: Plan, step: TreeBuild, goal: str, out: Path) -> int:
     for rom in plan.roms():
         if rom.goal != goal or not (out / rom.path).is_file():
             continue
-        for index, pick in enumerate(rom.picks):
-            if pick.make != step.task:
+        for index, request in enumerate(rom.requests):
+            if request.make != step.task:
                 continue
             data, _ = rom_file.read_rom(out / rom.path)
             images = option_rom.parse_chain(data).images
-            if len(images) != len(rom.picks):
+            if len(images) != len(rom.requests):
                 return 0
             return len(images[index].data)
     return 0

@@ -20,7 +20,7 @@ from romforge.base.errors import RomforgeError
 from romforge.base.table import Column, render_table
 from romforge.formats import elf
 from romforge.formats.ld_map import Size
-from romforge.plan.planner import TreeBuild
+from romforge.plan.steps import TreeBuild
 from romforge.sources.ipxe import (
     gnu_make,
     image_build,

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from romforge.analysis import image_sizes
 from romforge.analysis.image_sizes import Leaving, LinkedImage
 from romforge.analysis.reference_graph import Graph
-from romforge.plan.planner import TreeBuild
+from romforge.plan.steps import TreeBuild
 from romforge.sources.ipxe import link_check, link_roots
 from romforge.sources.ipxe.link_roots import LeftOut, LinkPlan
 

@@ -17,7 +17,7 @@ from romforge.analysis.compat import RomFile, Verdict
 from romforge.base.errors import RomforgeError
 from romforge.formats import option_rom, rom_check
 from romforge.formats.rom_file import read_rom
-from romforge.plan.planner import Plan, Rom
+from romforge.plan.steps import Plan, Rom
 from romforge.rom import lock_format
 from romforge.rom.assembly import bucket_of
 from romforge.rom.lock_format import Change
@@ -158,7 +158,7 @@ def _row(rom: Rom, out: Path) -> Row:
 def _segments(rom: Rom, data: bytes) -> tuple[Segment, ...]:
     """The images of a ROM file, named after their platforms, or after their kinds in doubt."""
     images = option_rom.parse_chain(data).images
-    names = [pick.platform for pick in rom.picks]
+    names = [request.platform for request in rom.requests]
     if len(names) != len(images):
         names = [image.kind for image in images]
     segments = []

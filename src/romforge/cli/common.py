@@ -18,7 +18,7 @@ from romforge.base.text import did_you_mean
 from romforge.cli import environment
 
 if TYPE_CHECKING:
-    from romforge.plan.planner import Plan
+    from romforge.plan.steps import Plan
     from romforge.spec.fields import ValueType
 
 SELECTION = "SELECTION"  # the metavar by which completion knows a selection

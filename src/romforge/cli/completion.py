@@ -20,7 +20,7 @@ from romforge.cli import bash_words
 from romforge.cli.common import SELECTION
 
 if TYPE_CHECKING:
-    from romforge.plan.planner import Plan, Rom
+    from romforge.plan.steps import Plan, Rom
     from romforge.spec.model import Spec
     from romforge.verify.cases import Proof
 
@@ -267,7 +267,7 @@ def _selected_roms(spec: Spec, plan: Plan) -> Iterator[tuple[str, str]]:
 
 
 def _describe_rom(rom: Rom) -> str:
-    return " + ".join(pick.platform for pick in rom.picks)
+    return " + ".join(request.platform for request in rom.requests)
 
 
 def _selected_steps(plan: Plan) -> Iterator[tuple[str, str]]:

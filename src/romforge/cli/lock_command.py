@@ -13,7 +13,7 @@ from romforge.base.text import plural
 from romforge.cli import common
 from romforge.cli.environment import source_tree_override
 from romforge.plan import planner
-from romforge.plan.planner import Plan, Rom
+from romforge.plan.steps import Plan, Rom
 from romforge.rom import lock_format
 from romforge.rom.lock_format import Change, Lock
 from romforge.spec import loader

@@ -15,7 +15,7 @@ from romforge.base.text import format_size, join_words, plural
 from romforge.cli import common
 from romforge.cli.environment import source_tree_override
 from romforge.plan import planner
-from romforge.plan.planner import Fetch, Plan, Rom, TreeBuild
+from romforge.plan.steps import Fetch, Plan, Rom, TreeBuild
 from romforge.rom.manifest import RomEntry, read_manifest
 from romforge.spec import loader
 
@@ -158,8 +158,8 @@ def _make_tool(make: TreeBuild) -> str:
 
 def _rom_summary(rom: Rom, out: Path, built: RomEntry | None) -> StepSummary:
     inputs = []
-    for pick in rom.picks:
-        inputs.append(f"{pick.platform} of {pick.make or 'ROMs'} {pick.place(out)}")
+    for request in rom.requests:
+        inputs.append(f"{request.platform} of {request.make or 'ROMs'} {request.place(out)}")
     bucket = "any"
     if rom.bucket:
         bucket = format_size(rom.bucket)

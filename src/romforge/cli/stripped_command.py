@@ -11,7 +11,7 @@ from romforge.base.text import join_words
 from romforge.cli import common
 from romforge.cli.environment import source_tree_override
 from romforge.plan import planner
-from romforge.plan.planner import Plan, TreeBuild
+from romforge.plan.steps import Plan, TreeBuild
 from romforge.spec import loader
 
 
@@ -67,6 +67,6 @@ def _selected_goals(plan: Plan, make: TreeBuild, selected: list[str]) -> list[st
         return []
     goals: dict[str, None] = {}
     for rom in plan.selected(selected):
-        if any(pick.make == make.task for pick in rom.picks):
+        if any(request.make == make.task for request in rom.requests):
             goals[rom.goal] = None
     return list(goals)

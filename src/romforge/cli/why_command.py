@@ -20,7 +20,7 @@ from romforge.base.text import did_you_mean, join_words
 from romforge.cli import common
 from romforge.cli.environment import source_tree_override
 from romforge.plan import planner
-from romforge.plan.planner import Plan, Rom, TreeBuild
+from romforge.plan.steps import Plan, Rom, TreeBuild
 from romforge.sources.ipxe import rebuild_reasons, source_tree, tree_record
 from romforge.sources.ipxe.tree_record import TreeRecord
 from romforge.spec import loader
@@ -96,7 +96,9 @@ def _find_goals(plan: Plan, name: str, out: Path) -> list[_ImageGoal]:
         return [goals[name]]
     rom = _find_rom(plan, name, out, goals)
     builds = {build.task: build for build in plan.makes}
-    rom_goals = [_ImageGoal(builds[pick.make], rom.goal) for pick in rom.picks if pick.make]
+    rom_goals = [
+        _ImageGoal(builds[request.make], rom.goal) for request in rom.requests if request.make
+    ]
     if not rom_goals:
         raise RomforgeError(
             f"{rom.path} is made of images from existing ROMs, whose objects are not known"

@@ -17,7 +17,7 @@ from romforge.base import jobserver, output_files, output_lock
 from romforge.base.errors import RomforgeError
 from romforge.engine import staleness
 from romforge.engine.staleness import Demand
-from romforge.plan.planner import Plan, Rom
+from romforge.plan.steps import Plan, Rom
 from romforge.rom.manifest import RomEntry, holds_manifest, read_manifest
 from romforge.spec.model import manifest_name
 from romforge.verify.cases import Proof
@@ -162,7 +162,7 @@ class BuildRun:
 
     def _manifest(self, name: str, roms: tuple[Rom, ...], entries: list[str]) -> bytes:
         """The text of a manifest: JSON, one ROM a line."""
-        used = {request.source for request in roms[0].picks}
+        used = {request.source for request in roms[0].requests}
         sources = {source: what for source, what in self._sources.items() if source in used}
         head = ", ".join(
             f"{json.dumps(key)}: {json.dumps(value)}"

@@ -12,7 +12,7 @@ from romforge.base import fingerprint, output_files
 from romforge.engine import doit_state, staleness
 from romforge.engine.staleness import Demand
 from romforge.engine.tasks import TaskGraph, step_digest
-from romforge.plan.planner import Plan, Rom, TreeBuild
+from romforge.plan.steps import Plan, Rom, TreeBuild
 from romforge.verify.cases import Proof
 
 
@@ -51,7 +51,7 @@ def _reason_of_make(make: TreeBuild, demand: Demand) -> str | None:
 
 def _reason_of_images(rom: Rom, demand: Demand) -> str | None:
     """Why a ROM must be built whose image will be built."""
-    for request in rom.picks:
+    for request in rom.requests:
         if request.make is None:
             continue
         reason = demand.wanted.get(request.make, {}).get(rom.goal)

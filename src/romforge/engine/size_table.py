@@ -11,7 +11,7 @@ from typing import Any
 from romforge.base.errors import RomforgeError
 from romforge.base.table import BOLD, DIM, RED, YELLOW, Column, paint, render_bar, render_table
 from romforge.base.text import format_size
-from romforge.plan.planner import Plan
+from romforge.plan.steps import Plan
 
 _ROWS = 60  # of the table; the manifests have them all
 _FULL = 0.95  # of a bucket, from which a ROM is marked

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from romforge.base.errors import RomforgeError
 from romforge.base.text import join_words
-from romforge.plan.planner import Plan, TreeBuild
+from romforge.plan.steps import Plan, TreeBuild
 from romforge.sources.ipxe import rebuild_reasons, source_tree, toolchain
 from romforge.sources.ipxe.rebuild_reasons import Reasons
 
@@ -82,7 +82,7 @@ def _goals(plan: Plan, tasks: Collection[str]) -> dict[str, list[str]]:
     for rom in plan.roms():
         if rom.task not in tasks:
             continue
-        for request in rom.picks:
+        for request in rom.requests:
             if request.make:
                 goals.setdefault(request.make, {})[rom.goal] = None
     return {task: list(names) for task, names in goals.items()}

@@ -31,7 +31,7 @@ from romforge.engine import doit_state, staleness
 from romforge.engine.build_reporter import ROM_GROUP, Reporter
 from romforge.engine.build_run import BuildRun
 from romforge.plan import planner
-from romforge.plan.planner import Fetch, Plan, PlanStep, Rom, TreeBuild
+from romforge.plan.steps import Fetch, Plan, PlanStep, Rom, TreeBuild
 from romforge.spec import loader
 from romforge.spec.model import manifest_name
 from romforge.verify.cases import Proof

@@ -1,26 +1,22 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""From the spec to steps: a pure function, which opens no file.
-
-The steps are frozen. Each says all that it depends on, except the content of files.
-"""
+"""From the spec to steps: a pure function, which opens no file."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
 
 from romforge.base.arch import Arch
 from romforge.base.image_kind import LEGACY, ImageKind
 from romforge.base.output_files import STATE
-from romforge.base.pci_id import PciId
 from romforge.plan.image_requests import (
     ImageRequest,
     RomFileRequest,
     TreeRequest,
     stub_request,
 )
+from romforge.plan.steps import Fetch, Plan, Rom, StripOptions, TreeBuild
 from romforge.spec.model import (
     STUB,
     Header,
@@ -48,176 +44,6 @@ _FILES = ("efi-{nic}.rom", "pxe-{nic}.rom", "{nic}.rom", "{vendor}{device}.rom")
 DEFAULT_FILES = tuple(directory + file for directory in _DIRECTORIES for file in _FILES)
 
 
-class Fetch(NamedTuple):
-    """Gets ROM files out of a package or a .deb into ``directory``, relative to the output root."""
-
-    source: str
-    package: str | None
-    deb: str | None  # absolute path
-    sha256: str | None
-    directory: str
-
-    @property
-    def task(self) -> str:
-        return f"source:{self.source}"
-
-
-class StripOptions(NamedTuple):
-    """What the spec says of leaving things out of a platform's links.
-
-    ``strength`` is "none", "safe" or "minimal"; ``drop`` and ``keep`` are roots of the link,
-    ``leave_out`` objects by the names of their sources.
-    """
-
-    strength: str = "safe"
-    drop: tuple[str, ...] = ()
-    keep: tuple[str, ...] = ()
-    leave_out: tuple[str, ...] = ()
-
-
-class TreeBuild(NamedTuple):
-    """Builds the images of a platform with a tree's own makefiles, in a working tree of its own.
-
-    Paths are absolute, except ``directory``, which is relative to the output root. ``headers`` are
-    the texts of configuration headers, ``config/local/CONFIG/NAME.h``, by NAME.
-    """
-
-    source: str
-    platform: str
-    trees: tuple[str, ...]  # the first that is there is built
-    directory: str
-    bin: str
-    media: str
-    arch: str
-    cross: str | None
-    config: str | None
-    headers: Pairs
-    variables: Pairs
-    files: tuple[tuple[str, tuple[str, ...]], ...]  # EMBED, TRUST, CERT
-    debug: tuple[str, ...]
-    strip: StripOptions
-    require: tuple[str, ...]
-    launcher: tuple[str, ...]  # which runs the compiler, and changes nothing of what it makes
-    goals: tuple[str, ...]  # the names of all images that any target wants
-
-    @property
-    def task(self) -> str:
-        return f"make:{self.source}/{self.platform}"
-
-    @property
-    def legacy(self) -> bool:
-        return not self.media.startswith("efi")
-
-
-class Rom(NamedTuple):
-    """One ROM file: which images, which IDs, which bucket. Sizes are bytes."""
-
-    path: str  # relative to the output root
-    target: str
-    nic: str
-    ids: PciId
-    goal: str  # iPXE's name of the image
-    accept_ids: tuple[PciId, ...]
-    fix_ids: bool
-    picks: tuple[ImageRequest, ...]
-    bucket: int | None
-    pad: bool
-    level: str  # of compression
-
-    @property
-    def task(self) -> str:
-        return f"rom:{self.path}"
-
-
-PlanStep = Fetch | TreeBuild | Rom
-
-
-class Plan(NamedTuple):
-    """All steps of a spec: those that get images, and the ROMs of each target in the spec's order.
-
-    ``default`` names the targets that are built where no other is requested.
-    """
-
-    spec: str  # absolute path of the spec
-    fetches: tuple[Fetch, ...]
-    makes: tuple[TreeBuild, ...]
-    targets: dict[str, tuple[Rom, ...]]
-    default: tuple[str, ...]
-    jobs: int | str | None = None  # of all makes together, or "distcc", which knows
-
-    def roms(self) -> Iterator[Rom]:
-        for roms in self.targets.values():
-            yield from roms
-
-    def steps(self) -> Iterator[PlanStep]:
-        yield from self.fetches
-        yield from self.makes
-        yield from self.roms()
-
-    def nics(self) -> dict[str, list[Rom]]:
-        """The ROMs that building a NIC means: those in the default targets, or in all if none has it."""
-        in_default: set[str] = set()
-        for name in self.default:
-            in_default.update(rom.nic for rom in self.targets[name])
-        by_nic: dict[str, list[Rom]] = {}
-        for rom in self.roms():
-            if rom.target in self.default or rom.nic not in in_default:
-                by_nic.setdefault(rom.nic, []).append(rom)
-        return by_nic
-
-    def selected(self, tasks: Sequence[str]) -> list[Rom]:
-        """The ROMs that tasks stand for: ``target:``, ``nic:``, ``rom:`` or ``all``.
-
-        Without tasks, those of the default targets.
-        """
-        selection = set(tasks or [f"target:{name}" for name in self.default])
-        if "all" in selection:
-            return list(self.roms())
-        for nic, roms in self.nics().items():
-            if f"nic:{nic}" in selection:
-                selection.update(rom.task for rom in roms)
-        return [
-            rom
-            for rom in self.roms()
-            if rom.task in selection or f"target:{rom.target}" in selection
-        ]
-
-    def directories(self) -> tuple[set[str], set[str]]:
-        """The directories that ROMs are written to, and those outside the output root that are read.
-
-        The former are relative to the output root.
-        """
-        sources: set[str] = set()
-        for request in self._requests():
-            if isinstance(request, RomFileRequest) and os.path.isabs(request.root):
-                sources.update(f"{request.root}/{os.path.dirname(file)}" for file in request.files)
-        return {os.path.dirname(rom.path) for rom in self.roms()}, sources
-
-    def _requests(self) -> set[ImageRequest]:
-        """What the targets ask their sources for; it is the same for all ROMs of a target."""
-        requests: set[ImageRequest] = set()
-        for roms in self.targets.values():
-            if roms:
-                requests.update(roms[0].picks)
-        return requests
-
-    def takes_long(self) -> bool:
-        """Whether there is work for several processors."""
-        return bool(self.makes) or any(request.compress for request in self._requests())
-
-    def may_distribute(self) -> bool:
-        """Whether more jobs may run than this machine has processors.
-
-        Other machines may compile, or a cache may have what would be compiled.
-        """
-        return self.jobs is not None or any(make.launcher for make in self.makes)
-
-    def needs_of(self, rom: Rom) -> list[str]:
-        """The tasks that must be done before the ROM can be built."""
-        needed = {request.needs for request in rom.picks}
-        return [step.task for step in self.steps() if step.task in needed]
-
-
 def make_plan(spec: Spec, tree: str | None = None) -> Plan:
     """The plan of a checked spec.
 
@@ -227,7 +53,7 @@ def make_plan(spec: Spec, tree: str | None = None) -> Plan:
     used: set[str | None] = set()
     for roms in targets.values():
         if roms:
-            used.update(request.source for request in roms[0].picks)
+            used.update(request.source for request in roms[0].requests)
     steps = [fetch_step(spec, name, source) for name, source in spec.source.items() if name in used]
     return Plan(
         spec=os.path.abspath(spec.path),
@@ -277,7 +103,7 @@ def _roms(spec: Spec, name: str, target: Target) -> Iterator[Rom]:
             goal=nic.goal or nic.id.goal,
             accept_ids=nic.accept_ids,
             fix_ids=target.fix_ids,
-            picks=requests,
+            requests=requests,
             bucket=bucket.size if bucket else None,
             pad=bucket.pad if bucket else False,
             level=target.level,
@@ -321,7 +147,7 @@ def _makes(
     for roms in targets.values():
         if not roms:
             continue
-        for request in roms[0].picks:
+        for request in roms[0].requests:
             if isinstance(request, TreeRequest):
                 wanted = goals.setdefault((request.source, request.platform), {})
                 wanted.update(dict.fromkeys(rom.goal for rom in roms))

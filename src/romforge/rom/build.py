@@ -9,7 +9,7 @@ from pathlib import Path
 
 from romforge.base import fingerprint, output_files, output_lock
 from romforge.base.fingerprint import BuildRecord
-from romforge.plan.planner import Rom
+from romforge.plan.steps import Rom
 from romforge.rom import assembly, compression_cache
 from romforge.sources import registry
 from romforge.sources.image import ImageTaker, SourceImage
@@ -22,7 +22,7 @@ def build_rom(step: Rom, out: Path) -> BuildRecord:
     """
     taker = ImageTaker(step, out)
     images = []
-    for request in step.picks:
+    for request in step.requests:
         image = registry.take_image(taker, request)
         if request.compress:
             image = _compressed(image, step, out)

@@ -21,7 +21,7 @@ from romforge.base.text import format_bytes, format_size, join_words
 from romforge.base.toml_parser import parse_toml
 from romforge.formats import option_rom
 from romforge.formats.rom_file import read_rom
-from romforge.plan.planner import Plan, Rom
+from romforge.plan.steps import Plan, Rom
 from romforge.rom.assembly import bucket_of
 from romforge.rom.manifest import read_manifest
 from romforge.sources.ipxe import toolchain, tree_record
@@ -135,7 +135,7 @@ def _source_revisions(out: Path, roms: Sequence[Rom]) -> dict[str, str]:
 def _tool_versions(plan: Plan, roms: Sequence[Rom]) -> dict[str, str]:
     """The version of romforge, and of the compilers and linkers that built the ROMs' images."""
     versions = {"romforge": __version__}
-    used = {pick.make for rom in roms for pick in rom.picks}
+    used = {request.make for rom in roms for request in rom.requests}
     for build in plan.makes:
         if build.task in used:
             versions |= toolchain.tool_versions(build)
@@ -175,7 +175,7 @@ def _is_reproducible(plan: Plan, rom: Rom, out: Path) -> bool:
     The record of a tree's build has the epoch that was written instead. Without a record nothing is
     known.
     """
-    used = {pick.make for pick in rom.picks}
+    used = {request.make for request in rom.requests}
     for build in plan.makes:
         if build.task in used:
             record = tree_record.load_record(build, out)

@@ -13,7 +13,7 @@ from romforge.base import fingerprint, output_files, programs
 from romforge.base.errors import RomforgeError
 from romforge.base.fingerprint import BuildRecord, InputStates
 from romforge.formats.rom_file import LARGEST_ROM
-from romforge.plan.planner import Fetch
+from romforge.plan.steps import Fetch
 
 
 def fetch_package(step: Fetch, out: Path) -> BuildRecord:

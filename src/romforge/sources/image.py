@@ -9,7 +9,7 @@ from pathlib import Path
 from romforge.base.fingerprint import InputStates
 from romforge.formats import option_rom
 from romforge.formats.option_rom import Image
-from romforge.plan.planner import Rom
+from romforge.plan.steps import Rom
 
 
 @dataclass(frozen=True)

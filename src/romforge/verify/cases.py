@@ -12,7 +12,8 @@ from romforge.base.image_kind import ImageKind
 from romforge.base.output_files import STATE
 from romforge.base.pci_id import PciId
 from romforge.plan.image_requests import ImageRequest
-from romforge.plan.planner import Fetch, Plan, Rom, fetch_step, source_root
+from romforge.plan.planner import fetch_step, source_root
+from romforge.plan.steps import Fetch, Plan, Rom
 from romforge.spec.model import LOCK, Source, Spec
 
 # kinds of proofs
@@ -116,7 +117,7 @@ def _proofs_of_rom(spec: Spec, rom: Rom, replaced: Collection[str]) -> Iterator[
         device=spec.nic[rom.nic].device or device_of(rom.nic, rom.ids),
         ids=rom.ids,
         accept_ids=rom.accept_ids,
-        images=tuple(request.kind for request in rom.picks),
+        images=tuple(request.kind for request in rom.requests),
         bucket=rom.bucket,
         mark=None,
         baseline=None,
@@ -124,7 +125,7 @@ def _proofs_of_rom(spec: Spec, rom: Rom, replaced: Collection[str]) -> Iterator[
         timeout=verify.timeout,
     )
     yield proof
-    for request in rom.picks:
+    for request in rom.requests:
         if request.source is not None:
             yield from _boots(spec, proof, request, replaced)
     machines = {kind.machine for kind in proof.images}

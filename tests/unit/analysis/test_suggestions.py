@@ -14,7 +14,7 @@ from romforge.analysis.reference_graph import SectionPlace
 from romforge.analysis.suggestions import Candidate
 from romforge.formats import elf
 from romforge.plan import planner
-from romforge.plan.planner import TreeBuild
+from romforge.plan.steps import TreeBuild
 from romforge.sources.ipxe.link_roots import LinkPlan
 from romforge.spec import loader
 

@@ -19,7 +19,8 @@ from romforge.base.output_files import STATE
 from romforge.base.pci_id import PciId
 from romforge.plan import planner
 from romforge.plan.image_requests import RomFileRequest, TreeRequest
-from romforge.plan.planner import DEFAULT_FILES, Fetch, Plan, StripOptions, TreeBuild
+from romforge.plan.planner import DEFAULT_FILES
+from romforge.plan.steps import Fetch, Plan, StripOptions, TreeBuild
 from romforge.spec import loader
 from romforge.spec.model import Spec, expand_pattern
 from tests.support.project import TOP, spec_text
@@ -124,7 +125,7 @@ def test_the_source_of_an_image_is_the_platform_s_before_the_target_s(tmp_path):
     made = plan(
         tmp_path, spec(target("t", 'source = "four"', '"arm64-efi", "pcbios"'), platforms=platforms)
     )
-    assert [(pick.platform, pick.source) for pick in made.targets["t"][0].picks] == [
+    assert [(request.platform, request.source) for request in made.targets["t"][0].requests] == [
         ("arm64-efi", "two"),
         ("pcbios", "four"),
     ]
@@ -136,7 +137,7 @@ def test_the_only_source_needs_no_naming(tmp_path):
         tmp_path,
         spec(target("t", "", '"pcbios", "arm64-efi"'), sources='[source.only]\nroms = "roms"\n'),
     )
-    assert {pick.source for rom in made.roms() for pick in rom.picks} == {"only"}
+    assert {request.source for rom in made.roms() for request in rom.requests} == {"only"}
 
 
 def test_what_a_pick_asks_for(tmp_path):
@@ -144,7 +145,7 @@ def test_what_a_pick_asks_for(tmp_path):
     legacy, efi = (
         plan(tmp_path, spec(target("t", 'source = "four"', '"pcbios", "arm64-efi"')))
         .targets["t"][0]
-        .picks
+        .requests
     )
     assert (legacy.kind, efi.kind, efi.kind.machine) == ("legacy", "arm64", 0xAA64)
     assert isinstance(efi, RomFileRequest)
@@ -159,7 +160,7 @@ def test_where_sources_lie(tmp_path, monkeypatch):
     made = plan(
         tmp_path, spec(*(target(name, f'source = "{name}"') for name in names), sources=sources)
     )
-    roots = {rom.picks[0].source: str(rom.picks[0].place(Path("out"))) for rom in made.roms()}
+    roots = {rom.requests[0].source: str(rom.requests[0].place(Path("out"))) for rom in made.roms()}
     assert roots == {
         "one": "out/.romforge/source/one",
         "two": f"{tmp_path}/roms",
@@ -300,8 +301,8 @@ def test_each_platform_of_a_tree_in_use_is_made_once(tmp_path):
     ]
     tasks = {(step.source, step.platform): step.task for step in made.makes}
     for rom in made.roms():
-        assert [pick.make for pick in rom.picks] == [
-            tasks.get((pick.source or "", pick.platform)) for pick in rom.picks
+        assert [request.make for request in rom.requests] == [
+            tasks.get((request.source or "", request.platform)) for request in rom.requests
         ]
     assert made.fetches == ()
 
@@ -352,12 +353,12 @@ def test_an_image_of_a_tree_is_looked_for_where_it_is_made(tmp_path):
         ),
     )
     makes = {step.task: step for step in made.makes}
-    for pick in made.targets["t"][0].picks:
-        assert isinstance(pick, TreeRequest)
-        step = makes[pick.make]
-        assert pick.root == f"{step.directory}/src/{step.bin}"
-        assert pick.file.format(goal="8086100e") == f"8086100e.{step.media}"
-        assert pick.kind.is_legacy == step.legacy
+    for request in made.targets["t"][0].requests:
+        assert isinstance(request, TreeRequest)
+        step = makes[request.make]
+        assert request.root == f"{step.directory}/src/{step.bin}"
+        assert request.file.format(goal="8086100e") == f"8086100e.{step.media}"
+        assert request.kind.is_legacy == step.legacy
     assert [(step.bin, step.arch, step.media) for step in made.makes] == [
         ("bin-x86_64-pcbios", "x86_64", "mrom"),
         ("bin-arm64-efi", "arm64", "efidrv"),
@@ -547,7 +548,7 @@ def test_the_files_of_a_source_replace_the_known_places(tmp_path):
         '[source.only]\nroms = "roms"\nfiles = ["x/{nic}-{vendor}.{device}", "{target}", "plain"]\n'
     )
     rom = plan(tmp_path, spec(target("t", ""), sources=sources)).targets["t"][0]
-    request = rom.picks[0]
+    request = rom.requests[0]
     assert isinstance(request, RomFileRequest)
     assert request.files == ("x/{nic}-{vendor}.{device}", "{target}", "plain")
     assert [expand_pattern(file, rom.nic, rom.ids, rom.target) for file in request.files] == [
@@ -670,6 +671,6 @@ def test_the_same_spec_gives_the_same_plan(good, tmp_path, monkeypatch):
 def test_steps_are_frozen(good):
     """No step can be changed once it is planned."""
     made = planner.make_plan(good)
-    for step in (made, *made.steps(), next(made.roms()).picks[0]):
+    for step in (made, *made.steps(), next(made.roms()).requests[0]):
         with pytest.raises(AttributeError):
             step.path = "x"  # type: ignore[misc, union-attr]

@@ -24,7 +24,7 @@ from typing import NamedTuple
 from romforge.base.errors import RomforgeError
 from romforge.base.text import did_you_mean, join_words
 from romforge.formats import ld_map
-from romforge.plan.planner import TreeBuild
+from romforge.plan.steps import TreeBuild
 from romforge.sources.ipxe import config_options, make_output
 from romforge.sources.ipxe.config_options import Option
 from romforge.sources.ipxe.make_output import Failure

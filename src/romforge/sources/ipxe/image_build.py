@@ -11,7 +11,7 @@ from pathlib import Path
 from romforge.base import fingerprint
 from romforge.base.errors import RomforgeError
 from romforge.formats import ld_map
-from romforge.plan.planner import TreeBuild
+from romforge.plan.steps import TreeBuild
 from romforge.sources.ipxe import (
     build_failure,
     dependencies,

@@ -11,7 +11,7 @@ from romforge.base.errors import RomforgeError
 from romforge.base.text import did_you_mean, join_words
 from romforge.formats import ld_map
 from romforge.formats.ld_map import LinkMap
-from romforge.plan.planner import TreeBuild
+from romforge.plan.steps import TreeBuild
 from romforge.sources.ipxe import link_roots, make_rules
 from romforge.sources.ipxe.link_roots import LeftOut, LinkPlan
 from romforge.sources.ipxe.make_rules import NotedRoots

@@ -29,7 +29,7 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from romforge.plan.planner import StripOptions
+from romforge.plan.steps import StripOptions
 
 NONE, SAFE, MINIMAL = STRENGTHS = "none", "safe", "minimal"
 # The configuration requires commands, protocols and consoles, and so the whole boot stack.

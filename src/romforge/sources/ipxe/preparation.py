@@ -15,7 +15,7 @@ from pathlib import Path
 from romforge.base import fingerprint, output_files
 from romforge.base.errors import RomforgeError
 from romforge.base.text import did_you_mean, join_words
-from romforge.plan.planner import TreeBuild
+from romforge.plan.steps import TreeBuild
 from romforge.sources.ipxe import source_tree, tree_record, worktree
 from romforge.sources.ipxe.rebuild_reasons import reasons_to_rebuild
 from romforge.sources.ipxe.source_tree import Tree

@@ -11,7 +11,7 @@ from pathlib import Path
 from romforge.base import fingerprint, output_lock
 from romforge.base.errors import RomforgeError
 from romforge.plan.image_requests import TreeRequest
-from romforge.plan.planner import TreeBuild
+from romforge.plan.steps import TreeBuild
 from romforge.sources.ipxe import dependencies, source_tree, tree_record, worktree
 from romforge.sources.ipxe.dependencies import DependencyFiles, RecordedLink
 from romforge.sources.ipxe.source_tree import Tree, Trees

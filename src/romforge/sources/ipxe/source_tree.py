@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from romforge.base.errors import RomforgeError
-from romforge.plan.planner import TreeBuild
+from romforge.plan.steps import TreeBuild
 from romforge.sources.ipxe import link_roots, toolchain, tree_version, worktree
 from romforge.sources.ipxe.link_roots import LinkPlan
 from romforge.sources.ipxe.tree_record import BuildSettings, TreeRecord, load_record

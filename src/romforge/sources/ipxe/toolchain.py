@@ -20,7 +20,7 @@ from romforge.base.arch import BY_NAME, Arch
 from romforge.base.errors import RomforgeError
 from romforge.base.programs import MissingTool
 from romforge.base.text import join_words
-from romforge.plan.planner import TreeBuild
+from romforge.plan.steps import TreeBuild
 from romforge.sources.ipxe import launcher
 
 # The architectures whose code runs natively on a machine, by its name in `uname -m`.

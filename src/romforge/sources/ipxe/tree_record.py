@@ -15,7 +15,7 @@ from typing import Any
 
 from romforge.base import fingerprint, output_files
 from romforge.base.fingerprint import FileState
-from romforge.plan.planner import TreeBuild
+from romforge.plan.steps import TreeBuild
 from romforge.sources.ipxe.worktree import Files, SourceFile
 
 _FORMAT = 3  # to count up when the record changes

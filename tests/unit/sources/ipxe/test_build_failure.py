@@ -10,7 +10,7 @@ import pytest
 
 from romforge.base.errors import RomforgeError
 from romforge.base.programs import MissingTool
-from romforge.plan.planner import TreeBuild
+from romforge.plan.steps import TreeBuild
 from romforge.sources.ipxe import build_failure, toolchain
 from romforge.sources.ipxe.build_failure import Facts
 

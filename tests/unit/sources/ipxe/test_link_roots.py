@@ -12,7 +12,7 @@ import pytest
 
 from romforge.base.errors import RomforgeError
 from romforge.formats import elf, ld_map
-from romforge.plan.planner import StripOptions
+from romforge.plan.steps import StripOptions
 from romforge.sources.ipxe import link_check, link_roots, make_rules
 from romforge.sources.ipxe.link_roots import LeftOut, LinkPlan, make_link_plan
 

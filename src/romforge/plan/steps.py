@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The steps of a plan. They are frozen, and each says all that it depends on, except the content of files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from romforge.base.pci_id import PciId
+from romforge.plan.image_requests import ImageRequest, RomFileRequest
+from romforge.spec.model import Pairs
+
+
+class Fetch(NamedTuple):
+    """Gets ROM files out of a package or a .deb into ``directory``, relative to the output root."""
+
+    source: str
+    package: str | None
+    deb: str | None  # absolute path
+    sha256: str | None
+    directory: str
+
+    @property
+    def task(self) -> str:
+        return f"source:{self.source}"
+
+
+class StripOptions(NamedTuple):
+    """What the spec says of leaving things out of a platform's links.
+
+    ``strength`` is "none", "safe" or "minimal"; ``drop`` and ``keep`` are roots of the link,
+    ``leave_out`` objects by the names of their sources.
+    """
+
+    strength: str = "safe"
+    drop: tuple[str, ...] = ()
+    keep: tuple[str, ...] = ()
+    leave_out: tuple[str, ...] = ()
+
+
+class TreeBuild(NamedTuple):
+    """Builds the images of a platform with a tree's own makefiles, in a working tree of its own.
+
+    Paths are absolute, except ``directory``, which is relative to the output root. ``headers`` are
+    the texts of configuration headers, ``config/local/CONFIG/NAME.h``, by NAME.
+    """
+
+    source: str
+    platform: str
+    trees: tuple[str, ...]  # the first that is there is built
+    directory: str
+    bin: str
+    media: str
+    arch: str
+    cross: str | None
+    config: str | None
+    headers: Pairs
+    variables: Pairs
+    files: tuple[tuple[str, tuple[str, ...]], ...]  # EMBED, TRUST, CERT
+    debug: tuple[str, ...]
+    strip: StripOptions
+    require: tuple[str, ...]
+    launcher: tuple[str, ...]  # which runs the compiler, and changes nothing of what it makes
+    goals: tuple[str, ...]  # the names of all images that any target wants
+
+    @property
+    def task(self) -> str:
+        return f"make:{self.source}/{self.platform}"
+
+    @property
+    def legacy(self) -> bool:
+        return not self.media.startswith("efi")
+
+
+class Rom(NamedTuple):
+    """One ROM file: which images, which IDs, which bucket. Sizes are bytes."""
+
+    path: str  # relative to the output root
+    target: str
+    nic: str
+    ids: PciId
+    goal: str  # iPXE's name of the image
+    accept_ids: tuple[PciId, ...]
+    fix_ids: bool
+    requests: tuple[ImageRequest, ...]
+    bucket: int | None
+    pad: bool
+    level: str  # of compression
+
+    @property
+    def task(self) -> str:
+        return f"rom:{self.path}"
+
+
+PlanStep = Fetch | TreeBuild | Rom
+
+
+class Plan(NamedTuple):
+    """All steps of a spec: those that get images, and the ROMs of each target in the spec's order.
+
+    ``default`` names the targets that are built where no other is requested.
+    """
+
+    spec: str  # absolute path of the spec
+    fetches: tuple[Fetch, ...]
+    makes: tuple[TreeBuild, ...]
+    targets: dict[str, tuple[Rom, ...]]
+    default: tuple[str, ...]
+    jobs: int | str | None = None  # of all makes together, or "distcc", which knows
+
+    def roms(self) -> Iterator[Rom]:
+        for roms in self.targets.values():
+            yield from roms
+
+    def steps(self) -> Iterator[PlanStep]:
+        yield from self.fetches
+        yield from self.makes
+        yield from self.roms()
+
+    def nics(self) -> dict[str, list[Rom]]:
+        """The ROMs that building a NIC means: those in the default targets, or in all if none has it."""
+        in_default: set[str] = set()
+        for name in self.default:
+            in_default.update(rom.nic for rom in self.targets[name])
+        by_nic: dict[str, list[Rom]] = {}
+        for rom in self.roms():
+            if rom.target in self.default or rom.nic not in in_default:
+                by_nic.setdefault(rom.nic, []).append(rom)
+        return by_nic
+
+    def selected(self, tasks: Sequence[str]) -> list[Rom]:
+        """The ROMs that tasks stand for: ``target:``, ``nic:``, ``rom:`` or ``all``.
+
+        Without tasks, those of the default targets.
+        """
+        selection = set(tasks or [f"target:{name}" for name in self.default])
+        if "all" in selection:
+            return list(self.roms())
+        for nic, roms in self.nics().items():
+            if f"nic:{nic}" in selection:
+                selection.update(rom.task for rom in roms)
+        return [
+            rom
+            for rom in self.roms()
+            if rom.task in selection or f"target:{rom.target}" in selection
+        ]
+
+    def directories(self) -> tuple[set[str], set[str]]:
+        """The directories that ROMs are written to, and those outside the output root that are read.
+
+        The former are relative to the output root.
+        """
+        sources: set[str] = set()
+        for request in self._requests():
+            if isinstance(request, RomFileRequest) and os.path.isabs(request.root):
+                sources.update(f"{request.root}/{os.path.dirname(file)}" for file in request.files)
+        return {os.path.dirname(rom.path) for rom in self.roms()}, sources
+
+    def _requests(self) -> set[ImageRequest]:
+        """What the targets ask their sources for; it is the same for all ROMs of a target."""
+        requests: set[ImageRequest] = set()
+        for roms in self.targets.values():
+            if roms:
+                requests.update(roms[0].requests)
+        return requests
+
+    def takes_long(self) -> bool:
+        """Whether there is work for several processors."""
+        return bool(self.makes) or any(request.compress for request in self._requests())
+
+    def may_distribute(self) -> bool:
+        """Whether more jobs may run than this machine has processors.
+
+        Other machines may compile, or a cache may have what would be compiled.
+        """
+        return self.jobs is not None or any(make.launcher for make in self.makes)
+
+    def needs_of(self, rom: Rom) -> list[str]:
+        """The tasks that must be done before the ROM can be built."""
+        needed = {request.needs for request in rom.requests}
+        return [step.task for step in self.steps() if step.task in needed]
