@@ -891,7 +891,7 @@ BAD = [
         "short: offset 0x0 (0): the compressed stream has no room for its 8-byte header",
     ),
     ("decompress cut x", 1, "cut: offset 0x0 (0): the compressed size"),
-    ("decompress cut-and-told x", 1, "the compressed stream is broken"),
+    ("decompress cut-and-told x", 1, "the compressed stream is corrupted"),
     ("decompress text x", 1, "text: offset 0x0 (0): the compressed size"),
     ("decompress liar x", 1, "liar: offset 0x4 (4): the original size 31,457,280 bytes"),
     ("decompress good no/such/x", 1, "no/such/x: cannot be written: No such file or directory"),

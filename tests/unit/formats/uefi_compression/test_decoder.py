@@ -209,7 +209,7 @@ def test_a_stream_cut_anywhere_is_refused(encoding):
     data = random.Random(2).randbytes(300) * 2
     stream = encoding(data)
     for kept in range(len(stream) - HEADER.size - 3):
-        with pytest.raises(FormatError, match="compressed stream is broken"):
+        with pytest.raises(FormatError, match="compressed stream is corrupted"):
             decompress(HEADER.pack(kept, len(data)) + stream[HEADER.size :][:kept])
     kept = len(stream) - HEADER.size - 1  # without the spare NUL
     assert decompress(HEADER.pack(kept, len(data)) + stream[HEADER.size :][:kept]) == data
@@ -219,7 +219,7 @@ def test_a_real_stream_cut_at_any_kib_is_refused(streams: dict[str, bytes]):
     stream = streams["sid/vmxnet3"]
     size, original = decoder.sizes(stream)
     for kept in range(0, size - 2, 4096):
-        with pytest.raises(FormatError, match="compressed stream is broken"):
+        with pytest.raises(FormatError, match="compressed stream is corrupted"):
             decompress(HEADER.pack(kept, original) + stream[HEADER.size :][:kept])
 
 
@@ -227,7 +227,7 @@ def test_a_real_stream_cut_without_telling_its_header_goes_past_the_image(
     streams: dict[str, bytes],
 ):
     stream = streams["sid/vmxnet3"]
-    with pytest.raises(FormatError, match=r"goes 1 bytes \(0x1\) past the image") as caught:
+    with pytest.raises(FormatError, match=r"exceeds the image by 1 bytes \(0x1\)") as caught:
         decompress(stream[:-1])
     assert caught.value.offset == 0
 
@@ -240,7 +240,7 @@ LONE_A = (
 @pytest.mark.parametrize(
     ("bits", "original", "words"),
     [
-        (f"{0:016b}" + LONE_A, 1, "a block of no symbols"),
+        (f"{0:016b}" + LONE_A, 1, "a block without symbols"),
         (
             f"{1:016b}" + f"{2:05b}" + "001" + "010" + "0" * 40,
             1,
@@ -253,29 +253,33 @@ LONE_A = (
         ),
         (f"{1:016b}" + f"{1:05b}" + "001" + "0" * 40, 1, "a Huffman code that is not complete"),
         (f"{1:016b}" + f"{1:05b}" + "000" + "0" * 40, 1, "a Huffman code that is not complete"),
-        (f"{1:016b}" + f"{1:05b}" + "111" + "1" * 10 + "0" * 40, 1, "a code of more than 16 bits"),
-        (f"{1:016b}" + f"{0:05b}{19:05b}" + "0" * 40, 1, "symbol 19 in a set of 19"),
+        (
+            f"{1:016b}" + f"{1:05b}" + "111" + "1" * 10 + "0" * 40,
+            1,
+            "a codeword of more than 16 bits",
+        ),
+        (f"{1:016b}" + f"{0:05b}{19:05b}" + "0" * 40, 1, "symbol 19 in a set of 19 symbols"),
         (
             f"{1:016b}" + f"{0:05b}{0:05b}" + f"{0:09b}{510:09b}" + "0" * 40,
             1,
-            "symbol 510 in a set of 510",
+            "symbol 510 in a set of 510 symbols",
         ),
         (
             f"{1:016b}" + f"{0:05b}{0:05b}" + f"{0:09b}{65:09b}" + f"{0:04b}{14:04b}" + "0" * 40,
             1,
-            "symbol 14 in a set of 14",
+            "symbol 14 in a set of 14 symbols",
         ),
         (
             f"{1:016b}" + f"{20:05b}" + "001" * 2 + "000" + "11" + "000" * 13 + "001" + "0" * 40,
             1,
-            "20 code lengths in a set of 19",
+            "20 code lengths in a set of 19 symbols",
         ),
         (
             f"{1:016b}" + f"{0:05b}{0:05b}" + f"{0:09b}{256:09b}" + f"{0:04b}{0:04b}",
             3,
-            "a match 1 bytes back where only 0 bytes precede it",
+            "a match 1 bytes back, but only 0 precede it",
         ),
-        (f"{1:016b}" + LONE_A, 2, "a block of no symbols"),
+        (f"{1:016b}" + LONE_A, 2, "a block without symbols"),
     ],
     ids=[
         "no symbols",
@@ -298,7 +302,7 @@ def test_each_way_in_which_a_stream_can_be_wrong_has_its_words(
     stream = framed(bits.ljust(200, "0"), original)
     with pytest.raises(FormatError) as caught:
         decompress(stream)
-    assert caught.value.what == f"the compressed stream is broken: {words}"
+    assert caught.value.message == f"the compressed stream is corrupted: {words}"
     assert HEADER.size <= caught.value.offset <= len(stream)
 
 
@@ -313,7 +317,7 @@ def test_the_place_of_a_fault_is_that_of_the_bits_that_are_wrong():
     """A match of 23 bits that reaches too far back, the last of a stream; behind it lies one spare byte."""
     stream = encode([*b"abc" * 40, (3, 8192)])
     with pytest.raises(
-        FormatError, match="a match 8192 bytes back where only 120 bytes precede it"
+        FormatError, match="a match 8192 bytes back, but only 120 precede it"
     ) as caught:
         decompress(stream)
     assert len(stream) - 5 <= caught.value.offset < len(stream)
@@ -328,7 +332,7 @@ def test_a_match_past_the_original_size_is_refused():
 
 def test_an_original_size_beyond_what_the_stream_holds_is_refused():
     stream = stored(b"123")
-    with pytest.raises(FormatError, match="compressed stream is broken"):
+    with pytest.raises(FormatError, match="compressed stream is corrupted"):
         decompress(HEADER.pack(len(stream) - HEADER.size, 4) + stream[HEADER.size :])
 
 
