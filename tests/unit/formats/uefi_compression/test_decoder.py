@@ -326,7 +326,7 @@ def test_the_place_of_a_fault_is_that_of_the_bits_that_are_wrong():
 def test_a_match_past_the_original_size_is_refused():
     stream = encode([65, (256, 1)])
     for original in (2, 256):
-        with pytest.raises(FormatError, match=f"past the original size of {original} bytes"):
+        with pytest.raises(FormatError, match=f"exceeds the original size of {original} bytes"):
             decompress(HEADER.pack(len(stream) - HEADER.size, original) + stream[HEADER.size :])
 
 
