@@ -164,7 +164,7 @@ def _render_migration(sets: Mapping[str, Sequence[Verdict]]) -> Iterator[str]:
         )
         return
     verdicts = {}
-    files = set()
+    files: set[str] = set()
     for name, of_set in sets.items():
         verdicts[name] = {verdict.file: verdict for verdict in of_set}
         files |= verdicts[name].keys()
