@@ -263,7 +263,7 @@ def test_runs_of_absent_symbols_of_every_length_decode():
         for first in (0, 1, 100):
             near, far = first, first + gap + 1
             compressed(bytes([near, far, far, near, far, near, near, near, far]), "best")
-            number, items = huffman.items_of([1, *[0] * gap, 1])
+            number, items = huffman.header_items([1, *[0] * gap, 1])
             assert number == gap + 2
             zeros = sum(
                 1 if symbol == 0 else value + (3 if symbol == 1 else 20)
@@ -313,7 +313,7 @@ def test_frequencies_that_ask_for_more_than_16_bits_get_codes_within_16(symbols:
         counts.append(counts[-1] + counts[-2])
     data = bytearray().join(bytes([7 * symbol]) * count for symbol, count in enumerate(counts))
     random.Random(5).shuffle(data)
-    lengths = huffman.lengths_of(counts)
+    lengths = huffman.code_lengths(counts)
     assert max(lengths) == symbols - 1 if symbols < 18 else max(lengths) <= 16
     assert sum(1 << 16 - length for length in lengths) == 1 << 16
     unlimited = sum(counts[index] * min(symbols - index, symbols - 1) for index in range(symbols))
@@ -330,7 +330,7 @@ def test_codes_are_complete_whatever_the_frequencies():
             counts[symbol] = dice.choice((1, dice.randrange(1, 10), 1 << dice.randrange(16)))
         positions = [dice.choice((0, 1, 1 << dice.randrange(16))) for _ in range(huffman.POSITIONS)]
         for thorough in (False, True):
-            codes = huffman.codes_of(counts, positions, thorough)
+            codes = huffman.best_codes(counts, positions, thorough)
             for lengths, own in ((codes.characters, counts), (codes.positions, positions)):
                 if sum(map(bool, own)) > 1:
                     assert sum(1 << 16 - length for length in lengths if length) == 1 << 16
@@ -338,7 +338,7 @@ def test_codes_are_complete_whatever_the_frequencies():
 
 
 def test_what_no_rom_can_hold_is_refused_before_any_work():
-    with pytest.raises(RomforgeError, match="more than any option ROM holds"):
+    with pytest.raises(RomforgeError, match="exceed the largest option ROM"):
         encoder.compress(bytes(MAX_ORIGINAL_SIZE + 1))
 
 
@@ -346,7 +346,7 @@ def test_a_stream_that_does_not_decode_is_never_returned(monkeypatch: pytest.Mon
     """The compressor has its stream decoded; with a bit wrong there is no result."""
     write = encoder._write
 
-    def wrong(way: encoder.Way) -> bytes:
+    def wrong(way: encoder.StreamPlan) -> bytes:
         body = bytearray(write(way))
         body[len(body) // 2] ^= 4
         return bytes(body)
@@ -465,10 +465,11 @@ def loops_of_one(data: bytes) -> float:
     before = len(loops)
     streams: list[bytes] = []
 
-    def told(done: int, of: int) -> None:
+    def progress(done: int, most: int) -> None:
         loops.extend(spent(loop) for _ in range(5))
 
-    whole = spent(lambda: streams.append(encoder.compress(data, told=told))) - sum(loops[before:])
+    whole = spent(lambda: streams.append(encoder.compress(data, progress=progress)))
+    whole -= sum(loops[before:])
     checked(streams[0], data)
     return whole / (sum(loops) / len(loops))
 
