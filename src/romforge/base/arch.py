@@ -10,8 +10,8 @@ class Arch(Enum):
     """An architecture by iPXE's name.
 
     ``machine`` is the machine field of a PE file (UEFI Specification, 2.1.1). ``triplet`` is the
-    prefix of Debian's cross tools. ``compilers`` are the processors whose compilers can build for the
-    architecture, as the output of ``gcc -dumpmachine`` begins.
+    prefix of Debian's cross tools. ``compilers`` are the processors whose compilers can build for
+    the architecture, as the output of ``gcc -dumpmachine`` begins.
     """
 
     I386 = "i386", 0x014C, "i686-linux-gnu", ("i386", "i486", "i586", "i686", "x86_64")

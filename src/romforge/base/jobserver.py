@@ -50,7 +50,7 @@ class Pool:
         self.writing = writing
         self.auth = auth
         self.jobs = jobs
-        # Limits the jobs of this process, which cannot run on another machine as those of a make can.
+        # Limits the jobs of this process. Unlike those of a make, they cannot run elsewhere.
         self.local = threading.BoundedSemaphore(MOST_JOBS)
         # A pipe for the job that needs no byte of the pool, so that poll() can wait for both.
         self._own_reading, self._own_writing = os.pipe2(os.O_CLOEXEC)
@@ -71,7 +71,7 @@ class Pool:
 
     @contextmanager
     def local_job(self) -> Iterator[None]:
-        """As ``job``, for a job that runs in this process: ``local`` limits their number as well."""
+        """As ``job``, for a job in this process. ``local`` limits their number as well."""
         with self.local, self.job():
             yield
 
@@ -112,8 +112,8 @@ class Pool:
     def _give_back(self, job: _Job) -> None:
         """Writes the byte of a job back.
 
-        Returns a byte of the pool rather than our own, as long as a job holds one: the makes wait for
-        it. That job holds our own instead.
+        Returns a byte of the pool rather than our own, as long as a job holds one: the makes wait
+        for it. That job holds our own instead.
         """
         with self._lock:
             self._held.remove(job)
@@ -135,8 +135,9 @@ class _Job:
 def begin_pool(jobs: int | None, usual: int | None = None, local: int = MOST_JOBS) -> Pool:
     """Sets and returns the pool of this process, see ``shared_pool``.
 
-    With ``jobs``, it is a new pool of that many. Without, it is that of the make above, else a new pool
-    of ``wanted_jobs``, for which ``usual`` is the default. ``local`` limits the jobs in this process.
+    With ``jobs``, it is a new pool of that many. Without, it is that of the make above, else a new
+    pool of ``wanted_jobs``, for which ``usual`` is the default. ``local`` limits the jobs in this
+    process.
     """
     global _shared  # noqa: PLW0603
     end_pool()
@@ -151,7 +152,10 @@ def begin_pool(jobs: int | None, usual: int | None = None, local: int = MOST_JOB
 
 
 def shared_pool() -> Pool:
-    """The pool of this process. A spawned worker does not inherit it, and gets one of a single job."""
+    """The pool of this process.
+
+    A spawned worker does not inherit it, and gets one of a single job.
+    """
     return _shared or begin_pool(1)
 
 
@@ -196,7 +200,7 @@ def make_pool(jobs: int) -> Pool:
 
 
 def join_pool(environment: Mapping[str, str]) -> Pool | None:
-    """The pool of the make that started this process; None if there is none, or it is not accessible."""
+    """The pool of the make that started this process; None if there is none that is open."""
     place = find_pool(environment.get("MAKEFLAGS", ""))
     if place is None:
         return None

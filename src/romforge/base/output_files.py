@@ -47,8 +47,8 @@ def remove_leftovers(out: Path) -> None:
 def write_output(out: Path, path: str, data: bytes) -> Path:
     """Writes ``data`` to ``path`` below the output root, and returns ``out / path``.
 
-    A file that already has this content is not touched, so that it keeps its times. On failure, raises
-    RomforgeError and keeps the old content.
+    A file that already has this content is not touched, so that it keeps its times. On failure,
+    raises RomforgeError and keeps the old content.
     """
     full_path = path_within(out, path)
     try:
@@ -89,7 +89,10 @@ def _replace(path: Path, data: bytes, directory: Path) -> None:
 
 
 def path_within(out: Path, path: str) -> Path:
-    """Returns ``out / path``. Raises RomforgeError if a symbolic link leads out of the output root."""
+    """Returns ``out / path``.
+
+    Raises RomforgeError if a symbolic link leads out of the output root.
+    """
     root = os.path.realpath(out)
     parent = os.path.realpath((out / path).parent)
     if os.path.commonpath((root, parent)) != root:
@@ -100,7 +103,7 @@ def path_within(out: Path, path: str) -> Path:
 
 
 def require_apart(out: Path, outputs: set[str], sources: set[str]) -> None:
-    """Raises RomforgeError if a directory in ``outputs``, relative to ``out``, is also in ``sources``."""
+    """Raises RomforgeError if one of ``outputs``, below ``out``, is also one of ``sources``."""
     source_by_path = {os.path.realpath(source): source for source in sources}
     for directory in sorted(outputs):
         source = source_by_path.get(os.path.realpath(out / directory))

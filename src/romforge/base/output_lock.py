@@ -18,7 +18,7 @@ from romforge.base import output_files
 from romforge.base.errors import RomforgeError
 from romforge.base.output_files import STATE
 
-# In the environment of the workers of a parallel doit: the process that holds the lock, and its path.
+# The environment variable of the workers of doit: the process that holds the lock, and its path.
 _HOLDER = "ROMFORGE_LOCK"
 _held: dict[str, int] = {}  # file descriptors, by the output root
 _threads = threading.Lock()  # closing a second descriptor of the file would release the lock

@@ -18,8 +18,9 @@ class MissingTool(RomforgeError):
 def run_program(command: Sequence[str], *, package: str, cwd: str | None = None) -> bytes:
     """Runs a program and returns its standard output.
 
-    Its messages are in English, whatever the locale. Raises MissingTool with the Debian ``package`` to
-    install. Raises RomforgeError with the last three lines of standard error if the program fails.
+    Its messages are in English, whatever the locale. Raises MissingTool with the Debian ``package``
+    to install. Raises RomforgeError with the last three lines of standard error if the program
+    fails.
     """
     try:
         process = subprocess.run(

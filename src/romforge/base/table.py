@@ -40,7 +40,7 @@ def render_table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> li
 
 
 def render_bar(part: int, whole: int, width: int = 20) -> str:
-    """A bar of ``width`` characters, of which ``part / whole`` is filled, in eighths of a character."""
+    """A bar of ``width`` characters, of which ``part / whole`` is filled, by eighths."""
     eighths = 0
     if whole:
         eighths = min(width * 8, round(width * 8 * part / whole))

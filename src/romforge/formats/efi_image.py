@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Makes an option ROM image of an EFI driver (UEFI Specification, 14.4.2).
 
-The layout is that of iPXE's efirom: the header, the PCI Data Structure at 0x1c, a byte that makes the
-image sum to 0, and the driver at 0x38. Sizes and offsets are in bytes.
+The layout is that of iPXE's efirom: the header, the PCI Data Structure at 0x1c, a byte that makes
+the image sum to 0, and the driver at 0x38. Sizes and offsets are in bytes.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Reads the sections, symbols and relocations of ELF files by pyelftools.
 
-Source: the System V gABI, chapters 4 and 5. Sizes, offsets and addresses are in bytes. The import of
-pyelftools is slow: import this module only where it is needed.
+Source: the System V gABI, chapters 4 and 5. Sizes, offsets and addresses are in bytes. The import
+of pyelftools is slow: import this module only where it is needed.
 """
 
 from __future__ import annotations
@@ -254,8 +254,8 @@ def _relocation_layout(file: Any, table_type: str) -> _RelocationLayout:
 def _open_elf(path: Path) -> Iterator[Any]:
     """Opens a file by pyelftools.
 
-    pyelftools trusts every offset and count. So any exception within the context means a wrong file,
-    and is raised as RomforgeError.
+    pyelftools trusts every offset and count. So any exception within the context means a wrong
+    file, and is raised as RomforgeError.
     """
     try:
         stream = path.open("rb")

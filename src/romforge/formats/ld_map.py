@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Reads the link map of GNU ld (``-Map``): the objects, why each was linked, and their sections.
 
-Sources: the ld manual's option ``-Map``, and maps of binutils 2.40. Sizes and addresses are in bytes.
-Objects have the names of the map, such as ``bin/blib.a(e1000.o)``. See ``object_name``.
+Sources: the ld manual's option ``-Map``, and maps of binutils 2.40. Sizes and addresses are in
+bytes. Objects have the names of the map, such as ``bin/blib.a(e1000.o)``. See ``object_name``.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""PCI expansion ROMs: reads their structures and images, and changes the fields that combining changes.
+"""Reads PCI expansion ROMs, and changes the fields that differ when images are combined.
 
-Sources: PCI Firmware Specification 3.x, chapter 5 (headers, PCI Data Structure); UEFI Specification,
-14.4 (EFI expansion ROM header); Plug and Play BIOS Specification 1.0A, 3.2 (``$PnP``); PXE 2.1, 4.2.1
-(``UNDI``). Offsets and sizes are in bytes, except where a name ends in ``blocks``: a block is 512 bytes.
+Sources: PCI Firmware Specification 3.x, chapter 5 (headers, PCI Data Structure); UEFI
+Specification, 14.4 (EFI expansion ROM header); Plug and Play BIOS Specification 1.0A, 3.2
+(``$PnP``); PXE 2.1, 4.2.1 (``UNDI``). Offsets and sizes are in bytes, except where a name ends in
+``blocks``: a block is 512 bytes.
 """
 
 from __future__ import annotations
@@ -166,7 +167,7 @@ class Image:
 
     @property
     def kind(self) -> str:
-        """``legacy``, ``stub``, or iPXE's name of an EFI image's architecture, such as ``x86_64``."""
+        """``legacy``, ``stub``, or the architecture of an EFI image, such as ``x86_64``."""
         if self.pcir.code_type == LEGACY:
             return "legacy"
         if self.pcir.code_type == NOBODY:
@@ -180,7 +181,8 @@ class Image:
 class Chain:
     """The images of a ROM, up to ``end``, the offset behind the last one.
 
-    ``fault`` says why there are no further images. It is None if the last one is marked as the last.
+    ``fault`` says why there are no further images. It is None if the last one is marked as the
+    last.
     """
 
     images: tuple[Image, ...]
@@ -221,7 +223,10 @@ def parse_image(data: bytes, offset: int = 0) -> Image:
 
 
 def parse_chain(data: bytes) -> Chain:
-    """Reads the images up to the one that is marked as the last. Never raises: see ``Chain.fault``."""
+    """Reads the images up to the one that is marked as the last.
+
+    Never raises: see ``Chain.fault``.
+    """
     images: list[Image] = []
     offset = 0
     fault = None
@@ -301,7 +306,8 @@ def driver_of(image: Image, effort: int | None = None) -> bytes:
     """Returns the PE file in an EFI image, decompressed.
 
     An uncompressed driver is returned with the padding behind it. For ``effort`` see
-    ``decoder.decompress``. Raises FormatError with an offset from the start of the image, and TooLong.
+    ``decoder.decompress``. Raises FormatError with an offset from the start of the image, and
+    TooLong.
     """
     header = image.header
     if not isinstance(header, EfiHeader):
@@ -320,8 +326,8 @@ def driver_of(image: Image, effort: int | None = None) -> bytes:
 def rewrite(image: Image, *, ids: PciId | None = None, last: bool | None = None) -> Image:
     """Returns the image with other IDs or another last-image bit.
 
-    A checksum that was valid stays valid, and a wrong one stays as wrong as it was. The device ID is
-    replaced in the device list, too. Raises FormatError if the image has no free byte that can
+    A checksum that was valid stays valid, and a wrong one stays as wrong as it was. The device ID
+    is replaced in the device list, too. Raises FormatError if the image has no free byte that can
     correct the checksum.
     """
     pcir = image.pcir

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Finds the structural faults of a ROM file, each with its place.
 
-A boot does not show most of them. OVMF checks neither the IDs nor the machine field, and QEMU checks
-only the size.
+A boot does not show most of them. OVMF checks neither the IDs nor the machine field, and QEMU
+checks only the size.
 """
 
 from __future__ import annotations
@@ -94,7 +94,10 @@ def effort_each(images: Sequence[Image]) -> int:
 
 
 def require_sound(data: bytes, name: str) -> None:
-    """Raises RomforgeError with a list of a ROM's faults, if it has any. Ignores those of the IDs."""
+    """Raises RomforgeError with a list of a ROM's faults, if it has any.
+
+    Ignores those of the IDs.
+    """
     lines = [f"{name} is not a sound ROM:"]
     for fault in find_faults(data):
         if fault.severity is Severity.FAULT:

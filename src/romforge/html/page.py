@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Renders a report as a single page of HTML.
 
-The page has no script and loads nothing. Its charts are inline SVG, and their figures are also text.
+The page has no script and loads nothing. Charts are inline SVG. Their figures are also text.
 """
 
 from __future__ import annotations

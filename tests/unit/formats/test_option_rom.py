@@ -359,7 +359,10 @@ def test_an_efi_image_without_a_sum_gets_none():
 
 
 def test_a_legacy_image_without_ipxes_free_byte_uses_padding_at_its_end_never_a_payload():
-    """Init code at offset 3 may use offset 6. The last byte is free if it and the one before are 00 or ff."""
+    """Init code at offset 3 may use offset 6.
+
+    The last byte is free if it and the one before are 00 or ff.
+    """
     code = b"\x31\xc0\xcb"  # xor ax, ax; retf
     for fill in (b"\0\0", b"\xff\xff"):
         data = builders.mended(builders.changed(legacy(entry=code), 1022, fill), 700)
@@ -413,7 +416,7 @@ def test_a_device_list_must_end_in_the_image_and_lie_behind_pcir():
 
 @pytest.mark.parametrize("length", [0, 4, 0x17, 0x8000, 0xFFFF])
 def test_a_wrong_pcir_length_does_not_move_the_checksum_byte(length: int):
-    """A regression: an IndexError where the EFI image offset exceeds the image; a lost vendor ID."""
+    """Once, this raised an IndexError, or overwrote the vendor ID."""
     data = builders.with_field(efi(), PciDataStructure, PCIR, length=length)
     image = option_rom.parse_image(builders.mended(builders.changed(data, 0x16, b"\xff\xff"), 0x3F))
     moved = option_rom.rewrite(image, last=False)

@@ -3,9 +3,9 @@
 
 It is compression type 1 of an EFI image. A stream has a header of 8 bytes (compressed and original
 size, 32 bits each, in bytes), then blocks of at most 65,535 symbols. A block begins with three
-Huffman codes: the extra set, characters and lengths, positions. Its symbols follow. The first bit is
-the highest of a byte. A symbol is a literal byte, or a match: 3 to 256 bytes that are copied from the
-last 8 KiB.
+Huffman codes: the extra set, characters and lengths, positions. Its symbols follow. The first bit
+is the highest of a byte. A symbol is a literal byte, or a match: 3 to 256 bytes that are copied
+from the last 8 KiB.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ def decompress(
     """Decodes the stream whose header is at ``offset``.
 
     With ``first``, decodes at least that many bytes of it. ``effort`` limits the symbols that are
-    decoded: a block counts as up to some hundreds more, 32 bytes of the result as one. Raises TooLong
-    beyond that limit, and FormatError if the stream is corrupted.
+    decoded: a block counts as up to some hundreds more, 32 bytes of the result as one. Raises
+    TooLong beyond that limit, and FormatError if the stream is corrupted.
 
     >>> decompress(bytes.fromhex("0100000000000000") + bytes(1))
     b''
@@ -70,8 +70,8 @@ def decompress(
 class _Decoder:
     """Decodes one stream.
 
-    The low ``count`` bits of ``bits`` are the next ones of the stream. ``place`` is the offset of the
-    byte behind them, and ``spare`` the number of zero bytes that were added behind the end.
+    The low ``count`` bits of ``bits`` are the next ones of the stream. ``place`` is the offset of
+    the byte behind them, and ``spare`` the number of zero bytes that were added behind the end.
     """
 
     def __init__(self, data: bytes, begin: int, end: int, effort: int | None) -> None:
@@ -101,7 +101,10 @@ class _Decoder:
     def block(
         self, out: bytearray, symbols: int, characters: Table, positions: Table, original: int
     ) -> None:
-        """Decodes up to ``symbols`` symbols. This loop must be quick: it keeps the bits in locals."""
+        """Decodes up to ``symbols`` symbols.
+
+        This loop must be quick: it keeps the bits in locals.
+        """
         (width, table), (position_width, position_table) = characters, positions
         mask, position_mask = (1 << width) - 1, (1 << position_width) - 1
         bits, count = self.bits, self.count
@@ -171,8 +174,8 @@ class _Decoder:
     def lengths(self, size: int, width: int, gap_after: int) -> Table:
         """Reads the extra or the position code.
 
-        A length is 3 bits; one of 7 and more is followed by its excess in unary. After ``gap_after``
-        lengths, a field of 2 bits is the number of lengths of 0 that are left out.
+        A length is 3 bits; one of 7 and more is followed by its excess in unary. After
+        ``gap_after`` lengths, a field of 2 bits is the number of lengths of 0 that are left out.
         """
         number = self.take(width)
         if not number:

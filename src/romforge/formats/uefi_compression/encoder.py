@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The encoder of the UEFI compression algorithm (UEFI Specification, 19.3).
 
-Other encoders parse the data once, take the longest match unless the next place has a longer one, and
-begin a block where their buffer is full. This one searches for the smallest stream. It repeats three
-steps, until the stream does not become smaller:
+Other encoders parse the data once, take the longest match unless the next place has a longer one,
+and begin a block where their buffer is full. This one searches for the smallest stream. It repeats
+three steps, until the stream does not become smaller:
 
 1. Find the cheapest parse for the codes of the blocks.
 2. Find the best places for blocks to begin.
@@ -50,8 +50,9 @@ Progress = Callable[
 class Search(NamedTuple):
     """The parameters of a search. Each finds another stream, and none is the best for all data.
 
-    ``grid`` is the distance in tokens of the places where blocks may begin, before these are refined.
-    ``fractions`` are the fractions of entropy in costs, in quarters: each round takes the next one.
+    ``grid`` is the distance in tokens of the places where blocks may begin, before these are
+    refined. ``fractions`` are the fractions of entropy in costs, in quarters: each round takes the
+    next one.
     """
 
     grid: int
@@ -238,7 +239,7 @@ class _BlockSizes:
 
 
 def _refine(tokens: Tokens, starts: list[int]) -> list[int]:
-    """Merges blocks that are smaller together, and moves beginnings to where the sizes are least."""
+    """Merges and moves blocks as long as they become smaller."""
     sizes = _BlockSizes(tokens)
     edges = [*starts, len(tokens)]
     _merge_blocks(edges, sizes)

@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The Huffman codes of a block of the UEFI compression algorithm, and their sizes.
 
-A block begins with its codes (UEFI Specification, 19.3). All are complete, with codewords of at most
-16 bits. A code is sent as the lengths of its codewords:
+A block begins with its codes (UEFI Specification, 19.3). All are complete, with codewords of at
+most 16 bits. A code is sent as the lengths of its codewords:
 
-- The character code has 510 symbols: 256 bytes, then the lengths of matches from 3 to 256. Its lengths
-  are coded by the extra code.
+- The character code has 510 symbols: 256 bytes, then the lengths of matches from 3 to 256. Its
+  lengths are coded by the extra code.
 - The extra code has 19 symbols. Its lengths are sent uncoded.
-- The position code has 14 symbols, the slots: a slot is the number of bits of a match's distance less
-  one. Its lengths are sent uncoded.
+- The position code has 14 symbols, the slots. A slot is the number of bits of a match's distance
+  less one. Its lengths are sent uncoded.
 
-Sizes are in bits. Costs need fractions: they are integers in units of 1/64 bit, so that they are the
-same on every machine.
+Sizes are in bits. Costs need fractions: they are integers in units of 1/64 bit, so that they are
+the same on every machine.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ CHARACTERS, POSITIONS, EXTRA = 510, 14, 19  # symbols of the three codes
 MATCH = 253  # a match of N bytes has the symbol MATCH + N
 BIT = 64  # the unit of costs
 _MAX_LENGTH = 16
-# The costs of a symbol that a block does not contain yet, beyond those of a symbol that it has once.
+# What a symbol that a block does not contain costs more than one that it contains once.
 _UNSEEN, _UNSEEN_POSITION = 2 * BIT, 3 * BIT
-# The header of an average block: a fixed size in bits, and 1/16 bits for each symbol with a codeword.
+# The header of an average block: bits, and 1/16 bits for each symbol that has a codeword.
 _BLOCK, _PER_SYMBOL = 60, 56
-# Rarer symbols are counted as often as this. Their codewords get one length, which is cheap to send.
+# Rarer symbols count as this often: their codewords get one length, which is cheap to send.
 _FLOORS = 2, 3, 4, 5, 6, 8
 # The bits of a distance that are sent behind the codeword of its slot.
 _EXTRA_BITS = [max(0, slot - 1) for slot in range(POSITIONS)]
 
-# A part of the header: a symbol of the extra code, and a number behind it, as its bits and its value.
+# A part of the header: a symbol of the extra code, then the bits and the value of a number.
 Item = tuple[int, int, int]
 _logs: dict[int, int] = {}
 
@@ -42,8 +42,8 @@ _logs: dict[int, int] = {}
 def _moves() -> list[tuple[int, int, int]]:
     """Changes of a code's tree, for ``_shorten_header``, the largest first.
 
-    A move splits ``step`` leaves at one depth, and merges twice as many at another. Depths are lengths
-    less one.
+    A move splits ``step`` leaves at one depth, and merges twice as many at another. Depths are
+    lengths less one.
     """
     moves = []
     for step in (8, 4, 2, 1):
@@ -58,7 +58,7 @@ _MOVES = _moves()
 
 
 class Codes(NamedTuple):
-    """The codes of a block, as the lengths of the codewords by symbol, and the ``size`` of the block.
+    """The codes of a block, as lengths by symbol, and the ``size`` of the whole block.
 
     A code of fewer than two symbols has only lengths of 0.
     """
@@ -104,8 +104,10 @@ def add_counts(first: list[int], second: list[int]) -> list[int]:
 def code_lengths(counts: list[int]) -> list[int]:
     """The lengths of a Huffman code, from how often each symbol occurs.
 
-    They are at most 16, and all 0 if there are fewer than two symbols. Example: ``code_lengths([5, 1,
-    0, 1])`` is ``[1, 2, 0, 2]``.
+    They are at most 16, and all 0 if there are fewer than two symbols.
+
+    >>> code_lengths([5, 1, 0, 1])
+    [1, 2, 0, 2]
     """
     lengths = [0] * len(counts)
     present = [symbol for symbol, count in enumerate(counts) if count]
@@ -124,8 +126,8 @@ def code_lengths(counts: list[int]) -> list[int]:
 def _tree_depths(weights: list[int]) -> list[int]:
     """The depth of each leaf of a Huffman tree.
 
-    There are two queues, both sorted by weight: one of the leaves, one of the inner nodes in the order
-    in which they are made.
+    There are two queues, both sorted by weight: one of the leaves, one of the inner nodes in the
+    order in which they are made.
     """
     count = len(weights)
     leaves = sorted(range(count), key=weights.__getitem__)
@@ -195,8 +197,8 @@ def count_items(items: list[Item]) -> list[int]:
 def small_header(lengths: list[int], width: int, gap_after: int) -> list[tuple[int, int]]:
     """How the lengths of the extra or the position code are sent: bits and value of each field.
 
-    The first field, of ``width`` bits, is their number. Behind the first ``gap_after`` lengths, a field
-    of 2 bits is the number of zeros that are left out. At least one length must not be 0.
+    The first field, of ``width`` bits, is their number. Behind the first ``gap_after`` lengths, a
+    field of 2 bits is the number of zeros that are left out. At least one length must not be 0.
     """
     number = len(lengths)
     while not lengths[number - 1]:
@@ -314,7 +316,10 @@ def _items_size(counts: list[int]) -> int:
 
 
 class Estimator:
-    """Estimates the sizes of blocks from their entropy, in 1/64 bit. No count may exceed ``most``."""
+    """Estimates the sizes of blocks from their entropy, in 1/64 bit.
+
+    No count may exceed ``most``.
+    """
 
     def __init__(self, most: int) -> None:
         weights = [0]
@@ -336,10 +341,11 @@ class Estimator:
 def symbol_costs(
     characters: list[int], positions: list[int], codes: Codes, fraction: int
 ) -> tuple[list[int], list[int], list[int]]:
-    """The costs for the next parse of a block, in 1/64 bit, from its counts of symbols and its codes.
+    """The costs for the next parse of a block, from its counts of symbols and its codes.
 
-    Returns the costs of literals by byte, of matches by length, and of positions by slot. The cost of a
-    symbol is ``fraction`` quarters what its entropy is, and the rest the length of its codeword.
+    Returns the costs of literals by byte, of matches by length, and of positions by slot. The cost
+    of a symbol is ``fraction`` quarters what its entropy is, and the rest the length of its
+    codeword.
     """
     total = log2(max(1, sum(characters)))
     costs = _mixed_costs(characters, codes.characters, fraction, total, total + _UNSEEN)
@@ -353,7 +359,7 @@ def symbol_costs(
 def _mixed_costs(
     counts: list[int], lengths: list[int], fraction: int, total: int, unseen: int
 ) -> list[int]:
-    """``total`` is the logarithm of the sum of the counts, ``unseen`` the cost where the count is 0."""
+    """``total`` is the logarithm of the sum of counts, ``unseen`` the cost of a count of 0."""
     costs = []
     for count, length in zip(counts, lengths):
         if count:

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Finds matches for the UEFI compression algorithm, and the cheapest parse of data.
 
-A parse divides data into literals and matches. A match copies up to 256 bytes from up to 8,192 bytes
-back: the specification's window allows no more. The cost of its distance is that of the codeword of
-its slot, the number of bits of the distance less one, and of the bits behind it. Costs are in 1/64 bit.
+A parse divides data into literals and matches. A match copies up to 256 bytes from up to 8,192
+bytes back: the specification's window allows no more. The cost of its distance is that of the
+codeword of its slot, the number of bits of the distance less one, and of the bits behind it. Costs
+are in 1/64 bit.
 """
 
 from __future__ import annotations
@@ -95,8 +96,8 @@ def cheapest_choices(
 ) -> list[int]:
     """The cheapest choice at each place: 0 for a literal, else ``length << 14 | distance``.
 
-    Block k begins at the place ``starts[k]`` and has the costs ``costs[k]``. The search goes from the
-    end to the start: a place costs what its choice costs, and what the place behind that costs.
+    Block k begins at the place ``starts[k]`` and has the costs ``costs[k]``. The search goes from
+    the end to the start: a place costs what its choice costs, and what the place behind that costs.
     """
     end = len(data)
     cost, choices = [0] * (end + 1), [0] * end

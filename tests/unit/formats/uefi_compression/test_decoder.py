@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The UEFI compression against real drivers, streams built bit by bit, and an independent implementation."""
+"""The decoder, with real drivers and streams built bit by bit, compared with EDK2's."""
 
 from __future__ import annotations
 
@@ -131,10 +131,11 @@ def test_zeros_between_code_lengths_are_run_lengths_of_every_size():
 
 
 def test_the_gap_in_the_extra_set_is_read_even_where_only_three_lengths_are_sent():
-    """Lengths of 1 bit need the extra symbol 3; with the code {1, 2} three lengths and the gap are sent."""
+    """Lengths of 1 bit need the extra symbol 3: three lengths and the gap are sent."""
     two = encode([5, 6, 5, 6], characters=flat([5, 6]), extra=flat([0, 1, 2, 3]))
     assert decompress(two) == bytes([5, 6, 5, 6]) == by_edk2(two)
-    # extra set: symbols 1 and 2 of one bit each, three lengths and gap 0; then 9 + 3 zeros and a lone position
+    # extra set: symbols 1 and 2 of one bit each, three lengths and gap 0; then 9 + 3 zeros and a
+    # lone position
     bits = (
         f"{1:016b}"
         + f"{3:05b}"
@@ -185,7 +186,7 @@ def test_the_stream_of_nothing_is_nothing():
 
 
 def test_only_the_beginning_is_decoded_where_only_that_is_asked_for(streams: dict[str, bytes]):
-    """Up to the end of the block that holds it, and within an effort that does not suffice for the whole."""
+    """Up to the end of its block, and with an effort that is too little for the whole."""
     stream = streams["sid/e1000"]
     whole = decompress(stream)
     begin = decompress(stream, first=4096, effort=40_000)
@@ -205,7 +206,7 @@ def test_offsets_count_from_the_data_and_not_from_the_stream():
     "encoding", [stored, lambda data: encode(greedy(data))], ids=["stored", "matches"]
 )
 def test_a_stream_cut_anywhere_is_refused(encoding):
-    """The header made to agree with the cut; the last 2 bytes may be missing, since decoders look that far ahead."""
+    """The header agrees with the cut. Decoders look ahead, so the last 2 bytes may be missing."""
     data = random.Random(2).randbytes(300) * 2
     stream = encoding(data)
     for kept in range(len(stream) - HEADER.size - 3):
@@ -314,7 +315,7 @@ def test_an_incomplete_code_is_refused_by_edk2_too():
 
 
 def test_the_place_of_a_fault_is_that_of_the_bits_that_are_wrong():
-    """A match of 23 bits that reaches too far back, the last of a stream; behind it lies one spare byte."""
+    """A match of 23 bits reaches too far back. Only a spare byte follows it."""
     stream = encode([*b"abc" * 40, (3, 8192)])
     with pytest.raises(
         FormatError, match="a match 8192 bytes back, but only 120 precede it"
@@ -348,7 +349,7 @@ def test_sizes_that_no_rom_has_are_refused_before_any_work():
 
 
 def test_the_effort_bounds_symbols_tables_and_the_size_of_the_result():
-    """A driver of 1,000 literals passes with an effort of some thousands; each bomb is left early without one."""
+    """A driver of 1,000 literals needs some thousands. A bomb ends early."""
     data = random.Random(3).randbytes(1000)
     assert decompress(stored(data), effort=2000) == data
     for stream, effort in (
