@@ -162,13 +162,13 @@ def labels(path: Path) -> list[Label]:
     with _open_elf(path) as file:
         raw = list(file.iter_sections())
         sections = dict(enumerate(map(_read_section, raw)))
-        found = []
+        loaded = []
         for symbol in _read_symbols(file, raw):
             section = sections.get(symbol.section)
             if symbol.name and section and section.loaded:
                 code = _classify(symbol, sections).code
-                found.append(Label(symbol.name, section.name, symbol.value, code))
-        return found
+                loaded.append(Label(symbol.name, section.name, symbol.value, code))
+        return loaded
 
 
 def sections_in_file(path: Path) -> dict[str, bool]:
