@@ -25,6 +25,7 @@ sys.path.insert(0, str(TOP / "src"))
 
 from measure import Measure, add_json_option, print_measures  # noqa: E402
 
+from romforge.base import image_kind  # noqa: E402
 from romforge.formats import option_rom, pe  # noqa: E402
 
 # The GUID of EFI_SIMPLE_NETWORK_PROTOCOL, which a network driver contains.
@@ -166,13 +167,13 @@ def rom(vendor: int, device: int) -> bytes:
         class_code=option_rom.NETWORK_ETHERNET,
         image_blocks=1,
         code_revision=0,
-        code_type=option_rom.LEGACY,
+        code_type=image_kind.LEGACY,
         indicator=0,
         max_runtime_blocks=0,
     )
     legacy_image = image(legacy.emit(), pcir.emit(), b"")
     legacy_image[option_rom.CHECKSUM] = -sum(legacy_image) & 0xFF
-    last_pcir = replace(pcir, code_type=option_rom.EFI, indicator=option_rom.LAST_IMAGE)
+    last_pcir = replace(pcir, code_type=image_kind.EFI, indicator=option_rom.LAST_IMAGE)
     return bytes(legacy_image + image(efi.emit(), last_pcir.emit(), efi_driver()))
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 from uefi_firmware import efi_compressor as independent  # type: ignore[import-untyped]  # EDK2's own C code
 
-from romforge.base import output_files
+from romforge.base import image_kind, output_files
 from romforge.base.pci_id import PciId
 from romforge.formats import efi_image, option_rom, rom_check
 from romforge.formats.option_rom import EfiHeader
@@ -339,7 +339,7 @@ def structures_behind(what: str) -> bytes:
         )
     else:
         image = builders.changed(
-            image, place, builders.pcir(E1000, len(image) // 512, option_rom.EFI, True)
+            image, place, builders.pcir(E1000, len(image) // 512, image_kind.EFI, True)
         )
         image = builders.with_field(image, EfiHeader, 0, pcir_pointer=place)
     assert rom_check.find_faults(image) == []
@@ -891,7 +891,7 @@ BAD = [
         "short: offset 0x0 (0): the compressed stream has no room for its 8-byte header",
     ),
     ("decompress cut x", 1, "cut: offset 0x0 (0): the compressed size"),
-    ("decompress cut-and-told x", 1, "the compressed stream is broken"),
+    ("decompress cut-and-told x", 1, "the compressed stream is corrupted"),
     ("decompress text x", 1, "text: offset 0x0 (0): the compressed size"),
     ("decompress liar x", 1, "liar: offset 0x4 (4): the original size 31,457,280 bytes"),
     ("decompress good no/such/x", 1, "no/such/x: cannot be written: No such file or directory"),

@@ -177,7 +177,7 @@ def test_a_second_build_is_told_who_holds_the_lock(
     done = project.doit() if second == "doit" else romforge("build")
     assert done.returncode == 1
     assert re.search(
-        rf"out: another build is at work there: process {process.pid}, since \d\d:\d\d:\d\d; wait for it",
+        rf"out: another build is running there: process {process.pid}, since \d\d:\d\d:\d\d; wait for it",
         done.stderr,
     )
     assert process.poll() is None
@@ -196,7 +196,7 @@ def test_a_second_build_with_a_reporter_of_doits_own_is_refused_too(project: Pro
     before = project.bytes()
     done = project.doit("-r", "console", "rom:usr/share/qemu/pxe-vmxnet3.rom")
     assert done.returncode in (1, 2)
-    assert f"another build is at work there: process {process.pid}" in done.stdout + done.stderr
+    assert f"another build is running there: process {process.pid}" in done.stdout + done.stderr
     assert process.poll() is None
     assert "pxe-vmxnet3.rom" not in before
     project.let_go()

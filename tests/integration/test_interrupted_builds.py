@@ -365,7 +365,7 @@ def test_two_builds_at_once_end_right(project: Project):
         statuses = sorted(status for status, _ in ends)
         assert statuses in ([0, 0], [0, 1]), ends
         assert all(
-            "another build is at work there: " in said for status, said in ends if status == 1
+            "another build is running there: " in said for status, said in ends if status == 1
         ), ends
         refused += sum(statuses)
         project.check_right(suites[0])
@@ -483,7 +483,7 @@ def test_two_names_of_one_output_root_share_its_lock(project: Project):
     project.wait_for(project.files, process)
     status, said = project.run(["doit"], ROMFORGE_OUT="link")
     assert status == 1
-    assert f"another build is at work there: process {process.pid}" in said
+    assert f"another build is running there: process {process.pid}" in said
     project.let_go()
     assert project.end(process)[0] == 0
 

@@ -384,7 +384,7 @@ def test_broken_objects_are_told(tmp_path: Path):
     path = tmp_path / "x.o"
     for data in (b"", b"words of a text file"):
         path.write_bytes(data)
-        with pytest.raises(RomforgeError, match="is no ELF file"):
+        with pytest.raises(RomforgeError, match="not an ELF file"):
             elf.read_object(path)
     source = tmp_path / "x.c"
     source.write_text('extern int f(const char *); int g(void) { return f("words"); }\n')

@@ -8,13 +8,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import groupby, islice
 
+from romforge.base.image_kind import EFI, LEGACY
 from romforge.base.pci_id import PciId
 from romforge.formats.option_rom import (
     BLOCK,
-    EFI,
     EFI_SIGNATURE,
     LAST_IMAGE,
-    LEGACY,
     NETWORK_ETHERNET,
     SIGNATURE,
     UEFI_COMPRESSED,

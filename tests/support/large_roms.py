@@ -6,6 +6,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
+from romforge.base import image_kind
 from romforge.base.pci_id import PciId
 from romforge.formats import option_rom
 from romforge.formats.option_rom import LegacyHeader, PciDataStructure
@@ -20,7 +21,7 @@ def minimal(blocks: int, *, last: bool = False) -> bytes:
     header = LegacyHeader(
         option_rom.SIGNATURE, 1, b"\xe9\0\0", 0, bytes(9), 0, bytes(4), 0, PCIR, 0
     )
-    pcir = builders.pcir(PciId(0x8086, 0x100E), blocks, option_rom.LEGACY, last)
+    pcir = builders.pcir(PciId(0x8086, 0x100E), blocks, image_kind.LEGACY, last)
     return mended(
         builders.overlaid(blocks * option_rom.BLOCK, {0: header.emit(), PCIR: pcir.emit()}), 6
     )

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What every room may use: errors and their words, files, processes, the lock, tables; nothing of ROMs."""
+"""What all packages may use: errors, texts, tables, files, processes, the lock."""

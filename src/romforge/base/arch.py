@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Processor architectures: one enum owns their names in iPXE, PE, EFI and the GNU toolchain."""
+"""Processor architectures, and their names in iPXE, PE, EFI and the GNU toolchain."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from enum import Enum
 
 
 class Arch(Enum):
-    """An architecture under iPXE's name; ``machine`` is its PE machine field (UEFI Specification, 2.1.1).
+    """An architecture by iPXE's name.
 
-    ``triplet`` begins the names of Debian's cross tools for it, and ``compilers`` are the processors, as
-    ``gcc -dumpmachine`` begins, of the compilers that make code for it.
+    ``machine`` is the machine field of a PE file (UEFI Specification, 2.1.1). ``triplet`` is the
+    prefix of Debian's cross tools. ``compilers`` are the processors whose compilers can build for
+    the architecture, as the output of ``gcc -dumpmachine`` begins.
     """
 
     I386 = "i386", 0x014C, "i686-linux-gnu", ("i386", "i486", "i586", "i686", "x86_64")
@@ -35,6 +36,7 @@ BY_MACHINE = {arch.machine: arch for arch in Arch}
 
 
 def machine_name(machine: int) -> str:
-    """``x86_64``, or ``machine 0x1234`` where the value is none of ours."""
-    arch = BY_MACHINE.get(machine)
-    return arch.ipxe_name if arch else f"machine {machine:#06x}"
+    """iPXE's name of a PE machine, such as ``x86_64``; ``machine 0x1234`` for an unknown one."""
+    if machine in BY_MACHINE:
+        return BY_MACHINE[machine].ipxe_name
+    return f"machine {machine:#06x}"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The errors that a person can mend, and the exit statuses they lead to."""
+"""The errors that the user can fix, and the exit statuses they lead to."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ EXIT_STATUSES = {
 
 
 class RomforgeError(Exception):
-    """Anything wrong that a person can mend: its text says what, where and what would be right."""
+    """An error that the user can fix. Its text says what is wrong, where, and what to do."""
 
     exit_status = 1
 
@@ -26,21 +26,22 @@ class UsageError(RomforgeError):
 
 
 class SpecError(RomforgeError):
-    """The spec is wrong; the text holds every problem found in it, each with its line."""
+    """The spec is wrong. The text lists every problem in it, each with its line."""
 
     exit_status = 2
 
 
 class FormatError(RomforgeError):
-    """Bytes that are not what their format asks for.
+    """Bytes that do not follow their format.
 
-    ``offset`` is the place in bytes, counted from the start of what was read.
+    ``offset`` is in bytes from the start of the data that were read. ``message`` does not contain
+    it, but ``str()`` does.
     """
 
-    def __init__(self, offset: int, what: str) -> None:
-        super().__init__(f"{format_offset(offset)}: {what}")
+    def __init__(self, offset: int, message: str) -> None:
+        super().__init__(f"{format_offset(offset)}: {message}")
         self.offset = offset
-        self.what = what
+        self.message = message
 
     def __reduce__(self) -> tuple[type[FormatError], tuple[int, str]]:
-        return type(self), (self.offset, self.what)
+        return type(self), (self.offset, self.message)

@@ -1,22 +1,24 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""One pool of jobs for doit, for every make it starts, and for a make that started it: GNU make's jobserver.
+"""GNU make's jobserver: a pool of jobs that doit, the makes it starts and the make above it share.
 
-A pool of N jobs is a pipe (or, since make 4.4, a named pipe) that holds N - 1 bytes. Each process may run one job
-unasked; for each further one it takes a byte out, and puts the same byte back when the job ends. So the process that
-makes the pool, here doit's, has one job of its own, and every make it starts needs one taken from the pool first,
-for that make runs one job unasked in its turn. MAKEFLAGS tells a make where the pool is:
+A pool of N jobs is a pipe that contains N - 1 bytes; since make 4.4, it can be a named pipe. Each
+process may run one job without a byte. For each further job, it reads a byte, and writes the same
+byte back when the job ends. So doit has one job of its own, and takes one from the pool for every
+make it starts, because that make runs its first job without a byte. MAKEFLAGS contains the place of
+the pool:
 
     --jobserver-auth=R,W         two inherited file descriptors
     --jobserver-auth=fifo:PATH   a named pipe
 
-What makes it subtle:
+Notes on the implementation:
 
-- Two may see the same byte. So reads here wait in poll() and never block: EAGAIN is "somebody was quicker". The flag
-  belongs to the open file, which is shared with the makes; they cope, since make 4.3 sets it itself.
-- A byte that is not put back is lost for all: jobs are context managers, and a killed make's bytes are those it took
-  itself, which the makes above it cannot know of. A pool that we made lives no longer than this process.
-- A make that starts us with a recipe it does not mark as recursive (``+``) names descriptors in MAKEFLAGS that it
-  closed. Then there is no pool to join; descriptors are looked at before they are believed.
+- Two processes may be woken by one byte. So reads are non-blocking, and poll() waits. EAGAIN means
+  that another process was faster. O_NONBLOCK belongs to the open file, which the makes share; they
+  expect it, since make 4.3 sets it itself.
+- A byte that is not written back is lost for all processes. So jobs are context managers. The bytes
+  that a killed make held are lost until the process that made the pool ends.
+- A make closes the descriptors in MAKEFLAGS if its recipe is not marked as recursive (``+``). Then
+  there is no pool to join. So descriptors are checked before they are used.
 
 Source: the GNU make manual, 13.1 (Sharing Job Slots with GNU make).
 """
@@ -32,114 +34,133 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 MOST_JOBS = 1024
-_shared: Pool | None = None  # of this process and the workers forked from it
-_AUTH = ("--jobserver-auth=", "--jobserver-fds=")  # the latter before make 4.2
+_OPTIONS = "--jobserver-auth=", "--jobserver-fds="  # the latter before make 4.2
+_shared: Pool | None = None  # the pool of this process and of the workers forked from it
 
 
 class Pool:
-    """Jobs to share. ``jobs`` is their number, 0 where a make above decides; close it when done."""
+    """A pool of jobs. The user must close it.
+
+    ``reading`` and ``writing`` are the descriptors of the pipe, ``auth`` its place for MAKEFLAGS.
+    ``jobs`` is the number of jobs, 0 if the make above decides.
+    """
 
     def __init__(self, reading: int, writing: int, auth: str, jobs: int) -> None:
-        self.local = threading.BoundedSemaphore(
-            MOST_JOBS
-        )  # for jobs of this process, which no other machine can take
-        self.reading, self.writing, self.auth, self.jobs = reading, writing, auth, jobs
-        self._own = os.pipe2(
-            os.O_CLOEXEC
-        )  # holds the one job that needs no byte of the pool, so that both are waited for
-        os.write(self._own[1], b"+")
+        self.reading = reading
+        self.writing = writing
+        self.auth = auth
+        self.jobs = jobs
+        # Limits the jobs of this process. Unlike those of a make, they cannot run elsewhere.
+        self.local = threading.BoundedSemaphore(MOST_JOBS)
+        # A pipe for the job that needs no byte of the pool, so that poll() can wait for both.
+        self._own_reading, self._own_writing = os.pipe2(os.O_CLOEXEC)
+        os.write(self._own_writing, b"+")
         self._held: list[_Job] = []
         self._lock = threading.Lock()
 
     @contextmanager
     def job(self) -> Iterator[None]:
-        """Holds one job, and waits for it; may be called from many threads at once."""
-        held = self._take()
+        """Waits for a job, and holds it within the context. Threads may call it concurrently."""
+        job = self._take()
         with self._lock:
-            self._held.append(held)
+            self._held.append(job)
         try:
             yield
         finally:
-            self._give_back(held)
+            self._give_back(job)
 
     @contextmanager
     def local_job(self) -> Iterator[None]:
-        """Holds one job for work of this process, of which there may be less at once than jobs in the pool."""
+        """As ``job``, for a job in this process. ``local`` limits their number as well."""
         with self.local, self.job():
             yield
 
     def flags(self) -> str:
-        """What MAKEFLAGS must hold for a make that is to share the pool."""
-        return f"-j{self.jobs or ''} --jobserver-auth={self.auth}"
+        """The MAKEFLAGS of a make that shares the pool."""
+        jobs = str(self.jobs) if self.jobs else ""
+        return f"-j{jobs} --jobserver-auth={self.auth}"
 
     def inherited(self) -> tuple[int, ...]:
-        """The descriptors that such a make must inherit."""
-        return () if self.auth.startswith("fifo:") else (self.reading, self.writing)
+        """The descriptors that a make must inherit to share the pool."""
+        if self.auth.startswith("fifo:"):
+            return ()
+        return self.reading, self.writing
 
     def close(self) -> None:
-        for handle in {self.reading, self.writing, *self._own}:
-            os.close(handle)
+        descriptors = {self.reading, self.writing, self._own_reading, self._own_writing}
+        for descriptor in descriptors:  # those of a named pipe are the same
+            os.close(descriptor)
 
     def _take(self) -> _Job:
-        """Waits for a job: our own where that is free, for no make could use it, else one of the pool."""
-        homes = {self._own[0]: self._own[1], self.reading: self.writing}
+        """Waits for a job. Prefers our own, since no make can use it."""
+        return_pipes = {self._own_reading: self._own_writing, self.reading: self.writing}
         poll = select.poll()
-        for handle in homes:
-            poll.register(handle, select.POLLIN)
-            os.set_blocking(handle, False)
+        for reading in return_pipes:
+            poll.register(reading, select.POLLIN)
+            os.set_blocking(reading, False)
         while True:
-            for handle, home in homes.items():
+            for reading, writing in return_pipes.items():
                 try:
-                    if byte := os.read(handle, 1):
-                        return _Job(home, byte)
+                    byte = os.read(reading, 1)
                 except BlockingIOError:
-                    continue  # there is none, or somebody was quicker
-                raise BrokenPipeError("the jobserver has gone")
+                    continue  # empty, or another process was faster
+                if not byte:
+                    raise BrokenPipeError("the jobserver has ended")
+                return _Job(writing, byte)
             poll.poll()
 
-    def _give_back(self, held: _Job) -> None:
-        """Puts a job back; our own goes to one that has taken from the pool, whose makes lack what it took."""
+    def _give_back(self, job: _Job) -> None:
+        """Writes the byte of a job back.
+
+        Returns a byte of the pool rather than our own, as long as a job holds one: the makes wait
+        for it. That job holds our own instead.
+        """
         with self._lock:
-            self._held.remove(held)
-            if held.home == self._own[1] and self._held:
+            self._held.remove(job)
+            if job.writing == self._own_writing and self._held:
                 other = self._held[0]
-                held.home, held.byte, other.home, other.byte = (
-                    other.home,
-                    other.byte,
-                    held.home,
-                    held.byte,
-                )
-            os.write(held.home, held.byte)
+                job.writing, other.writing = other.writing, job.writing
+                job.byte, other.byte = other.byte, job.byte
+            os.write(job.writing, job.byte)
 
 
 class _Job:
-    """A job that is held: where to put it back, and the byte that stands for it."""
+    """A job that is held: its byte, and the descriptor to write it back to."""
 
-    def __init__(self, home: int, byte: bytes) -> None:
-        self.home, self.byte = home, byte
+    def __init__(self, writing: int, byte: bytes) -> None:
+        self.writing = writing
+        self.byte = byte
 
 
 def begin_pool(jobs: int | None, usual: int | None = None, local: int = MOST_JOBS) -> Pool:
-    """The pool of this process, for all who ask by ``shared_pool``: of so many jobs, else that of the make above, else a new one.
+    """Sets and returns the pool of this process, see ``shared_pool``.
 
-    ``usual`` is the number where neither caller nor environment says; ``local`` the most jobs of this process at once.
+    With ``jobs``, it is a new pool of that many. Without, it is that of the make above, else a new
+    pool of ``wanted_jobs``, for which ``usual`` is the default. ``local`` limits the jobs in this
+    process.
     """
     global _shared  # noqa: PLW0603
     end_pool()
-    _shared = (None if jobs else join_pool(os.environ)) or make_pool(
-        jobs or wanted_jobs(os.environ, usual)
-    )
-    _shared.local = threading.BoundedSemaphore(local)
-    return _shared
+    pool = None
+    if not jobs:
+        pool = join_pool(os.environ)
+    if pool is None:
+        pool = make_pool(jobs or wanted_jobs(os.environ, usual))
+    pool.local = threading.BoundedSemaphore(local)
+    _shared = pool
+    return pool
 
 
 def shared_pool() -> Pool:
-    """The pool of this process; in a worker that was spawned, and so has no part in it, a single job."""
+    """The pool of this process.
+
+    A spawned worker does not inherit it, and gets one of a single job.
+    """
     return _shared or begin_pool(1)
 
 
 def end_pool() -> None:
-    """Closes the pool of this process."""
+    """Closes the pool of this process, if it has one."""
     global _shared  # noqa: PLW0603
     if _shared:
         _shared.close()
@@ -147,7 +168,10 @@ def end_pool() -> None:
 
 
 def wanted_jobs(environment: Mapping[str, str], usual: int | None = None) -> int:
-    """How many jobs to run where nobody says: ``parallel=N`` of DEB_BUILD_OPTIONS, else ``usual``, else one for each processor."""
+    """The number of jobs by default.
+
+    It is ``parallel=N`` in DEB_BUILD_OPTIONS, else ``usual``, else one for each processor.
+    """
     for word in environment.get("DEB_BUILD_OPTIONS", "").split():
         name, _, number = word.partition("=")
         if name == "parallel" and number.isdecimal() and int(number):
@@ -156,66 +180,70 @@ def wanted_jobs(environment: Mapping[str, str], usual: int | None = None) -> int
 
 
 def processors() -> int:
-    """How many processors this process may use."""
+    """The number of processors that this process may use."""
     return len(os.sched_getaffinity(0))
 
 
 class PoolPlace(NamedTuple):
-    """Where MAKEFLAGS says that a pool is: descriptors, or the path of a named pipe."""
+    """The place of a pool in MAKEFLAGS: either descriptors, or the path of a named pipe."""
 
     descriptors: tuple[int, int] | None
-    path: str
+    path: str | None
 
 
 def make_pool(jobs: int) -> Pool:
-    """A new pool of ``jobs``, at least one."""
+    """Returns a new pool of ``jobs``, or of one job if that is less."""
+    jobs = max(jobs, 1)
     reading, writing = os.pipe()
-    os.write(writing, b"+" * (max(jobs, 1) - 1))
-    return Pool(reading, writing, f"{reading},{writing}", max(jobs, 1))
+    os.write(writing, b"+" * (jobs - 1))
+    return Pool(reading, writing, f"{reading},{writing}", jobs)
 
 
 def join_pool(environment: Mapping[str, str]) -> Pool | None:
-    """The pool of the make that started this process; None where there is none, or it cannot be reached."""
+    """The pool of the make that started this process; None if there is none that is open."""
     place = find_pool(environment.get("MAKEFLAGS", ""))
     if place is None:
         return None
-    if place.descriptors is None:
-        try:
-            if not stat.S_ISFIFO(os.stat(place.path).st_mode):
-                return None
-            both = os.open(place.path, os.O_RDWR | os.O_CLOEXEC)
-        except OSError:
-            return None
-        return Pool(both, both, f"fifo:{place.path}", 0)
-    if not all(_is_pipe(handle) for handle in place.descriptors):
+    if place.path is not None:
+        return _join_named_pipe(place.path)
+    if place.descriptors is None or not all(map(_is_pipe, place.descriptors)):
         return None
-    reading, writing = (os.dup(handle) for handle in place.descriptors)
+    reading, writing = map(os.dup, place.descriptors)
     return Pool(reading, writing, f"{reading},{writing}", 0)
 
 
+def _join_named_pipe(path: str) -> Pool | None:
+    try:
+        if not _is_pipe(path):
+            return None
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return None
+    return Pool(descriptor, descriptor, f"fifo:{path}", 0)
+
+
 def find_pool(flags: str) -> PoolPlace | None:
-    """What MAKEFLAGS says of a pool; the last word counts."""
-    found = None
+    """The place of the pool in MAKEFLAGS. Of several, the last one is valid."""
+    place = None
     for word in flags.split():
-        for auth in _AUTH:
-            if word.startswith(auth):
-                found = _parse_auth(word.removeprefix(auth))
-    return found
+        for option in _OPTIONS:
+            if word.startswith(option):
+                place = _parse_auth(word.removeprefix(option))
+    return place
 
 
 def _parse_auth(auth: str) -> PoolPlace | None:
     if auth.startswith("fifo:"):
         return PoolPlace(None, auth.removeprefix("fifo:"))
     reading, _, writing = auth.partition(",")
-    if not (
-        reading.isdecimal() and writing.isdecimal()
-    ):  # make says -2,-2 where the recipe is not recursive
-        return None
-    return PoolPlace((int(reading), int(writing)), "")
+    if not reading.isdecimal() or not writing.isdecimal():
+        return None  # -2,-2 if the recipe is not recursive
+    return PoolPlace((int(reading), int(writing)), None)
 
 
-def _is_pipe(handle: int) -> bool:
+def _is_pipe(file: int | str) -> bool:
+    """Whether a descriptor or a path is a pipe."""
     try:
-        return stat.S_ISFIFO(os.fstat(handle).st_mode)
+        return stat.S_ISFIFO(os.stat(file).st_mode)
     except OSError:
         return False

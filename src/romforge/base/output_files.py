@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Files of the output root: they appear whole or not at all.
+"""Writes and removes files of the output root. A file is replaced as a whole or not at all.
 
-A file is written under ``.romforge/tmp`` and renamed into place, which a kill leaves done or not done. No fsync:
-after a power failure the sizes and hashes of the records no longer hold, and the next run writes the file anew.
+A file is written in ``.romforge/tmp``, then renamed. There is no fsync: after a power failure, the
+recorded sizes and hashes do not match, and the next run writes the file again.
 """
 
 from __future__ import annotations
@@ -17,75 +17,84 @@ from typing import Any
 from romforge.base import fingerprint
 from romforge.base.errors import RomforgeError
 
-STATE = ".romforge"  # below the output root: what is kept between runs
+STATE = ".romforge"  # the directory in the output root for what is kept between runs
 
 
 def temporary(out: Path) -> Path:
-    """The directory below the output root in which files are written before they are renamed."""
+    """The directory of the output root in which files are written before they are renamed."""
     return out / STATE / "tmp"
 
 
 def prepare_root(out: Path) -> None:
-    """Creates the state directory; raises RomforgeError where the output root cannot be written."""
+    """Creates the state directory. Raises RomforgeError if the output root cannot be written."""
     try:
         temporary(out).mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        what = f"{error.filename or out}: {error.strerror}"
-        raise RomforgeError(
-            f"the output root cannot be written: {what}; set ROMFORGE_OUT=DIR or --out DIR to have another"
-        ) from None
+        problem = f"the output root cannot be written: {error.filename or out}: {error.strerror}"
+        remedy = "set ROMFORGE_OUT=DIR or --out DIR to use another"
+        raise RomforgeError(f"{problem}; {remedy}") from None
 
 
 def remove_leftovers(out: Path) -> None:
-    """Removes what killed runs left in the temporary directory; only for the holder of the lock."""
-    for rest in temporary(out).iterdir():
-        shutil.rmtree(
-            rest, ignore_errors=True
-        ) if rest.is_dir() and not rest.is_symlink() else rest.unlink(missing_ok=True)
+    """Removes the temporary files of killed runs. The caller must hold the lock."""
+    for leftover in temporary(out).iterdir():
+        if leftover.is_dir() and not leftover.is_symlink():
+            shutil.rmtree(leftover, ignore_errors=True)
+        else:
+            leftover.unlink(missing_ok=True)
 
 
 def write_output(out: Path, path: str, data: bytes) -> Path:
-    """Makes ``data`` the content of ``path`` below the output root; raises RomforgeError, the old content kept.
+    """Writes ``data`` to ``path`` below the output root, and returns ``out / path``.
 
-    A file that has the content already is left alone, with its times.
+    A file that already has this content is not touched, so that it keeps its times. On failure,
+    raises RomforgeError and keeps the old content.
     """
-    place = path_within(out, path)
+    full_path = path_within(out, path)
     try:
-        if place.is_file() and not place.is_symlink() and place.read_bytes() == data:
-            return place
-        place.parent.mkdir(parents=True, exist_ok=True)
+        is_regular = full_path.is_file() and not full_path.is_symlink()
+        if is_regular and full_path.read_bytes() == data:
+            return full_path
+        full_path.parent.mkdir(parents=True, exist_ok=True)
         path_within(out, path)
-        _replace(place, data, temporary(out))
+        _replace(full_path, data, temporary(out))
     except OSError as error:
         raise RomforgeError(
-            f"{place}: cannot be written: {error.strerror}; what was there before is unchanged"
+            f"{full_path}: cannot be written: {error.strerror}; the previous content is unchanged"
         ) from None
-    return place
+    return full_path
 
 
 def replace_file(path: Path, data: bytes) -> None:
-    """Makes ``data`` the content of a file that a command was told to write; raises RomforgeError, the old content kept."""
+    """Writes ``data`` to a file that the user named, in the output root or elsewhere.
+
+    On failure, raises RomforgeError and keeps the old content.
+    """
     try:
         _replace(path, data, path.parent)
     except OSError as error:
         raise RomforgeError(f"{path}: cannot be written: {error.strerror}") from None
 
 
-def _replace(place: Path, data: bytes, directory: Path) -> None:
-    """Writes a file into ``directory``, and moves it to its place when it is whole."""
-    fresh = directory / f".{place.name}-{os.getpid()}-{threading.get_ident()}"
+def _replace(path: Path, data: bytes, directory: Path) -> None:
+    """Writes a file in ``directory``, on the same file system, and renames it to ``path``."""
+    new = directory / f".{path.name}-{os.getpid()}-{threading.get_ident()}"
     try:
-        fresh.write_bytes(data)
-        fresh.chmod(0o644)
-        os.replace(fresh, place)
+        new.write_bytes(data)
+        new.chmod(0o644)
+        os.replace(new, path)
     except BaseException:
-        fresh.unlink(missing_ok=True)
+        new.unlink(missing_ok=True)
         raise
 
 
 def path_within(out: Path, path: str) -> Path:
-    """``out / path``; raises RomforgeError where a symbolic link leads out of the output root."""
-    root, parent = os.path.realpath(out), os.path.realpath((out / path).parent)
+    """Returns ``out / path``.
+
+    Raises RomforgeError if a symbolic link leads out of the output root.
+    """
+    root = os.path.realpath(out)
+    parent = os.path.realpath((out / path).parent)
     if os.path.commonpath((root, parent)) != root:
         raise RomforgeError(
             f"{out / path}: a symbolic link leads out of the output root to {parent}"
@@ -94,17 +103,17 @@ def path_within(out: Path, path: str) -> Path:
 
 
 def require_apart(out: Path, outputs: set[str], sources: set[str]) -> None:
-    """Raises RomforgeError where a directory of outputs, relative to ``out``, is one that sources are read from."""
-    read = {os.path.realpath(source): source for source in sources}
+    """Raises RomforgeError if one of ``outputs``, below ``out``, is also one of ``sources``."""
+    source_by_path = {os.path.realpath(source): source for source in sources}
     for directory in sorted(outputs):
-        if source := read.get(os.path.realpath(out / directory)):
-            raise RomforgeError(
-                f"{out / directory}: the sources are read from there ({source}); have another dir, or another output root"
-            )
+        source = source_by_path.get(os.path.realpath(out / directory))
+        if source is not None:
+            problem = f"{out / directory}: the sources are read from there ({source})"
+            raise RomforgeError(f"{problem}; set another dir, or another output root")
 
 
 def remove_output(out: Path, path: str) -> None:
-    """Removes a file of an earlier build."""
+    """Removes a file of an earlier build, if it exists. Raises RomforgeError."""
     try:
         path_within(out, path).unlink(missing_ok=True)
     except OSError as error:
@@ -112,27 +121,28 @@ def remove_output(out: Path, path: str) -> None:
 
 
 def save_json(out: Path, path: str, value: object) -> None:
-    """Writes what ``load_json`` is to read back, with its digest in front; raises RomforgeError."""
+    """Writes ``value`` as JSON, behind a line with its digest. Raises RomforgeError."""
     text = json.dumps(value).encode()
     write_output(out, path, fingerprint.sha256(text).encode() + b"\n" + text)
 
 
 def load_json(out: Path, path: str) -> Any:
-    """What ``save_json`` wrote; None where there is nothing, or not what was written."""
+    """Reads a value that ``save_json`` wrote; None if the file is missing or was changed."""
     try:
         digest, _, text = (out / path).read_bytes().partition(b"\n")
-        return json.loads(text) if digest.decode() == fingerprint.sha256(text) else None
+        if digest.decode() != fingerprint.sha256(text):
+            return None
+        return json.loads(text)
     except (OSError, ValueError):
         return None
 
 
 def remove_if_unchanged(out: Path, path: str, sha256: str | None) -> bool:
-    """Removes a file of an earlier build, if it is still the one that was built; tells whether it was."""
-    if (
-        sha256
-        and (out / path).is_file()
-        and fingerprint.sha256((out / path).read_bytes()) == sha256
-    ):
-        remove_output(out, path)
-        return True
-    return False
+    """Removes a file of an earlier build if its digest is ``sha256``. Returns whether it is."""
+    full_path = out / path
+    if not sha256 or not full_path.is_file():
+        return False
+    if fingerprint.sha256(full_path.read_bytes()) != sha256:
+        return False
+    remove_output(out, path)
+    return True

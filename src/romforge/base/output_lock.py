@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""One build at a time in an output root. The kernel frees the lock when its holder dies, however it dies."""
+"""The lock of an output root, so that one build runs there at a time.
+
+The kernel releases the lock when its holder ends, even if it is killed.
+"""
 
 from __future__ import annotations
 
@@ -15,32 +18,35 @@ from romforge.base import output_files
 from romforge.base.errors import RomforgeError
 from romforge.base.output_files import STATE
 
-_HOLDER = "ROMFORGE_LOCK"  # tells the workers of a parallel doit that their parent holds the lock
-_held: dict[str, int] = {}  # open files, by the output root
-_threads = threading.Lock()  # a second open file would drop the lock when it is closed
+# The environment variable of the workers of doit: the process that holds the lock, and its path.
+_HOLDER = "ROMFORGE_LOCK"
+_held: dict[str, int] = {}  # file descriptors, by the output root
+_threads = threading.Lock()  # closing a second descriptor of the file would release the lock
 
 
 class Busy(RomforgeError):
-    """Another process builds in the output root."""
+    """Another process is building in the output root."""
 
 
 def hold_lock(out: Path) -> None:
-    """Takes the lock of the output root until this process ends or gives it back; raises Busy, which says who holds it.
+    """Takes the lock of the output root until this process ends or releases it.
 
-    A POSIX record lock, and not flock: a worker process that outlives a killed build must not keep it.
+    Raises Busy if another process holds it. It is a POSIX record lock, not flock: a worker that
+    outlives a killed build must not keep it.
     """
     with _threads:
-        if str(out) not in _held:
-            path = str(out.resolve() / STATE / "lock")
-            holder, _, locked = os.environ.get(_HOLDER, "").partition(" ")
-            if locked == path and holder.isdecimal() and int(holder) != os.getpid():
-                _require_alive(int(holder))
-                _die_with_parent()
-                return
-            output_files.prepare_root(out)
-            _held[str(out)] = _take_lock(path, out)
-            os.environ[_HOLDER] = f"{os.getpid()} {path}"
-            output_files.remove_leftovers(out)
+        if str(out) in _held:
+            return
+        path = str(out.resolve() / STATE / "lock")
+        parent = _holding_parent(path)
+        if parent is not None:
+            _require_alive(parent)
+            _die_with_parent()
+            return
+        output_files.prepare_root(out)
+        _held[str(out)] = _take_lock(path, out)
+        os.environ[_HOLDER] = f"{os.getpid()} {path}"
+        output_files.remove_leftovers(out)
 
 
 def is_lock_held(out: Path) -> bool:
@@ -49,27 +55,36 @@ def is_lock_held(out: Path) -> bool:
 
 
 def release_lock(out: Path) -> None:
-    """Gives the lock back, if this process holds it."""
+    """Releases the lock, if this process holds it."""
     with _threads:
-        if (handle := _held.pop(str(out), None)) is not None:
+        descriptor = _held.pop(str(out), None)
+        if descriptor is not None:
             os.environ.pop(_HOLDER, None)
-            os.close(handle)
+            os.close(descriptor)
 
 
-def _require_alive(holder: int) -> None:
-    """Raises Busy in a worker whose build has ended without it."""
+def _holding_parent(path: str) -> int | None:
+    """In a worker, the process that holds the lock for it."""
+    process, _, locked_path = os.environ.get(_HOLDER, "").partition(" ")
+    if locked_path != path or not process.isdecimal() or int(process) == os.getpid():
+        return None
+    return int(process)
+
+
+def _require_alive(process: int) -> None:
+    """Raises Busy if the process, whose worker this one is, has ended."""
     try:
-        os.kill(holder, 0)
+        os.kill(process, 0)
     except ProcessLookupError:
         raise Busy(
-            f"the build that began this work, process {holder}, is gone; run doit again"
+            f"process {process}, which started this build, has ended; run doit again"
         ) from None
     except PermissionError:
-        pass  # it lives
+        pass  # it runs
 
 
 def _die_with_parent() -> None:
-    """Asks the kernel to end this process when its parent ends."""
+    """Makes the kernel kill this process when its parent ends."""
     import ctypes
 
     with suppress(OSError, AttributeError):
@@ -77,29 +92,32 @@ def _die_with_parent() -> None:
 
 
 def _take_lock(path: str, out: Path) -> int:
-    """Opens and locks the file, and writes into it who holds it."""
+    """Locks the lock file, writes this process into it, and returns its descriptor."""
     try:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
         raise RomforgeError(f"{path}: the lock cannot be taken: {error.strerror}") from None
     try:
-        fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        holder = (
-            os.read(handle, 200).decode(errors="replace").strip() or "a process that has just begun"
-        )
-        os.close(handle)
+        holder = os.read(descriptor, 200).decode(errors="replace").strip()
+        os.close(descriptor)
+        holder = holder or "a process that has just started"
         raise Busy(
-            f"{out}: another build is at work there: {holder}; wait for it, or set ROMFORGE_OUT=DIR"
+            f"{out}: another build is running there: {holder}; wait for it, or set ROMFORGE_OUT=DIR"
         ) from None
-    with suppress(OSError):  # a full disk: the lock holds all the same
-        os.ftruncate(handle, 0)
-        os.write(handle, f"process {os.getpid()}, since {time.strftime('%H:%M:%S')}\n".encode())
-    return handle
+    holder = f"process {os.getpid()}, since {time.strftime('%H:%M:%S')}\n"
+    with suppress(OSError):  # on a full disk, the lock is held all the same
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, holder.encode())
+    return descriptor
 
 
 def _begin_worker() -> None:
-    """A forked worker has no lock, which stays its parent's, and would for ever wait for the tasks of a killed build."""
+    """In a forked worker: its parent keeps the lock.
+
+    The worker must end with its parent, or it would wait forever for the tasks of a killed build.
+    """
     if _held:
         _held.clear()
         _die_with_parent()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""External programs: run them, and say in words what is missing or what they said."""
+"""Runs external programs, and reports which are missing or why they failed."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ class MissingTool(RomforgeError):
 
 
 def run_program(command: Sequence[str], *, package: str, cwd: str | None = None) -> bytes:
-    """Runs a program and returns what it writes to standard output.
+    """Runs a program and returns its standard output.
 
-    Raises MissingTool, which names the Debian ``package`` to install, and RomforgeError with the program's last
-    words where it fails. Messages are in English, whatever the locale.
+    Its messages are in English, whatever the locale. Raises MissingTool with the Debian ``package``
+    to install. Raises RomforgeError with the last three lines of standard error if the program
+    fails.
     """
     try:
-        done = subprocess.run(
+        process = subprocess.run(
             list(command),
             cwd=cwd,
             env={**os.environ, "LC_ALL": "C.UTF-8"},
@@ -36,18 +37,23 @@ def run_program(command: Sequence[str], *, package: str, cwd: str | None = None)
         ) from None
     except OSError as error:
         raise RomforgeError(f"{command[0]}: cannot be run: {error.strerror}") from None
-    if done.returncode:
-        said = done.stderr.decode(errors="replace").strip().splitlines()[-3:]
-        words = "\n  ".join(["", *said])
-        raise RomforgeError(f"`{' '.join(command)}` ended with status {done.returncode}:{words}")
-    return done.stdout
+    if process.returncode:
+        lines = [f"`{' '.join(command)}` ended with status {process.returncode}:"]
+        lines += process.stderr.decode(errors="replace").strip().splitlines()[-3:]
+        raise RomforgeError("\n  ".join(lines))
+    return process.stdout
 
 
 @functools.lru_cache
 def pdeathsig_prefix(signal: str = "TERM") -> list[str]:
-    """What to begin a command with so that it gets a signal when this process dies, however it dies."""
+    """The words in front of a command that gets a signal when this process ends, even if killed.
+
+    Empty if setpriv of util-linux is not installed.
+    """
     try:
-        said = subprocess.run(["setpriv", "--version"], capture_output=True, check=False).stdout
+        process = subprocess.run(["setpriv", "--version"], capture_output=True, check=False)
     except OSError:
         return []
-    return ["setpriv", "--pdeathsig", signal, "--"] if b"util-linux" in said else []
+    if b"util-linux" not in process.stdout:
+        return []
+    return ["setpriv", "--pdeathsig", signal, "--"]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How messages show numbers, sizes, lists of words and near misses."""
+"""Formats numbers, sizes, lists and near misses for messages."""
 
 from __future__ import annotations
 
@@ -17,24 +17,34 @@ def format_bytes(size: int) -> str:
 
 
 def format_size(size: int) -> str:
-    """A size in bytes as ``256 KiB`` where it is a whole number of KiB, else in bytes."""
-    return f"{size // 1024} KiB" if size and size % 1024 == 0 else f"{size:,} bytes"
+    """A number of bytes as ``256 KiB`` if it is a multiple of 1,024, else as ``1,000 bytes``."""
+    if size and size % 1024 == 0:
+        return f"{size // 1024} KiB"
+    return f"{size:,} bytes"
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`` (did you mean "e1000"?)`` when ``word`` is a near miss of one of ``known``, else nothing."""
-    import difflib  # only ever needed for an error
+    """`` (did you mean "e1000"?)`` if ``word`` resembles one of the ``known`` words, else "".
 
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f' (did you mean "{close[0]}"?)' if close else ""
+    The text begins with a space, to be appended to a message.
+    """
+    import difflib  # slow, and only needed for errors
+
+    matches = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    if not matches:
+        return ""
+    return f' (did you mean "{matches[0]}"?)'
 
 
 def join_words(words: Iterable[str]) -> str:
-    """Words as ``a, b and c``."""
+    """Words as ``a, b and c``; ``nothing`` if there are none."""
     *head, last = list(words) or ["nothing"]
-    return f"{', '.join(head)} and {last}" if head else last
+    if not head:
+        return last
+    return f"{', '.join(head)} and {last}"
 
 
 def plural(count: int, noun: str) -> str:
     """A number with its noun: ``1 ROM``, ``1,024 ROMs``."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+    ending = "" if count == 1 else "s"
+    return f"{count:,} {noun}{ending}"

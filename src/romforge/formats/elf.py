@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What an object or a linked file holds and refers to, read by pyelftools.
+"""Reads the sections, symbols and relocations of ELF files by pyelftools.
 
-Sizes, offsets and addresses are bytes.
-
-Sources: the System V gABI, chapters 4 and 5. Imports pyelftools, which takes its time: import this
-where it is needed.
+Source: the System V gABI, chapters 4 and 5. Sizes, offsets and addresses are in bytes. The import
+of pyelftools is slow: import this module only where it is needed.
 """
 
 from __future__ import annotations
@@ -22,31 +20,32 @@ from romforge.base.programs import MissingTool
 try:
     from elftools.elf.constants import SH_FLAGS
     from elftools.elf.elffile import ELFFile
-except ImportError:  # a checkout runs without it, as long as nobody asks why
+except ImportError:  # only `romforge why` and the like need it
     raise MissingTool(
         "the Python module elftools: not found; install the Debian package python3-pyelftools"
     ) from None
 
-_GLOBAL, _WEAK, _UNIQUE = _EXTERNAL = 1, 2, 10  # bindings of symbols that other files see
-_OBJECT, _FUNCTION, _COMMON = 1, 2, 5  # types of symbols
-_NOTHING = 0, 256  # types of relocations that do nothing: R_*_NONE
-_UNDEFINED, _RESERVED = 0, 0xFF00  # indices of sections
-_SYMBOLS = {32: struct.Struct("IIIBBH"), 64: struct.Struct("IBBHQQ")}
+_GLOBAL, _WEAK, _UNIQUE = _EXTERNAL = 1, 2, 10  # STB_*: bindings of symbols that other files see
+_OBJECT, _FUNCTION, _COMMON = 1, 2, 5  # STT_*: types of symbols
+_NO_RELOCATION = 0, 256  # R_*_NONE, on arm64 also 256: types of relocations without an effect
+_UNDEFINED, _RESERVED = 0, 0xFF00  # SHN_UNDEF, SHN_LORESERVE: indices of sections
+_SYMBOL_FORMATS = {32: "IIIBBH", 64: "IBBHQQ"}  # by the bits of the ELF class
+_RELOCATION_TABLES = "SHT_REL", "SHT_RELA"
 
 
 @dataclass(frozen=True)
 class LinkedSection:
     """A section.
 
-    ``merged`` is the bytes of an entry where the linker joins equal ones, and ``strings`` says
-    whether these are strings.
+    ``merged`` is the size of an entry if the linker merges equal entries, else 0. ``strings`` says
+    whether the entries are strings.
     """
 
     name: str
     address: int
     size: int
-    loaded: bool  # whether the program has it in memory
-    filled: bool  # whether the file has its bytes
+    loaded: bool  # whether the program has it in memory (SHF_ALLOC)
+    filled: bool  # whether the file contains its bytes, unlike .bss
     code: bool
     merged: int
     strings: bool
@@ -54,9 +53,10 @@ class LinkedSection:
 
 
 class Symbol(NamedTuple):
-    """What an object defines: in which section, None where that is not one that is loaded.
+    """A symbol that an object defines.
 
-    ``code`` tells a function from a variable; ``weak`` that another definition wins.
+    ``section`` is an index, None if the section is not loaded. ``code`` is true for a function.
+    Another definition takes precedence over a ``weak`` one.
     """
 
     section: int | None
@@ -65,9 +65,9 @@ class Symbol(NamedTuple):
 
 
 class References(NamedTuple):
-    """Where the relocations of a section point: to sections of its object, and to symbols.
+    """The sections of its object and the symbols to which the relocations of a section refer.
 
-    ``used`` are those symbols whose value is put somewhere. The others are only required, by
+    ``used`` are the symbols whose value is stored somewhere. The others are only required, by
     relocations of the type R_*_NONE.
     """
 
@@ -78,9 +78,9 @@ class References(NamedTuple):
 
 @dataclass(frozen=True)
 class Object:
-    """An object file. A symbol goes by its name; a section by its index.
+    """An object file: its loaded sections and their references, by index, and its symbols, by name.
 
-    ``wants`` are the symbols that ask for other objects, which weak ones do not.
+    ``wants`` are the undefined symbols that make the linker take other objects. Weak ones do not.
     """
 
     sections: dict[int, LinkedSection]
@@ -89,8 +89,11 @@ class Object:
     refers: dict[int, References]
 
     def uses(self) -> set[str]:
-        """The symbols whose values the object needs, and not merely their presence."""
-        return set().union(*(references.used for references in self.refers.values()))
+        """The symbols whose values the object uses. See ``References.used``."""
+        used: set[str] = set()
+        for references in self.refers.values():
+            used |= references.used
+        return used
 
 
 class _RawSymbol(NamedTuple):
@@ -102,38 +105,44 @@ class _RawSymbol(NamedTuple):
 
 
 def read_object(path: Path) -> Object:
-    """An object file; raises RomforgeError where it is none, or cannot be read."""
-    with _opened(path) as file:
+    """Reads an object file.
+
+    Raises RomforgeError if it cannot be read, or is not a valid ELF file.
+    """
+    with _open_elf(path) as file:
         raw = list(file.iter_sections())
-        symbols = list(_symbols(file, raw))
+        symbols = list(_read_symbols(file, raw))
         sections = {}
-        for index, section in enumerate(map(_section, raw)):
+        for index, raw_section in enumerate(raw):
+            section = _read_section(raw_section)
             if section.loaded:
                 sections[index] = section
         defines: dict[str, Symbol] = {}
-        wants: dict[str, None] = {}
+        wants: dict[str, None] = {}  # as an ordered set
         for symbol in symbols:
             if symbol.binding in _EXTERNAL and symbol.section != _UNDEFINED:
-                defines[symbol.name] = _defined(symbol, sections)
+                defines[symbol.name] = _classify(symbol, sections)
             elif symbol.binding == _GLOBAL and symbol.name:
                 wants[symbol.name] = None
-        refers = dict(_references(file, raw, symbols, sections))
+        refers = dict(_read_references(file, raw, symbols, sections))
         return Object(sections, defines, tuple(wants), refers)
 
 
-def _defined(symbol: _RawSymbol, sections: dict[int, LinkedSection]) -> Symbol:
+def _classify(symbol: _RawSymbol, sections: dict[int, LinkedSection]) -> Symbol:
+    """Adds to a symbol whether it is a function, and its section if that is loaded."""
     section = sections.get(symbol.section)
     code = symbol.type == _FUNCTION
     if section and symbol.type not in (_OBJECT, _FUNCTION, _COMMON):
-        code = section.code  # assembly need not say what a label is
+        code = section.code  # labels of assembly have no type
     index = symbol.section if section else None
     return Symbol(index, code, symbol.binding == _WEAK)
 
 
 def linked_sections(path: Path) -> list[LinkedSection]:
-    """The sections of a linked file that the program has in memory; raises RomforgeError."""
-    with _opened(path) as file:
-        return [one for one in map(_section, file.iter_sections()) if one.loaded and one.size]
+    """The loaded sections of a linked file that are not empty. Raises RomforgeError."""
+    with _open_elf(path) as file:
+        sections = map(_read_section, file.iter_sections())
+        return [section for section in sections if section.loaded and section.size]
 
 
 class Label(NamedTuple):
@@ -146,48 +155,53 @@ class Label(NamedTuple):
 
 
 def labels(path: Path) -> list[Label]:
-    """The symbols in the loaded sections of a linked file; raises RomforgeError.
+    """The symbols in the loaded sections of a linked file. Raises RomforgeError.
 
-    Those that were hidden in objects are local ones here, so local ones are among them.
+    Local symbols are included: symbols that are hidden in objects are local in the linked file.
     """
-    with _opened(path) as file:
+    with _open_elf(path) as file:
         raw = list(file.iter_sections())
-        sections = dict(enumerate(map(_section, raw)))
-        found = []
-        for symbol in _symbols(file, raw):
+        sections = dict(enumerate(map(_read_section, raw)))
+        loaded = []
+        for symbol in _read_symbols(file, raw):
             section = sections.get(symbol.section)
             if symbol.name and section and section.loaded:
-                code = _defined(symbol, sections).code
-                found.append(Label(symbol.name, section.name, symbol.value, code))
-        return found
+                code = _classify(symbol, sections).code
+                loaded.append(Label(symbol.name, section.name, symbol.value, code))
+        return loaded
 
 
 def sections_in_file(path: Path) -> dict[str, bool]:
-    """By the name of each section that is loaded, whether the file has its bytes."""
-    with _opened(path) as file:
-        sections = [one for one in file.iter_sections() if one["sh_flags"] & SH_FLAGS.SHF_ALLOC]
-        return {one.name: one["sh_type"] != "SHT_NOBITS" for one in sections}
+    """The names of the loaded sections, each with whether the file contains its bytes.
+
+    Example: ``{".text": True, ".bss": False}``. Raises RomforgeError.
+    """
+    in_file = {}
+    with _open_elf(path) as file:
+        for section in file.iter_sections():
+            if section["sh_flags"] & SH_FLAGS.SHF_ALLOC:
+                in_file[section.name] = section["sh_type"] != "SHT_NOBITS"
+    return in_file
 
 
 def global_symbols(path: Path) -> set[str]:
-    """The global and weak symbols that a file defines; raises RomforgeError."""
-    with _opened(path) as file:
-        symbols = _symbols(file, list(file.iter_sections()))
-        return {
-            symbol.name
-            for symbol in symbols
-            if symbol.binding in _EXTERNAL and symbol.section != _UNDEFINED
-        }
+    """The global and weak symbols that a file defines. Raises RomforgeError."""
+    names = set()
+    with _open_elf(path) as file:
+        for symbol in _read_symbols(file, list(file.iter_sections())):
+            if symbol.binding in _EXTERNAL and symbol.section != _UNDEFINED:
+                names.add(symbol.name)
+    return names
 
 
 def has_relocations(path: Path) -> bool:
-    """Whether a linked file keeps its relocations (``ld -q``); raises RomforgeError."""
-    with _opened(path) as file:
-        return any(one["sh_type"] in ("SHT_REL", "SHT_RELA") for one in file.iter_sections())
+    """Whether a linked file contains its relocations (``ld -q``). Raises RomforgeError."""
+    with _open_elf(path) as file:
+        return any(section["sh_type"] in _RELOCATION_TABLES for section in file.iter_sections())
 
 
 class Relocation(NamedTuple):
-    """A place that the linker fills in, and the symbol whose value it gets."""
+    """A place in a section into which the linker writes the value of a symbol."""
 
     section: str
     offset: int
@@ -195,42 +209,53 @@ class Relocation(NamedTuple):
 
 
 def relocations_to(path: Path, wanted: Collection[str]) -> list[Relocation]:
-    """The relocations that put the value of one of these symbols into a section that is loaded.
+    """The relocations in loaded sections that store the value of one of the ``wanted`` symbols.
 
-    R_*_NONE, which is type 0 (and 256 on arm64), puts nothing anywhere. Raises RomforgeError.
+    Relocations of the type R_*_NONE store nothing and are left out. Raises RomforgeError.
     """
-    with _opened(path) as file:
+    relocations: list[Relocation] = []
+    with _open_elf(path) as file:
         raw = list(file.iter_sections())
-        symbols = [symbol.name for symbol in _symbols(file, raw)]
-        interesting = {number for number, name in enumerate(symbols) if name in wanted}
-        found: list[Relocation] = []
-        if not interesting:
-            return found
+        names = [symbol.name for symbol in _read_symbols(file, raw)]
+        numbers = {number for number, name in enumerate(names) if name in wanted}
+        if not numbers:
+            return relocations
         for table in raw:
-            if table["sh_type"] not in ("SHT_REL", "SHT_RELA"):
+            if table["sh_type"] not in _RELOCATION_TABLES:
                 continue
             section = raw[table["sh_info"]]
             if not section["sh_flags"] & SH_FLAGS.SHF_ALLOC:
                 continue
             layout, shift, mask = _relocation_layout(file, table["sh_type"])
             for offset, info, *_ in layout.iter_unpack(table.data()):
-                if info >> shift in interesting and info & mask not in _NOTHING:
-                    found.append(Relocation(section.name, offset, symbols[info >> shift]))
-        return found
+                number = info >> shift
+                if number in numbers and info & mask not in _NO_RELOCATION:
+                    relocations.append(Relocation(section.name, offset, names[number]))
+    return relocations
 
 
-def _relocation_layout(file: Any, kind: str) -> tuple[struct.Struct, int, int]:
-    """The layout of a relocation; of its second word the symbol's shift and the type's mask."""
-    word, shift, mask = ("I", 8, 0xFF) if file.elfclass == 32 else ("Q", 32, 0xFFFFFFFF)
-    order = "<" if file.little_endian else ">"
-    return struct.Struct(order + word * (2 if kind == "SHT_REL" else 3)), shift, mask
+class _RelocationLayout(NamedTuple):
+    """The layout of a relocation. Its second word is ``symbol << shift | type``."""
+
+    layout: struct.Struct
+    shift: int
+    type_mask: int
+
+
+def _relocation_layout(file: Any, table_type: str) -> _RelocationLayout:
+    byte_order = "<" if file.little_endian else ">"
+    words = 2 if table_type == "SHT_REL" else 3
+    if file.elfclass == 32:
+        return _RelocationLayout(struct.Struct(byte_order + "I" * words), 8, 0xFF)
+    return _RelocationLayout(struct.Struct(byte_order + "Q" * words), 32, 0xFFFFFFFF)
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    """A file as pyelftools reads it, which trusts every offset and count.
+def _open_elf(path: Path) -> Iterator[Any]:
+    """Opens a file by pyelftools.
 
-    What is wrong with the file becomes a RomforgeError.
+    pyelftools trusts every offset and count. So any exception within the context means a wrong
+    file, and is raised as RomforgeError.
     """
     try:
         stream = path.open("rb")
@@ -240,36 +265,40 @@ def _opened(path: Path) -> Iterator[Any]:
         try:
             yield ELFFile(stream)
         except Exception as error:
-            magic = path.read_bytes()[:4] == b"\x7fELF"
-            kind = "a broken" if magic else "no"
+            has_magic = path.read_bytes()[:4] == b"\x7fELF"
+            problem = "a corrupted ELF file" if has_magic else "not an ELF file"
             reason = str(error) or type(error).__name__
-            raise RomforgeError(f"{path}: is {kind} ELF file: {reason}") from None
+            raise RomforgeError(f"{path}: {problem}: {reason}") from None
 
 
-def _section(one: Any) -> LinkedSection:
-    flags, filled = one["sh_flags"], one["sh_type"] != "SHT_NOBITS"
+def _read_section(section: Any) -> LinkedSection:
+    flags = section["sh_flags"]
     loaded = bool(flags & SH_FLAGS.SHF_ALLOC)
+    filled = section["sh_type"] != "SHT_NOBITS"
+    merged = 0
+    if flags & SH_FLAGS.SHF_MERGE:
+        merged = section["sh_entsize"] or 1
     return LinkedSection(
-        name=one.name,
-        address=one["sh_addr"],
-        size=one["sh_size"],
+        name=section.name,
+        address=section["sh_addr"],
+        size=section["sh_size"],
         loaded=loaded,
         filled=filled,
         code=bool(flags & SH_FLAGS.SHF_EXECINSTR),
-        merged=one["sh_entsize"] or 1 if flags & SH_FLAGS.SHF_MERGE else 0,
+        merged=merged,
         strings=bool(flags & SH_FLAGS.SHF_STRINGS),
-        data=one.data() if loaded and filled else b"",
+        data=section.data() if loaded and filled else b"",
     )
 
 
-def _symbols(file: Any, sections: list[Any]) -> Iterator[_RawSymbol]:
-    """The symbols in order; unpacked here, since pyelftools would take a hundred times as long."""
-    table = next((one for one in sections if one["sh_type"] == "SHT_SYMTAB"), None)
+def _read_symbols(file: Any, sections: list[Any]) -> Iterator[_RawSymbol]:
+    """The symbols in the order of their table. pyelftools would take a hundred times as long."""
+    table = next((section for section in sections if section["sh_type"] == "SHT_SYMTAB"), None)
     if table is None:
         return
     names = sections[table["sh_link"]].data()
-    order = "<" if file.little_endian else ">"
-    layout = struct.Struct(order + _SYMBOLS[file.elfclass].format)
+    byte_order = "<" if file.little_endian else ">"
+    layout = struct.Struct(byte_order + _SYMBOL_FORMATS[file.elfclass])
     for fields in layout.iter_unpack(table.data()):
         if file.elfclass == 32:
             offset, value, _, info, _, section = fields
@@ -279,21 +308,21 @@ def _symbols(file: Any, sections: list[Any]) -> Iterator[_RawSymbol]:
         yield _RawSymbol(name, info >> 4, info & 15, section, value)
 
 
-def _references(
+def _read_references(
     file: Any, raw: list[Any], symbols: list[_RawSymbol], sections: dict[int, LinkedSection]
 ) -> Iterator[tuple[int, References]]:
-    """Of each section that is loaded what its relocations refer to."""
+    """For each loaded section that has relocations: its index, and to what they refer."""
     for table in raw:
-        if table["sh_type"] not in ("SHT_REL", "SHT_RELA") or table["sh_info"] not in sections:
+        if table["sh_type"] not in _RELOCATION_TABLES or table["sh_info"] not in sections:
             continue
         layout, shift, mask = _relocation_layout(file, table["sh_type"])
-        found = References(set(), set(), set())
+        references = References(set(), set(), set())
         for info in {fields[1] for fields in layout.iter_unpack(table.data())}:
             symbol = symbols[info >> shift]
             if symbol.binding in _EXTERNAL:
-                found.symbols.add(symbol.name)
-                if info & mask not in _NOTHING:
-                    found.used.add(symbol.name)
+                references.symbols.add(symbol.name)
+                if info & mask not in _NO_RELOCATION:
+                    references.used.add(symbol.name)
             elif symbol.section != _UNDEFINED and symbol.section < _RESERVED:
-                found.sections.add(symbol.section)
-        yield table["sh_info"], found
+                references.sections.add(symbol.section)
+        yield table["sh_info"], references

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The map that GNU ld writes (``-Map``): a link's objects, who asked for each, what lies where.
+"""Reads the link map of GNU ld (``-Map``): the objects, why each was linked, and their sections.
 
-Sources: the ld manual's option ``-Map``, and maps of binutils 2.40. Sizes and addresses are bytes.
-An object is named as the map names it, ``bin/blib.a(e1000.o)``; ``object_name`` gives ``e1000``.
+Sources: the ld manual's option ``-Map``, and maps of binutils 2.40. Sizes and addresses are in
+bytes. Objects have the names of the map, such as ``bin/blib.a(e1000.o)``. See ``object_name``.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ _OTHER = (
     "Cross Reference Table",
     "As-needed library included",
 )
-_BY = re.compile(r"\s+(?:(\S.*?) )?\((.+)\)$")
+_REFERENCE = re.compile(r"\s+(?:(\S.*?) )?\((.+)\)$")
 _PLACE = r"\s+0x(?P<address>[0-9a-f]+)\s+0x(?P<size>[0-9a-f]+)"
 _OUTPUT = re.compile(rf"(?P<name>[^\s*(]\S*)(?:{_PLACE}.*)?$")
 _INPUT = re.compile(rf" (?P<name>[^\s*]\S*)(?:{_PLACE} (?P<object>\S.*))?$")
 _FILL = re.compile(rf" \*fill\*{_PLACE}(?P<object>)")
-_REST = re.compile(rf"{_PLACE}(?: (?P<object>\S.*))?$")
+_CONTINUED = re.compile(rf"{_PLACE}(?: (?P<object>\S.*))?$")
 
 
 class Inclusion(NamedTuple):
-    """An archive member that was linked: the object and the symbol that asked for it.
+    """An archive member that was linked, the object that refers to it, and by which symbol.
 
-    ``by`` is empty for a root, which the command line asked for (``-u``, the entry).
+    ``by`` is None for a root, to which the command line refers (``-u``, the entry).
     """
 
     member: str
-    by: str
+    by: str | None
     symbol: str
 
 
 class MapSection(NamedTuple):
-    """An input section, with the output section it is in, which is empty for a discarded one."""
+    """An input section. ``output`` is its output section, empty if the input was discarded."""
 
     output: str
     name: str
@@ -52,14 +52,14 @@ class MapSection(NamedTuple):
 
 
 class Size(NamedTuple):
-    """Bytes of a linked file, and bytes of memory of which the file has none (``.bss``)."""
+    """Bytes in a linked file, and bytes in memory that the file does not contain (``.bss``)."""
 
     file: int = 0
     memory: int = 0
 
 
 class LinkMap(NamedTuple):
-    """What a link took, and what became of it."""
+    """The archive members of a link, and its input sections."""
 
     included: tuple[Inclusion, ...]
     kept: tuple[MapSection, ...]
@@ -67,47 +67,58 @@ class LinkMap(NamedTuple):
 
     def objects(self) -> list[str]:
         """The names of all objects that were linked, in the order of the map."""
-        names = [object_name(inclusion.member) for inclusion in self.included]
-        names += [object_name(section.object) for section in (*self.kept, *self.discarded)]
-        return list(dict.fromkeys(names))
+        members = [inclusion.member for inclusion in self.included]
+        members += [section.object for section in self.kept]
+        members += [section.object for section in self.discarded]
+        return list(dict.fromkeys(map(object_name, members)))
 
     def sizes(self, in_file: Mapping[str, bool]) -> dict[str, Size]:
-        """What each object has in the linked file, by its name; 0 for one that was linked in vain.
+        """The size of each object in the linked file, by its name. It is 0 if nothing was kept.
 
-        ``in_file`` says of each output section that is loaded whether the file has its bytes, which
-        the map does not: ``{".text": True, ".bss": False}``.
+        ``in_file`` maps each loaded output section to whether the file contains its bytes, such as
+        ``{".text": True, ".bss": False}``. The map lacks that: see ``elf.sections_in_file``.
         """
         sizes = dict.fromkeys(self.objects(), Size())
         for section in self.kept:
             if section.output not in in_file:
                 continue
             name = object_name(section.object)
-            before = sizes[name]
+            size = sizes[name]
             if in_file[section.output]:
-                sizes[name] = before._replace(file=before.file + section.size)
+                sizes[name] = size._replace(file=size.file + section.size)
             else:
-                sizes[name] = before._replace(memory=before.memory + section.size)
+                sizes[name] = size._replace(memory=size.memory + section.size)
         return sizes
 
     def roots(self) -> list[str]:
-        """The symbols that the command line asked for."""
-        return [one.symbol for one in self.included if not one.by]
+        """The symbols to which the command line refers, and for which a member was linked."""
+        return [inclusion.symbol for inclusion in self.included if inclusion.by is None]
 
 
 def object_name(member: str) -> str:
-    """``e1000`` of ``bin/blib.a(e1000.o)`` or of ``bin/e1000.o``."""
-    file = member[member.rindex("(") + 1 : -1] if member.endswith(")") else member
+    """The short name of an object: ``e1000`` for ``bin/blib.a(e1000.o)`` and ``bin/e1000.o``."""
+    file = member
+    if member.endswith(")"):
+        file = member[member.rindex("(") + 1 : -1]
     return file.rsplit("/", 1)[-1].removesuffix(".o")
 
 
 def object_file(member: str) -> str:
-    """The object file that went into an archive as ``member``: it lies beside the archive."""
+    """The file of an object. Those of an archive's members are beside the archive.
+
+    Example: ``bin/e1000.o`` for ``bin/blib.a(e1000.o)``.
+    """
     archive, _, name = member.rpartition("(")
-    return f"{archive.rpartition('/')[0]}/{name[:-1]}" if archive else member
+    if not archive:
+        return member
+    directory, _, _ = archive.rpartition("/")
+    return f"{directory}/{name.removesuffix(')')}"
 
 
 def parse_map(text: str) -> LinkMap:
-    """Reads a map; raises RomforgeError where the text is none."""
+    """Reads a map. Raises RomforgeError if the text is not a map of GNU ld."""
+    if _MAP not in text:
+        raise RomforgeError(f'not a map of GNU ld: "{_MAP}" is missing; gold and lld write others')
     parts: dict[str, list[str]] = {_INCLUDED: [], _DISCARDED: [], _MAP: []}
     lines: list[str] = []
     for line in text.splitlines():
@@ -117,44 +128,55 @@ def parse_map(text: str) -> LinkMap:
             lines = []
         else:
             lines.append(line)
-    if _MAP not in text:
-        raise RomforgeError(f'no map of GNU ld: it has no "{_MAP}"; gold and lld write others')
-    included = tuple(_included(parts[_INCLUDED]))
-    return LinkMap(included, tuple(_kept(parts[_MAP])), tuple(_discarded(parts[_DISCARDED])))
+    return LinkMap(
+        included=tuple(_read_inclusions(parts[_INCLUDED])),
+        kept=tuple(_read_kept(parts[_MAP])),
+        discarded=tuple(_read_discarded(parts[_DISCARDED])),
+    )
 
 
-def _included(lines: list[str]) -> Iterator[Inclusion]:
-    """Members stand at the margin; who asked for one stands behind it, or in the next line."""
+def _read_inclusions(lines: list[str]) -> Iterator[Inclusion]:
+    """A member begins its line. What refers to it follows, after a long name in the next line."""
     member = ""
     for line in lines:
-        named = bool(line[:1].strip())
-        member = line.partition("  ")[0].rstrip() if named else member
-        if member and (match := _BY.match(line[len(member) :] if named else line)):
-            yield Inclusion(member, match[1] or "", match[2])
+        reference = line
+        if line[:1].strip():
+            member = line.partition("  ")[0].rstrip()
+            reference = line[len(member) :]
+        match = _REFERENCE.match(reference)
+        if member and match:
+            yield Inclusion(member, match[1], match[2])
             member = ""
 
 
-def _kept(lines: list[str]) -> Iterator[MapSection]:
-    """Sections, each no longer than to where the next begins.
+def _read_kept(lines: list[str]) -> Iterator[MapSection]:
+    """The sections of objects, cut off where the next section begins.
 
-    Of strings that were joined with others' the map has the old size.
+    The map has a section of strings with the size before the linker merged them.
     """
-    before = None
-    for section in _sections(lines):
-        if before and before.object:
-            size = before.size
-            if before.output == section.output and section.address >= before.address:
-                size = min(size, section.address - before.address)
-            yield before._replace(size=size)
-        before = section
-    if before and before.object:
-        yield before
+    previous = None
+    for section in _read_sections(lines):
+        if previous and previous.object:
+            size = previous.size
+            if previous.output == section.output and section.address >= previous.address:
+                size = min(size, section.address - previous.address)
+            yield previous._replace(size=size)
+        previous = section
+    if previous and previous.object:
+        yield previous
 
 
-def _sections(lines: list[str]) -> Iterator[MapSection]:
-    """Output sections stand at the margin, their input sections a space in.
+def _read_discarded(lines: list[str]) -> Iterator[MapSection]:
+    for section in _read_sections(lines):
+        if section.object:
+            yield section._replace(output="")
 
-    Both break after a long name. Padding is nobody's.
+
+def _read_sections(lines: list[str]) -> Iterator[MapSection]:
+    """The input sections. Padding has no object.
+
+    An output section begins its line, an input section is indented by a space. After a long name,
+    both continue in the next line.
     """
     output = name = ""
     for line in lines:
@@ -167,17 +189,12 @@ def _sections(lines: list[str]) -> Iterator[MapSection]:
             if match["object"]:
                 yield _section(output, name, match)
                 name = ""
-        elif name and (match := _REST.match(line)):
+        elif name and (match := _CONTINUED.match(line)):
             if match["object"]:
                 yield _section(output, name, match)
             name = ""
 
 
-def _discarded(lines: list[str]) -> Iterator[MapSection]:
-    return (section._replace(output="") for section in _sections(lines) if section.object)
-
-
 def _section(output: str, name: str, match: re.Match[str]) -> MapSection:
-    return MapSection(
-        output, name, int(match["address"], 16), int(match["size"], 16), match["object"]
-    )
+    address, size = int(match["address"], 16), int(match["size"], 16)
+    return MapSection(output, name, address, size, match["object"])

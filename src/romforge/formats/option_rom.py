@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""PCI expansion ROMs: their structures, the chain of images, and the few bytes that combining changes.
+"""Reads PCI expansion ROMs, and changes the fields that differ when images are combined.
 
-Sources: PCI Firmware Specification 3.x, chapter 5 (headers, PCI Data Structure); UEFI Specification, 14.4
-(EFI expansion ROM header); Plug and Play BIOS Specification 1.0A, 3.2 (``$PnP``); PXE 2.1, 4.2.1 (``UNDI``).
-Offsets and sizes are bytes unless a name ends in ``blocks``: a block is 512 bytes.
+Sources: PCI Firmware Specification 3.x, chapter 5 (headers, PCI Data Structure); UEFI
+Specification, 14.4 (EFI expansion ROM header); Plug and Play BIOS Specification 1.0A, 3.2
+(``$PnP``); PXE 2.1, 4.2.1 (``UNDI``). Offsets and sizes are in bytes, except where a name ends in
+``blocks``: a block is 512 bytes.
 """
 
 from __future__ import annotations
@@ -12,9 +13,8 @@ import struct
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from romforge.base import image_kind
 from romforge.base.errors import FormatError
-from romforge.base.image_kind import ImageKind
+from romforge.base.image_kind import EFI, ImageKind
 from romforge.base.pci_id import PciId
 from romforge.base.text import format_bytes
 from romforge.formats.structure import Structure
@@ -23,13 +23,12 @@ from romforge.formats.uefi_compression import decoder
 BLOCK = 512
 SIGNATURE = 0xAA55
 EFI_SIGNATURE = 0x0EF1
-LEGACY, EFI, NOBODY = image_kind.LEGACY, image_kind.EFI, image_kind.NOBODY
 LAST_IMAGE = 0x80  # indicator, bit 7
 UNCOMPRESSED, UEFI_COMPRESSED = 0, 1  # compression types of an EFI image
-NETWORK_ETHERNET = b"\0\0\x02"  # class code 02 00 00, as it lies in the ROM
-MAX_IMAGES = 32  # an architecture each would be seven
-MAX_DEVICES = 4096  # of a device list; iPXE's longest have some hundreds
-CHECKSUM = 6  # the byte of a legacy image that iPXE keeps free for whoever chains it
+NETWORK_ETHERNET = b"\0\0\x02"  # class code 02 00 00, in the byte order of the ROM
+MAX_IMAGES = 32  # one for each architecture would be seven
+MAX_DEVICES = 4096  # in a device list; iPXE's longest have some hundreds
+CHECKSUM = 6  # the byte of a legacy image that iPXE leaves free for the checksum
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,7 @@ class EfiHeader(Structure):
 
 @dataclass(frozen=True)
 class PciDataStructure(Structure):
-    """PCI Data Structure up to the maximum run-time length; revision 3 adds two pointers behind it."""
+    """PCI Data Structure, up to the maximum run-time length. Revision 3 adds two pointers."""
 
     LAYOUT: ClassVar = struct.Struct("<4sHHHHB3sHHBBH")
     TITLE: ClassVar = "PCI Data Structure"
@@ -89,7 +88,7 @@ class PciDataStructure(Structure):
 
 @dataclass(frozen=True)
 class IpxeHeader(Structure):
-    """iPXE's own header, which names the build; its bytes sum to 0."""
+    """iPXE's own header, which identifies the build. Its bytes sum to 0."""
 
     LAYOUT: ClassVar = struct.Struct("<4sBBBBI")
     TITLE: ClassVar = "iPXE header"
@@ -103,7 +102,7 @@ class IpxeHeader(Structure):
 
 @dataclass(frozen=True)
 class UndiHeader(Structure):
-    """UNDI ROM ID structure; its bytes sum to 0."""
+    """UNDI ROM ID structure. Its bytes sum to 0."""
 
     LAYOUT: ClassVar = struct.Struct("<4sBBB3sHHHH4s")
     TITLE: ClassVar = "UNDI ROM ID structure"
@@ -121,7 +120,7 @@ class UndiHeader(Structure):
 
 @dataclass(frozen=True)
 class PnpHeader(Structure):
-    """Plug and Play expansion header; its bytes sum to 0. ``length`` counts 16-byte units."""
+    """Plug and Play expansion header. Its bytes sum to 0. ``length`` is in units of 16 bytes."""
 
     LAYOUT: ClassVar = struct.Struct("<4sBBHBBIHH3sBHHHHH")
     TITLE: ClassVar = "$PnP expansion header"
@@ -145,7 +144,7 @@ class PnpHeader(Structure):
 
 @dataclass(frozen=True)
 class Image:
-    """One image: its bytes (a whole number of blocks), where they lay, and the structures in front."""
+    """An image of a ROM. ``data`` is a whole number of blocks, ``offset`` the place in the file."""
 
     data: bytes
     offset: int
@@ -162,7 +161,7 @@ class Image:
 
     @property
     def machine(self) -> int:
-        """The EFI header's machine; 0 for a legacy image."""
+        """The EFI header's machine, 0 for a legacy image."""
         return self.header.machine if isinstance(self.header, EfiHeader) else 0
 
     @property
@@ -172,7 +171,11 @@ class Image:
 
 @dataclass(frozen=True)
 class Chain:
-    """The images of a ROM, the offset behind the last, and what stopped the walk, if not the last-image bit."""
+    """The images of a ROM, up to ``end``, the offset behind the last one.
+
+    ``fault`` says why there are no further images. It is None if the last one is marked as the
+    last.
+    """
 
     images: tuple[Image, ...]
     end: int
@@ -180,65 +183,72 @@ class Chain:
 
 
 def parse_image(data: bytes, offset: int = 0) -> Image:
-    """Reads the image at ``offset``; raises FormatError where header, PCI Data Structure or length are wrong."""
+    """Reads the image at ``offset``.
+
+    Raises FormatError if its header, its PCI Data Structure or its length is wrong.
+    """
     if data[offset : offset + 2] != b"\x55\xaa":
-        raise FormatError(
-            offset, f"no expansion ROM signature: {_found(data, offset, 2)} where 55 aa must be"
-        )
+        actual = _show_bytes(data, offset, 2)
+        raise FormatError(offset, f"no expansion ROM signature: {actual} where 55 aa must be")
     pointer = LegacyHeader.parse(data, offset).pcir_pointer
+    outside = FormatError(offset + 0x18, f"the PCIR pointer {pointer:#x} points outside the image")
     place = offset + pointer
     if pointer < EfiHeader.LAYOUT.size or place + PciDataStructure.LAYOUT.size > len(data):
-        raise FormatError(offset + 0x18, f"the PCIR pointer {pointer:#x} points outside the image")
+        raise outside
     if data[place : place + 4] != b"PCIR":
-        raise FormatError(
-            place, f"no PCI Data Structure: {_found(data, place, 4)} where 'PCIR' must be"
-        )
+        actual = _show_bytes(data, place, 4)
+        raise FormatError(place, f"no PCI Data Structure: {actual} where 'PCIR' must be")
     pcir = PciDataStructure.parse(data, place)
     size = pcir.image_blocks * BLOCK
     if not size:
         raise FormatError(place + 0x10, "the image length is 0 blocks")
     if offset + size > len(data):
-        over = offset + size - len(data)
+        length, excess = format_bytes(size), format_bytes(offset + size - len(data))
         raise FormatError(
-            place + 0x10,
-            f"the image length {format_bytes(size)} goes {format_bytes(over)} past the end of the file",
+            place + 0x10, f"the image length {length} exceeds the end of the file by {excess}"
         )
     if pointer + PciDataStructure.LAYOUT.size > size:
-        raise FormatError(offset + 0x18, f"the PCIR pointer {pointer:#x} points outside the image")
-    header = (EfiHeader if pcir.code_type == EFI else LegacyHeader).parse(data, offset)
+        raise outside
+    header_type = EfiHeader if pcir.code_type == EFI else LegacyHeader
+    header = header_type.parse(data, offset)
     return Image(data[offset : offset + size], offset, header, pcir)
 
 
 def parse_chain(data: bytes) -> Chain:
-    """Walks the images up to the one marked last; never raises, what stopped it is in ``fault``."""
+    """Reads the images up to the one that is marked as the last.
+
+    Never raises: see ``Chain.fault``.
+    """
     images: list[Image] = []
     offset = 0
-    while True:
-        if images and offset >= len(data):
-            return Chain(
-                tuple(images),
-                offset,
-                FormatError(offset, "the file ends, and no image is marked as the last"),
-            )
-        if len(images) == MAX_IMAGES:
-            return Chain(
-                tuple(images), offset, FormatError(offset, f"more than {MAX_IMAGES} images")
-            )
+    fault = None
+    while not images or not images[-1].is_last:
+        fault = _chain_fault(data, offset, len(images))
+        if fault:
+            break
         try:
             image = parse_image(data, offset)
         except FormatError as error:
-            unmarked = FormatError(offset, "padding begins, and no image is marked as the last")
-            return Chain(
-                tuple(images), offset, unmarked if images and is_padding(data[offset:]) else error
-            )
+            fault = error
+            break
         images.append(image)
         offset += len(image.data)
-        if image.is_last:
-            return Chain(tuple(images), offset, None)
+    return Chain(tuple(images), offset, fault)
+
+
+def _chain_fault(data: bytes, offset: int, count: int) -> FormatError | None:
+    """Why no image can follow ``count`` images that end at ``offset``; None if one can."""
+    if count and offset >= len(data):
+        return FormatError(offset, "the file ends, and no image is marked as the last")
+    if count == MAX_IMAGES:
+        return FormatError(offset, f"more than {MAX_IMAGES} images")
+    if count and is_padding(data[offset:]):
+        return FormatError(offset, "padding begins, and no image is marked as the last")
+    return None
 
 
 def parse_rom(data: bytes) -> Chain:
-    """``parse_chain`` for who needs all images: raises FormatError where the chain is broken."""
+    """As ``parse_chain``, but raises FormatError if the chain has a fault."""
     chain = parse_chain(data)
     if chain.fault:
         raise chain.fault
@@ -246,73 +256,79 @@ def parse_rom(data: bytes) -> Chain:
 
 
 def is_padding(data: bytes) -> bool:
-    """Whether all bytes are 0xff, or all are 0: what ROMs are filled up with."""
+    """Whether all bytes are 0xff, or all are 0. ROMs are padded with these."""
     return not data.strip(b"\xff") or not data.strip(b"\0")
 
 
 def checksum(data: bytes) -> int:
-    """The sum of all bytes modulo 256; 0 for a valid code type 0 image."""
+    """The sum of all bytes modulo 256. It is 0 for a valid legacy image."""
     return sum(data) & 0xFF
 
 
 def device_list(image: Image) -> list[int] | None:
-    """The device IDs of the device list; None where there is no list. Raises FormatError if it has no end."""
-    if not image.pcir.device_list_pointer:
+    """The device IDs of the device list, or None if the image has none.
+
+    Raises FormatError if the list does not end, or overlaps the PCI Data Structure.
+    """
+    pointer = image.pcir.device_list_pointer
+    if not pointer:
         return None
-    if image.pcir.device_list_pointer < PciDataStructure.LAYOUT.size:
-        where = image.offset + image.header.pcir_pointer + 8
+    if pointer < PciDataStructure.LAYOUT.size:
         raise FormatError(
-            where,
-            f"the device list pointer {image.pcir.device_list_pointer:#x} points into the PCI Data Structure",
+            image.offset + image.header.pcir_pointer + 8,
+            f"the device list pointer {pointer:#x} points into the PCI Data Structure",
         )
-    place = image.header.pcir_pointer + image.pcir.device_list_pointer
+    place = image.header.pcir_pointer + pointer
     devices: list[int] = []
     while True:
         entry = place + 2 * len(devices)
         if entry + 2 > len(image.data):
-            raise FormatError(
-                image.offset + place, "the device list runs out of the image before its zero"
-            )
+            message = "the device list reaches the end of the image without a terminating 0"
+            raise FormatError(image.offset + place, message)
         device = int.from_bytes(image.data[entry : entry + 2], "little")
         if not device:
             return devices
         if len(devices) == MAX_DEVICES:
-            raise FormatError(
-                image.offset + place, f"the device list has no zero behind {MAX_DEVICES:,} devices"
-            )
+            message = f"the device list has no terminating 0 within {MAX_DEVICES:,} devices"
+            raise FormatError(image.offset + place, message)
         devices.append(device)
 
 
 def driver_of(image: Image, effort: int | None = None) -> bytes:
-    """The PE file inside an EFI image, decompressed, as it was linked but for padding behind a stored one.
+    """Returns the PE file in an EFI image, decompressed.
 
-    ``effort`` as in ``decoder.decompress``. Raises FormatError, its offset counted from the image's start.
+    An uncompressed driver is returned with the padding behind it. For ``effort`` see
+    ``decoder.decompress``. Raises FormatError with an offset from the start of the image, and
+    TooLong.
     """
     header = image.header
     if not isinstance(header, EfiHeader):
-        raise FormatError(0, f"a {image.kind} image holds no EFI driver")
+        raise FormatError(0, f"a {image.kind} image contains no EFI driver")
     place = header.efi_image_offset
     if not EfiHeader.LAYOUT.size <= place < len(image.data):
         raise FormatError(0x16, f"the EFI image offset {place:#x} points outside the image")
     if header.compression_type == UNCOMPRESSED:
         return image.data[place:]
     if header.compression_type != UEFI_COMPRESSED:
-        raise FormatError(
-            0xC, f"compression type {header.compression_type} is neither 0 (none) nor 1 (UEFI)"
-        )
+        compression = f"compression type {header.compression_type}"
+        raise FormatError(0xC, f"{compression} is neither 0 (none) nor 1 (UEFI)")
     return decoder.decompress(image.data, place, effort=effort)
 
 
 def rewrite(image: Image, *, ids: PciId | None = None, last: bool | None = None) -> Image:
-    """The image with other IDs or another last-image bit, its checksum as valid as it was before.
+    """Returns the image with other IDs or another last-image bit.
 
-    The device list follows the device ID. Raises FormatError where no byte is free to mend the checksum with.
+    A checksum that was valid stays valid, and a wrong one stays as wrong as it was. The device ID
+    is replaced in the device list, too. Raises FormatError if the image has no free byte that can
+    correct the checksum.
     """
     pcir = image.pcir
     if ids is not None:
-        pcir = replace(pcir, vendor_id=ids[0], device_id=ids[1])
-    if last is not None:
-        pcir = replace(pcir, indicator=pcir.indicator & ~LAST_IMAGE | (LAST_IMAGE if last else 0))
+        pcir = replace(pcir, vendor_id=ids.vendor, device_id=ids.device)
+    if last is True:
+        pcir = replace(pcir, indicator=pcir.indicator | LAST_IMAGE)
+    elif last is False:
+        pcir = replace(pcir, indicator=pcir.indicator & ~LAST_IMAGE)
     if pcir == image.pcir:
         return image
     data = bytearray(image.data)
@@ -323,47 +339,59 @@ def rewrite(image: Image, *, ids: PciId | None = None, last: bool | None = None)
             entry = place + pcir.device_list_pointer + 2 * index
             data[entry : entry + 2] = pcir.device_id.to_bytes(2, "little")
     difference = (sum(data) - sum(image.data)) & 0xFF
-    if difference and (slot := _checksum_slot(image)) is not None:
-        data[slot] = (data[slot] - difference) & 0xFF
+    if difference:
+        slot = _checksum_slot(image)
+        if slot is not None:
+            data[slot] = (data[slot] - difference) & 0xFF
     return parse_image(bytes(data))
 
 
 def repacked(image: Image, stream: bytes) -> Image:
-    """An EFI image with its driver as a compressed ``stream``, header included; its checksum as valid as it was before."""
+    """Returns an EFI image with its driver replaced by ``stream``, the driver compressed.
+
+    The stream includes its 8-byte header. A checksum that was valid is valid in the result.
+    """
     header = image.header
     assert isinstance(header, EfiHeader)
     slot = _checksum_slot(image)
-    size = -(-(header.efi_image_offset + len(stream)) // BLOCK)
-    data = bytearray((image.data[: header.efi_image_offset] + stream).ljust(size * BLOCK, b"\0"))
-    header = replace(header, initialization_blocks=size, compression_type=UEFI_COMPRESSED)
+    blocks = -(-(header.efi_image_offset + len(stream)) // BLOCK)
+    data = bytearray(image.data[: header.efi_image_offset] + stream)
+    data += bytes(blocks * BLOCK - len(data))
+    header = replace(header, initialization_blocks=blocks, compression_type=UEFI_COMPRESSED)
     data[: header.LAYOUT.size] = header.emit()
-    data[header.pcir_pointer : header.pcir_pointer + image.pcir.LAYOUT.size] = replace(
-        image.pcir, image_blocks=size
-    ).emit()
+    pcir = replace(image.pcir, image_blocks=blocks)
+    data[header.pcir_pointer : header.pcir_pointer + pcir.LAYOUT.size] = pcir.emit()
     if slot is not None:
         data[slot] = (data[slot] - sum(data)) & 0xFF
     return parse_image(bytes(data))
 
 
 def _checksum_slot(image: Image) -> int | None:
-    """The byte that takes up a change of the sum: offset 6, or the one efirom leaves behind PCIR."""
+    """The offset of the byte that corrects the checksum; None if an EFI image has no checksum."""
     if isinstance(image.header, EfiHeader):
-        slot = image.header.pcir_pointer + image.pcir.length
-        free = image.pcir.length >= PciDataStructure.LAYOUT.size and slot < min(
-            image.header.efi_image_offset, len(image.data)
-        )
-        return (
-            slot if free and not checksum(image.data) else None
-        )  # the UEFI Specification asks for no checksum
-    if image.data[3] in (0xE9, 0xEB):  # the jump ends before offset 6
+        return _efi_checksum_slot(image, image.header)
+    if image.data[3] in (0xE9, 0xEB):  # a jump, which ends before offset 6
         return CHECKSUM
     if image.data[-1] in (0x00, 0xFF) and image.data[-2] == image.data[-1]:
-        return len(image.data) - 1  # padding, not the tail of a payload
+        return len(image.data) - 1  # padding, not the end of a payload
     raise FormatError(
         image.offset + CHECKSUM,
-        "no free byte to mend the checksum: the init code begins at offset 3",
+        "no free byte to correct the checksum: the init code begins at offset 3",
     )
 
 
-def _found(data: bytes, offset: int, count: int) -> str:
+def _efi_checksum_slot(image: Image, header: EfiHeader) -> int | None:
+    """The byte that efirom adds behind the PCI Data Structure.
+
+    The UEFI Specification requires no checksum, so None if the bytes do not sum to 0.
+    """
+    slot = header.pcir_pointer + image.pcir.length
+    is_free = image.pcir.length >= PciDataStructure.LAYOUT.size
+    is_free = is_free and slot < min(header.efi_image_offset, len(image.data))
+    if is_free and not checksum(image.data):
+        return slot
+    return None
+
+
+def _show_bytes(data: bytes, offset: int, count: int) -> str:
     return data[offset : offset + count].hex(" ") or "the end of the file"

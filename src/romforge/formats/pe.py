@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""PE/COFF headers of EFI drivers, as far as an option ROM needs them (UEFI Specification, 2.1.1; PE format).
+"""The fields of PE/COFF headers that an option ROM needs.
 
-Offsets and sizes are bytes.
+Sources: UEFI Specification, 2.1.1; Microsoft's PE format. Offsets and sizes are in bytes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ SUBSYSTEMS = {
     EFI_BOOT_SERVICE_DRIVER: "boot service driver",
     EFI_RUNTIME_DRIVER: "runtime driver",
 }
-HEADERS_WITHIN = 4096  # the PE headers of any EFI driver lie in its first page
+DRIVER_SUBSYSTEMS = EFI_BOOT_SERVICE_DRIVER, EFI_RUNTIME_DRIVER
+HEADERS_WITHIN = 4096  # bytes: the PE headers of every EFI driver are in its first page
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class CoffHeader(Structure):
 
 @dataclass(frozen=True)
 class OptionalHeader(Structure):
-    """The part of the optional header that PE32 and PE32+ share, up to the subsystem."""
+    """The part of the optional header that PE32 and PE32+ have in common, up to the subsystem."""
 
     LAYOUT: ClassVar = struct.Struct("<H54sIIIH")
     TITLE: ClassVar = "PE optional header"
@@ -65,7 +66,7 @@ class OptionalHeader(Structure):
 
 @dataclass(frozen=True)
 class Pe:
-    """What an EFI ROM header must agree with: machine and subsystem of the driver."""
+    """The fields of a driver with which an EFI ROM header must agree. The size is in bytes."""
 
     machine: int
     subsystem: int
@@ -73,20 +74,26 @@ class Pe:
 
 
 def parse_pe(data: bytes) -> Pe:
-    """Reads the headers of a PE file from its first bytes; raises FormatError where it is none."""
+    """Reads the headers of a PE file, which may be cut off behind them.
+
+    Raises FormatError if they are not those of a PE file.
+    """
     dos = DosHeader.parse(data)
     if dos.signature != b"MZ":
-        raise FormatError(0, f"no PE file: {data[:2].hex(' ')} where 'MZ' must be")
+        raise FormatError(0, f"not a PE file: {data[:2].hex(' ')} where 'MZ' must be")
     coff = CoffHeader.parse(data, dos.pe_pointer)
     if coff.signature != b"PE\0\0":
-        raise FormatError(
-            dos.pe_pointer, f"no PE signature: {coff.signature.hex(' ')} where 'PE' 00 00 must be"
-        )
+        actual = coff.signature.hex(" ")
+        raise FormatError(dos.pe_pointer, f"no PE signature: {actual} where 'PE' 00 00 must be")
     place = dos.pe_pointer + CoffHeader.LAYOUT.size
     optional = OptionalHeader.parse(data, place)
     if optional.magic not in (0x10B, 0x20B):
-        raise FormatError(
-            place,
-            f"optional header magic {optional.magic:#x} is neither PE32 (0x10b) nor PE32+ (0x20b)",
-        )
+        magic = f"optional header magic {optional.magic:#x}"
+        raise FormatError(place, f"{magic} is neither PE32 (0x10b) nor PE32+ (0x20b)")
     return Pe(coff.machine, optional.subsystem, optional.image_size)
+
+
+def wrong_subsystem(subsystem: int) -> str:
+    """The message for a subsystem that is not one of ``DRIVER_SUBSYSTEMS``."""
+    name = SUBSYSTEMS.get(subsystem, "not an EFI subsystem")
+    return f"subsystem {subsystem} ({name}) is not that of a driver (11 or 12)"

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from romforge.base import image_kind
 from romforge.base.arch import Arch
 from romforge.base.errors import RomforgeError
 from romforge.formats import option_rom
@@ -185,7 +186,7 @@ CONTROLS = {
 
 
 def _is_legacy(image: Image) -> bool:
-    return image.pcir.code_type == option_rom.LEGACY
+    return image.pcir.code_type == image_kind.LEGACY
 
 
 def _is_efi(image: Image) -> bool:

@@ -698,7 +698,7 @@ def test_of_two_builds_in_an_output_root_the_second_says_who_holds_it(project: P
     project.wait_for(lambda: project.count("compiling"), first)
     status, said = project.run()
     assert status == 1
-    assert f"another build is at work there: process {first.pid}" in said
+    assert f"another build is running there: process {first.pid}" in said
     assert first.poll() is None
     (project.top / "go").touch()
     assert project.end(first)[0] == 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The pool of jobs, with real makes on both sides: those we start, and one that starts us."""
+"""The pool of jobs, with makes that the tests start, and a make that starts the test's program."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ import pytest
 from romforge.base import jobserver
 from tests.support.project import PATIENCE, TOP
 
-# Each job notes how many run at once: it adds a file, counts, and removes it. The first of them wait
-# until there are $(MEET).
-MET = f"[ -e met ] || timeout {PATIENCE} sh -c 'until [ -e met ]; do sleep 0.02; done'"
-JOB = "@touch running/$@; n=$$(ls running | wc -l); echo $$n >> seen; [ $$n -lt $(MEET) ] || touch met; "
-JOB += f"{MET}; sleep 0.1; rm running/$@"
+# Each job appends to "counts" how many run: it creates a file, counts the files, and removes it.
+# The first jobs wait until $(MEET) of them run.
+COUNT = "touch running/$@; n=$$(ls running | wc -l); echo $$n >> counts"
+MEET = "[ $$n -lt $(MEET) ] || touch met"
+WAIT = f"[ -e met ] || timeout {PATIENCE} sh -c 'until [ -e met ]; do sleep 0.02; done'"
+JOB = f"@{COUNT}; {MEET}; {WAIT}; sleep 0.1; rm running/$@"
 MAKEFILE = f"all: $(foreach n,1 2 3 4 5 6 7 8,$(NAME)$(n))\n$(NAME)%:\n\t{JOB}\n"
 
 
@@ -43,13 +44,13 @@ def start_make(pool: jobserver.Pool, work: Path, name: str, meet: int) -> None:
 
 
 def most_at_once(work: Path) -> int:
-    return max(int(line) for line in (work / "seen").read_text().split())
+    return max(map(int, (work / "counts").read_text().split()))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("jobs", [1, 2, 3, 5])
 def test_makes_that_share_a_pool_run_no_more_jobs_than_it_has(work: Path, jobs: int):
-    """Three makes of eight jobs each; and the pool is as full afterwards as it was."""
+    """Three makes of eight jobs each. Afterwards, the pool is full again."""
     pool = jobserver.make_pool(jobs)
     threads = [threading.Thread(target=start_make, args=(pool, work, name, jobs)) for name in "xyz"]
     for thread in threads:
@@ -57,14 +58,14 @@ def test_makes_that_share_a_pool_run_no_more_jobs_than_it_has(work: Path, jobs: 
     for thread in threads:
         thread.join()
     assert most_at_once(work) == jobs
-    assert len((work / "seen").read_text().split()) == 24
+    assert len((work / "counts").read_text().split()) == 24
     os.set_blocking(pool.reading, False)
     assert jobs == 1 or os.read(pool.reading, 99) == b"+" * (jobs - 1)
     pool.close()
 
 
 def test_a_pool_without_the_descriptors_would_not_be_shared(work: Path):
-    """The control: makes that do not know of each other do run more jobs at once."""
+    """A control: makes without a common pool run more jobs at once."""
     makes = [
         subprocess.Popen(
             ["make", "-j3", f"NAME={name}", "MEET=4"], cwd=work, stdout=subprocess.DEVNULL
@@ -84,10 +85,10 @@ print("joined" if pool else "alone", flush=True)
 def work(number):
     with pool.job():
         open(f"running/{sys.argv[1]}{number}", "w").close()
-        now = len(os.listdir("running"))
-        with open("seen", "a") as seen:
-            seen.write(f"{now}\\n")
-        if now > 1:
+        running = len(os.listdir("running"))
+        with open("counts", "a") as counts:
+            counts.write(f"{running}\\n")
+        if running > 1:
             open("met", "w").close()
         end = time.monotonic() + patience
         while not os.path.exists("met") and time.monotonic() < end:
@@ -100,26 +101,26 @@ for thread in threads: thread.join()
 """
 
 
-@pytest.mark.parametrize(("recursive", "said"), [("+", "joined"), ("", "alone")])
+@pytest.mark.parametrize(("recursive", "output"), [("+", "joined"), ("", "alone")])
 def test_a_make_that_starts_us_shares_its_pool_if_its_recipe_says_so(
-    tmp_path: Path, recursive: str, said: str
+    tmp_path: Path, recursive: str, output: str
 ):
     (tmp_path / "running").mkdir()
     (tmp_path / "joined.py").write_text(JOINED)
     recipe = f"\t{recursive}@{sys.executable} joined.py $@ {PATIENCE}\n"
     (tmp_path / "Makefile").write_text(f"all: a b c\na b c:\n{recipe}")
-    clean = {"PATH": os.environ["PATH"], "PYTHONPATH": str(TOP / "src")}
-    done = subprocess.run(
-        ["make", "-j3"], cwd=tmp_path, env=clean, check=True, capture_output=True, text=True
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(TOP / "src")}
+    process = subprocess.run(
+        ["make", "-j3"], cwd=tmp_path, env=environment, check=True, capture_output=True, text=True
     )
-    assert done.stdout.split() == [said] * 3
-    if said == "joined":
+    assert process.stdout.split() == [output] * 3
+    if output == "joined":
         assert 1 < most_at_once(tmp_path) <= 3
-        assert len((tmp_path / "seen").read_text().split()) == 24
+        assert len((tmp_path / "counts").read_text().split()) == 24
 
 
-def test_a_named_pipe_is_joined_and_given_on(tmp_path: Path):
-    """The form of make 4.4."""
+def test_a_named_pipe_is_joined_and_passed_on(tmp_path: Path):
+    """As make 4.4 makes it."""
     path = tmp_path / "pool"
     os.mkfifo(path)
     keeper = os.open(path, os.O_RDWR)
@@ -137,7 +138,7 @@ def test_a_named_pipe_is_joined_and_given_on(tmp_path: Path):
     os.close(keeper)
 
 
-def test_a_job_waits_until_one_is_given_back():
+def test_a_job_waits_until_another_ends():
     pool = jobserver.make_pool(2)
     order = []
 
@@ -156,7 +157,7 @@ def test_a_job_waits_until_one_is_given_back():
     pool.close()
 
 
-def test_a_read_that_another_was_quicker_for_waits_on():
+def test_a_job_waits_on_where_another_process_took_the_byte():
     """Make sets the shared pipe non-blocking."""
     pool = jobserver.make_pool(2)
     os.set_blocking(pool.reading, False)
@@ -180,23 +181,23 @@ def test_a_read_that_another_was_quicker_for_waits_on():
         "--jobserver-auth=0,x",
     ],
 )
-def test_where_there_is_no_pool_none_is_joined(flags: str):
+def test_flags_without_an_accessible_pool_join_none(flags: str):
     assert jobserver.join_pool({"MAKEFLAGS": flags}) is None
     assert jobserver.join_pool({}) is None
 
 
-def test_the_last_word_of_makeflags_counts():
+def test_the_last_pool_in_makeflags_is_valid():
     assert jobserver.find_pool(
         "-j --jobserver-fds=3,4 --jobserver-auth=fifo:/a --jobserver-auth=5,6"
-    ) == ((5, 6), "")
+    ) == ((5, 6), None)
 
 
-def test_work_of_this_machine_takes_no_more_jobs_than_it_has_processors():
-    """However large the pool is for makes."""
+def test_the_jobs_of_this_process_have_a_limit_of_their_own():
+    """Jobs of makes do not."""
     pool = jobserver.begin_pool(8, local=2)
-    now: dict[str, list[int]] = {"local": [], "make": []}
-    running: dict[str, int] = dict.fromkeys(now, 0)
-    together = {
+    counts: dict[str, list[int]] = {"local": [], "make": []}
+    running: dict[str, int] = dict.fromkeys(counts, 0)
+    barriers = {
         "local": threading.Barrier(2, timeout=PATIENCE),
         "make": threading.Barrier(3, timeout=PATIENCE),
     }
@@ -206,17 +207,17 @@ def test_work_of_this_machine_takes_no_more_jobs_than_it_has_processors():
         with pool.local_job() if kind == "local" else pool.job():
             with lock:
                 running[kind] += 1
-                now[kind].append(running[kind])
-            together[kind].wait()
-            time.sleep(0.05)  # for one more than may be
+                counts[kind].append(running[kind])
+            barriers[kind].wait()
+            time.sleep(0.05)  # for one too many to begin
             with lock:
                 running[kind] -= 1
 
-    threads = [threading.Thread(target=work, args=(kind,)) for kind in now for _ in range(6)]
+    threads = [threading.Thread(target=work, args=(kind,)) for kind in counts for _ in range(6)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     jobserver.end_pool()
-    assert max(now["local"]) == 2
-    assert max(now["make"]) > 2
+    assert max(counts["local"]) == 2
+    assert max(counts["make"]) > 2

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""EFI drivers as images of a ROM, checked against the images that iPXE's own efirom made for Debian."""
+"""ROM images of EFI drivers, compared with those that iPXE's own efirom made for Debian."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import given
-from hypothesis import strategies as some
+from hypothesis import strategies as st
 
 from romforge.base.errors import FormatError
 from romforge.base.pci_id import PciId
@@ -21,7 +21,7 @@ from tests.support.project import Run
 def driver(
     machine: int = 0x8664, subsystem: int = pe.EFI_BOOT_SERVICE_DRIVER, padding: int = 0
 ) -> bytes:
-    """The headers of an EFI network driver, the GUID of its interface, and so many zeros behind."""
+    """The headers of an EFI network driver, the GUID of its interface, and ``padding`` zeros."""
     headers = (
         pe.DosHeader(b"MZ", bytes(58), 64).emit()
         + pe.CoffHeader(b"PE\0\0", machine, 0, 0, 0, 0, 0, 0).emit()
@@ -36,7 +36,7 @@ def driver(
 
 @pytest.mark.parametrize("nic", debian.NICS)
 def test_an_image_is_byte_for_byte_what_ipxes_efirom_made(releases: dict[str, Path], nic: str):
-    """Bookworm's drivers are stored, so its images can be made anew from what lies in them."""
+    """Bookworm's drivers are uncompressed, so its images can be made again from them."""
     image = option_rom.parse_rom((releases["bookworm"] / f"efi-{nic}.rom").read_bytes()).images[1]
     assert efi_image.wrap_driver(option_rom.driver_of(image), image.ids) == image.data
 
@@ -52,9 +52,9 @@ def test_a_compressed_driver_can_be_stored_instead(releases: dict[str, Path], su
 
 
 @given(
-    some.sampled_from([0x014C, 0x8664, 0xAA64, 0x5064, 0x6264]),
-    some.sampled_from([11, 12]),
-    some.integers(0, 70_000),
+    st.sampled_from([0x014C, 0x8664, 0xAA64, 0x5064, 0x6264]),
+    st.sampled_from([11, 12]),
+    st.integers(0, 70_000),
 )
 def test_an_image_has_no_fault_whatever_the_drivers_size(
     machine: int, subsystem: int, padding: int
@@ -66,7 +66,7 @@ def test_an_image_has_no_fault_whatever_the_drivers_size(
 
 
 @pytest.mark.parametrize(
-    ("given", "words"),
+    ("driver_file", "message"),
     [
         (
             driver(subsystem=pe.EFI_APPLICATION),
@@ -75,14 +75,14 @@ def test_an_image_has_no_fault_whatever_the_drivers_size(
         (driver(machine=0x1234), "no architecture has machine 0x1234"),
         (driver()[:70], "the PE header of 24 bytes (0x18) lies outside"),
         (b"", "the MS-DOS header of 64 bytes (0x40) lies outside"),
-        (b"\x55\xaa" + bytes(600), "no PE file: 55 aa where 'MZ' must be"),
+        (b"\x55\xaa" + bytes(600), "not a PE file: 55 aa where 'MZ' must be"),
         (driver(padding=0xFFFF * 512), "is larger than an image can be"),
     ],
 )
-def test_what_is_no_driver_is_refused(given: bytes, words: str):
+def test_other_files_are_refused(driver_file: bytes, message: str):
     with pytest.raises(FormatError) as caught:
-        efi_image.wrap_driver(given, PciId(0x8086, 0x100E))
-    assert words in str(caught.value)
+        efi_image.wrap_driver(driver_file, PciId(0x8086, 0x100E))
+    assert message in str(caught.value)
 
 
 def test_the_command_makes_what_combine_takes(
@@ -98,7 +98,7 @@ def test_the_command_makes_what_combine_takes(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "status", "words"),
+    ("arguments", "status", "message"),
     [
         (["--id", "8086", "x.efi", "x.rom"], 2, '"8086" is not of the form vvvv:dddd'),
         (["x.efi", "x.rom"], 2, "the following arguments are required: --id"),
@@ -106,13 +106,13 @@ def test_the_command_makes_what_combine_takes(
         (["--id", "8086:100e", "junk.efi", "x.rom"], 1, "junk.efi: offset 0x0 (0): "),
     ],
 )
-def test_the_command_tells_what_is_wrong(
-    romforge: Run, tmp_path: Path, arguments: list[str], status: int, words: str
+def test_the_command_reports_errors(
+    romforge: Run, tmp_path: Path, arguments: list[str], status: int, message: str
 ):
     (tmp_path / "junk.efi").write_bytes(bytes(100))
     done = romforge("efirom", *arguments)
     assert done.returncode == status
-    assert words in done.stderr
+    assert message in done.stderr
     assert not (tmp_path / "x.rom").exists()
 
 
@@ -122,4 +122,4 @@ def test_the_pe_machine_and_not_the_caller_decides_the_header():
     assert isinstance(image.header, option_rom.EfiHeader)
     assert rom_check.find_faults(replace(image.header, machine=0x8664).emit() + image.data[0x1A:])[
         0
-    ].text.startswith("the header says x86_64")
+    ].text.startswith("the header's machine is x86_64")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Option ROMs byte for byte: structures, the chain of images, and the few bytes that ``rewrite`` changes."""
+"""Option ROMs: structures, the chain of images, and the bytes that ``rewrite`` changes."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ def each_image(releases: dict[str, Path]) -> list[tuple[str, bytes, Image]]:
         for name in debian.ROMS
     }
     assert len(roms) == 48
-    found = [
+    images = [
         (name, data, image)
         for name, data in roms.items()
         for image in option_rom.parse_rom(data).images
     ]
-    assert len(found) == 72  # 48 legacy, and an EFI one in each efi-*
-    return found
+    assert len(images) == 72  # 48 legacy, and an EFI one in each efi-*
+    return images
 
 
 @pytest.mark.parametrize("kind", STRUCTURES, ids=lambda kind: kind.__name__)
@@ -77,11 +77,11 @@ def test_a_structure_outside_its_data_is_refused_with_its_name_and_place(kind: t
         with pytest.raises(FormatError, match=r"^offset .*lies outside") as caught:
             kind.parse(data, offset)
         assert caught.value.offset == offset
-        assert kind.TITLE in caught.value.what
+        assert kind.TITLE in caught.value.message
 
 
 def test_field_widths_follow_the_specification():
-    """The offset of each field that another program reads, as the PCI Firmware and UEFI Specifications give it."""
+    """The offsets of the fields that other programs read, from the PCI and UEFI specifications."""
     places: dict[type[Structure], dict[str, int]] = {
         LegacyHeader: {
             "initialization_blocks": 2,
@@ -123,7 +123,7 @@ def test_field_widths_follow_the_specification():
 
 
 def test_every_structure_of_debians_48_roms_survives_a_round_trip(releases: dict[str, Path]):
-    seen: dict[type[Structure], int] = dict.fromkeys(STRUCTURES, 0)
+    checked: dict[type[Structure], int] = dict.fromkeys(STRUCTURES, 0)
     for name, data, image in each_image(releases):
         places: list[tuple[type[Structure], int]] = [
             (type(image.header), 0),
@@ -138,7 +138,7 @@ def test_every_structure_of_debians_48_roms_survives_a_round_trip(releases: dict
         for kind, place in places:
             raw = data[image.offset + place :][: kind.LAYOUT.size]
             assert kind.parse(image.data, place).emit() == raw, (name, kind)
-            seen[kind] += 1
+            checked[kind] += 1
         if isinstance(image.header, EfiHeader):
             driver = option_rom.driver_of(image)
             dos = pe.DosHeader.parse(driver)
@@ -150,8 +150,8 @@ def test_every_structure_of_debians_48_roms_survives_a_round_trip(releases: dict
                 assert (
                     kind.parse(driver, place).emit() == driver[place : place + kind.LAYOUT.size]
                 ), (name, kind)
-                seen[kind] += 1
-    assert set(seen.values()) == {24, 48, 72}
+                checked[kind] += 1
+    assert set(checked.values()) == {24, 48, 72}
 
 
 def test_the_ipxe_undi_and_pnp_headers_lie_where_a_legacy_header_points(releases: dict[str, Path]):
@@ -212,9 +212,9 @@ def test_an_image_of_another_code_type_and_one_of_an_unknown_machine_have_names_
     assert option_rom.parse_image(efi(machine=0x1234)).kind == "machine 0x1234"
 
 
-def test_the_walk_tells_why_it_stopped_and_keeps_what_it_found():
+def test_a_broken_chain_has_its_fault_and_the_images_before_it():
     first = legacy(last=False)
-    for behind, offset, words in (
+    for behind, offset, message in (
         (b"", 1024, "the file ends, and no image is marked as the last"),
         (b"\xff" * 512, 1024, "padding begins, and no image is marked as the last"),
         (bytes(512), 1024, "padding begins, and no image is marked as the last"),
@@ -222,23 +222,23 @@ def test_the_walk_tells_why_it_stopped_and_keeps_what_it_found():
         (
             legacy()[:1000],
             2048 - 1024 + PCIR + 0x10,
-            "the image length 1,024 bytes (0x400) goes 24 bytes (0x18) past the end of the file",
+            "the image length 1,024 bytes (0x400) exceeds the end of the file by 24 bytes (0x18)",
         ),
     ):
         chain = option_rom.parse_chain(first + behind)
         assert [image.data for image in chain.images] == [first]
         assert chain.end == 1024
         assert chain.fault is not None
-        assert (chain.fault.offset, chain.fault.what) == (offset, words)
+        assert (chain.fault.offset, chain.fault.message) == (offset, message)
         with pytest.raises(FormatError, match="offset"):
             option_rom.parse_rom(first + behind)
 
 
-def test_a_chain_without_end_is_left_after_32_images():
+def test_a_chain_ends_after_32_images():
     chain = option_rom.parse_chain(legacy(last=False) * 40)
     assert len(chain.images) == option_rom.MAX_IMAGES == 32
     assert chain.fault is not None
-    assert (chain.fault.offset, chain.fault.what) == (32 * 1024, "more than 32 images")
+    assert (chain.fault.offset, chain.fault.message) == (32 * 1024, "more than 32 images")
     just = option_rom.parse_chain(legacy(last=False) * 31 + legacy())
     assert just.fault is None
     assert len(just.images) == 32
@@ -262,7 +262,7 @@ def changes(before: bytes, after: bytes) -> set[int]:
 def test_the_legacy_image_of_each_efi_rom_marked_as_last_is_the_pxe_rom_byte_for_byte(
     releases: dict[str, Path],
 ):
-    """Debian builds the two apart; that they agree proves which byte takes up the checksum. And the way back."""
+    """Debian builds the two separately: their equality proves which byte corrects the checksum."""
     for suite, directory in releases.items():
         for nic in debian.NICS:
             both = option_rom.parse_rom((directory / f"efi-{nic}.rom").read_bytes()).images[0]
@@ -287,7 +287,7 @@ def test_marking_an_efi_image_changes_the_indicator_and_no_more_than_the_byte_be
 
 
 def test_new_ids_leave_sums_and_everything_else_as_they_were(releases: dict[str, Path]):
-    """Only vendor and device, the device's entry in the list, and a byte for the sum change, in all 72 images."""
+    """Only the IDs, the device's entry in the list, and the checksum byte change."""
     for name, _, image in each_image(releases):
         new = option_rom.rewrite(image, ids=PciId(0xF1F2, 0xF3F4))
         assert new.ids == PciId(0xF1F2, 0xF3F4), name
@@ -302,12 +302,12 @@ def test_new_ids_leave_sums_and_everything_else_as_they_were(releases: dict[str,
             devices = option_rom.device_list(image) or []
             entries = [
                 place + image.pcir.device_list_pointer + 2 * index
-                for index, one in enumerate(devices)
-                if one == image.ids[1]
+                for index, device in enumerate(devices)
+                if device == image.ids.device
             ]
             allowed |= {entry + half for entry in entries for half in (0, 1)}
             assert option_rom.device_list(new) == [
-                0xF3F4 if one == image.ids[1] else one for one in devices
+                0xF3F4 if device == image.ids.device else device for device in devices
             ], name
         else:
             allowed.add(place + image.pcir.length)
@@ -319,11 +319,10 @@ def test_new_ids_leave_sums_and_everything_else_as_they_were(releases: dict[str,
 def test_rewriting_there_and_back_gives_the_same_bytes_and_sums_to_zero(
     old: PciId, new: PciId, was: bool, will: bool, others: list[int]
 ):
-    devices = (
-        [old[1], *(one for one in others if one not in (old[1], new[1]))]
-        if old[1] and new[1]
-        else []
-    )
+    devices = []
+    if old.device and new.device:
+        devices.append(old.device)
+        devices += [device for device in others if device not in (old.device, new.device)]
     for data in (legacy(old, last=was, devices=devices), efi(ids=old, last=was)):
         there = option_rom.rewrite(option_rom.parse_image(data), ids=new, last=will)
         assert (there.ids, there.is_last) == (new, will)
@@ -331,7 +330,7 @@ def test_rewriting_there_and_back_gives_the_same_bytes_and_sums_to_zero(
         assert option_rom.rewrite(there, ids=old, last=was).data == data
 
 
-def test_an_image_that_needs_no_change_is_given_back_as_it_is():
+def test_an_image_that_needs_no_change_is_returned_unchanged():
     broken = option_rom.parse_image(
         builders.changed(legacy(), 6, b"\x55")
     )  # its sum is wrong, and stays so
@@ -339,7 +338,7 @@ def test_an_image_that_needs_no_change_is_given_back_as_it_is():
 
 
 def test_a_wrong_sum_stays_as_wrong_as_it_was():
-    """``rewrite`` must not hide a broken image by mending its sum."""
+    """``rewrite`` must not hide a corrupted image by correcting its sum."""
     image = option_rom.parse_image(builders.changed(legacy(), 500, b"\x91"))
     assert sum(image.data) % 256 == 1
     assert sum(option_rom.rewrite(image, ids=RTL8139).data) % 256 == 1
@@ -360,7 +359,10 @@ def test_an_efi_image_without_a_sum_gets_none():
 
 
 def test_a_legacy_image_without_ipxes_free_byte_uses_padding_at_its_end_never_a_payload():
-    """Init code that begins at offset 3 may use offset 6; the last byte is free where it is one of a run of 00 or ff."""
+    """Init code at offset 3 may use offset 6.
+
+    The last byte is free if it and the one before are 00 or ff.
+    """
     code = b"\x31\xc0\xcb"  # xor ax, ax; retf
     for fill in (b"\0\0", b"\xff\xff"):
         data = builders.mended(builders.changed(legacy(entry=code), 1022, fill), 700)
@@ -371,13 +373,13 @@ def test_a_legacy_image_without_ipxes_free_byte_uses_padding_at_its_end_never_a_
         image = option_rom.parse_image(
             builders.mended(builders.changed(legacy(entry=code), 1022, tail), 700)
         )
-        with pytest.raises(FormatError, match="no free byte to mend the checksum") as caught:
+        with pytest.raises(FormatError, match="no free byte to correct the checksum") as caught:
             option_rom.rewrite(image, last=False)
         assert caught.value.offset == 6
 
 
 def test_the_last_byte_of_an_ipxe_image_is_left_alone_even_where_it_is_padding():
-    """EDK2's EfiRom uses it, and where iPXE ends without padding that byte is the tail of the LZMA stream."""
+    """EDK2's EfiRom uses it, and in an iPXE without padding it is the end of the LZMA stream."""
     data = builders.mended(builders.changed(legacy(), 1000, b"\xff" * 24), 6)
     assert changes(data, option_rom.rewrite(option_rom.parse_image(data), last=False).data) == {
         PCIR + 0x15,
@@ -385,7 +387,7 @@ def test_the_last_byte_of_an_ipxe_image_is_left_alone_even_where_it_is_padding()
     }
 
 
-def test_every_entry_of_the_device_list_that_is_the_device_follows_it():
+def test_the_device_is_replaced_in_the_device_list():
     image = option_rom.parse_image(legacy(E1000, devices=[0x100F, 0x100E, 0x1010, 0x100E]))
     assert option_rom.device_list(option_rom.rewrite(image, ids=RTL8139)) == [
         0x100F,
@@ -402,26 +404,26 @@ def test_a_device_list_must_end_in_the_image_and_lie_behind_pcir():
     )
     long = builders.with_field(legacy(blocks=20), PciDataStructure, PCIR, device_list_pointer=0x200)
     inside = builders.with_field(legacy(), PciDataStructure, PCIR, device_list_pointer=6)
-    for data, words, offset in (
-        (endless, "runs out of the image", 1022),
-        (long, "no zero behind 4,096 devices", PCIR + 0x200),
+    for data, message, offset in (
+        (endless, "reaches the end of the image without a terminating 0", 1022),
+        (long, "no terminating 0 within 4,096 devices", PCIR + 0x200),
         (inside, "pointer 0x6 points into the PCI Data Structure", PCIR + 8),
     ):
-        with pytest.raises(FormatError, match=words) as caught:
+        with pytest.raises(FormatError, match=message) as caught:
             option_rom.device_list(option_rom.parse_image(data))
         assert caught.value.offset == offset
 
 
 @pytest.mark.parametrize("length", [0, 4, 0x17, 0x8000, 0xFFFF])
-def test_a_wrong_pcir_length_never_leads_the_mended_byte_out_of_its_place(length: int):
-    """Seen: an image shorter than its EFI image offset ended rewrite with an IndexError, a length of 4 cost the vendor ID."""
+def test_a_wrong_pcir_length_does_not_move_the_checksum_byte(length: int):
+    """Once, this raised an IndexError, or overwrote the vendor ID."""
     data = builders.with_field(efi(), PciDataStructure, PCIR, length=length)
     image = option_rom.parse_image(builders.mended(builders.changed(data, 0x16, b"\xff\xff"), 0x3F))
     moved = option_rom.rewrite(image, last=False)
     assert changes(image.data, moved.data) == {PCIR + 0x15}
 
 
-def test_a_driver_comes_out_stored_or_compressed():
+def test_a_driver_is_read_uncompressed_or_compressed():
     driver = builders.driver()
     assert option_rom.driver_of(option_rom.parse_image(efi(driver))).startswith(driver)
     assert (
@@ -432,9 +434,9 @@ def test_a_driver_comes_out_stored_or_compressed():
     )
 
 
-def test_a_driver_that_is_not_there_is_told_with_its_place():
-    for data, offset, words in (
-        (legacy(), 0, "a legacy image holds no EFI driver"),
+def test_an_error_of_reading_a_driver_has_its_offset():
+    for data, offset, message in (
+        (legacy(), 0, "a legacy image contains no EFI driver"),
         (
             builders.with_field(efi(), EfiHeader, 0, efi_image_offset=0xFFF0),
             0x16,
@@ -451,7 +453,7 @@ def test_a_driver_that_is_not_there_is_told_with_its_place():
             "compression type 2 is neither 0",
         ),
     ):
-        with pytest.raises(FormatError, match=words) as caught:
+        with pytest.raises(FormatError, match=message) as caught:
             option_rom.driver_of(option_rom.parse_image(data))
         assert caught.value.offset == offset
 

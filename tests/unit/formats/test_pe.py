@@ -46,7 +46,7 @@ def test_debians_24_drivers_agree_with_the_rom_headers_around_them(releases: dic
     ("data", "offset", "words"),
     [
         (b"", 0, "the MS-DOS header of 64 bytes (0x40) lies outside the 0 bytes (0x0)"),
-        (b"ZM" + builders.driver()[2:], 0, "no PE file: 5a 4d where 'MZ' must be"),
+        (b"ZM" + builders.driver()[2:], 0, "not a PE file: 5a 4d where 'MZ' must be"),
         (
             builders.changed(builders.driver(), 0x3C, b"\0\0\x10\0"),
             0x100000,
@@ -70,11 +70,11 @@ def test_debians_24_drivers_agree_with_the_rom_headers_around_them(releases: dic
     ],
     ids=["empty", "signature", "pointer", "PE", "cut", "magic"],
 )
-def test_what_is_no_pe_file_is_told_with_place_and_reason(data: bytes, offset: int, words: str):
+def test_other_data_are_refused_with_offset_and_reason(data: bytes, offset: int, words: str):
     with pytest.raises(FormatError) as caught:
         pe.parse_pe(data)
     assert caught.value.offset == offset
-    assert words in caught.value.what
+    assert words in caught.value.message
 
 
 def test_pe32_is_read_as_pe32_plus_is():

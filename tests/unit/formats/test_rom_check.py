@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Every fault that ``inspect`` names, seeded one by one, with the place and the words; sound ROMs have none."""
+"""Every fault that ``inspect`` reports, seeded one by one, with its place and its text."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 
 from romforge.base.errors import RomforgeError
 from romforge.base.pci_id import PciId
+from romforge.base.text import format_bytes
 from romforge.formats import option_rom
 from romforge.formats.option_rom import EfiHeader, LegacyHeader, PciDataStructure
 from romforge.formats.rom_check import (
@@ -43,7 +44,7 @@ BOTH = legacy(last=False) + efi()
 
 
 def seeded(kind: type[Structure], place: int, rom: bytes = BOTH, **values: int | bytes) -> bytes:
-    """A built ROM with a wrong field, and the sum of a legacy image it lies in mended."""
+    """A built ROM with a wrong field. The sum of a legacy image is corrected."""
     broken = with_field(rom, kind, place, **values)
     return mended(broken[:SECOND], 6) + broken[SECOND:] if place < SECOND else broken
 
@@ -52,12 +53,12 @@ def pcir(rom: bytes = BOTH, image: int = 0, **values: int | bytes) -> bytes:
     return seeded(PciDataStructure, image + PCIR, rom, **values)
 
 
-def told(fault: Fault) -> tuple[int, str, Severity, int | None]:
+def fields(fault: Fault) -> tuple[int, str, Severity, int | None]:
     return fault.offset, fault.text, fault.severity, fault.image
 
 
 def test_built_roms_have_no_fault():
-    """The ground on which all of the cases below stand."""
+    """All cases below depend on it."""
     stream = builders.stored(builders.driver())
     assert find_faults(BOTH) == []
     assert find_faults(legacy(devices=[0x100E, 0x100F])) == []
@@ -68,7 +69,7 @@ def test_built_roms_have_no_fault():
 
 
 def test_debians_roms_have_no_fault_but_the_ids_of_ne2k_pci(releases: dict[str, Path]):
-    """42 of 48 are fine; Debian built ne2k_pci without IDs, bookworm's EFI image with half of them."""
+    """Debian built ne2k_pci without IDs, and bookworm's EFI image with half of them."""
     fine = 0
     for suite, directory in releases.items():
         for name in debian.ROMS:
@@ -79,9 +80,9 @@ def test_debians_roms_have_no_fault_but_the_ids_of_ne2k_pci(releases: dict[str, 
                 continue
             assert {fault.severity for fault in found} == {Severity.IDS}
             assert found[0].offset == PCIR + 4
-            assert found[0].text == "vendor:device is 0000:0000, which is no device"
+            assert found[0].text == "vendor:device is 0000:0000, which is not a valid ID"
             if name.startswith("efi"):
-                odd = "vendor:device is fff3:0000, that of image 0 is 0000:0000"
+                odd = "vendor:device is fff3:0000, but 0000:0000 in image 0"
                 assert found[1].text == (odd if suite == "bookworm" else found[0].text)
                 assert found[1].image == 1
             assert len(found) == (2 if name.startswith("efi") else 1)
@@ -131,7 +132,7 @@ WALK = {
     "length past the end": (
         pcir(legacy(), image_blocks=3),
         PCIR + 0x10,
-        "the image length 1,536 bytes (0x600) goes 512 bytes (0x200) past the end of the file",
+        "the image length 1,536 bytes (0x600) exceeds the end of the file by 512 bytes (0x200)",
         None,
     ),
     "PCIR behind the image's end": (
@@ -152,19 +153,19 @@ BEHIND = {
     "early last image": (
         pcir(indicator=0x80),
         PCIR + 0x15,
-        f"marked as the last image, but x86_64 follows at offset {SECOND:#x} ({SECOND})",
+        f"marked as the last image, but another (x86_64) follows at offset {SECOND:#x} ({SECOND})",
         0,
     ),
     "junk": (
         BOTH + b"JUNKJUNK",
         len(BOTH),
-        "junk behind the last image: 4a 55 4e 4b is no padding",
+        "junk follows the last image: 4a 55 4e 4b is not padding",
         None,
     ),
     "junk in the padding": (
         BOTH + b"\xff" * 100 + b"\x01\xff",
         len(BOTH) + 100,
-        "junk behind the last image: 01 ff is no padding",
+        "junk follows the last image: 01 ff is not padding",
         None,
     ),
 }
@@ -172,13 +173,13 @@ STRUCTURE = {
     "PCIR length": (
         pcir(length=0x17),
         PCIR + 0xA,
-        "the PCI Data Structure's length 0x17 is not between 0x18 and the image",
+        "the PCI Data Structure's length 0x17 is less than 0x18 or exceeds the image",
         0,
     ),
     "device list without end": (
         pcir(device_list_pointer=1022 - PCIR),
         PCIR + 8,
-        "the device list runs out of the image before its zero",
+        "the device list reaches the end of the image without a terminating 0",
         0,
     ),
     "device list in PCIR": (
@@ -202,13 +203,13 @@ STRUCTURE = {
     "checksum": (
         changed(BOTH, 700, b"\x95"),
         6,
-        f"the checksum is 0x05, not 0; {(BOTH[6] - 5) % 256:#04x} here would mend it",
+        f"the checksum is 0x05, not 0; {(BOTH[6] - 5) % 256:#04x} here would fix it",
         0,
     ),
     "checksum of 0x80": (
         changed(BOTH, 700, b"\x10"),
         6,
-        f"the checksum is 0x80, not 0; {(BOTH[6] - 0x80) % 256:#04x} here would mend it",
+        f"the checksum is 0x80, not 0; {(BOTH[6] - 0x80) % 256:#04x} here would fix it",
         0,
     ),
     "iPXE header's sum": (
@@ -232,18 +233,19 @@ STRUCTURE = {
     "iPXE header's length": (
         mended(changed(BOTH[:SECOND], IPXE + 4, b"\x07"), 6) + BOTH[SECOND:],
         IPXE,
-        "the iPXE header is 7 bytes long, which is too short or leaves the image",
+        "the iPXE header is 7 bytes long, which is too short or exceeds the image",
         0,
     ),
     "$PnP header's length": (
         mended(changed(BOTH[:SECOND], PNP + 5, b"\xff"), 6) + BOTH[SECOND:],
         PNP,
-        "the $PnP expansion header is 4080 bytes long, which is too short or leaves the image",
+        "the $PnP expansion header is 4080 bytes long, which is too short or exceeds the image",
         0,
     ),
 }
 TRUNCATED = builders.stored(builders.driver())
 PAST = (5000).to_bytes(4, "little") + TRUNCATED[4:]
+EXCESS = DRIVER + 8 + 5000 - 1536  # bytes
 EFI = {
     "EFI signature": (
         seeded(EfiHeader, SECOND, efi_signature=0xEF2),
@@ -266,13 +268,13 @@ EFI = {
     "wrong machine": (
         seeded(EfiHeader, SECOND, machine=ARM64),
         SECOND + 0xA,
-        "the header says arm64, the driver inside is for x86_64",
+        "the header's machine is arm64, the driver's is x86_64",
         1,
     ),
     "wrong subsystem": (
         seeded(EfiHeader, SECOND, subsystem=12),
         SECOND + 8,
-        "the header says subsystem 12, the driver inside is of subsystem 11",
+        "the header's subsystem is 12, the driver's is 11",
         1,
     ),
     "unknown machine": (
@@ -302,7 +304,7 @@ EFI = {
     "compressed size": (
         legacy(last=False) + compressed_efi(PAST),
         SECOND + DRIVER,
-        f"the compressed size 5,000 bytes (0x1388) goes {DRIVER + 8 + 5000 - 1536:,} bytes ({DRIVER + 8 + 5000 - 1536:#x}) past the image",
+        f"the compressed size 5,000 bytes (0x1388) exceeds the image by {format_bytes(EXCESS)}",
         1,
     ),
     "original size": (
@@ -315,13 +317,14 @@ EFI = {
         legacy(last=False)
         + compressed_efi(builders.stored(changed(builders.driver(), 0x40, b"NE"))),
         SECOND + DRIVER,
-        "the driver inside, offset 0x40 (64): no PE signature: 4e 45 00 00 where 'PE' 00 00 must be",
+        "the driver inside, offset 0x40 (64): no PE signature: "
+        "4e 45 00 00 where 'PE' 00 00 must be",
         1,
     ),
     "no PE file": (
         legacy(last=False) + efi(b"ELF" + bytes(500)),
         SECOND + DRIVER,
-        "the driver inside, offset 0x0 (0): no PE file: 45 4c where 'MZ' must be",
+        "the driver inside, offset 0x0 (0): not a PE file: 45 4c where 'MZ' must be",
         1,
     ),
 }
@@ -331,26 +334,26 @@ CASES = WALK | BEHIND | STRUCTURE | EFI
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_each_fault_is_named_with_its_place_and_nothing_else_is(name: str):
+def test_each_fault_is_reported_alone_with_its_offset(name: str):
     rom, offset, text, image = CASES[name]
-    assert [told(fault) for fault in find_faults(rom)] == [(offset, text, Severity.FAULT, image)]
+    assert [fields(fault) for fault in find_faults(rom)] == [(offset, text, Severity.FAULT, image)]
     with pytest.raises(RomforgeError, match="is not a sound ROM"):
         require_sound(rom, "x.rom")
 
 
 def test_a_chain_of_more_than_32_images_is_a_fault_where_the_walk_ends():
     *notes, last = find_faults(legacy(last=False) * 40)
-    assert told(last) == (32 * 1024, "more than 32 images", Severity.FAULT, 32)
+    assert fields(last) == (32 * 1024, "more than 32 images", Severity.FAULT, 32)
     assert {note.severity for note in notes} == {Severity.NOTE}
 
 
-def test_a_broken_stream_is_told_at_its_place_in_the_file(e1000: bytes):
-    """The block's first code of sid's e1000 made over-full: its lengths begin behind the 8-byte header."""
+def test_a_corrupted_stream_is_reported_at_its_offset_in_the_file(e1000: bytes):
+    """The first code of sid's e1000 is made oversubscribed. It begins behind the 8-byte header."""
     image = option_rom.parse_rom(e1000).images[1]
     assert isinstance(image.header, EfiHeader)
     place = image.offset + image.header.efi_image_offset
     (fault,) = find_faults(changed(e1000, place + 8 + 2, b"\x88" * 8))
-    assert fault.text.startswith("the compressed stream is broken: ")
+    assert fault.text.startswith("the compressed stream is corrupted: ")
     assert place + 8 <= fault.offset <= place + 40
     assert fault.image == 1
 
@@ -358,30 +361,30 @@ def test_a_broken_stream_is_told_at_its_place_in_the_file(e1000: bytes):
 IDS = {
     "no device": (
         legacy(PciId(0, 0)),
-        [(PCIR + 4, "vendor:device is 0000:0000, which is no device", 0)],
+        [(PCIR + 4, "vendor:device is 0000:0000, which is not a valid ID", 0)],
     ),
     "all ones": (
         legacy(PciId(0xFFFF, 0xFFFF)),
-        [(PCIR + 4, "vendor:device is ffff:ffff, which is no device", 0)],
+        [(PCIR + 4, "vendor:device is ffff:ffff, which is not a valid ID", 0)],
     ),
     "images that differ": (
         legacy(last=False) + efi(ids=PciId(0x8086, 0x10D3)),
-        [(SECOND + PCIR + 4, "vendor:device is 8086:10d3, that of image 0 is 8086:100e", 1)],
+        [(SECOND + PCIR + 4, "vendor:device is 8086:10d3, but 8086:100e in image 0", 1)],
     ),
     "one of two is none": (
         legacy(PciId(0, 0), last=False) + efi(),
         [
-            (PCIR + 4, "vendor:device is 0000:0000, which is no device", 0),
-            (SECOND + PCIR + 4, "vendor:device is 8086:100e, that of image 0 is 0000:0000", 1),
+            (PCIR + 4, "vendor:device is 0000:0000, which is not a valid ID", 0),
+            (SECOND + PCIR + 4, "vendor:device is 8086:100e, but 0000:0000 in image 0", 1),
         ],
     ),
 }
 
 
 @pytest.mark.parametrize("name", IDS)
-def test_faults_of_the_ids_are_told_apart_for_rewriting_mends_them(name: str):
+def test_faults_of_the_ids_have_their_own_severity_and_rewriting_fixes_them(name: str):
     rom, expected = IDS[name]
-    assert [told(fault) for fault in find_faults(rom)] == [
+    assert [fields(fault) for fault in find_faults(rom)] == [
         (offset, text, Severity.IDS, image) for offset, text, image in expected
     ]
     require_sound(rom, "x.rom")
@@ -414,29 +417,30 @@ NOTES = {
     "$PnP pointer": (
         seeded(LegacyHeader, 0, pnp_pointer=0x300),
         0x1A,
-        "the $PnP pointer 0x300 points to no $PnP expansion header",
+        "the $PnP pointer 0x300 does not point to a $PnP expansion header",
         0,
     ),
-    "device list": (  # its text names no more than eight
+    "device list": (  # the text shows at most eight
         LISTED,
         PCIR + 8,
-        "the device list 2000, 2001, 2002, 2003, 2004, 2005, 2006, 2007 and 12 more lacks 100e",
+        "the device list 2000, 2001, 2002, 2003, 2004, 2005, 2006, 2007 and 12 more "
+        "does not contain 100e",
         0,
     ),
     "two of a kind": (
         BOTH[:SECOND] + efi(last=False) + efi(),
         len(BOTH),
-        "a second x86_64 image; firmware takes image 1",
+        "a second x86_64 image; firmware uses image 1",
         2,
     ),
 }
 
 
 @pytest.mark.parametrize("name", NOTES)
-def test_what_is_odd_but_harms_nobody_is_a_note(name: str):
+def test_what_is_unusual_but_harmless_is_a_note(name: str):
     rom, offset, text, image = NOTES[name]
     (note,) = find_faults(rom)
-    assert told(note) == (offset, text, Severity.NOTE, image)
+    assert fields(note) == (offset, text, Severity.NOTE, image)
     assert str(note).startswith("note: ")
     require_sound(rom, "x.rom")
 
@@ -444,8 +448,8 @@ def test_what_is_odd_but_harms_nobody_is_a_note(name: str):
 def test_a_pcir_pointer_that_is_not_aligned_is_a_note():
     moved = changed(legacy(), 0x1E2, PciDataStructure.parse(legacy(), PCIR))
     moved = mended(with_field(moved, LegacyHeader, 0, pcir_pointer=0x1E2), 6)
-    assert [told(fault) for fault in find_faults(moved)] == [
-        (0x18, "the PCIR pointer 0x1e2 is no multiple of 4", Severity.NOTE, 0)
+    assert [fields(fault) for fault in find_faults(moved)] == [
+        (0x18, "the PCIR pointer 0x1e2 is not a multiple of 4", Severity.NOTE, 0)
     ]
 
 
@@ -467,23 +471,23 @@ def test_faults_seeded_in_real_roms_are_found(releases: dict[str, Path], suite: 
         (
             changed(data, place + 0x10, blocks.to_bytes(2, "little")),
             place + 0x10,
-            "512 bytes (0x200) past the end of the file",
+            "exceeds the end of the file by 512 bytes (0x200)",
         ),
-        (changed(data, place + 4, b"\x99"), place + 4, "that of image 0 is"),
+        (changed(data, place + 4, b"\x99"), place + 4, f", but {first.ids} in image 0"),
         (
             changed(data, second.offset + 0xA, b"\x64\xaa"),
             second.offset + 0xA,
-            "the header says arm64, the driver inside is for x86_64",
+            "the header's machine is arm64, the driver's is x86_64",
         ),
         (
             option_rom.rewrite(first, last=True).data + data[second.offset :],
             first.header.pcir_pointer + 0x15,
-            "but x86_64 follows at",
+            "but another (x86_64) follows at",
         ),
         (
             data[: second.offset + len(second.data)] + b"junk",
             second.offset + len(second.data),
-            "junk behind the last image: 6a 75 6e 6b",
+            "junk follows the last image: 6a 75 6e 6b",
         ),
     ):
         found = [fault for fault in find_faults(broken) if fault.severity is not Severity.NOTE]
@@ -493,7 +497,7 @@ def test_faults_seeded_in_real_roms_are_found(releases: dict[str, Path], suite: 
         )
 
 
-def test_several_faults_are_all_told_in_the_order_of_the_file():
+def test_several_faults_are_all_reported_in_the_order_of_the_file():
     rom = changed(BOTH, 700, b"\x95")
     rom = (
         with_field(rom, EfiHeader, SECOND, efi_signature=0, machine=ARM64, initialization_blocks=0)
@@ -511,7 +515,7 @@ def test_several_faults_are_all_told_in_the_order_of_the_file():
 def test_a_fault_reads_as_a_sentence_with_image_and_place_in_both_bases():
     assert (
         str(find_faults(legacy(PciId(0, 0)))[0])
-        == "fault: image 0, offset 0x20 (32): vendor:device is 0000:0000, which is no device"
+        == "fault: image 0, offset 0x20 (32): vendor:device is 0000:0000, which is not a valid ID"
     )
     assert str(find_faults(b"")[0]) == "fault: offset 0x0 (0): the file is empty"
 
@@ -525,8 +529,8 @@ def test_require_sound_lists_every_fault_under_the_files_name():
     assert len(lines) == 3
 
 
-def test_of_a_driver_that_takes_too_long_the_headers_are_examined_all_the_same():
-    """Blocks of 500 symbols: the first 4 KiB need few of them, the 2 MiB behind more than the effort of a file."""
+def test_the_headers_of_a_driver_that_takes_too_long_are_examined():
+    """The first 4 KiB need few blocks of 500 symbols, the rest more than the effort of a file."""
     driver = builders.driver()
     characters, positions = builders.flat({*driver, 509}), builders.flat([0])
     stream = builders.encode(
@@ -538,7 +542,7 @@ def test_of_a_driver_that_takes_too_long_the_headers_are_examined_all_the_same()
     (fault,) = find_faults(compressed_efi(stream, machine=ARM64))
     assert (fault.offset, fault.text) == (
         0xA,
-        "the header says arm64, the driver inside is for x86_64",
+        "the header's machine is arm64, the driver's is x86_64",
     )
 
 

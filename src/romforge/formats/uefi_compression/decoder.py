@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The UEFI compression algorithm (UEFI Specification, 19.3), compression type 1 of an EFI image: the decoder.
+"""The decoder of the UEFI compression algorithm (UEFI Specification, 19.3).
 
-A stream is a header (compressed size, original size; 32 bits each, bytes) and blocks of at most 65,535 symbols.
-A block sends three Huffman codes (extra set, characters and lengths, positions), then its symbols, bits first to
-last from the high end of each byte. A symbol is a literal byte or a match of 3 to 256 bytes in the 8 KiB behind.
+It is compression type 1 of an EFI image. A stream has a header of 8 bytes (compressed and original
+size, 32 bits each, in bytes), then blocks of at most 65,535 symbols. A block begins with three
+Huffman codes: the extra set, characters and lengths, positions. Its symbols follow. The first bit
+is the highest of a byte. A symbol is a literal byte, or a match: 3 to 256 bytes that are copied
+from the last 8 KiB.
 """
 
 from __future__ import annotations
@@ -14,23 +16,26 @@ from romforge.base.errors import FormatError
 from romforge.base.text import format_bytes
 
 HEADER = struct.Struct("<II")
-MAX_ORIGINAL_SIZE = 16 << 20  # of a ROM; larger claims are noise
+MAX_ORIGINAL_SIZE = 16 << 20  # bytes: no option ROM is larger
 MIN_MATCH = 3
-_CHARACTERS, _EXTRA, _POSITIONS = 510, 19, 14  # sizes of the three sets
-_CHARACTER_BITS, _EXTRA_BITS, _POSITION_BITS = 9, 5, 4  # widths of the fields that count them
-_MAX_LENGTH = 16  # bits of a code
-_REFILL = 64  # bytes taken from the stream at once
-_SHIFT = 5  # a table entry is symbol << 5 | bits
+_CHARACTERS, _EXTRA, _POSITIONS = 510, 19, 14  # symbols of the three codes
+_CHARACTER_BITS, _EXTRA_BITS, _POSITION_BITS = 9, 5, 4  # bits of the fields that count them
+_MAX_LENGTH = 16  # bits of a codeword
+_REFILL = 64  # bytes read from the stream at once
+_SHIFT = 5  # a table entry is symbol << 5 | bits of its codeword
 
-Table = tuple[int, list[int]]  # bits to look at, and the entry for each value of them
+Table = tuple[int, list[int]]  # bits to look at, and an entry for each of their values
 
 
 class TooLong(FormatError):
-    """The stream would take more effort to decode than the caller allows."""
+    """The stream needs more effort to decode than the caller allows."""
 
 
 def sizes(data: bytes, offset: int = 0) -> tuple[int, int]:
-    """Compressed size (without the 8 bytes of the header) and original size; raises FormatError."""
+    """Reads the header: compressed size (without the header) and original size, in bytes.
+
+    Raises FormatError if there is no room for a header at ``offset``.
+    """
     if offset + HEADER.size > len(data):
         raise FormatError(offset, "the compressed stream has no room for its 8-byte header")
     compressed, original = HEADER.unpack_from(data, offset)
@@ -40,30 +45,34 @@ def sizes(data: bytes, offset: int = 0) -> tuple[int, int]:
 def decompress(
     data: bytes, offset: int = 0, *, first: int | None = None, effort: int | None = None
 ) -> bytes:
-    """Decodes the stream whose header lies at ``offset``, all of it or at least its ``first`` bytes.
+    """Decodes the stream whose header is at ``offset``.
 
-    ``effort`` bounds the symbols decoded (a block counts as up to some hundreds more, 32 bytes of the result as
-    one); raises TooLong beyond it and FormatError for a stream that is not valid.
+    With ``first``, decodes at least that many bytes of it. ``effort`` limits the symbols that are
+    decoded: a block counts as up to some hundreds more, 32 bytes of the result as one. Raises
+    TooLong beyond that limit, and FormatError if the stream is corrupted.
+
+    >>> decompress(bytes.fromhex("0100000000000000") + bytes(1))
+    b''
     """
     compressed, original = sizes(data, offset)
     begin = offset + HEADER.size
-    if begin + compressed > len(data):
-        over = begin + compressed - len(data)
-        raise FormatError(
-            offset,
-            f"the compressed size {format_bytes(compressed)} goes {format_bytes(over)} past the image",
-        )
+    end = begin + compressed
+    if end > len(data):
+        size, excess = format_bytes(compressed), format_bytes(end - len(data))
+        raise FormatError(offset, f"the compressed size {size} exceeds the image by {excess}")
     if original > MAX_ORIGINAL_SIZE:
-        raise FormatError(
-            offset + 4, f"the original size {format_bytes(original)} is larger than any option ROM"
-        )
-    return _Decoder(data, begin, begin + compressed, effort).run(
-        original, original if first is None else first
-    )
+        size = format_bytes(original)
+        raise FormatError(offset + 4, f"the original size {size} is larger than any option ROM")
+    wanted = original if first is None else min(first, original)
+    return _Decoder(data, begin, end, effort).run(original, wanted)
 
 
 class _Decoder:
-    """One pass over a stream; ``bits`` holds the next ``count`` bits, ``place`` the byte they came up to."""
+    """Decodes one stream.
+
+    The low ``count`` bits of ``bits`` are the next ones of the stream. ``place`` is the offset of
+    the byte behind them, and ``spare`` the number of zero bytes that were added behind the end.
+    """
 
     def __init__(self, data: bytes, begin: int, end: int, effort: int | None) -> None:
         self.data, self.place, self.end = data, begin, end
@@ -71,33 +80,37 @@ class _Decoder:
         self.effort = effort
 
     def run(self, original: int, wanted: int) -> bytes:
+        """Decodes blocks until there are ``wanted`` bytes, of ``original`` in the whole stream."""
         out = bytearray()
-        self.spend(min(original, wanted) >> 5)
-        while len(out) < min(original, wanted):
+        self.spend(wanted >> 5)
+        while len(out) < wanted:
             symbols = self.take(16)
             if not symbols:
-                raise self.fault("a block of no symbols")
+                raise self.fault("a block without symbols")
             extra = self.lengths(_EXTRA, _EXTRA_BITS, gap_after=3)
             characters = self.character_lengths(extra)
             positions = self.lengths(_POSITIONS, _POSITION_BITS, gap_after=-1)
-            self.spend(symbols + (len(characters[1]) >> 6) + _CHARACTERS)
+            _, table = characters
+            self.spend(symbols + (len(table) >> 6) + _CHARACTERS)
             self.block(out, symbols, characters, positions, original)
-        if (
-            self.spare * 8 - self.count > 16
-        ):  # encoders end with a spare byte, decoders may look a symbol ahead
+        # Encoders end with a spare byte, and decoders may look a symbol ahead.
+        if self.spare * 8 - self.count > 16:
             raise self.fault("the stream ends before its original size is reached")
         return bytes(out)
 
     def block(
         self, out: bytearray, symbols: int, characters: Table, positions: Table, original: int
     ) -> None:
-        """Decodes up to ``symbols`` symbols: the one loop that must be quick, so it keeps the bits in locals."""
+        """Decodes up to ``symbols`` symbols.
+
+        This loop must be quick: it keeps the bits in locals.
+        """
         (width, table), (position_width, position_table) = characters, positions
         mask, position_mask = (1 << width) - 1, (1 << position_width) - 1
         bits, count = self.bits, self.count
         append = out.append
         for _ in range(symbols):
-            if count < 48:  # a character, a position and its extra bits: 16 + 16 + 12
+            if count < 48:  # 16 of a character, 16 of a position and 12 extra bits of it
                 self.bits, self.count = bits, count
                 self.refill()
                 bits, count = self.bits, self.count
@@ -118,10 +131,8 @@ class _Decoder:
             start, length = len(out) - distance, symbol - 256 + MIN_MATCH
             if start < 0:
                 self.bits, self.count = bits, count
-                raise self.fault(
-                    f"a match {distance} bytes back where only {len(out)} bytes precede it"
-                )
-            while length > distance:  # the match overlaps what it makes
+                raise self.fault(f"a match {distance} bytes back, but only {len(out)} precede it")
+            while length > distance:  # the match overlaps its own copy
                 out += out[start:]
                 length -= distance
                 distance = len(out) - start
@@ -130,95 +141,112 @@ class _Decoder:
                 break
         self.bits, self.count = bits & (1 << count) - 1, count
         if len(out) > original:
-            raise self.fault(f"the last match goes past the original size of {original:,} bytes")
+            raise self.fault(f"the last match exceeds the original size of {original:,} bytes")
 
     def refill(self) -> None:
-        """Appends the next bytes to the bits; zeros behind the end, as decoders look ahead."""
+        """Appends the next ``_REFILL`` bytes to the bits, zeros behind the end."""
         chunk = self.data[self.place : min(self.place + _REFILL, self.end)]
         self.place += len(chunk)
-        if missing := _REFILL - len(chunk):
+        missing = _REFILL - len(chunk)
+        if missing:
             self.spare += missing
             if self.spare > 2 * _REFILL:
                 raise self.fault("the stream ends in the middle of a block")
-        self.bits = (self.bits & (1 << self.count) - 1) << 8 * _REFILL | int.from_bytes(
-            chunk.ljust(_REFILL, b"\0"), "big"
-        )
+        rest = self.bits & (1 << self.count) - 1
+        appended = int.from_bytes(chunk.ljust(_REFILL, b"\0"), "big")
+        self.bits = rest << 8 * _REFILL | appended
         self.count += 8 * _REFILL
 
     def take(self, width: int) -> int:
+        """Reads a field of ``width`` bits."""
         if self.count < width:
             self.refill()
         self.count -= width
         return self.bits >> self.count & (1 << width) - 1
 
     def spend(self, effort: int) -> None:
+        """Raises TooLong if less than ``effort`` is left."""
         if self.effort is not None:
             self.effort -= effort
             if self.effort < 0:
-                raise TooLong(self.place, "the stream takes longer to decode than is allowed here")
+                raise TooLong(self.place, "the stream takes too long to decode")
 
     def lengths(self, size: int, width: int, gap_after: int) -> Table:
-        """The code of the extra or the position set: lengths of 3 bits, 7 and more in unary."""
+        """Reads the extra or the position code.
+
+        A length is 3 bits; one of 7 and more is followed by its excess in unary. After
+        ``gap_after`` lengths, a field of 2 bits is the number of lengths of 0 that are left out.
+        """
         number = self.take(width)
         if not number:
-            return self.lone(self.take(width), size)
-        found: list[int] = []
-        while len(found) < number:
+            return self.single_symbol(self.take(width), size)
+        lengths: list[int] = []
+        while len(lengths) < number:
             length = self.take(3)
             while length >= 7 and self.take(1):
                 length += 1
                 if length > _MAX_LENGTH:
-                    raise self.fault("a code of more than 16 bits")
-            found.append(length)
-            if len(found) == gap_after:
-                found += [0] * self.take(2)
-        return self.table(found, size)
+                    raise self.fault("a codeword of more than 16 bits")
+            lengths.append(length)
+            if len(lengths) == gap_after:
+                lengths += [0] * self.take(2)
+        return self.table(lengths, size)
 
     def character_lengths(self, extra: Table) -> Table:
-        """The code of characters and lengths, its lengths coded by the extra set."""
+        """Reads the code of characters and lengths, whose lengths are coded by the extra code.
+
+        The symbols 0 to 2 of the extra code are runs of zeros. The others are a length, plus 2.
+        """
         number = self.take(_CHARACTER_BITS)
         if not number:
-            return self.lone(self.take(_CHARACTER_BITS), _CHARACTERS)
+            return self.single_symbol(self.take(_CHARACTER_BITS), _CHARACTERS)
         width, table = extra
-        found: list[int] = []
-        while len(found) < number:
+        lengths: list[int] = []
+        while len(lengths) < number:
             if self.count < 32:
                 self.refill()
             entry = table[self.bits >> (self.count - width) & (1 << width) - 1]
             self.count -= entry & 31
-            code = entry >> _SHIFT
-            if code > 2:
-                found.append(code - 2)
+            symbol = entry >> _SHIFT
+            if symbol > 2:
+                lengths.append(symbol - 2)
+            elif symbol == 0:
+                lengths.append(0)
+            elif symbol == 1:
+                lengths += [0] * (self.take(4) + 3)
             else:
-                found += [0] * (
-                    1
-                    if code == 0
-                    else self.take(4) + 3
-                    if code == 1
-                    else self.take(_CHARACTER_BITS) + 20
-                )
-        return self.table(found, _CHARACTERS)
+                lengths += [0] * (self.take(_CHARACTER_BITS) + 20)
+        return self.table(lengths, _CHARACTERS)
 
-    def lone(self, symbol: int, size: int) -> Table:
-        """The code of a set with one symbol, which takes no bits."""
+    def single_symbol(self, symbol: int, size: int) -> Table:
+        """The table of a code with a single symbol, whose codeword has no bits."""
         if symbol >= size:
-            raise self.fault(f"symbol {symbol} in a set of {size}")
+            raise self.fault(f"symbol {symbol} in a set of {size} symbols")
         return 0, [symbol << _SHIFT]
 
     def table(self, lengths: list[int], size: int) -> Table:
-        """The look-up table of canonical codes; raises FormatError unless the code is complete."""
+        """Returns the look-up table of a canonical code.
+
+        Raises FormatError if the code is not complete, or has symbols that the set has not.
+        """
         if (len(lengths) > size and any(lengths[size:])) or len(lengths) > 2 * size:
-            raise self.fault(f"{len(lengths)} code lengths in a set of {size}")
+            raise self.fault(f"{len(lengths)} code lengths in a set of {size} symbols")
         width = max(lengths)
-        if sum(1 << _MAX_LENGTH - length for length in lengths if length) != 1 << _MAX_LENGTH:
+        by_length: list[tuple[int, int]] = []
+        used = 0  # of all codewords of 16 bits, those that begin with a codeword of the code
+        for symbol, length in enumerate(lengths):
+            if length:
+                by_length.append((length, symbol))
+                used += 1 << _MAX_LENGTH - length
+        if used != 1 << _MAX_LENGTH:
             raise self.fault("a Huffman code that is not complete")
+        by_length.sort()
         table: list[int] = []
-        for length, symbol in sorted(
-            (length, symbol) for symbol, length in enumerate(lengths) if length
-        ):
+        for length, symbol in by_length:
             table += [symbol << _SHIFT | length] * (1 << width - length)
         return width, table
 
-    def fault(self, what: str) -> FormatError:
+    def fault(self, problem: str) -> FormatError:
+        """The error for a corrupted stream, with the offset of the byte that was read last."""
         place = min(self.end, self.place + self.spare - self.count // 8)
-        return FormatError(place, f"the compressed stream is broken: {what}")
+        return FormatError(place, f"the compressed stream is corrupted: {problem}")

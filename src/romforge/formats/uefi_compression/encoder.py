@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The UEFI compression algorithm (UEFI Specification, 19.3): the encoder, which looks for the smallest stream.
+"""The encoder of the UEFI compression algorithm (UEFI Specification, 19.3).
 
-Everyone else's goes through the data once, takes the longest match that is not beaten by the next, and begins a block
-where its buffer is full. Here a parse and the blocks' codes are found in turn, each best for the other: the cheapest
-parse by the costs of the codes, the best places to begin blocks, the codes of these blocks. It ends when nothing is
-gained, and the smallest stream of all is taken. All arithmetic is of integers: equal input gives equal output everywhere.
+Other encoders parse the data once, take the longest match unless the next place has a longer one,
+and begin a block where their buffer is full. This one searches for the smallest stream. It repeats
+three steps, until the stream does not become smaller:
+
+1. Find the cheapest parse for the codes of the blocks.
+2. Find the best places for blocks to begin.
+3. Find the best codes of these blocks.
+
+All arithmetic is of integers, so that equal data and levels give equal streams on every machine.
 """
 
 from __future__ import annotations
@@ -19,136 +24,176 @@ from romforge.formats.uefi_compression import decoder, match_finder
 from romforge.formats.uefi_compression.huffman import (
     Codes,
     Estimator,
-    codes_of,
-    costs_of,
-    counted,
-    extra_counts,
-    items_of,
-    lengths_of,
+    add_counts,
+    best_codes,
+    code_lengths,
+    count_items,
+    count_symbols,
+    header_items,
     small_header,
-    together,
+    symbol_costs,
 )
 from romforge.formats.uefi_compression.match_finder import Tokens
 
-ENCODER_VERSION = 1  # of what comes out for the same input and level; to count up when that changes
+ENCODER_VERSION = 1  # of the streams: to increase when one changes for the same data and level
 MOST_SYMBOLS = 65_535  # of a block
 _MOST_CELLS = 256  # of a grid
-_STEPS = 128, 64, 32, 16, 8, 4  # tokens, by which beginnings are moved
-_SMALL_GAIN = 12  # bits to shift a size by: of a gain less than that part, no more is expected
+_STEPS = 128, 64, 32, 16, 8, 4  # tokens, by which the beginnings of blocks are moved
+_SMALL_GAIN = 12  # a gain of less than size >> _SMALL_GAIN counts as none
+_TOO_LARGE = 1 << 60  # a size that is never chosen
+
+Progress = Callable[
+    [int, int], None
+]  # called with the rounds done, and the most that there will be
 
 
-class Try(NamedTuple):
-    """A way to look: the grid (tokens) that blocks may begin on, before they are refined, and the shares of entropy in
-    costs (quarters), by turns. Each leads to another least, and none is the best for all data."""
+class Search(NamedTuple):
+    """The parameters of a search. Each finds another stream, and none is the best for all data.
+
+    ``grid`` is the distance in tokens of the places where blocks may begin, before these are
+    refined. ``fractions`` are the fractions of entropy in costs, in quarters: each round takes the
+    next one.
+    """
 
     grid: int
     fractions: tuple[int, ...]
 
 
 class Level(NamedTuple):
-    """How hard to look: rounds of each try, and how many without much of a gain are enough."""
+    """How thorough the compression is: its searches, and the most rounds of each.
+
+    A search ends earlier after ``patience`` rounds with little gain.
+    """
 
     rounds: int
     patience: int
-    tries: tuple[Try, ...]
+    searches: tuple[Search, ...]
 
 
-_FIRST = Try(512, (2, 3))
+_FIRST = Search(512, (2, 3))
+_ALL = _FIRST, Search(256, (2, 3)), Search(512, (4,)), Search(384, (4, 2, 0)), Search(320, (3,))
 LEVELS = {
     "fast": Level(1, 1, (_FIRST,)),
     "default": Level(5, 2, (_FIRST,)),
-    "best": Level(
-        9, 5, (_FIRST, Try(256, (2, 3)), Try(512, (4,)), Try(384, (4, 2, 0)), Try(320, (3,)))
-    ),
+    "best": Level(9, 5, _ALL),
 }
 DEFAULT = "default"
 
-Block = tuple[int, int, Codes]  # first token, the one behind the last, and codes
+
+class Block(NamedTuple):
+    """A block: its first token, the one behind its last, and its codes."""
+
+    begin: int
+    end: int
+    codes: Codes
 
 
-class Way(NamedTuple):
-    """A whole stream, not yet written: its size in bits, its tokens and blocks."""
+class StreamPlan(NamedTuple):
+    """A stream before it is written. ``size`` is in bits."""
 
     size: int
     tokens: Tokens
     blocks: list[Block]
 
 
-def compress(
-    data: bytes, level: str = DEFAULT, told: Callable[[int, int], None] = lambda done, of: None
-) -> bytes:
-    """The stream of ``data`` with its 8-byte header; the decoder has been given it and has given back the data.
+def compress(data: bytes, level: str = DEFAULT, progress: Progress | None = None) -> bytes:
+    """Returns the compressed stream of ``data``, with its 8-byte header.
 
-    ``told`` is called with each round done and the number of rounds that there may be. Raises RomforgeError where the
-    data are larger than any option ROM.
+    The stream was decoded, and gives back the data. ``level`` is one of ``LEVELS``. ``progress`` is
+    called after each round. Raises RomforgeError if the data are larger than any option ROM.
+
+    >>> decoder.decompress(compress(b"data", "fast"))
+    b'data'
     """
     if len(data) > decoder.MAX_ORIGINAL_SIZE:
-        raise RomforgeError(
-            f"{format_bytes(len(data))} are more than any option ROM holds, {format_bytes(decoder.MAX_ORIGINAL_SIZE)}"
-        )
-    body = _write(_best(data, LEVELS[level], told)) if data else b""
-    stream = (
-        decoder.HEADER.pack(len(body) + 1, len(data)) + body + b"\0"
-    )  # decoders may look a symbol ahead
+        most = format_bytes(decoder.MAX_ORIGINAL_SIZE)
+        raise RomforgeError(f"{format_bytes(len(data))} exceed the largest option ROM, {most}")
+    body = b""
+    if data:
+        body = _write(_smallest(data, LEVELS[level], progress))
+    body += b"\0"  # decoders may look a symbol ahead
+    stream = decoder.HEADER.pack(len(body), len(data)) + body
     if decoder.decompress(stream) != data:
-        raise AssertionError(
-            "the encoder's stream does not decode to what it was given"
-        )  # never written, whatever it is
+        raise AssertionError("the stream of the encoder does not decode to its data")
     return stream
 
 
-def _best(data: bytes, level: Level, told: Callable[[int, int], None]) -> Way:
-    """The smallest stream that is found by all tries of a level."""
+def _smallest(data: bytes, level: Level, progress: Progress | None) -> StreamPlan:
+    """The smallest stream of all searches of a level."""
     matches = match_finder.find_matches(data)
-    best: Way | None = None
-    for number, each in enumerate(level.tries):
-        for turn, way in enumerate(_rounds(data, matches, each, level)):
-            if best is None or way.size < best.size:
-                best = way
-            told(number * level.rounds + turn + 1, len(level.tries) * level.rounds)
-    assert best is not None  # there is at least one round
-    return best
+    most_rounds = len(level.searches) * level.rounds
+    smallest: StreamPlan | None = None
+    for number, search in enumerate(level.searches):
+        rounds = number * level.rounds
+        for plan in _search(data, matches, search, level):
+            if smallest is None or plan.size < smallest.size:
+                smallest = plan
+            rounds += 1
+            if progress is not None:
+                progress(rounds, most_rounds)
+    assert smallest is not None  # there is at least one round
+    return smallest
 
 
-def _rounds(
-    data: bytes, matches: list[tuple[match_finder.Match, ...]], each: Try, level: Level
-) -> Iterator[Way]:
-    """Parses by the codes of the parse before, until nothing much is gained."""
-    starts, costs = [0], [match_finder.guess(data)]
-    least, waited = 0, 0
+def _search(
+    data: bytes, matches: list[tuple[match_finder.Match, ...]], search: Search, level: Level
+) -> Iterator[StreamPlan]:
+    """The stream of each round. A round parses by the codes of the round before."""
+    starts = [0]
+    costs = [match_finder.initial_costs(data)]
+    least = 0
+    rounds_without_gain = 0
     for number in range(level.rounds):
-        tokens = Tokens(data, match_finder.choose(data, matches, starts, costs))
-        way = _blocks(tokens, each.grid)
-        yield way
-        waited = 0 if not least or least - way.size > way.size >> _SMALL_GAIN else waited + 1
-        least = min(least or way.size, way.size)
-        if waited >= level.patience:
+        choices = match_finder.cheapest_choices(data, matches, starts, costs)
+        tokens = Tokens(data, choices)
+        plan = _divide(tokens, search.grid)
+        yield plan
+        if not least or least - plan.size > plan.size >> _SMALL_GAIN:
+            rounds_without_gain = 0
+        else:
+            rounds_without_gain += 1
+        least = min(least or plan.size, plan.size)
+        if rounds_without_gain >= level.patience:
             return
-        starts = [tokens.places[begin] for begin, _, _ in way.blocks]
-        fraction = each.fractions[number % len(each.fractions)]
-        costs = [
-            costs_of(*counted(tokens.symbols, tokens.slots, begin, end), codes, fraction)
-            for begin, end, codes in way.blocks
-        ]
+        fraction = search.fractions[number % len(search.fractions)]
+        starts = []
+        costs = []
+        for block in plan.blocks:
+            characters, positions = _count(tokens, block.begin, block.end)
+            starts.append(tokens.places[block.begin])
+            costs.append(symbol_costs(characters, positions, block.codes, fraction))
 
 
-def _blocks(tokens: Tokens, grid: int) -> Way:
-    """The blocks of a parse, with their codes."""
-    starts = _refined(tokens, _split(tokens, grid))
+def _count(tokens: Tokens, begin: int, end: int) -> tuple[list[int], list[int]]:
+    return count_symbols(tokens.symbols, tokens.slots, begin, end)
+
+
+def _divide(tokens: Tokens, grid: int) -> StreamPlan:
+    """Divides a parse into blocks, with their codes."""
+    starts = _refine(tokens, _estimate_starts(tokens, grid))
     blocks = []
-    for begin, end in zip(starts, [*starts[1:], len(tokens)]):
-        blocks.append((begin, end, codes_of(*counted(tokens.symbols, tokens.slots, begin, end))))
-    return Way(sum(codes.size for _, _, codes in blocks), tokens, blocks)
+    size = 0
+    for begin, end in pairwise([*starts, len(tokens)]):
+        characters, positions = _count(tokens, begin, end)
+        codes = best_codes(characters, positions)
+        blocks.append(Block(begin, end, codes))
+        size += codes.size
+    return StreamPlan(size, tokens, blocks)
 
 
-def _split(tokens: Tokens, grid: int) -> list[int]:
-    """Where blocks begin: of all places of the grid those with the least estimate, by dynamic programming."""
+def _estimate_starts(tokens: Tokens, grid: int) -> list[int]:
+    """The places of the grid at which blocks begin, such that the sum of their estimates is least.
+
+    The search is by dynamic programming over the cells of the grid.
+    """
     grid = max(grid, -(-len(tokens) // _MOST_CELLS))
     edges = [*range(0, len(tokens), grid), len(tokens)]
-    cells = [counted(tokens.symbols, tokens.slots, begin, end) for begin, end in pairwise(edges)]
-    whole = counted(tokens.symbols, tokens.slots, 0, len(tokens))
-    estimate = Estimator(max(map(max, whole))).size
-    least, before = [0] + [1 << 60] * len(cells), [0] * (len(cells) + 1)
+    cells = [_count(tokens, begin, end) for begin, end in pairwise(edges)]
+    all_characters, all_positions = _count(tokens, 0, len(tokens))
+    estimate = Estimator(max(*all_characters, *all_positions)).size
+    # Of the cells up to each edge: the least size, and the edge where its last block begins.
+    least = [0] + [_TOO_LARGE] * len(cells)
+    begins = [0] * (len(cells) + 1)
     for first in range(len(cells)):
         characters, positions = cells[first]
         for last in range(first, len(cells)):
@@ -156,129 +201,172 @@ def _split(tokens: Tokens, grid: int) -> list[int]:
             if size > MOST_SYMBOLS:
                 break
             if last > first:
-                characters, positions = (
-                    together(characters, cells[last][0]),
-                    together(positions, cells[last][1]),
-                )
+                more_characters, more_positions = cells[last]
+                characters = add_counts(characters, more_characters)
+                positions = add_counts(positions, more_positions)
             total = least[first] + estimate(characters, positions, size)
             if total < least[last + 1]:
-                least[last + 1], before[last + 1] = total, first
+                least[last + 1], begins[last + 1] = total, first
     starts = []
-    place = len(cells)
-    while place:
-        place = before[place]
-        starts.append(edges[place])
-    return starts[::-1]
+    edge = len(cells)
+    while edge:
+        edge = begins[edge]
+        starts.append(edges[edge])
+    starts.reverse()
+    return starts
 
 
-def _refined(tokens: Tokens, starts: list[int]) -> list[int]:
-    """Merges blocks that are smaller together, and moves their beginnings to where the exact sizes are least."""
-    sizes: dict[tuple[int, int], int] = {}
+class _BlockSizes:
+    """The sizes of blocks in bits, each computed once."""
 
-    def size(begin: int, end: int) -> int:
+    def __init__(self, tokens: Tokens) -> None:
+        self.tokens = tokens
+        self.known: dict[tuple[int, int], int] = {}
+
+    def size(self, begin: int, end: int) -> int:
         if end - begin > MOST_SYMBOLS:
-            return 1 << 60
-        if (begin, end) not in sizes:
-            sizes[begin, end] = codes_of(
-                *counted(tokens.symbols, tokens.slots, begin, end), thorough=False
-            ).size
-        return sizes[begin, end]
+            return _TOO_LARGE
+        size = self.known.get((begin, end))
+        if size is None:
+            characters, positions = _count(self.tokens, begin, end)
+            size = best_codes(characters, positions, thorough=False).size
+            self.known[begin, end] = size
+        return size
 
-    starts = [*starts, len(tokens)]
+    def both(self, begin: int, middle: int, end: int) -> int:
+        """The size of two blocks, of which the second begins at ``middle``."""
+        return self.size(begin, middle) + self.size(middle, end)
+
+
+def _refine(tokens: Tokens, starts: list[int]) -> list[int]:
+    """Merges and moves blocks as long as they become smaller."""
+    sizes = _BlockSizes(tokens)
+    edges = [*starts, len(tokens)]
+    _merge_blocks(edges, sizes)
+    _move_edges(edges, sizes)
+    return edges[:-1]
+
+
+def _merge_blocks(edges: list[int], sizes: _BlockSizes) -> None:
     index = 1
-    while index < len(starts) - 1:
-        begin, middle, end = starts[index - 1 : index + 2]
-        if size(begin, end) <= size(begin, middle) + size(middle, end):
-            del starts[index]
+    while index < len(edges) - 1:
+        begin, middle, end = edges[index - 1 : index + 2]
+        if sizes.size(begin, end) <= sizes.both(begin, middle, end):
+            del edges[index]
             index = max(1, index - 1)
         else:
             index += 1
+
+
+def _move_edges(edges: list[int], sizes: _BlockSizes) -> None:
     for step in _STEPS:
-        for index in range(1, len(starts) - 1):
-            begin, middle, end = starts[index - 1 : index + 2]
-            best = size(begin, middle) + size(middle, end)
+        for index in range(1, len(edges) - 1):
+            begin, middle, end = edges[index - 1 : index + 2]
+            least = sizes.both(begin, middle, end)
             for move in (-step, step):
-                while (
-                    begin < middle + move < end
-                    and (now := size(begin, middle + move) + size(middle + move, end)) < best
-                ):
-                    middle, best = middle + move, now
-            starts[index] = middle
-    return starts[:-1]
+                while begin < middle + move < end:
+                    moved = sizes.both(begin, middle + move, end)
+                    if moved >= least:
+                        break
+                    middle, least = middle + move, moved
+            edges[index] = middle
 
 
 class _Writer:
-    """Bits, the first of each field the highest."""
+    """Collects bits as text. The first bit of a field is its highest."""
 
     def __init__(self) -> None:
         self.pieces: list[str] = []
 
     def put(self, width: int, value: int) -> None:
+        """Appends a field of ``width`` bits."""
         if width:
             self.pieces.append(f"{value:0{width}b}")
 
-    def small(self, lengths: list[int], counts: list[int], width: int, gap_after: int) -> None:
-        """Sends the lengths of the extra or the position code; of fewer than two symbols the one there is."""
-        if any(lengths):
-            for field in small_header(lengths, width, gap_after):
-                self.put(*field)
-        else:
+    def put_lengths(
+        self, lengths: list[int], counts: list[int], width: int, gap_after: int
+    ) -> None:
+        """Appends the extra or the position code. See ``small_header``.
+
+        If there are fewer than two symbols, appends the one that occurs.
+        """
+        if not any(lengths):
             self.put(width, 0)
-            self.put(width, _only(counts))
+            self.put(width, _only_symbol(counts))
+            return
+        for bits, value in small_header(lengths, width, gap_after):
+            self.put(bits, value)
 
     def bytes(self) -> bytes:
         bits = "".join(self.pieces)
+        if not bits:
+            return b""
         bits += "0" * (-len(bits) % 8)
-        return int(f"1{bits}", 2).to_bytes(len(bits) // 8 + 1, "big")[1:] if bits else b""
+        marked = int(f"1{bits}", 2)  # the 1 keeps the zeros in front
+        return marked.to_bytes(len(bits) // 8 + 1, "big")[1:]
 
 
-def _write(way: Way) -> bytes:
+def _write(plan: StreamPlan) -> bytes:
+    """The stream without its header."""
     writer = _Writer()
-    for begin, end, codes in way.blocks:
-        characters, positions = counted(way.tokens.symbols, way.tokens.slots, begin, end)
+    pieces = writer.pieces
+    symbols, slots, distances = plan.tokens.symbols, plan.tokens.slots, plan.tokens.distances
+    for begin, end, codes in plan.blocks:
+        characters, positions = _count(plan.tokens, begin, end)
         writer.put(16, end - begin)
-        _write_characters(writer, codes.characters, characters)
-        writer.small(codes.positions, positions, 4, -1)
-        words, slots = _words(codes.characters), _words(codes.positions)
-        pieces = writer.pieces
+        _write_character_code(writer, codes.characters, characters)
+        writer.put_lengths(codes.positions, positions, 4, -1)
+        character_codewords = _codewords(codes.characters)
+        position_codewords = _codewords(codes.positions)
         for index in range(begin, end):
-            pieces.append(words[way.tokens.symbols[index]])
-            if (slot := way.tokens.slots[index]) >= 0:
-                pieces.append(slots[slot])
-                if slot > 1:
-                    writer.put(slot - 1, way.tokens.distances[index] - 1 - (1 << slot - 1))
+            pieces.append(character_codewords[symbols[index]])
+            slot = slots[index]
+            if slot >= 0:
+                pieces.append(position_codewords[slot])
+            if slot > 1:
+                writer.put(slot - 1, distances[index] - 1 - (1 << slot - 1))
     return writer.bytes()
 
 
-def _write_characters(writer: _Writer, lengths: list[int], counts: list[int]) -> None:
-    """Sends the character code: the extra code, then by it the lengths."""
+def _write_character_code(writer: _Writer, lengths: list[int], counts: list[int]) -> None:
+    """Writes the extra code, then by that the lengths of the character code."""
     if not any(lengths):
-        for width, value in ((5, 0), (5, 0), (9, 0), (9, _only(counts))):
-            writer.put(width, value)
+        writer.put(5, 0)
+        writer.put(5, 0)
+        writer.put(9, 0)
+        writer.put(9, _only_symbol(counts))
         return
-    number, items = items_of(lengths)
-    extra_count = extra_counts(items)
-    extra = lengths_of(extra_count)
-    writer.small(extra, extra_count, 5, 3)
-    words = _words(extra)
+    number, items = header_items(lengths)
+    item_counts = count_items(items)
+    extra_lengths = code_lengths(item_counts)
+    writer.put_lengths(extra_lengths, item_counts, 5, 3)
+    codewords = _codewords(extra_lengths)
     writer.put(9, number)
     for symbol, width, value in items:
-        writer.pieces.append(words[symbol])
+        writer.pieces.append(codewords[symbol])
         writer.put(width, value)
 
 
-def _only(counts: list[int]) -> int:
-    """The one symbol that occurs, or 0."""
-    return next((symbol for symbol, count in enumerate(counts) if count), 0)
+def _only_symbol(counts: list[int]) -> int:
+    """The single symbol that occurs, or 0."""
+    for symbol, count in enumerate(counts):
+        if count:
+            return symbol
+    return 0
 
 
-def _words(lengths: list[int]) -> list[str]:
-    """The canonical code of these lengths, as texts of bits."""
-    words, code, before = [""] * len(lengths), 0, 0
-    for length, symbol in sorted(
-        (length, symbol) for symbol, length in enumerate(lengths) if length
-    ):
-        code <<= length - before
-        words[symbol] = f"{code:0{length}b}"
-        code, before = code + 1, length
-    return words
+def _codewords(lengths: list[int]) -> list[str]:
+    """The codewords of a canonical code by symbol, as text.
+
+    Example: ``_codewords([1, 2, 0, 2])`` is ``["0", "10", "", "11"]``.
+    """
+    present = [(length, symbol) for symbol, length in enumerate(lengths) if length]
+    codewords = [""] * len(lengths)
+    code = 0
+    length_before = 0
+    for length, symbol in sorted(present):
+        code <<= length - length_before
+        codewords[symbol] = f"{code:0{length}b}"
+        code += 1
+        length_before = length
+    return codewords

@@ -1,11 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The Huffman codes of a block of the UEFI compression algorithm (UEFI Specification, 19.3), and what they cost.
+"""The Huffman codes of a block of the UEFI compression algorithm, and their sizes.
 
-A block's codes are sent in front of its symbols: the lengths of the character code (510 symbols: bytes, then match
-lengths from 3) are themselves coded by an extra code of 19 symbols, and those of the position code (14 symbols, the
-bits of a distance less one) and of the extra code are sent as they are. All codes are complete, of at most 16 bits.
+A block begins with its codes (UEFI Specification, 19.3). All are complete, with codewords of at
+most 16 bits. A code is sent as the lengths of its codewords:
 
-Sizes are bits. Costs that need fractions are in 1/64 bit, and integers: the same on every machine.
+- The character code has 510 symbols: 256 bytes, then the lengths of matches from 3 to 256. Its
+  lengths are coded by the extra code.
+- The extra code has 19 symbols. Its lengths are sent uncoded.
+- The position code has 14 symbols, the slots. A slot is the number of bits of a match's distance
+  less one. Its lengths are sent uncoded.
+
+Sizes are in bits. Costs need fractions: they are integers in units of 1/64 bit, so that they are
+the same on every machine.
 """
 
 from __future__ import annotations
@@ -16,43 +22,46 @@ from operator import add, mul
 from typing import NamedTuple
 
 CHARACTERS, POSITIONS, EXTRA = 510, 14, 19  # symbols of the three codes
-MATCH = 253  # what a match's length is counted from: 256 stands for 3 bytes
+MATCH = 253  # a match of N bytes has the symbol MATCH + N
 BIT = 64  # the unit of costs
 _MAX_LENGTH = 16
-_UNSEEN, _UNSEEN_POSITION = (
-    2 * BIT,
-    3 * BIT,
-)  # what a symbol costs beyond a rare one that the block does not have yet
-_BLOCK, _PER_SYMBOL = (
-    60,
-    56,
-)  # bits of an average header, and sixteenths of a bit for each symbol it sends
-_FLOORS = (
-    2,
-    3,
-    4,
-    5,
-    6,
-    8,
-)  # to count rare symbols as; so their codes are equally long, which headers send cheaply
-# Of leaves of a code's tree: split so many at one length, merge twice as many at another (lengths less one).
-_MOVES = [
-    (split, merged, step)
-    for step in (8, 4, 2, 1)
-    for split in range(_MAX_LENGTH - 1)
-    for merged in range(1, _MAX_LENGTH)
-    if merged != split + 1
-]
+# What a symbol that a block does not contain costs more than one that it contains once.
+_UNSEEN, _UNSEEN_POSITION = 2 * BIT, 3 * BIT
+# The header of an average block: bits, and 1/16 bits for each symbol that has a codeword.
+_BLOCK, _PER_SYMBOL = 60, 56
+# Rarer symbols count as this often: their codewords get one length, which is cheap to send.
+_FLOORS = 2, 3, 4, 5, 6, 8
+# The bits of a distance that are sent behind the codeword of its slot.
 _EXTRA_BITS = [max(0, slot - 1) for slot in range(POSITIONS)]
 
-Item = tuple[
-    int, int, int
-]  # of a header: a symbol of the extra code, and a number behind it: its bits and its value
+# A part of the header: a symbol of the extra code, then the bits and the value of a number.
+Item = tuple[int, int, int]
 _logs: dict[int, int] = {}
 
 
+def _moves() -> list[tuple[int, int, int]]:
+    """Changes of a code's tree, for ``_shorten_header``, the largest first.
+
+    A move splits ``step`` leaves at one depth, and merges twice as many at another. Depths are
+    lengths less one.
+    """
+    moves = []
+    for step in (8, 4, 2, 1):
+        for split in range(_MAX_LENGTH - 1):
+            for merged in range(1, _MAX_LENGTH):
+                if merged != split + 1:
+                    moves.append((split, merged, step))
+    return moves
+
+
+_MOVES = _moves()
+
+
 class Codes(NamedTuple):
-    """The codes of a block: lengths by symbol, all 0 where there are fewer than two symbols; ``size`` of the whole block."""
+    """The codes of a block, as lengths by symbol, and the ``size`` of the whole block.
+
+    A code of fewer than two symbols has only lengths of 0.
+    """
 
     size: int
     characters: list[int]
@@ -60,19 +69,27 @@ class Codes(NamedTuple):
 
 
 def log2(number: int) -> int:
-    """The logarithm of a positive number in 1/64, rounded down."""
-    found = _logs.get(number)
-    if found is None:
+    """The logarithm of a positive number, in 1/64, rounded down.
+
+    Example: ``log2(8) == 3 * 64``.
+    """
+    logarithm = _logs.get(number)
+    if logarithm is None:
         shift = max(0, number.bit_length() - 13)
-        found = _logs[number] = ((number >> shift) ** BIT).bit_length() - 1 + shift * BIT
-    return found
+        logarithm = ((number >> shift) ** BIT).bit_length() - 1 + shift * BIT
+        _logs[number] = logarithm
+    return logarithm
 
 
-def counted(
+def count_symbols(
     symbols: list[int], slots: list[int], begin: int, end: int
 ) -> tuple[list[int], list[int]]:
-    """How often each character and each position occurs in a stretch of tokens; a literal has the slot -1."""
-    characters, positions = [0] * CHARACTERS, [0] * (POSITIONS + 1)
+    """How often each character and each position occurs in the tokens from ``begin`` to ``end``.
+
+    The slot of a literal is -1.
+    """
+    characters = [0] * CHARACTERS
+    positions = [0] * (POSITIONS + 1)  # the last one counts literals
     for symbol in symbols[begin:end]:
         characters[symbol] += 1
     for slot in slots[begin:end]:
@@ -80,48 +97,69 @@ def counted(
     return characters, positions[:POSITIONS]
 
 
-def lengths_of(counts: list[int]) -> list[int]:
-    """The lengths of a Huffman code for symbols that occur so often; all 0 where there are fewer than two."""
+def add_counts(first: list[int], second: list[int]) -> list[int]:
+    return list(map(add, first, second))
+
+
+def code_lengths(counts: list[int]) -> list[int]:
+    """The lengths of a Huffman code, from how often each symbol occurs.
+
+    They are at most 16, and all 0 if there are fewer than two symbols.
+
+    >>> code_lengths([5, 1, 0, 1])
+    [1, 2, 0, 2]
+    """
     lengths = [0] * len(counts)
     present = [symbol for symbol, count in enumerate(counts) if count]
     if len(present) < 2:
         return lengths
     weights = [counts[symbol] for symbol in present]
-    while max(depths := _depths(weights)) > _MAX_LENGTH:
+    depths = _tree_depths(weights)
+    while max(depths) > _MAX_LENGTH:
         weights = [weight + 1 >> 1 for weight in weights]
+        depths = _tree_depths(weights)
     for symbol, depth in zip(present, depths):
         lengths[symbol] = depth
     return lengths
 
 
-def _depths(weights: list[int]) -> list[int]:
-    """The depth of each leaf of a Huffman tree: leaves by weight in one queue, inner nodes, as they arise, in another."""
+def _tree_depths(weights: list[int]) -> list[int]:
+    """The depth of each leaf of a Huffman tree.
+
+    There are two queues, both sorted by weight: one of the leaves, one of the inner nodes in the
+    order in which they are made.
+    """
     count = len(weights)
     leaves = sorted(range(count), key=weights.__getitem__)
-    weight = [weights[leaf] for leaf in leaves]
-    parent = [0] * (2 * count - 1)
+    node_weights = [weights[leaf] for leaf in leaves]
+    parents = [0] * (2 * count - 1)
     leaf, inner = 0, count
     for node in range(count, 2 * count - 1):
         total = 0
         for _ in range(2):
-            if leaf < count and (inner >= node or weight[leaf] <= weight[inner]):
-                child, leaf = leaf, leaf + 1
+            if leaf < count and (inner >= node or node_weights[leaf] <= node_weights[inner]):
+                child = leaf
+                leaf += 1
             else:
-                child, inner = inner, inner + 1
-            parent[child] = node
-            total += weight[child]
-        weight.append(total)
-    depth = [0] * (2 * count - 1)
+                child = inner
+                inner += 1
+            parents[child] = node
+            total += node_weights[child]
+        node_weights.append(total)
+    node_depths = [0] * (2 * count - 1)
     for node in range(2 * count - 3, -1, -1):
-        depth[node] = depth[parent[node]] + 1
-    found = [0] * count
+        node_depths[node] = node_depths[parents[node]] + 1
+    depths = [0] * count
     for place, leaf in enumerate(leaves):
-        found[leaf] = depth[place]
-    return found
+        depths[leaf] = node_depths[place]
+    return depths
 
 
-def items_of(lengths: list[int]) -> tuple[int, list[Item]]:
-    """How the lengths of the character code are sent: their number, and the items. A run of 19 zeros has no code of its own."""
+def header_items(lengths: list[int]) -> tuple[int, list[Item]]:
+    """How the lengths of the character code are sent: their number, and the items.
+
+    Lengths of 0 at the end are left out. A run of 19 zeros has no item: a single zero comes first.
+    """
     number = len(lengths)
     while number and not lengths[number - 1]:
         number -= 1
@@ -141,15 +179,26 @@ def items_of(lengths: list[int]) -> tuple[int, list[Item]]:
             run = 18
         if run < 3:
             items += [(0, 0, 0)] * run
+        elif run < 19:
+            items.append((1, 4, run - 3))
         else:
-            items.append((1, 4, run - 3) if run < 19 else (2, 9, run - 20))
+            items.append((2, 9, run - 20))
     return number, items
+
+
+def count_items(items: list[Item]) -> list[int]:
+    """How often each symbol of the extra code occurs."""
+    counts = [0] * EXTRA
+    for symbol, _, _ in items:
+        counts[symbol] += 1
+    return counts
 
 
 def small_header(lengths: list[int], width: int, gap_after: int) -> list[tuple[int, int]]:
     """How the lengths of the extra or the position code are sent: bits and value of each field.
 
-    After ``gap_after`` lengths two bits tell how many zeros follow, which are then not sent.
+    The first field, of ``width`` bits, is their number. Behind the first ``gap_after`` lengths, a
+    field of 2 bits is the number of zeros that are left out. At least one length must not be 0.
     """
     number = len(lengths)
     while not lengths[number - 1]:
@@ -158,141 +207,164 @@ def small_header(lengths: list[int], width: int, gap_after: int) -> list[tuple[i
     place = 0
     while place < number:
         length = lengths[place]
-        fields.append((3, length) if length < 7 else (length - 3, (1 << length - 3) - 2))
+        if length < 7:
+            fields.append((3, length))
+        else:
+            fields.append((length - 3, (1 << length - 3) - 2))
         place += 1
         if place == gap_after:
             zeros = 0
             while zeros < 3 and place < number and not lengths[place]:
-                zeros, place = zeros + 1, place + 1
+                zeros += 1
+                place += 1
             fields.append((2, zeros))
     return [(width, max(number, place)), *fields]
 
 
-def extra_counts(items: list[Item]) -> list[int]:
-    counts = [0] * EXTRA
-    for symbol, _, _ in items:
-        counts[symbol] += 1
-    return counts
+def _small_header_size(lengths: list[int], width: int, gap_after: int) -> int:
+    """The bits of a small header. A code of fewer than two symbols has two fields."""
+    if not any(lengths):
+        return 2 * width
+    size = 0
+    for bits, _ in small_header(lengths, width, gap_after):
+        size += bits
+    return size
 
 
-def codes_of(characters: list[int], positions: list[int], thorough: bool = True) -> Codes:
-    """The codes for a block with such counts, of the least size; ``thorough`` also tries codes whose header is cheaper."""
-    slots = lengths_of(positions)
-    rest = 16 + sum(map(mul, _EXTRA_BITS, positions)) + sum(map(mul, slots, positions))
-    rest += sum(bits for bits, _ in small_header(slots, 4, -1)) if any(slots) else 8
-    lengths = lengths_of(characters)
-    best = _size_of(lengths, characters)
+def best_codes(characters: list[int], positions: list[int], thorough: bool = True) -> Codes:
+    """The codes of a block with these counts of symbols, of the least size.
+
+    With ``thorough``, tries also codes that make the symbols larger, but the header smaller.
+    """
+    slots = code_lengths(positions)
+    size = 16 + sum(map(mul, _EXTRA_BITS, positions)) + sum(map(mul, slots, positions))
+    size += _small_header_size(slots, 4, -1)
+    lengths = code_lengths(characters)
+    least = _characters_size(lengths, characters)
     if thorough and any(lengths):
         for floor in _FLOORS:
-            other = lengths_of([max(count, floor) if count else 0 for count in characters])
-            if (size := _size_of(other, characters)) < best:
-                best, lengths = size, other
-        lengths = _trimmed(characters, lengths)
-        best = _size_of(lengths, characters)
-    return Codes(rest + best, lengths, slots)
+            raised = [max(count, floor) if count else 0 for count in characters]
+            other_lengths = code_lengths(raised)
+            other_size = _characters_size(other_lengths, characters)
+            if other_size < least:
+                least, lengths = other_size, other_lengths
+        lengths = _shorten_header(characters, lengths)
+        least = _characters_size(lengths, characters)
+    return Codes(size + least, lengths, slots)
 
 
-def _trimmed(counts: list[int], lengths: list[int]) -> list[int]:
-    """Lengths with which header and characters are smaller together, as far as small steps lead.
+def _shorten_header(counts: list[int], lengths: list[int]) -> list[int]:
+    """Changes the lengths of a code by small moves as long as header and characters become smaller.
 
-    The header's size hangs on how many symbols have each length, not on which: so those numbers are changed, a leaf of
-    the code's tree split here and two merged there, and the most frequent symbols get the shortest.
+    The size of the header depends on how many symbols have each length, not on which. So only these
+    numbers are changed: leaves of the code's tree are split at one depth and merged at another. The
+    most frequent symbols get the shortest codewords.
     """
-    order = sorted(
-        (symbol for symbol, count in enumerate(counts) if count),
-        key=lambda symbol: (-counts[symbol], symbol),
-    )
-    summed = [0, *accumulate(counts[symbol] for symbol in order)]
-    runs = extra_counts(items_of(lengths)[1])[:3]
+    present = [symbol for symbol, count in enumerate(counts) if count]
+    order = sorted(present, key=lambda symbol: (-counts[symbol], symbol))
+    sums = [0, *accumulate([counts[symbol] for symbol in order])]
+    runs = count_items(header_items(lengths)[1])[:3]
 
     def size(numbers: list[int]) -> int:
         place = total = 0
         for length, number in enumerate(numbers, 1):
             if number:
-                total += length * (summed[place + number] - summed[place])
+                total += length * (sums[place + number] - sums[place])
                 place += number
-        return total + _extra_size(runs + numbers)
+        return total + _items_size(runs + numbers)
 
     numbers = [lengths.count(length) for length in range(1, _MAX_LENGTH + 1)]
-    best, before = size(numbers), 0
-    while best != before:
-        before = best
+    least, before = size(numbers), 0
+    while least != before:
+        before = least
         for split, merged, step in _MOVES:
-            other = numbers.copy()
-            other[split] -= step
-            other[split + 1] += 2 * step
-            other[merged] -= 2 * step
-            other[merged - 1] += step
-            if min(other) >= 0 and (now := size(other)) < best:
-                best, numbers = now, other
-    found = [0] * len(counts)
-    every = (length for length, number in enumerate(numbers, 1) for _ in range(number))
-    for symbol, length in zip(order, every):
-        found[symbol] = length
-    return found
+            moved = numbers.copy()
+            moved[split] -= step
+            moved[split + 1] += 2 * step
+            moved[merged] -= 2 * step
+            moved[merged - 1] += step
+            if min(moved) < 0:
+                continue
+            moved_size = size(moved)
+            if moved_size < least:
+                least, numbers = moved_size, moved
+    shortened = [0] * len(counts)
+    place = 0
+    for length, number in enumerate(numbers, 1):
+        for symbol in order[place : place + number]:
+            shortened[symbol] = length
+        place += number
+    return shortened
 
 
-def _size_of(lengths: list[int], counts: list[int]) -> int:
-    """The bits of a block's characters, and of the headers of their code."""
+def _characters_size(lengths: list[int], counts: list[int]) -> int:
+    """The bits of a block's characters, and of the headers of the extra and the character code."""
     if not any(lengths):
         return 5 + 5 + 9 + 9
-    _, items = items_of(lengths)
-    sent: int = sum(map(mul, lengths, counts))
-    return 9 + sent + sum(bits for _, bits, _ in items) + _extra_size(extra_counts(items))
+    _, items = header_items(lengths)
+    size: int = 9 + sum(map(mul, lengths, counts))
+    for _, bits, _ in items:
+        size += bits
+    return size + _items_size(count_items(items))
 
 
-def _extra_size(counts: list[int]) -> int:
-    """The bits of items whose symbols occur so often, and of the extra code that they take."""
-    extra = lengths_of(counts)
-    sent: int = sum(map(mul, extra, counts))
-    return sent + (sum(bits for bits, _ in small_header(extra, 5, 3)) if any(extra) else 10)
+def _items_size(counts: list[int]) -> int:
+    """The bits of items with these counts of symbols, and of the header of their extra code."""
+    lengths = code_lengths(counts)
+    size: int = sum(map(mul, lengths, counts))
+    return size + _small_header_size(lengths, 5, 3)
 
 
 class Estimator:
-    """Estimates sizes of blocks in 1/64 bit, from entropy, for counts up to ``most``."""
+    """Estimates the sizes of blocks from their entropy, in 1/64 bit.
+
+    No count may exceed ``most``.
+    """
 
     def __init__(self, most: int) -> None:
-        self.weigh: Callable[[int], int] = [
-            count * log2(count) if count else 0 for count in range(most + 1)
-        ].__getitem__
+        weights = [0]
+        for count in range(1, most + 1):
+            weights.append(count * log2(count))
+        self.weight: Callable[[int], int] = weights.__getitem__
 
     def size(self, characters: list[int], positions: list[int], tokens: int) -> int:
         matches = sum(positions)
-        size: int = (
-            tokens * log2(tokens)
-            - sum(map(self.weigh, characters))
-            - sum(map(self.weigh, positions))
-        )
-        size += matches * log2(matches) if matches else 0
-        return size + BIT * (_BLOCK + ((CHARACTERS - characters.count(0)) * _PER_SYMBOL >> 4))
+        size: int = tokens * log2(tokens)
+        size -= sum(map(self.weight, characters))
+        size -= sum(map(self.weight, positions))
+        if matches:
+            size += matches * log2(matches)
+        symbols = CHARACTERS - characters.count(0)
+        return size + BIT * (_BLOCK + (symbols * _PER_SYMBOL >> 4))
 
 
-def together(one: list[int], other: list[int]) -> list[int]:
-    return list(map(add, one, other))
-
-
-def costs_of(
+def symbol_costs(
     characters: list[int], positions: list[int], codes: Codes, fraction: int
 ) -> tuple[list[int], list[int], list[int]]:
-    """What literals by byte, matches by length, and positions by slot cost in 1/64 bit, for a parse that goes by this block.
+    """The costs for the next parse of a block, from its counts of symbols and its codes.
 
-    Symbols count as ``fraction`` quarters what entropy says and the rest what their codes do.
+    Returns the costs of literals by byte, of matches by length, and of positions by slot. The cost
+    of a symbol is ``fraction`` quarters what its entropy is, and the rest the length of its
+    codeword.
     """
-    seen = log2(max(1, sum(characters)))
-    each = [
-        (BIT * (4 - fraction) * length + fraction * (seen - log2(count))) >> 2
-        if count
-        else seen + _UNSEEN
-        for count, length in zip(characters, codes.characters)
-    ]
-    seen = log2(max(1, sum(positions)))
-    slots = [
-        BIT * bits
-        + (
-            (BIT * (4 - fraction) * length + fraction * (seen - log2(count))) >> 2
-            if count
-            else seen + _UNSEEN_POSITION
-        )
-        for count, length, bits in zip(positions, codes.positions, _EXTRA_BITS)
-    ]
-    return each[:256], [0, 0, 0, *each[256:]], slots
+    total = log2(max(1, sum(characters)))
+    costs = _mixed_costs(characters, codes.characters, fraction, total, total + _UNSEEN)
+    total = log2(max(1, sum(positions)))
+    slots = _mixed_costs(positions, codes.positions, fraction, total, total + _UNSEEN_POSITION)
+    for slot, bits in enumerate(_EXTRA_BITS):
+        slots[slot] += BIT * bits
+    return costs[:256], [0, 0, 0, *costs[256:]], slots
+
+
+def _mixed_costs(
+    counts: list[int], lengths: list[int], fraction: int, total: int, unseen: int
+) -> list[int]:
+    """``total`` is the logarithm of the sum of counts, ``unseen`` the cost of a count of 0."""
+    costs = []
+    for count, length in zip(counts, lengths):
+        if count:
+            entropy = total - log2(count)
+            costs.append((BIT * (4 - fraction) * length + fraction * entropy) >> 2)
+        else:
+            costs.append(unseen)
+    return costs

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The UEFI compression against real drivers, streams built bit by bit, and an independent implementation."""
+"""The decoder, with real drivers and streams built bit by bit, compared with EDK2's."""
 
 from __future__ import annotations
 
@@ -131,10 +131,11 @@ def test_zeros_between_code_lengths_are_run_lengths_of_every_size():
 
 
 def test_the_gap_in_the_extra_set_is_read_even_where_only_three_lengths_are_sent():
-    """Lengths of 1 bit need the extra symbol 3; with the code {1, 2} three lengths and the gap are sent."""
+    """Lengths of 1 bit need the extra symbol 3: three lengths and the gap are sent."""
     two = encode([5, 6, 5, 6], characters=flat([5, 6]), extra=flat([0, 1, 2, 3]))
     assert decompress(two) == bytes([5, 6, 5, 6]) == by_edk2(two)
-    # extra set: symbols 1 and 2 of one bit each, three lengths and gap 0; then 9 + 3 zeros and a lone position
+    # extra set: symbols 1 and 2 of one bit each, three lengths and gap 0; then 9 + 3 zeros and a
+    # lone position
     bits = (
         f"{1:016b}"
         + f"{3:05b}"
@@ -185,7 +186,7 @@ def test_the_stream_of_nothing_is_nothing():
 
 
 def test_only_the_beginning_is_decoded_where_only_that_is_asked_for(streams: dict[str, bytes]):
-    """Up to the end of the block that holds it, and within an effort that does not suffice for the whole."""
+    """Up to the end of its block, and with an effort that is too little for the whole."""
     stream = streams["sid/e1000"]
     whole = decompress(stream)
     begin = decompress(stream, first=4096, effort=40_000)
@@ -205,11 +206,11 @@ def test_offsets_count_from_the_data_and_not_from_the_stream():
     "encoding", [stored, lambda data: encode(greedy(data))], ids=["stored", "matches"]
 )
 def test_a_stream_cut_anywhere_is_refused(encoding):
-    """The header made to agree with the cut; the last 2 bytes may be missing, since decoders look that far ahead."""
+    """The header agrees with the cut. Decoders look ahead, so the last 2 bytes may be missing."""
     data = random.Random(2).randbytes(300) * 2
     stream = encoding(data)
     for kept in range(len(stream) - HEADER.size - 3):
-        with pytest.raises(FormatError, match="compressed stream is broken"):
+        with pytest.raises(FormatError, match="compressed stream is corrupted"):
             decompress(HEADER.pack(kept, len(data)) + stream[HEADER.size :][:kept])
     kept = len(stream) - HEADER.size - 1  # without the spare NUL
     assert decompress(HEADER.pack(kept, len(data)) + stream[HEADER.size :][:kept]) == data
@@ -219,7 +220,7 @@ def test_a_real_stream_cut_at_any_kib_is_refused(streams: dict[str, bytes]):
     stream = streams["sid/vmxnet3"]
     size, original = decoder.sizes(stream)
     for kept in range(0, size - 2, 4096):
-        with pytest.raises(FormatError, match="compressed stream is broken"):
+        with pytest.raises(FormatError, match="compressed stream is corrupted"):
             decompress(HEADER.pack(kept, original) + stream[HEADER.size :][:kept])
 
 
@@ -227,7 +228,7 @@ def test_a_real_stream_cut_without_telling_its_header_goes_past_the_image(
     streams: dict[str, bytes],
 ):
     stream = streams["sid/vmxnet3"]
-    with pytest.raises(FormatError, match=r"goes 1 bytes \(0x1\) past the image") as caught:
+    with pytest.raises(FormatError, match=r"exceeds the image by 1 bytes \(0x1\)") as caught:
         decompress(stream[:-1])
     assert caught.value.offset == 0
 
@@ -240,7 +241,7 @@ LONE_A = (
 @pytest.mark.parametrize(
     ("bits", "original", "words"),
     [
-        (f"{0:016b}" + LONE_A, 1, "a block of no symbols"),
+        (f"{0:016b}" + LONE_A, 1, "a block without symbols"),
         (
             f"{1:016b}" + f"{2:05b}" + "001" + "010" + "0" * 40,
             1,
@@ -253,29 +254,33 @@ LONE_A = (
         ),
         (f"{1:016b}" + f"{1:05b}" + "001" + "0" * 40, 1, "a Huffman code that is not complete"),
         (f"{1:016b}" + f"{1:05b}" + "000" + "0" * 40, 1, "a Huffman code that is not complete"),
-        (f"{1:016b}" + f"{1:05b}" + "111" + "1" * 10 + "0" * 40, 1, "a code of more than 16 bits"),
-        (f"{1:016b}" + f"{0:05b}{19:05b}" + "0" * 40, 1, "symbol 19 in a set of 19"),
+        (
+            f"{1:016b}" + f"{1:05b}" + "111" + "1" * 10 + "0" * 40,
+            1,
+            "a codeword of more than 16 bits",
+        ),
+        (f"{1:016b}" + f"{0:05b}{19:05b}" + "0" * 40, 1, "symbol 19 in a set of 19 symbols"),
         (
             f"{1:016b}" + f"{0:05b}{0:05b}" + f"{0:09b}{510:09b}" + "0" * 40,
             1,
-            "symbol 510 in a set of 510",
+            "symbol 510 in a set of 510 symbols",
         ),
         (
             f"{1:016b}" + f"{0:05b}{0:05b}" + f"{0:09b}{65:09b}" + f"{0:04b}{14:04b}" + "0" * 40,
             1,
-            "symbol 14 in a set of 14",
+            "symbol 14 in a set of 14 symbols",
         ),
         (
             f"{1:016b}" + f"{20:05b}" + "001" * 2 + "000" + "11" + "000" * 13 + "001" + "0" * 40,
             1,
-            "20 code lengths in a set of 19",
+            "20 code lengths in a set of 19 symbols",
         ),
         (
             f"{1:016b}" + f"{0:05b}{0:05b}" + f"{0:09b}{256:09b}" + f"{0:04b}{0:04b}",
             3,
-            "a match 1 bytes back where only 0 bytes precede it",
+            "a match 1 bytes back, but only 0 precede it",
         ),
-        (f"{1:016b}" + LONE_A, 2, "a block of no symbols"),
+        (f"{1:016b}" + LONE_A, 2, "a block without symbols"),
     ],
     ids=[
         "no symbols",
@@ -298,7 +303,7 @@ def test_each_way_in_which_a_stream_can_be_wrong_has_its_words(
     stream = framed(bits.ljust(200, "0"), original)
     with pytest.raises(FormatError) as caught:
         decompress(stream)
-    assert caught.value.what == f"the compressed stream is broken: {words}"
+    assert caught.value.message == f"the compressed stream is corrupted: {words}"
     assert HEADER.size <= caught.value.offset <= len(stream)
 
 
@@ -310,10 +315,10 @@ def test_an_incomplete_code_is_refused_by_edk2_too():
 
 
 def test_the_place_of_a_fault_is_that_of_the_bits_that_are_wrong():
-    """A match of 23 bits that reaches too far back, the last of a stream; behind it lies one spare byte."""
+    """A match of 23 bits reaches too far back. Only a spare byte follows it."""
     stream = encode([*b"abc" * 40, (3, 8192)])
     with pytest.raises(
-        FormatError, match="a match 8192 bytes back where only 120 bytes precede it"
+        FormatError, match="a match 8192 bytes back, but only 120 precede it"
     ) as caught:
         decompress(stream)
     assert len(stream) - 5 <= caught.value.offset < len(stream)
@@ -322,13 +327,13 @@ def test_the_place_of_a_fault_is_that_of_the_bits_that_are_wrong():
 def test_a_match_past_the_original_size_is_refused():
     stream = encode([65, (256, 1)])
     for original in (2, 256):
-        with pytest.raises(FormatError, match=f"past the original size of {original} bytes"):
+        with pytest.raises(FormatError, match=f"exceeds the original size of {original} bytes"):
             decompress(HEADER.pack(len(stream) - HEADER.size, original) + stream[HEADER.size :])
 
 
 def test_an_original_size_beyond_what_the_stream_holds_is_refused():
     stream = stored(b"123")
-    with pytest.raises(FormatError, match="compressed stream is broken"):
+    with pytest.raises(FormatError, match="compressed stream is corrupted"):
         decompress(HEADER.pack(len(stream) - HEADER.size, 4) + stream[HEADER.size :])
 
 
@@ -344,7 +349,7 @@ def test_sizes_that_no_rom_has_are_refused_before_any_work():
 
 
 def test_the_effort_bounds_symbols_tables_and_the_size_of_the_result():
-    """A driver of 1,000 literals passes with an effort of some thousands; each bomb is left early without one."""
+    """A driver of 1,000 literals needs some thousands. A bomb ends early."""
     data = random.Random(3).randbytes(1000)
     assert decompress(stored(data), effort=2000) == data
     for stream, effort in (

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The compressor: every stream decodes by our decoder and by EDK2's, within limits of size, time and memory."""
+"""The encoder: streams that our decoder and EDK2's read, their sizes, time and memory."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_the_eight_drivers_of_a_release_decode_and_are_small_enough(
 @pytest.mark.slow
 @pytest.mark.parametrize(("suite", "nic"), [("sid", "vmxnet3"), ("trixie", "rtl8139")])
 def test_best_keeps_its_share_of_the_limit(releases: dict[str, Path], suite: str, nic: str):
-    """A driver of each release that gains as much as all do; ``bench/compress.py --check`` compresses every one."""
+    """A typical driver of each release. ``bench/compress.py --check`` compresses all."""
     data = drivers(releases, suite)[nic]
     reference = uefi_decoder.sizes(bytes(independent.EfiCompress(data, len(data))))[0]
     assert size(data, "best") * REFERENCE[suite] <= reference * LIMITS[suite, "best"]
@@ -136,7 +136,7 @@ def test_the_generated_inputs_are_5_000():
 
 
 def pieces(dice: random.Random, most: int) -> bytes:
-    """Up to some bytes of one kind: noise, a run, few symbols, steep frequencies, a period, neighbours, or zeros with islands."""
+    """Bytes of one kind, such as noise, runs, few symbols, a period, or zeros with islands."""
     count = dice.choice(
         (0, 1, 2, 3, dice.randrange(20), dice.randrange(most), dice.randrange(most))
     )
@@ -231,7 +231,7 @@ def test_edge_cases_decode(name: str, level: str):
 
 @pytest.mark.parametrize("level", ["fast", "default"])
 def test_a_match_reaches_as_far_as_the_window_and_no_farther(level: str):
-    """The same 64 bytes at 8,191 and 8,192 are a match, at 8,193 they are not, in what is not compressible otherwise."""
+    """In noise, the same 64 bytes are a match 8,191 and 8,192 bytes back, but not 8,193."""
     sizes = [
         size(NOISE[:distance] + NOISE[:64], level) - distance for distance in (8191, 8192, 8193)
     ]
@@ -240,7 +240,10 @@ def test_a_match_reaches_as_far_as_the_window_and_no_farther(level: str):
 
 @pytest.mark.parametrize("length", [1, 2, 3, 4, 5, 254, 255, 256, 257, 258, 259, 511, 512, 513])
 def test_a_repetition_of_any_length_decodes(length: int):
-    """Near and far; from 2 bytes, which no match can be, to more than two matches. Each match costs 12 bytes at most."""
+    """Near and far; from 2 bytes, which no match can be, to more than two matches.
+
+    Each match costs 12 bytes at most.
+    """
     for distance in (length + 1, 600, 4096):
         data = NOISE[: max(distance, length)]
         for level in ("fast", "default"):
@@ -257,7 +260,7 @@ def test_overlapping_matches_decode():
 
 @pytest.mark.slow
 def test_runs_of_absent_symbols_of_every_length_decode():
-    """Between two bytes, and between three; a run of 19 has no code of its own, and behind byte 255 lie the lengths."""
+    """Between two bytes and between three. A run of 19 has no symbol of its own."""
     for gap in range(1, 255):
         compressed(bytes([0, gap + 1]), "fast")
         compressed(bytes([0, 1, gap + 1, *b"\0\1"][: 3 + gap % 3]), "default")
@@ -265,7 +268,7 @@ def test_runs_of_absent_symbols_of_every_length_decode():
         for first in (0, 1, 100):
             near, far = first, first + gap + 1
             compressed(bytes([near, far, far, near, far, near, near, near, far]), "best")
-            number, items = huffman.items_of([1, *[0] * gap, 1])
+            number, items = huffman.header_items([1, *[0] * gap, 1])
             assert number == gap + 2
             zeros = sum(
                 1 if symbol == 0 else value + (3 if symbol == 1 else 20)
@@ -297,7 +300,7 @@ def blocks(stream: bytes, data: bytes) -> list[int]:
 @pytest.mark.usefixtures("literals_only")
 @pytest.mark.parametrize("count", [65_534, 65_535, 65_536, 65_537, 131_070, 131_071])
 def test_no_block_has_more_than_65535_symbols(count: int):
-    """Even frequencies ask for as few blocks as there can be, which a field of 16 bits ends at 65,535."""
+    """Even frequencies need as few blocks as possible. A block has at most 65,535 symbols."""
     data = bytes(random.Random(4).choices(b"even", k=count))
     found = blocks(compressed(data, "fast"), data)
     assert sum(found) == count
@@ -309,13 +312,16 @@ def test_no_block_has_more_than_65535_symbols(count: int):
 @pytest.mark.parametrize("level", ["fast", "default"])
 @pytest.mark.parametrize("symbols", [16, 17, 18, 19, 20, 22])
 def test_frequencies_that_ask_for_more_than_16_bits_get_codes_within_16(symbols: int, level: str):
-    """Fibonacci's numbers as frequencies make the deepest trees: 21 bits for 22 symbols. What that costs is next to nothing."""
+    """Fibonacci's numbers as frequencies make the deepest trees: 21 bits for 22 symbols.
+
+    What that costs is next to nothing.
+    """
     counts = [1, 1]
     while len(counts) < symbols:
         counts.append(counts[-1] + counts[-2])
     data = bytearray().join(bytes([7 * symbol]) * count for symbol, count in enumerate(counts))
     random.Random(5).shuffle(data)
-    lengths = huffman.lengths_of(counts)
+    lengths = huffman.code_lengths(counts)
     assert max(lengths) == symbols - 1 if symbols < 18 else max(lengths) <= 16
     assert sum(1 << 16 - length for length in lengths) == 1 << 16
     unlimited = sum(counts[index] * min(symbols - index, symbols - 1) for index in range(symbols))
@@ -324,7 +330,7 @@ def test_frequencies_that_ask_for_more_than_16_bits_get_codes_within_16(symbols:
 
 
 def test_codes_are_complete_whatever_the_frequencies():
-    """Kraft's sum is 1 and no code longer than 16 bits: for random, steep and level counts, with and without trimming."""
+    """Kraft's sum is 1, and no codeword is longer than 16 bits, with and without ``thorough``."""
     dice = random.Random("codes")
     for _ in range(100):
         counts = [0] * huffman.CHARACTERS
@@ -332,7 +338,7 @@ def test_codes_are_complete_whatever_the_frequencies():
             counts[symbol] = dice.choice((1, dice.randrange(1, 10), 1 << dice.randrange(16)))
         positions = [dice.choice((0, 1, 1 << dice.randrange(16))) for _ in range(huffman.POSITIONS)]
         for thorough in (False, True):
-            codes = huffman.codes_of(counts, positions, thorough)
+            codes = huffman.best_codes(counts, positions, thorough)
             for lengths, own in ((codes.characters, counts), (codes.positions, positions)):
                 if sum(map(bool, own)) > 1:
                     assert sum(1 << 16 - length for length in lengths if length) == 1 << 16
@@ -340,7 +346,7 @@ def test_codes_are_complete_whatever_the_frequencies():
 
 
 def test_what_no_rom_can_hold_is_refused_before_any_work():
-    with pytest.raises(RomforgeError, match="more than any option ROM holds"):
+    with pytest.raises(RomforgeError, match="exceed the largest option ROM"):
         encoder.compress(bytes(MAX_ORIGINAL_SIZE + 1))
 
 
@@ -348,7 +354,7 @@ def test_a_stream_that_does_not_decode_is_never_returned(monkeypatch: pytest.Mon
     """The compressor has its stream decoded; with a bit wrong there is no result."""
     write = encoder._write
 
-    def wrong(way: encoder.Way) -> bytes:
+    def wrong(way: encoder.StreamPlan) -> bytes:
         body = bytearray(write(way))
         body[len(body) // 2] ^= 4
         return bytes(body)
@@ -380,7 +386,8 @@ import hashlib, sys
 from pathlib import Path
 from romforge.formats.uefi_compression import encoder
 for path in sorted(Path(sys.argv[1]).iterdir()):
-    print(path.name, hashlib.sha256(encoder.compress(path.read_bytes(), path.name.split("-")[0])).hexdigest())
+    stream = encoder.compress(path.read_bytes(), path.name.split("-")[0])
+    print(path.name, hashlib.sha256(stream).hexdigest())
 """
 
 
@@ -399,10 +406,10 @@ def inputs(tmp_path_factory: pytest.TempPathFactory, driver: bytes) -> Path:
 @pytest.fixture(scope="module")
 def right(inputs: Path) -> str:
     """What SUMS prints in this process."""
-    lines = [
-        f"{path.name} {hashlib.sha256(encoder.compress(path.read_bytes(), path.name.split('-')[0])).hexdigest()}\n"
-        for path in sorted(inputs.iterdir())
-    ]
+    lines = []
+    for path in sorted(inputs.iterdir()):
+        stream = encoder.compress(path.read_bytes(), path.name.split("-")[0])
+        lines.append(f"{path.name} {hashlib.sha256(stream).hexdigest()}\n")
     return "".join(lines)
 
 
@@ -454,23 +461,25 @@ def test_equal_input_gives_equal_output_in_other_versions_of_python(inputs: Path
         assert sums(python, inputs) == right, python
 
 
-# Time and memory. Times are counted in runs of a loop of the compressor's kind of work, for whatever the machine and its
-# Python. On a machine where EDK2's EfiCompress takes 8 ms for the driver of sid's e1000, it runs 33 times in a second: it
-# takes 3.8 times as long as that (CPython 3.11, three runs of 30, least of each).
+# Time and memory. Times are counted in runs of a loop of the compressor's kind of work, for
+# whatever the machine and its Python. On a machine where EDK2's EfiCompress takes 8 ms for the
+# driver of sid's e1000, it runs 33 times in a second: it takes 3.8 times as long as that (CPython
+# 3.11, three runs of 30, least of each).
 
 SLACK = 1.25  # for what is run once
 
 
 def loops_of_one(data: bytes) -> float:
-    """For what takes too long to be done twice: the loop runs between its rounds, as slow as they."""
+    """As ``ratio``, but compresses once. The loop runs between the rounds, so it is as slow."""
     loops = [spent(loop) for _ in range(5)]
     before = len(loops)
     streams: list[bytes] = []
 
-    def told(done: int, of: int) -> None:
+    def progress(done: int, most: int) -> None:
         loops.extend(spent(loop) for _ in range(5))
 
-    whole = spent(lambda: streams.append(encoder.compress(data, told=told))) - sum(loops[before:])
+    whole = spent(lambda: streams.append(encoder.compress(data, progress=progress)))
+    whole -= sum(loops[before:])
     checked(streams[0], data)
     return whole / (sum(loops) / len(loops))
 
@@ -522,7 +531,7 @@ MUTANTS_OF = {
 
 
 def mutant(stream: bytes, dice: random.Random) -> bytes:
-    """A stream with bits turned, bytes replaced, a part left out or doubled, or its end; its header mostly fitting."""
+    """A stream with changed bits or bytes, or with a part removed or doubled."""
     work = bytearray(stream)
     for _ in range(dice.choice((1, 1, 1, 2, 5))):
         place = dice.choice(
@@ -560,7 +569,7 @@ def test_the_mutants_are_50_000():
 @pytest.mark.slow
 @pytest.mark.parametrize("name", list(MUTANTS_OF))
 def test_mutants_of_streams_end_in_a_result_or_a_format_error(driver: bytes, name: str):
-    """Soon, for the effort is bounded; a result has the size that its header says; and both ends come about."""
+    """In bounded time. A result has the size of the header. Both outcomes occur."""
     dice = random.Random(f"mutants of {name}")
     texts = {
         "sid's e1000, its first 3 KiB": driver[:3072],
