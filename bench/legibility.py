@@ -3,8 +3,8 @@
 
     python bench/legibility.py [--json] [--docs]
 
-Counts are for each 1,000 lines that are not blank, of all modules of the package. ``--docs`` writes the
-table into docs/developers/legibility.md, between its two marks.
+Counts are for each 1,000 lines that are not blank, of all modules of the package. ``--docs`` writes
+the table into docs/developers/legibility.md, between its two marks.
 """
 
 from __future__ import annotations

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The state of files that a step read and wrote, so that a later run can tell whether it still holds.
+"""The states of files that a step read and wrote, by which a later run tells whether they hold.
 
-The first four fields of a state, if all are equal, vouch for the content: nobody sets a ctime back. They cannot
-vouch for a file that was written within the clock's last tick, since a further change may get the very same
-times. Such a state has inode 0, which no file has, and so the content itself is compared.
+The first four fields of a state, if all are equal, vouch for the content: nobody sets a ctime back.
+They cannot vouch for a file that was written within the clock's last tick, since a further change
+may get the very same times. Such a state has inode 0, which no file has, and so the content itself
+is compared.
 
-doit's own ``file_dep`` takes the state of an input when a task ends. An edit between reading and ending would be
-believed. So the states here are those of the bytes that were really read.
+doit's own ``file_dep`` takes the state of an input when a task ends. An edit between reading and
+ending would be believed. So the states here are those of the bytes that were really read.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class FileTimes(NamedTuple):
 
 
 class FileState(NamedTuple):
-    """A file as it was read or written: size in bytes, times in ns, inode, and the content's digest.
+    """A file as it was read or written: size in bytes, times in ns, inode, and the digest.
 
     Inode 0 stands for times that cannot vouch for the content.
     """
@@ -99,7 +100,10 @@ def read_file(path: Path, limit: int = -1) -> tuple[bytes, FileState]:
 
 
 def is_unchanged(path: str, recorded: FileState | None, *, link: bool = True) -> bool:
-    """Whether the file at ``path`` still has the recorded content; ``link`` allows a link to one."""
+    """Whether the file at ``path`` still has the recorded content.
+
+    ``link`` allows a link to one.
+    """
     try:
         now = os.stat(path, follow_symlinks=link)
     except OSError:
@@ -117,10 +121,10 @@ def is_unchanged(path: str, recorded: FileState | None, *, link: bool = True) ->
 
 
 def why_out_of_date(values: Mapping[str, Any], digest: str, out: Path) -> str | None:
-    """Why a step must be done again; None where it was done as it is now, and its files are as they were.
+    """Why a step must be done again.
 
-    ``values`` are what doit kept of the step: see ``BuildRecord.to_values``. ``digest`` is that of the
-    step as it is now.
+    None where it was done as it is now, and its files are as they were. ``values`` are what doit
+    kept of the step: see ``BuildRecord.to_values``. ``digest`` is that of the step as it is now.
     """
     if not values:
         return "it was not built yet"
@@ -141,15 +145,16 @@ def stored_state(stored: Sequence[Any] | None) -> FileState | None:
 
 
 def relative_to_root(out: Path, inputs: InputStates) -> InputStates:
-    """Inputs with the paths of those below ``out`` relative to it: an output root may move, or be copied."""
+    """Inputs with the paths of those below ``out`` relative to it: an output root may move."""
     top = f"{os.path.abspath(out)}/"
     return {os.path.abspath(path).removeprefix(top): state for path, state in inputs.items()}
 
 
 def stamp(path: Path, data: bytes) -> FileState:
-    """The state of a file just written with ``data``, after waiting (a few ms) until its times can vouch for it.
+    """The state of a file just written with ``data``.
 
-    Where somebody has changed the file already, it is a state that does not hold.
+    Waits a few ms, until the file's times can vouch for its content. Where somebody has changed the
+    file already, it is a state that does not hold.
     """
     for _ in range(12):
         if _mtime_is_reliable(os.stat(path)):

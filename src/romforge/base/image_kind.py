@@ -10,7 +10,7 @@ LEGACY, EFI, NOBODY = 0x00, 0x03, 0xFF
 
 
 class ImageKind(str):
-    """The kind of an image, and its name: ``legacy``, ``stub``, or the architecture of an EFI image.
+    """The kind of an image. As text it is ``legacy``, ``stub``, or an architecture.
 
     ``machine`` is the PE machine of an EFI image, and 0 for others:
 

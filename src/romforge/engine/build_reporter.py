@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What a build shows: progress, failures, and the table of sizes.
 
-doit calls a reporter at each turn of a run, also when tasks fail and when it is interrupted. The reporter
-passes on to the ``BuildRun`` what became of each task.
+doit calls a reporter at each turn of a run, also when tasks fail and when it is interrupted. The
+reporter passes on to the ``BuildRun`` what became of each task.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ _ROM = f"{ROM_GROUP}:"  # begins the names of tasks that build ROMs
 class WakingQueue(queue.Queue[Any]):
     """A queue whose ``get`` returns to the interpreter twice a second, so that ^C is always seen.
 
-    Python handles a signal in the main thread alone, between two steps of the interpreter. A signal that
-    arrives while that thread is about to wait for a lock does not end the wait: the build would go on until
-    its next task is done.
+    Python handles a signal in the main thread alone, between two steps of the interpreter. A signal
+    that arrives while that thread is about to wait for a lock does not end the wait: the build
+    would go on until its next task is done.
     """
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:

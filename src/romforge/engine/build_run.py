@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""One run of doit over a plan: it owns the lock of the output root, the pool of jobs, and the manifests.
+"""One run of doit over a plan. It owns the output root's lock, the pool of jobs, and the manifests.
 
-The reporter tells it what becomes of the tasks. It writes the manifests also when tasks fail, and when the
-run is interrupted: they must say what was tried.
+The reporter tells it what becomes of the tasks. It writes the manifests also when tasks fail, and
+when the run is interrupted: they must say what was tried.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from romforge.verify.cases import Proof
 class BuildRun:
     """What the tasks of one run share; the actions of tasks have it as an argument.
 
-    ``proofs`` are those that the run may do. ``as_json`` asks for JSON in place of a table, ``junit`` is a
-    file for the outcomes of proofs. ``entries`` are what the manifests will say of each ROM, by its path: JSON, which is seldom decoded.
-    ``failed`` are the paths of the ROMs that failed, ``removed`` those of files that the spec no longer
-    asks for.
+    ``proofs`` are those that the run may do. ``as_json`` asks for JSON in place of a table,
+    ``junit`` is a file for the outcomes of proofs. ``entries`` are what the manifests will say of
+    each ROM, by its path: JSON, which is seldom decoded. ``failed`` are the paths of the ROMs that
+    failed, ``removed`` those of files that the spec no longer asks for.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class BuildRun:
         return dict(vars(blank))
 
     def begin(self, tasks: set[str], takes_long: bool, report: Callable[[str], None]) -> None:
-        """Takes the lock, finds out what must be built in source trees, and begins the pool of jobs.
+        """Takes the lock, finds out what to build in source trees, and begins the pool of jobs.
 
         ``tasks`` are those of the run. Raises Busy where another run holds the lock.
         """
@@ -88,7 +88,8 @@ class BuildRun:
     def demand_of(self, task: str) -> Demand:
         """What the run wants of a platform's make.
 
-        Under another reporter than ours, or in a worker that was spawned, that is all the platform has.
+        Under another reporter than ours, or in a worker that was spawned, that is all the platform
+        has.
         """
         if self.demand is not None:
             return self.demand
@@ -106,7 +107,10 @@ class BuildRun:
         self.entries[path] = entry or self._entry_of_untried(path, message)
 
     def add_done(self, task: str, values: Mapping[str, Any]) -> None:
-        """Notes a task that succeeded or was up to date; ``values`` are those that doit keeps of it."""
+        """Notes a task that succeeded or was up to date.
+
+        ``values`` are those that doit keeps of it.
+        """
         kind, _, name = task.partition(":")
         if "entry" in values:
             self.entries[name] = values["entry"]
@@ -138,7 +142,7 @@ class BuildRun:
             output_files.write_output(self.out, manifest_name(name), data)
 
     def _all_entries(self, roms: tuple[Rom, ...], before: Mapping[str, RomEntry]) -> list[str]:
-        """The entries of a target: those of this run, and of an earlier one for ROMs it did not look at."""
+        """The entries of a target: those of this run, else those of an earlier one."""
         entries = []
         for rom in roms:
             if rom.path in self.entries:

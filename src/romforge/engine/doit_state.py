@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """doit's state in a file of ours: read whole or not at all, written by atomic replace.
 
-doit's own files stop it with a traceback when they are damaged, or when the disk is full. So doit is given a database
-that is empty and stays in memory, which is filled from our file when the tasks are made, and our file is written when
-doit closes its database. The state only saves work: whatever is wrong with it, the work is done again.
+doit's own files stop it with a traceback when they are damaged, or when the disk is full. So doit
+is given a database that is empty and stays in memory, which is filled from our file when the tasks
+are made, and our file is written when doit closes its database. The state only saves work: whatever
+is wrong with it, the work is done again.
 """
 
 from __future__ import annotations
@@ -32,7 +33,10 @@ Tasks = dict[str, dict[str, Any]]
 
 
 def adopt(out: Path, names: Iterable[str]) -> None:
-    """Fills doit's database from the state of the output root, and takes over its writing; ``names`` are the tasks'."""
+    """Fills doit's database from the state of the output root, and takes over its writing.
+
+    ``names`` are the tasks'.
+    """
     backend = Globals.dep_manager.backend
     before: Tasks = output_files.load_json(out, STATE_FILE) or {}
     for name, saved in before.items():

@@ -21,7 +21,7 @@ from romforge.sources.ipxe import gnu_make
 
 
 def _terminal() -> Console:
-    """The terminal itself: while tasks run, doit puts something of its own into the place of ``sys.stderr``."""
+    """The terminal itself: while tasks run, doit replaces ``sys.stderr``."""
     return Console(file=sys.__stderr__)
 
 

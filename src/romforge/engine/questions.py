@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Questions about what doit would do, answered without running it: what is stale and why, what is proven."""
+"""What doit would do, found out without running it: what is stale and why, and what is proven."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from romforge.verify.cases import Proof
 
 
 class ProofState(NamedTuple):
-    """A proof, whether it holds (``proven``, ``out of date``, ``not proven``), and what was seen."""
+    """A proof, its state (``proven``, ``out of date``, ``not proven``), and what was seen."""
 
     proof: Proof
     state: str

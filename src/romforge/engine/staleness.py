@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a run must build in source trees, found out before it begins: which images of which platform, and why.
+"""What a run must build in source trees: which images of which platform, and why.
 
-One make builds all images of a platform, so it must know what all ROMs of the run want. And tools that a
-platform lacks are reported before the first make begins.
+This is found out before the run begins. One make builds all images of a platform, so it must know
+what all ROMs of the run want. And tools that a platform lacks are reported before the first make
+begins.
 """
 
 from __future__ import annotations
@@ -22,9 +23,10 @@ from romforge.sources.ipxe.rebuild_reasons import Reasons
 class Demand(NamedTuple):
     """What a run must build in trees, by the task of a platform's make.
 
-    ``wanted`` are the images to build, with the reasons; ``refused`` why a make cannot be run. ``goals`` are
-    all images that the run's ROMs want; ``alone`` are makes of which no ROM of the run wants any.
-    ``sources`` says what the manifests say of each source, ``notes`` what to report before the run.
+    ``wanted`` are the images to build, with the reasons; ``refused`` why a make cannot be run.
+    ``goals`` are all images that the run's ROMs want; ``alone`` are makes of which no ROM of the
+    run wants any. ``sources`` says what the manifests say of each source, ``notes`` what to report
+    before the run.
     """
 
     wanted: dict[str, Reasons]

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The plan as doit tasks.
 
-doit does not decide whether a step is up to date: the step's own record does. The record has the digest of
-the step, and the state of each file that it read and wrote; doit keeps it as the task's values. A task has no
-``file_dep``: doit would take the state of an input when the task ends, and so believe an edit made meanwhile.
-Actions are functions of this module, so that doit's worker processes can be spawned.
+doit does not decide whether a step is up to date: the step's own record does. The record has the
+digest of the step, and the state of each file that it read and wrote; doit keeps it as the task's
+values. A task has no ``file_dep``: doit would take the state of an input when the task ends, and so
+believe an edit made meanwhile. Actions are functions of this module, so that doit's worker
+processes can be spawned.
 """
 
 from __future__ import annotations
@@ -44,9 +45,10 @@ _RECORDS = 5  # to count up where a step of the same version would record someth
 class TaskGraph:
     """What a dodo.py must hold: doit's configuration and the maker of the tasks.
 
-    ``every`` tells whether a task may be requested by name. A plain doit runs the default targets, and tasks
-    that only a name can reach would cost it more than all else. ``proofs`` are those to make tasks of,
-    ``baselines`` the packages with older ROMs that these need. ``run`` is the one run of these tasks.
+    ``every`` tells whether a task may be requested by name. A plain doit runs the default targets,
+    and tasks that only a name can reach would cost it more than all else. ``proofs`` are those to
+    make tasks of, ``baselines`` the packages with older ROMs that these need. ``run`` is the one
+    run of these tasks.
     """
 
     def __init__(
@@ -97,7 +99,10 @@ class TaskGraph:
             yield from self._proof_tasks()
 
     def config(self) -> dict[str, Any]:
-        """doit's configuration. Raises RomforgeError where ROMs would be written over their sources."""
+        """doit's configuration.
+
+        Raises RomforgeError where ROMs would be written over their sources.
+        """
         output_files.require_apart(self.out, *self.plan.directories())
         reporter: type[Reporter] = Reporter
         if self.proofs:
@@ -121,8 +126,8 @@ class TaskGraph:
     def _threads(self) -> int:
         """How many tasks run at once, in threads: what takes long is make, in other processes.
 
-        A make that other machines compile for may leave this one idle. A doit with nothing that takes long is
-        quicker without threads.
+        A make that other machines compile for may leave this one idle. A doit with nothing that
+        takes long is quicker without threads.
         """
         threads = jobserver.wanted_jobs(os.environ)
         if self.plan.may_distribute():
@@ -237,8 +242,8 @@ def _failed_entry(step: Rom, error: RomforgeError) -> str:
 def _run_make(step: TreeBuild, run: BuildRun) -> str | None:
     """Builds what the run wants of a platform; returns what to report of it.
 
-    An image that failed fails its ROM, and so no other. Raises RomforgeError where all images failed, or no
-    ROM of the run would report the failure.
+    An image that failed fails its ROM, and so no other. Raises RomforgeError where all images
+    failed, or no ROM of the run would report the failure.
     """
     from romforge.sources.ipxe import image_build, source_tree
 
@@ -291,7 +296,7 @@ def is_make_up_to_date(task: Any, values: dict[str, Any], step: TreeBuild, run: 
 
 
 def is_up_to_date(task: Any, values: dict[str, Any], digest: str, out: Path) -> bool:
-    """Whether a step was done as it is now, and each file it read and wrote has the same content."""
+    """Whether a step was done as it is now, and its files have the same content."""
     _prepare(task, out)
     return fingerprint.why_out_of_date(values, digest, out) is None
 
@@ -308,7 +313,10 @@ is_make_up_to_date.__signature__ = inspect.signature(is_make_up_to_date)  # type
 
 
 def _keep_values_alone(task: Any) -> dict[str, Any]:
-    """doit would save an action's dictionary twice, as values and as result; called before it saves."""
+    """doit would save an action's dictionary twice, as values and as result.
+
+    Called before it saves.
+    """
     task.result = None
     return {}
 
@@ -352,8 +360,8 @@ def load_tasks(
 ) -> TaskGraph:
     """The tasks of a spec; with ``every`` also those that only a name can reach.
 
-    ``verify`` adds proofs: those of the "default" targets, "all", or their negative "controls". Raises
-    SpecError.
+    ``verify`` adds proofs: those of the "default" targets, "all", or their negative "controls".
+    Raises SpecError.
     """
     spec = loader.load_spec(spec_path, out)
     plan = planner.make_plan(spec, tree)

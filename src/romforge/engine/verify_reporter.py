@@ -20,8 +20,8 @@ PASSED, FAILED, NOT_RUN, RUNNING = "passed", "failed", "not run", "running"
 class Outcome(NamedTuple):
     """The outcome of a proof: its state, what was seen or went wrong, and seconds.
 
-    ``before`` tells that it is of an earlier run. ``calls`` are those of a network interface: name, status,
-    and what was seen.
+    ``before`` tells that it is of an earlier run. ``calls`` are those of a network interface: name,
+    status, and what was seen.
     """
 
     state: str
@@ -124,7 +124,10 @@ class ProofReporter(Reporter):
         return lines
 
     def lines(self) -> list[str]:
-        """The matrix: a line for each ROM, a column for each kind of proof; a line for each control."""
+        """The matrix: a line for each ROM, a column for each kind of proof.
+
+        A line for each control.
+        """
         if any(proof.control for proof in self.selected):
             titles = ["file", "proof", "control", ""]
             rows = [

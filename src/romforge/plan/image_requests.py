@@ -15,7 +15,10 @@ from romforge.spec.model import STUB
 
 @dataclass(frozen=True)
 class ImageRequest:
-    """The image of a platform. ``compress`` is asked of an EFI image's driver, where that makes it smaller."""
+    """The image of a platform.
+
+    ``compress`` is asked of an EFI image's driver, where that makes it smaller.
+    """
 
     platform: str
     kind: ImageKind
@@ -48,9 +51,10 @@ class StubRequest(ImageRequest):
 
 @dataclass(frozen=True)
 class RomFileRequest(ImageRequest):
-    """An image of an existing ROM: the first of ``files`` below ``root`` that holds one of this kind.
+    """An image of an existing ROM: the first of ``files`` below ``root`` with one of this kind.
 
-    ``root`` is absolute, or relative to the output root where a task fills it. ``files`` are patterns.
+    ``root`` is absolute, or relative to the output root where a task fills it. ``files`` are
+    patterns.
     """
 
     source_name: str

@@ -31,8 +31,8 @@ from romforge.spec.model import (
     rom_path,
 )
 
-# Where ROMs lie: in a directory of ROMs, in Debian's and Ubuntu's ipxe-qemu, in that of bookworm, and in
-# Fedora's ipxe-roms-qemu.
+# Where ROMs lie: in a directory of ROMs, in Debian's and Ubuntu's ipxe-qemu, in that of bookworm,
+# and in Fedora's ipxe-roms-qemu.
 _DIRECTORIES = (
     "",
     "usr/share/qemu/",
@@ -215,7 +215,7 @@ def _launcher(spec: Spec, platform: Platform) -> tuple[str, ...]:
 
 
 def _working_tree(spec: Spec, source: str, platform: str) -> str:
-    """Where a platform is built, relative to the output root: another place for each configuration."""
+    """Where a platform is built with a configuration, relative to the output root."""
     config = spec.platform[platform].config or spec.source[source].config
     name = f"with-{config}" if config else "plain"
     return f"{STATE}/tree/{source}/{platform}/{name}"

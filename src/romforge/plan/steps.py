@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The steps of a plan. They are frozen, and each says all that it depends on, except the content of files."""
+"""The steps of a plan.
+
+They are frozen, and each says all that it depends on, except the content of files.
+"""
 
 from __future__ import annotations
 
@@ -119,7 +122,7 @@ class Plan(NamedTuple):
         yield from self.roms()
 
     def nics(self) -> dict[str, list[Rom]]:
-        """The ROMs that building a NIC means: those in the default targets, or in all if none has it."""
+        """The ROMs of each NIC: those in the default targets, or in all if none of these has it."""
         in_default: set[str] = set()
         for name in self.default:
             in_default.update(rom.nic for rom in self.targets[name])
@@ -147,7 +150,7 @@ class Plan(NamedTuple):
         ]
 
     def directories(self) -> tuple[set[str], set[str]]:
-        """The directories that ROMs are written to, and those outside the output root that are read.
+        """The directories that ROMs are written to, and those outside the output root to read.
 
         The former are relative to the output root.
         """

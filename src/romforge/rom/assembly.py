@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Chains images into one ROM and fits it to its bucket.
 
-QEMU gives a ROM file the next power of two as its size, and a live migration needs the same one on both sides: so
-a ROM that shrinks under its bucket is as wrong as one that outgrows it. Sizes are bytes.
+QEMU gives a ROM file the next power of two as its size, and a live migration needs the same one on
+both sides: so a ROM that shrinks under its bucket is as wrong as one that outgrows it. Sizes are
+bytes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from romforge.base.errors import RomforgeError
 from romforge.base.fingerprint import sha256
@@ -18,9 +18,8 @@ from romforge.base.text import format_bytes, format_size
 from romforge.formats import option_rom
 from romforge.formats.option_rom import EfiHeader
 from romforge.formats.uefi_compression import decoder
+from romforge.rom.manifest import ImageEntry, Layout
 from romforge.sources.image import SourceImage
-
-Layout = list[dict[str, Any]]  # an image each
 
 
 class BucketError(RomforgeError):
@@ -37,108 +36,131 @@ def bucket_of(size: int) -> int:
 
 
 def chain_images(parts: Sequence[SourceImage], *, ids: PciId | None = None) -> list[SourceImage]:
-    """The parts as they lie in the ROM: the last-image bit on the last alone, checksums right, IDs rewritten if given."""
-    last = len(parts) - 1
-    return [
-        SourceImage(
-            option_rom.rewrite(part.image, ids=ids, last=index == last), part.name, part.origin
-        )
-        for index, part in enumerate(parts)
-    ]
+    """The images as they lie in the ROM: only the last has the last-image bit, checksums are right.
+
+    With ``ids``, these are written into every image.
+    """
+    chained = []
+    for index, part in enumerate(parts):
+        is_last = index == len(parts) - 1
+        image = option_rom.rewrite(part.image, ids=ids, last=is_last)
+        chained.append(SourceImage(image, part.name, part.origin))
+    return chained
 
 
-def check_ids(parts: Sequence[SourceImage], right: PciId, accepted: Sequence[PciId] = ()) -> None:
+def check_ids(
+    parts: Sequence[SourceImage], expected: PciId, accepted: Sequence[PciId] = ()
+) -> None:
     """Raises RomforgeError unless every image carries the device's IDs, or accepted ones."""
-    wrong = [part for part in parts if part.image.ids != right and part.image.ids not in accepted]
+    wrong = []
+    for part in parts:
+        ids = part.image.ids
+        if ids != expected and ids not in accepted:
+            wrong.append(f"  {part.name} of {part.origin} carries {ids}")
     if wrong:
-        found = "\n".join(
-            f"  {part.name} of {part.origin} carries {part.image.ids}" for part in wrong
-        )
-        raise RomforgeError(
-            f"the device is {right}, but\n{found}\n  `fix_ids = true` in the target would rewrite them"
-        )
+        remedy = "  `fix_ids = true` in the target would rewrite them"
+        raise RomforgeError("\n".join([f"the device is {expected}, but", *wrong, remedy]))
 
 
 def image_layout(parts: Sequence[SourceImage]) -> Layout:
     """The map of a ROM: for each image its place and size, what it is, and where it came from."""
-    rows: Layout = []
+    layout: Layout = []
     offset = 0
     for part in parts:
-        image = part.image
-        row: dict[str, Any] = {
-            "name": part.name,
-            "kind": image.kind,
-            "offset": offset,
-            "size": len(image.data),
-        }
-        row |= {"ids": str(image.ids), "sha256": sha256(image.data), "origin": part.origin}
-        if isinstance(image.header, EfiHeader):
-            row["compressed"] = image.header.compression_type == option_rom.UEFI_COMPRESSED
-            if row["compressed"]:
-                row["stream"], row["driver"] = decoder.sizes(
-                    image.data, image.header.efi_image_offset
-                )
-        rows.append(row)
-        offset += len(image.data)
-    return rows
+        layout.append(_image_entry(part, offset))
+        offset += len(part.image.data)
+    return layout
+
+
+def _image_entry(part: SourceImage, offset: int) -> ImageEntry:
+    image = part.image
+    entry = ImageEntry(
+        name=part.name,
+        kind=image.kind,
+        offset=offset,
+        size=len(image.data),
+        ids=str(image.ids),
+        sha256=sha256(image.data),
+        origin=part.origin,
+    )
+    header = image.header
+    if isinstance(header, EfiHeader):
+        entry["compressed"] = header.compression_type == option_rom.UEFI_COMPRESSED
+        if entry["compressed"]:
+            stream, driver = decoder.sizes(image.data, header.efi_image_offset)
+            entry["stream"] = stream
+            entry["driver"] = driver
+    return entry
 
 
 def fit_bucket(
     parts: Sequence[SourceImage], *, bucket: int | None = None, pad: bool = True
 ) -> bytes:
-    """The bytes of the ROM, filled up with 0xff to the bucket if ``pad``; raises BucketError where it is not in it."""
+    """The bytes of the ROM, filled up with 0xff to the bucket if ``pad``.
+
+    Raises BucketError where QEMU would give the ROM another size than its bucket.
+    """
     data = b"".join(part.image.data for part in parts)
     if bucket is None:
         return data
     if len(data) <= bucket and pad:
         return data.ljust(bucket, b"\xff")
     if bucket_of(len(data)) != bucket:
-        raise BucketError(_misfit(parts, len(data), bucket), image_layout(parts))
+        raise BucketError(_describe_misfit(parts, len(data), bucket), image_layout(parts))
     return data
 
 
-def _misfit(parts: Sequence[SourceImage], used: int, bucket: int) -> str:
-    """The text of a BucketError: the images, how far off, and what would be nearest to mend it."""
-    rows = [
-        [part.name, f"{len(part.image.data):,}", f"{len(part.image.data):#x}", part.origin]
-        for part in parts
-    ]
-    rows.append(["together", f"{used:,}", f"{used:#x}", ""])
-    table = render_table(
-        [Column("image"), Column("bytes", right=True), Column("hex", right=True), Column("from")],
-        rows,
-    )
+def _describe_misfit(parts: Sequence[SourceImage], used: int, bucket: int) -> str:
+    """The text of a BucketError: how far off the ROM is, its images, and remedies."""
+    name = format_size(bucket)
     if used > bucket:
-        verdict = f"{format_bytes(used - bucket)} over its bucket of {format_size(bucket)}"
-        remedies = [*_to_shrink(parts, used - bucket), _other_bucket(used)]
+        verdict = f"{format_bytes(used - bucket)} over its bucket of {name}"
+        remedies = _ways_to_shrink(parts, used - bucket)
     else:
-        verdict = f"{format_bytes(bucket // 2 + 1 - used)} short of its bucket of {format_size(bucket)}: QEMU would give it {format_size(bucket_of(used))}"
-        remedies = ["`pad = true` in the bucket fills it up with ff", _other_bucket(used)]
-    return "\n".join(
-        [verdict, *(f"  {line}" for line in table), *(f"  remedy: {remedy}" for remedy in remedies)]
+        missing = format_bytes(bucket // 2 + 1 - used)
+        romsize = format_size(bucket_of(used))
+        verdict = f"{missing} short of its bucket of {name}: QEMU would give it {romsize}"
+        remedies = ["`pad = true` in the bucket fills it up with ff"]
+    remedies.append(
+        f"a bucket of {format_size(bucket_of(used))};"
+        " guests that run with the present one could no longer migrate"
     )
+    lines = [verdict]
+    lines += [f"  {line}" for line in _table_of_images(parts, used)]
+    lines += [f"  remedy: {remedy}" for remedy in remedies]
+    return "\n".join(lines)
 
 
-def _to_shrink(parts: Sequence[SourceImage], over: int) -> list[str]:
+def _table_of_images(parts: Sequence[SourceImage], used: int) -> list[str]:
+    columns = [
+        Column("image"),
+        Column("bytes", right=True),
+        Column("hex", right=True),
+        Column("from"),
+    ]
+    rows = []
+    for part in parts:
+        size = len(part.image.data)
+        rows.append([part.name, f"{size:,}", f"{size:#x}", part.origin])
+    rows.append(["together", f"{used:,}", f"{used:#x}", ""])
+    return render_table(columns, rows)
+
+
+def _ways_to_shrink(parts: Sequence[SourceImage], over: int) -> list[str]:
     """Ways to lose ``over`` bytes, the mildest first."""
-    stored = [
-        part
-        for part in parts
-        if isinstance(part.image.header, EfiHeader) and not part.image.header.compression_type
-    ]
-    remedies = [
-        f"have {part.name} compressed; it is stored as linked, {format_bytes(len(part.image.data))}"
-        for part in stored
-    ]
-    if len(parts) > 1:
-        enough = [part for part in parts if len(part.image.data) >= over]
-        least = min(enough, key=lambda part: len(part.image.data), default=None)
-        if least:
+    remedies = []
+    large_enough = []
+    for part in parts:
+        header = part.image.header
+        size = len(part.image.data)
+        if isinstance(header, EfiHeader) and header.compression_type == option_rom.UNCOMPRESSED:
             remedies.append(
-                f"leave out {least.name}, which frees {format_bytes(len(least.image.data))}"
+                f"have {part.name} compressed; it is stored as linked, {format_bytes(size)}"
             )
+        if size >= over:
+            large_enough.append(part)
+    if len(parts) > 1 and large_enough:
+        smallest = min(large_enough, key=lambda part: len(part.image.data))
+        size = len(smallest.image.data)
+        remedies.append(f"leave out {smallest.name}, which frees {format_bytes(size)}")
     return remedies
-
-
-def _other_bucket(used: int) -> str:
-    return f"a bucket of {format_size(bucket_of(used))}; guests that run with the present one could no longer migrate"

@@ -11,6 +11,7 @@ from romforge.base import fingerprint, output_files, output_lock
 from romforge.base.fingerprint import BuildRecord
 from romforge.plan.steps import Rom
 from romforge.rom import assembly, compression_cache
+from romforge.rom.manifest import Layout, RomEntry
 from romforge.sources import registry
 from romforge.sources.image import ImageTaker, SourceImage
 
@@ -18,7 +19,8 @@ from romforge.sources.image import ImageTaker, SourceImage
 def build_rom(step: Rom, out: Path) -> BuildRecord:
     """Builds and installs a ROM; returns its record, with the entry for the manifest.
 
-    Raises BucketError where the ROM does not fit its bucket, and RomforgeError for all else that is wrong.
+    Raises BucketError where the ROM does not fit its bucket, and RomforgeError for all else that is
+    wrong.
     """
     taker = ImageTaker(step, out)
     images = []
@@ -52,30 +54,32 @@ def _compressed(image: SourceImage, step: Rom, out: Path) -> SourceImage:
     )
 
 
-def failed_entry(step: Rom, error: str, layout: assembly.Layout | None = None) -> str:
+def failed_entry(step: Rom, error: str, layout: Layout | None = None) -> str:
     """The entry of a ROM that could not be built: what was tried, and why it failed."""
-    entry = {
-        "file": step.path,
-        "nic": step.nic,
-        "bucket": step.bucket,
-        "used": _used(layout or []),
-        "images": layout or [],
-        "error": error,
-    }
+    images = layout or []
+    entry = RomEntry(
+        file=step.path,
+        nic=step.nic,
+        bucket=step.bucket,
+        used=_used(images),
+        images=images,
+        error=error,
+    )
     return json.dumps(entry)
 
 
-def _entry(step: Rom, layout: assembly.Layout, data: bytes) -> str:
-    bucket = step.bucket or assembly.bucket_of(len(data))
-    entry = {
-        "file": step.path,
-        "nic": step.nic,
-        "size": len(data),
-        "used": _used(layout),
-        "bucket": bucket,
-    }
-    return json.dumps({**entry, "sha256": fingerprint.sha256(data), "images": layout})
+def _entry(step: Rom, layout: Layout, data: bytes) -> str:
+    entry = RomEntry(
+        file=step.path,
+        nic=step.nic,
+        size=len(data),
+        used=_used(layout),
+        bucket=step.bucket or assembly.bucket_of(len(data)),
+        sha256=fingerprint.sha256(data),
+        images=layout,
+    )
+    return json.dumps(entry)
 
 
-def _used(layout: assembly.Layout) -> int:
+def _used(layout: Layout) -> int:
     return sum(image["size"] for image in layout)

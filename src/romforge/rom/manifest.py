@@ -11,7 +11,10 @@ from romforge.spec.model import manifest_name
 
 
 class ImageEntry(TypedDict, total=False):
-    """An image of a ROM: sizes and offset are bytes; ``stream`` and ``driver`` those of a compressed driver."""
+    """An image of a ROM: sizes and offset are bytes.
+
+    ``stream`` and ``driver`` those of a compressed driver.
+    """
 
     name: str
     kind: str
@@ -31,7 +34,8 @@ Layout = list[ImageEntry]
 class RomEntry(TypedDict, total=False):
     """A ROM in a manifest: sizes are bytes, ``file`` is relative to the output root.
 
-    A ROM that failed has an ``error``, and in ``stale_sha256`` what an earlier build left in its place.
+    A ROM that failed has an ``error``, and in ``stale_sha256`` what an earlier build left in its
+    place.
     """
 
     file: str
@@ -46,7 +50,7 @@ class RomEntry(TypedDict, total=False):
 
 
 class Manifest(NamedTuple):
-    """A manifest as it was read: the spec it was made for, and its entries by the path of the ROM."""
+    """A manifest as it was read: its spec, and its entries by the path of the ROM."""
 
     spec: str | None
     roms: dict[str, RomEntry]

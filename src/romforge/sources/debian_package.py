@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Existing ROMs from a Debian package: gets it through apt, or takes a .deb, and unpacks its ROM files."""
+"""Existing ROMs from a Debian package, which apt downloads, or from a .deb."""
 
 from __future__ import annotations
 
@@ -42,7 +42,10 @@ def fetch_package(step: Fetch, out: Path) -> BuildRecord:
 
 
 def deb_files(deb: Path) -> Iterator[tuple[str, bytes]]:
-    """The ``*.rom`` files of a Debian package, links left aside: path and content. Raises RomforgeError."""
+    """The ``*.rom`` files of a Debian package, links left aside: path and content.
+
+    Raises RomforgeError.
+    """
     archive = programs.run_program(["dpkg-deb", "--fsys-tarfile", str(deb)], package="dpkg")
     try:
         with tarfile.open(fileobj=io.BytesIO(archive)) as members:

@@ -27,7 +27,7 @@ class SourceImage:
 
 @dataclass
 class ImageTaker:
-    """Takes the images of one ROM from their sources, and notes the state of each file that was read.
+    """Takes the images of one ROM from their sources, and notes the state of each file it reads.
 
     Files that were looked for and are not there are noted, too. ``chains`` keeps the ROM files that
     were parsed, by path.

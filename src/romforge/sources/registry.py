@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Takes an image from its source: a function for each class of requests.
 
-A new source is a class in ``plan/image_requests``, a module here with its function, and a line below.
+A new source is a class in ``plan/image_requests``, a module here with its function, and a line
+below.
 """
 
 from __future__ import annotations

@@ -44,7 +44,10 @@ def take_from_rom(taker: ImageTaker, request: RomFileRequest) -> SourceImage:
 
 
 def _open_rom(taker: ImageTaker, path: str) -> option_rom.Chain | None:
-    """The images of a ROM file; None where there is none. Raises RomforgeError where it has faults."""
+    """The images of a ROM file; None where there is none.
+
+    Raises RomforgeError where it has faults.
+    """
     chain = taker.chains.get(path)
     if chain is None:
         if not os.path.isfile(path):

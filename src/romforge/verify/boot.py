@@ -146,8 +146,8 @@ def _start_guest(
 def _start_ipv6_guest(proof: Proof, options: list[str], directory: Path) -> Iterator[Guest]:
     """A guest on ``network_server``, for QEMU's own network has no DHCPv6.
 
-    Its clock goes by its instructions, too, so that a busy host makes it slow and not late. But it does not
-    skip waiting: that would also skip the time until our answers come.
+    Its clock goes by its instructions, too, so that a busy host makes it slow and not late. But it
+    does not skip waiting: that would also skip the time until our answers come.
     """
     files = {_BOOT_FILE: (directory / "tftp" / _BOOT_FILE).read_bytes()}
     with network_server.serve(network_server.Server(files, _BOOT_FILE)) as connection:

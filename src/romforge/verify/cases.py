@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""From the plan to proofs: for each ROM what to run of it, and what must be seen. Pure, as the plan is."""
+"""From the plan to proofs: for each ROM what to run of it, and what must be seen.
+
+Pure, as the plan is.
+"""
 
 from __future__ import annotations
 
@@ -67,7 +70,10 @@ class Proof(NamedTuple):
 
 
 def make_proofs(spec: Spec, plan: Plan, replaced: Collection[str] = ()) -> tuple[Proof, ...]:
-    """The proofs of all ROMs, in the plan's order; of sources in ``replaced`` the fallback tree is built."""
+    """The proofs of all ROMs, in the plan's order.
+
+    Of sources in ``replaced`` the fallback tree is built.
+    """
     proofs: list[Proof] = []
     for rom in plan.roms():
         proofs += _proofs_of_rom(spec, rom, replaced)
@@ -182,7 +188,7 @@ def _boots(
 
 
 def _drives_interface(spec: Spec, source: Source) -> bool:
-    """Whether the Simple Network Protocol of a source's drivers, which have no mark, is to be called."""
+    """Whether to call the Simple Network Protocol of a source's drivers, which have no mark."""
     if spec.verify.snp is None:
         return source.tree is not None
     return spec.verify.snp

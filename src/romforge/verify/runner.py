@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Runs one proof of a ROM, inside the pool of jobs: its structure first, of which a boot proves little."""
+"""Runs one proof of a ROM, inside the pool of jobs. A ROM's structure is checked first."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ CACHE = f"{STATE}/boot"  # boot programs, below the output root
 def run_proof(proof: Proof, out: Path) -> BuildRecord:
     """Does a proof; returns its record: what it read, and as JSON what it saw.
 
-    Raises RomforgeError where it failed. Its directory then stays, with the console's log and the command to
-    run the guest again.
+    Raises RomforgeError where it failed. Its directory then stays, with the console's log and the
+    command to run the guest again.
     """
     directory = (out / cases.proof_directory(proof)).absolute()
     inputs: InputStates = {}
@@ -83,7 +83,10 @@ def _run_kind(
     inputs: InputStates,
     expected: bytes | None = None,
 ) -> Seen:
-    """Does what the kind of a proof asks for. ``expected`` is what the guest must find in the ROM's place."""
+    """Does what the kind of a proof asks for.
+
+    ``expected`` is what the guest must find in the ROM's place.
+    """
     if proof.kind == STRUCTURE:
         return Seen(structure(proof, data))
     if proof.kind in (BIOS, UEFI, SNP) and not proof.control:
@@ -138,7 +141,10 @@ def structure(proof: Proof, data: bytes) -> str:
 
 
 def _read_baseline(proof: Proof, out: Path, inputs: InputStates) -> bytes:
-    """The ROM to migrate from; of a lock, a stub of its bucket, since QEMU compares nothing else."""
+    """The ROM to migrate from.
+
+    Of a lock, a stub of its bucket, since QEMU compares nothing else.
+    """
     assert proof.baseline is not None  # it is a migration
     place = out / proof.baseline
     if place.suffix != ".lock":

@@ -77,7 +77,10 @@ class _Build:
         self.began = time.time_ns()
 
     def run(self, goals: list[str]) -> dict[str, str]:
-        """Runs make, and again without the goals at which it stopped; returns what is wrong, by goal."""
+        """Runs make, and again without the goals at which it stopped.
+
+        Returns what is wrong, by goal.
+        """
         for goal in goals:
             _remove(self.step, self.src, goal)
             self.record.goals.pop(goal, None)
@@ -168,7 +171,10 @@ class _Build:
             _remove(self.step, self.src, goal)
 
     def _run(self, words: list[str]) -> tuple[int, str]:
-        """Runs make; returns its exit status and what it printed. Raises Killed where the disk is full."""
+        """Runs make; returns its exit status and what it printed.
+
+        Raises Killed where the disk is full.
+        """
         before = self.log.stat().st_size
         status = run_make_for(self.step, words, self.src, self.log)
         output = self.log.read_bytes()[before:].decode(errors="replace")
@@ -197,7 +203,8 @@ class _Build:
     ) -> dict[str, tuple[LeftOut, ...]]:
         """Checks each image that was built, and records it.
 
-        Returns those that must be linked again with less left out, since they need what was left out.
+        Returns those that must be linked again with less left out, since they need what was left
+        out.
         """
         again = {}
         records = self._dependencies()
@@ -214,7 +221,10 @@ class _Build:
         return again
 
     def _dependencies(self) -> DependencyFiles:
-        """What make recorded of each object. Trees before 2.0 record nothing of the version object."""
+        """What make recorded of each object.
+
+        Trees before 2.0 record nothing of the version object.
+        """
         records = DependencyFiles(self.bin)
         if dependencies.VERSION_OBJECT not in records.paths():
             path = self.bin / "deps" / "core" / "version.c.d"
@@ -276,7 +286,7 @@ def _make_local_headers(step: TreeBuild, src: Path, files: Collection[str]) -> N
 
 
 def _settle_times(src: Path, bin_directory: Path) -> None:
-    """Gives makefiles, make's lists and headers times in this order, in a BIN directory with no object.
+    """Gives makefiles, make's lists and headers times in this order, in an empty BIN directory.
 
     The lists depend on the makefiles, some headers on the lists, and all dependency files on the
     headers. Where one of the first two is newer than the next, make finds every dependency file out
@@ -299,7 +309,10 @@ def _settle_times(src: Path, bin_directory: Path) -> None:
 
 
 def run_make_for(step: TreeBuild, words: list[str], src: Path, log: Path) -> int:
-    """Runs make with our rules and the platform's launcher; returns its exit status. Raises Killed."""
+    """Runs make with our rules and the platform's launcher; returns its exit status.
+
+    Raises Killed.
+    """
     launcher.write_launcher(step.launcher, src)
     return gnu_make.run_make([*make_rules.rules_arguments(), *words], src, log, step.launcher)
 
@@ -339,7 +352,10 @@ def _remove(step: TreeBuild, src: Path, goal: str) -> None:
 
 
 def _culprit(step: TreeBuild, goals: list[str], target: str) -> str | None:
-    """The goal that a target of make is a stage of; None where it is something that all goals need."""
+    """The goal that a target of make is a stage of.
+
+    None where it is something that all goals need.
+    """
     name = target.rpartition("/")[2].removeprefix("version.")
     for goal in goals:
         if any(
@@ -351,9 +367,10 @@ def _culprit(step: TreeBuild, goals: list[str], target: str) -> str | None:
 
 
 def drop_halves(directory: Path, began: int) -> None:
-    """Removes what an interrupted make wrote, but for objects, which the compiler removes itself when it is stopped.
+    """Removes what an interrupted make wrote, except objects.
 
-    Lists of what make was told stay: make compares them, and all that depends on one would be compiled again.
+    The compiler removes an object itself when it is stopped. Lists of what make was told stay: make
+    compares them, and all that depends on one would be compiled again.
     """
     for path in directory.rglob("*"):
         if (

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Brings a working tree up to date with its source, before make runs in it.
 
-iPXE's makefiles do not track every variable. Where one changed that they do not track, the whole BIN
-directory is removed. And the caller removes an image that must be built with all its stages, so that make
-cannot take it for up to date.
+iPXE's makefiles do not track every variable. Where one changed that they do not track, the whole
+BIN directory is removed. And the caller removes an image that must be built with all its stages, so
+that make cannot take it for up to date.
 """
 
 from __future__ import annotations
@@ -69,9 +69,12 @@ def prepare_worktree(step: TreeBuild, out: Path, tree: Tree) -> TreeRecord:
 def _copy_changes(
     step: TreeBuild, out: Path, tree: Tree, record: TreeRecord, settings: BuildSettings
 ) -> worktree.Files:
-    """Copies what changed, and notes in the record which images are stale; returns the files as they are now."""
+    """Copies what changed, and notes in the record which images are stale.
+
+    Returns the files as they are now.
+    """
     work = out / step.directory / "src"
-    # The reasons are looked for first, since the old copies tell how files were before they changed.
+    # The reasons come first, since the old copies tell how files were before they changed.
     _, changes = worktree.compare_trees(tree.src, tree.files, record.files)
     reasons = reasons_to_rebuild(step, out, record, tree, changes, list(record.goals))
     if record.settings != settings or _may_change_macros(changes):
@@ -97,7 +100,10 @@ def _may_change_macros(changes: Changes) -> bool:
 
 
 def _require_config(step: TreeBuild, tree: Tree) -> None:
-    """Raises RomforgeError where the tree has no such configuration or header, or has the same header itself."""
+    """Raises RomforgeError where the tree has no such configuration or header.
+
+    Or where it has the same header itself.
+    """
     known = source_tree.config_headers(tree.files)
     for header, _ in step.headers:
         table = f"[config.{step.config}.{header}]"
@@ -130,7 +136,7 @@ def _require_own_config(config: str, tree: Tree) -> None:
 
 
 def _write_commit(commit: str, work: Path) -> None:
-    """Gives the working tree a ``.git/HEAD`` with the commit, which iPXE 2.0 takes its version from.
+    """Gives the working tree a ``.git/HEAD`` with the commit, for iPXE 2.0's version.
 
     The checkout's own repository is not needed; its index and branches have no influence.
     """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Which images of a source tree must be built again, and why: the record is compared with the tree as it is."""
+"""Which images of a source tree must be built again, and why."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ class Tree(NamedTuple):
 
 
 class Trees:
-    """The source trees of one run: each is read once, though several platforms are built from it."""
+    """The source trees of one run. Each is read once, for all platforms."""
 
     def __init__(self, out: Path) -> None:
         self.out = out.resolve()
@@ -156,7 +156,7 @@ def config_headers(files: Collection[str]) -> set[str]:
 
 
 def embedded_files(step: TreeBuild) -> list[tuple[str, str]]:
-    """The files that go into a platform's images, each with the place below src that it is copied to.
+    """The files that go into a platform's images, each with the place of its copy below src.
 
     They are copied so that their directories have no part in an image.
     """

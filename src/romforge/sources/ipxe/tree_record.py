@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What a working tree was built of: ``record.json`` beside it.
 
-While a build is running, a file ``unfinished`` lies beside the record. A tree in which one is found was killed
-halfway, and is made anew.
+While a build is running, a file ``unfinished`` lies beside the record. A tree in which one is found
+was killed halfway, and is made anew.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ class BuildSettings:
 class ImageRecord:
     """An image as it was built.
 
-    ``objects`` are the sources' stems that were linked, ``uses`` the files that these were made of (None
-    where make recorded nothing), ``left_out`` the objects that were left out of the link. ``why`` tells
-    why the image must be built again, where that is known.
+    ``objects`` are the sources' stems that were linked, ``uses`` the files that these were made of
+    (None where make recorded nothing), ``left_out`` the objects that were left out of the link.
+    ``why`` tells why the image must be built again, where that is known.
     """
 
     state: FileState
@@ -59,10 +59,11 @@ class ImageRecord:
 class TreeRecord:
     """A working tree as it was built.
 
-    ``files`` are those of the source as they were copied, ``headers`` the texts of configuration headers by
-    path, ``embedded`` the embedded files by their place in the working tree. ``goals`` are the images that
-    were built, ``errors`` what went wrong, by goal. ``downgraded`` tells whether the configuration defines
-    EFI_DOWNGRADE_UX; None where that is not known. ``ended`` is a time in ns.
+    ``files`` are those of the source as they were copied, ``headers`` the texts of configuration
+    headers by path, ``embedded`` the embedded files by their place in the working tree. ``goals``
+    are the images that were built, ``errors`` what went wrong, by goal. ``downgraded`` tells
+    whether the configuration defines EFI_DOWNGRADE_UX; None where that is not known. ``ended`` is a
+    time in ns.
     """
 
     settings: BuildSettings | None = None
@@ -86,7 +87,10 @@ def load_record(step: TreeBuild, out: Path) -> TreeRecord | None:
 
 
 def read_record(out: Path, directory: str) -> TreeRecord | None:
-    """The record in a directory relative to the output root; None where there is none of this format."""
+    """The record in a directory relative to the output root.
+
+    None where there is none of this format.
+    """
     stored = output_files.load_json(out, f"{directory}/{_RECORD}")
     if not isinstance(stored, dict) or stored.pop("format", None) != _FORMAT:
         return None

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The working tree of a platform: a copy of the source tree, and what of the source has changed since.
+"""The working tree of a platform: a copy of the source tree, and what has changed since.
 
-iPXE's makefiles write to their tree, and a make for one BIN directory disturbs those of others. So each
-platform has a copy of its own, and the user's tree is only read. A copied file is known by its mode, size,
-times and inode, as ``fingerprint`` knows files. Where these differ the content decides, so that a file that
-was merely touched, or a branch switched back and forth, rebuilds nothing. A copy that changes gets the
-present time, whatever the source's: make must see it as newer than all that was made of the old one.
+iPXE's makefiles write to their tree, and a make for one BIN directory disturbs those of others. So
+each platform has a copy of its own, and the user's tree is only read. A copied file is known by its
+mode, size, times and inode, as ``fingerprint`` knows files. Where these differ the content decides,
+so that a file that was merely touched, or a branch switched back and forth, rebuilds nothing. A
+copy that changes gets the present time, whatever the source's: make must see it as newer than all
+that was made of the old one.
 """
 
 from __future__ import annotations
@@ -140,7 +141,8 @@ def compare_trees(
     """Compares a tree, whose statuses are ``now``, with the files that were copied of it.
 
     Returns the files as they are now, and the changes. With ``into``, a directory, also copies what
-    differs to it, with times later than ``since`` (ns). A file that only got other times is no change:
+    differs to it, with times later than ``since`` (ns). A file that only got other times is no
+    change:
 
     >>> files, changes = compare_trees(src, scan_tree(src), {})
     >>> sorted(changes.added)
