@@ -24,10 +24,8 @@ from romforge.base.output_files import STATE
 STATE_FILE = f"{STATE}/state.json"
 # A file that is never there: doit's JSON database then begins empty, and only its dump would write.
 CONFIG = {"backend": "json", "dep_file": f"/dev/null/{STATE}"}
-_KEYS = (
-    "_values_:",
-    "ignore:",
-)  # of doit: what an action returned, and whether `doit ignore` named the task
+# doit's keys: what an action returned, and whether `doit ignore` named the task.
+_KEYS = ("_values_:", "ignore:")
 
 Tasks = dict[str, dict[str, Any]]
 
@@ -35,23 +33,28 @@ Tasks = dict[str, dict[str, Any]]
 def adopt(out: Path, names: Iterable[str]) -> None:
     """Fills doit's database from the state of the output root, and takes over its writing.
 
-    ``names`` are the tasks'.
+    ``names`` are those of the tasks.
     """
     backend = Globals.dep_manager.backend
     before: Tasks = output_files.load_json(out, STATE_FILE) or {}
     for name, saved in before.items():
         for key, value in saved.items():
             backend.set(name, key, value)
-    backend.dump = partial(_write, out, backend, list(dict.fromkeys([*before, *names])), before)
+    all_names = list(dict.fromkeys([*before, *names]))
+    backend.dump = partial(_write, out, backend, all_names, before)
 
 
 def _write(out: Path, backend: Any, names: list[str], before: Tasks) -> None:
     """Saves what the database holds now, unless that is what it began with."""
     tasks: Tasks = {}
     for name in names:
-        found = {key: value for key in _KEYS if (value := backend.get(name, key)) is not None}
-        if found:
-            tasks[name] = found
+        saved = {}
+        for key in _KEYS:
+            value = backend.get(name, key)
+            if value is not None:
+                saved[key] = value
+        if saved:
+            tasks[name] = saved
     if tasks == before:
         return
     try:

@@ -42,7 +42,7 @@ _STEPS = 128, 64, 32, 16, 8, 4  # tokens, by which the beginnings of blocks are 
 _SMALL_GAIN = 12  # a gain of less than size >> _SMALL_GAIN counts as none
 _TOO_LARGE = 1 << 60  # a size that is never chosen
 
-Progress = Callable[
+ProgressCallback = Callable[
     [int, int], None
 ]  # called with the rounds done, and the most that there will be
 
@@ -96,7 +96,7 @@ class StreamPlan(NamedTuple):
     blocks: list[Block]
 
 
-def compress(data: bytes, level: str = DEFAULT, progress: Progress | None = None) -> bytes:
+def compress(data: bytes, level: str = DEFAULT, progress: ProgressCallback | None = None) -> bytes:
     """Returns the compressed stream of ``data``, with its 8-byte header.
 
     The stream was decoded, and gives back the data. ``level`` is one of ``LEVELS``. ``progress`` is
@@ -118,7 +118,7 @@ def compress(data: bytes, level: str = DEFAULT, progress: Progress | None = None
     return stream
 
 
-def _smallest(data: bytes, level: Level, progress: Progress | None) -> StreamPlan:
+def _smallest(data: bytes, level: Level, progress: ProgressCallback | None) -> StreamPlan:
     """The smallest stream of all searches of a level."""
     matches = match_finder.find_matches(data)
     most_rounds = len(level.searches) * level.rounds

@@ -21,7 +21,7 @@ from romforge.sources.ipxe.worktree import Files, SourceFile
 _FORMAT = 3  # to count up when the record changes
 _RECORD, _UNFINISHED = "record.json", "unfinished"
 
-Pairs = list[list[str]]  # names with values, as JSON keeps pairs
+SettingPairs = list[list[str]]  # names with values, as JSON keeps pairs
 
 
 @dataclass
@@ -30,7 +30,7 @@ class BuildSettings:
 
     tools: list[list[str | int]]
     cross: str
-    make: Pairs
+    make: SettingPairs
     strip: list[Any]
     require: list[str]
     files: list[list[Any]]
