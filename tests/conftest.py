@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 
@@ -10,6 +11,11 @@ import pytest
 
 from tests.support import debian
 from tests.support.project import TOP, Run, run
+
+# A shell starts jobs in the background with these ignored, which all that tests start would inherit.
+for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, signal.SIG_DFL)
 
 FETCHED = {"releases", "applications"}  # fixtures for which Debian's packages are fetched
 
