@@ -42,7 +42,7 @@ def room_of(path: Path) -> str:
 
 
 def imports(path: Path) -> Iterator[tuple[str, int]]:
-    """The modules that a file imports, wherever in it, and the lines; of `from x import y` both x and x.y."""
+    """The modules that a file imports, with the lines; `from x import y` gives both x and x.y."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from ((alias.name, node.lineno) for alias in node.names)
@@ -74,7 +74,8 @@ def test_a_module_imports_from_its_room_and_from_those_to_its_left(path: Path):
     within = ROOMS[: ROOMS.index(room_of(path)) + 1]
     for room, line in rooms_imported(path):
         assert room in within, (
-            f"{named(path)}:{line}: imports from {room}, which is not to the left of {room_of(path)}"
+            f"{named(path)}:{line}: imports from {room}, "
+            f"which is not to the left of {room_of(path)}"
         )
 
 
@@ -112,7 +113,10 @@ def test_heavy_modules_are_not_imported_by_a_doit_with_nothing_to_do():
         "romforge.formats.option_rom",
         "romforge.spec.toml_positions",
     )
-    code = f"import romforge.cli.command_line, romforge.engine.tasks, sys; print(*set({heavy!r}) & set(sys.modules))"
+    code = (
+        "import romforge.cli.command_line, romforge.engine.tasks, sys; "
+        f"print(*set({heavy!r}) & set(sys.modules))"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code],
         env={"PYTHONPATH": str(TOP / "src")},
@@ -220,7 +224,7 @@ WAITS = {"wait", "join", "communicate", "settimeout"}  # whose first argument is
 
 
 class Times(ast.NodeVisitor):
-    """Finds in a function what a slow machine breaks: times held against numbers, and short waits."""
+    """Finds in a function what fails on a slow machine: times against numbers, and short waits."""
 
     def __init__(self, scope: ast.AST, functions: set[str], constants: dict[str, object]) -> None:
         self.functions, self.constants = functions, constants  # that return a time; of the file
@@ -362,11 +366,13 @@ def test_no_test_depends_on_how_fast_the_machine_is(path: Path):
         ("LIMIT = 3\nassert spent(work) <= LIMIT", True),
         ("took = perf_counter() - began\nassert took < 1", True),
         (
-            "def cost(work):\n    return time.process_time() - began\nassert 3 >= min(cost(one) for one in all)",
+            "def cost(work):\n    return time.process_time() - began\n"
+            "assert 3 >= min(cost(one) for one in all)",
             True,
         ),
         (
-            "start, end = os.times(), os.times()\nassert end.children_user - start.children_user < 4",
+            "start, end = os.times(), os.times()\n"
+            "assert end.children_user - start.children_user < 4",
             True,
         ),
         ("process.communicate(timeout=60)", True),
