@@ -78,7 +78,7 @@ class Chroot:
         network: bool = False,
         user: int = 0,
     ) -> str:
-        """The output of a shell script; if the script fails or prints a traceback, the test fails."""
+        """The output of a shell script; if it fails or prints a traceback, the test fails."""
         done = self.run(["bash", "-euc", script], environment or {}, network, user)
         assert done.returncode == 0, done.stdout[-8000:]
         assert "Traceback" not in done.stdout, done.stdout

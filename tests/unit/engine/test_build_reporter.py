@@ -13,7 +13,7 @@ from romforge.engine.build_reporter import Reporter
 
 
 def test_what_is_said_comes_in_whole_lines(monkeypatch: pytest.MonkeyPatch):
-    """Two threads begin platforms at the same moment. Lines that are written in pieces would mix."""
+    """Two threads begin platforms at the same moment. Lines written in pieces would mix."""
 
     class Pieces(io.StringIO):
         written: ClassVar[list[str]] = []
