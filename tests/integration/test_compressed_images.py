@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Compression in builds and commands: each driver once, never larger, right again after whatever went wrong."""
+"""Compression in builds and commands: each driver once, never larger, right after any failure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from uefi_firmware import efi_compressor as independent  # type: ignore[import-untyped]  # EDK2's own C code
+
+# EDK2's own C code
+from uefi_firmware import efi_compressor as independent  # type: ignore[import-untyped]
 
 from romforge.base import image_kind, output_files
 from romforge.base.pci_id import PciId
@@ -109,8 +111,8 @@ class Noting(subprocess.Popen):
             log.write(text + chr(10))
 subprocess.Popen = Noting
 """
-# What compresses tells so, and never ends by itself, nor says more, which nobody hears any longer. The
-# path that packing gives to its processes has not this in it, so Popen puts ours in its place.
+# A process that compresses reports it and then never ends, and reports nothing more: nobody would
+# hear it. Packing passes a path to its processes that lacks this code, so Popen passes ours.
 ENDLESS = """
 import os, subprocess
 from romforge.formats.uefi_compression import encoder
@@ -130,7 +132,7 @@ encoder.compress = endless
 
 
 class Project(Started):
-    """A directory with a spec over ROMs in ``roms``, and the notes of each process that compressed."""
+    """A directory with a spec of ROMs in ``roms``, and notes of each process that compressed."""
 
     def __init__(self, top: Path) -> None:
         self.top, self.out, self.cache = top, top / "out", top / "out/.romforge/compressed"
@@ -158,7 +160,8 @@ class Project(Started):
             for name, keys in (targets or {"small": RECOMPRESS}).items()
         )
         (self.top / "romspec.toml").write_text(
-            f'spec = 1\n[source.roms]\nroms = "{roms}"\nfiles = ["{{nic}}.rom", "efi-{{nic}}.rom"]\n'
+            f'spec = 1\n[source.roms]\nroms = "{roms}"\n'
+            'files = ["{nic}.rom", "efi-{nic}.rom"]\n'
             f"[platform.pcbios]\n[platform.x86_64-efi]\n{platform}{named}{made}{extra}"
         )
 
@@ -167,7 +170,10 @@ class Project(Started):
 
         They wait for each other until there are so many, and then for a while.
         """
-        met = f"until [ $(grep -c begin {shlex.quote(str(self.log))}) -ge {together} ]; do sleep 0.02; done"
+        met = (
+            f"until [ $(grep -c begin {shlex.quote(str(self.log))}) -ge {together} ]; "
+            "do sleep 0.02; done"
+        )
         wait = f'timeout {PATIENCE} sh -c {shlex.quote(met)}; sleep {seconds}; exec "$@"'
         return self.patched(NOTE.format(log=str(self.log), wait=wait))
 
@@ -247,7 +253,10 @@ def project(tmp_path: Path, doit: Run) -> Iterator[Project]:
 def test_debians_roms_compressed_anew_hold_the_same_in_less(
     project: Project, releases: dict[str, Path], suite: str
 ):
-    """Eight ROMs of each release, beside those that were not compressed anew: no fault, and nothing else differs."""
+    """Eight ROMs of each release, compared with ROMs that are not compressed again.
+
+    They have no fault, and nothing else differs.
+    """
     project.spec(
         tuple(IDS),
         {"plain": "fix_ids = true\n", "small": "fix_ids = true\n" + RECOMPRESS},
@@ -280,7 +289,10 @@ def test_debians_roms_compressed_anew_hold_the_same_in_less(
 
 @pytest.mark.slow
 def test_recompress_of_a_target_or_of_a_platform_compresses_that_alone(project: Project):
-    """Of a target all EFI images, of a platform those of all targets; legacy images are what they were."""
+    """A target compresses all its EFI images, a platform its images in all targets.
+
+    Legacy images do not change.
+    """
     foreign = driver(machine=builders.ARM64)
     efi = builders.efi(driver(), last=False) + builders.efi(foreign, machine=builders.ARM64)
     project.put("e1000", builders.legacy(last=False) + efi)
@@ -306,7 +318,10 @@ def test_recompress_of_a_target_or_of_a_platform_compresses_that_alone(project: 
 
 @pytest.mark.slow
 def test_a_driver_that_does_not_compress_stays_as_it_is(project: Project):
-    """Byte for byte, whether stored or compressed already as well as can be; and so does one that would save no block."""
+    """Byte for byte, whether it is stored or already compressed as well as possible.
+
+    A driver whose compression would save no block stays, too.
+    """
     small = stubborn()
     project.put("e1000", rom(small))
     project.put(
@@ -327,7 +342,7 @@ def test_a_driver_that_does_not_compress_stays_as_it_is(project: Project):
 
 
 def structures_behind(what: str) -> bytes:
-    """An EFI image that has its PCI Data Structure or a device list behind the driver: unusual, and sound."""
+    """A sound EFI image that has its PCI Data Structure or a device list behind the driver."""
     content = driver()
     image = builders.efi(content + bytes(512))
     place = builders.DRIVER + len(content)
@@ -393,7 +408,10 @@ id = "1022:2000"
 
 @pytest.mark.slow
 def test_images_of_a_tree_are_compressed_or_stored_as_each_target_says(project: Project):
-    """By default compressed; at a level of stored as make left them. A changed source has only its own driver compressed again."""
+    """By default they are compressed; at the level "stored" they are as make left them.
+
+    After a change of a source only its own driver is compressed again.
+    """
     shutil.copytree(
         TOP / "vendor/minipxe", project.top / "tree", ignore=shutil.ignore_patterns("bin*", "zbin")
     )
@@ -437,12 +455,15 @@ def test_images_of_a_tree_are_compressed_or_stored_as_each_target_says(project: 
 
 @pytest.mark.slow
 def test_a_driver_is_compressed_once_for_all_roms_that_hold_it(project: Project):
-    """Two NICs, two sources, two platforms and two targets; later builds compress only what they have not met."""
+    """Two NICs, sources, platforms and targets; later builds compress only what is new."""
     project.put("e1000", rom(driver()))
     project.put("rtl8139", rom(driver(), RTL8139))
     project.put("e1000", rom(driver()) + b"\xff" * 512, "others")
     project.put("rtl8139", rom(driver(), RTL8139) + b"\xff" * 512, "others")
-    others = '[source.others]\nroms = "others"\nfiles = ["{nic}.rom"]\n[platform.x86_64-efi-sb]\nsource = "others"\n'
+    others = (
+        '[source.others]\nroms = "others"\nfiles = ["{nic}.rom"]\n'
+        '[platform.x86_64-efi-sb]\nsource = "others"\n'
+    )
     targets = {
         "small": RECOMPRESS + 'source = "roms"\n',
         "again": RECOMPRESS + 'source = "roms"\n',
@@ -674,7 +695,7 @@ def test_a_cache_that_cannot_be_written_is_told(project: Project):
 
 
 def compress_two(project: Project, releases: dict[str, Path], level: str) -> None:
-    """A spec of two of bookworm's drivers: at best they take half a minute, at fast a second or two."""
+    """A spec of two of bookworm's drivers: best takes half a minute, fast a second or two."""
     keys = f'level = "{level}"\nrecompress = true\nfix_ids = true\n'
     project.spec(("e1000", "rtl8139"), roms=releases["bookworm"], targets={"small": keys})
 
@@ -825,7 +846,7 @@ def test_decompress_reads_debians_streams_and_what_lies_behind_is_told(
 def test_efirom_compresses_where_that_makes_the_image_smaller(
     romforge: Run, tmp_path: Path, e1000: bytes
 ):
-    """At the level that is asked for; the image is one that firmware and inspect take, and holds the driver."""
+    """At the chosen level. Firmware and inspect accept the image, and it holds the driver."""
     content = option_rom.driver_of(images(e1000)[1])[:20_000] + builders.SIMPLE_NETWORK
     (tmp_path / "in.efi").write_bytes(content)
     (tmp_path / "stubborn.efi").write_bytes(stubborn())

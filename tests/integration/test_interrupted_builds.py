@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What must hold when a build is killed, the disk is full, or the ground shifts: no wrong file, and words for all else.
+"""What must hold when a build is killed, the disk is full, or files change during the build.
 
-A test that needs a file system of its own mounts a tmpfs, which takes root (in CI and in a container one is root).
+No file is wrong, and everything else is reported.
+
+A test that needs a file system of its own mounts a tmpfs. That takes root, as in CI and containers.
 """
 
 from __future__ import annotations
@@ -47,7 +49,7 @@ COMMANDS = {
 
 
 class Project(Started):
-    """A directory with a spec of six NICs times two targets, and two versions of the ROMs to build from."""
+    """A directory with a spec of six NICs and two targets, and two versions of the source ROMs."""
 
     def __init__(self, top: Path, releases: dict[str, Path]) -> None:
         self.top, self.releases, self.out = top, releases, top / "out"
@@ -135,7 +137,7 @@ def disk(project: Project) -> Iterator[Disk]:
 def test_a_kill_at_any_moment_leaves_whole_files_and_the_next_build_right(
     project: Project, command: str
 ):
-    """Ten kills for each way to build, spread over the run; each build is to turn one set of ROMs into another."""
+    """Ten kills for each way to build, spread over the run; each build replaces a set of ROMs."""
     dice = random.Random(f"kill {command}")
     begin = time.monotonic()
     assert project.run(COMMANDS[command])[0] == 0
@@ -162,13 +164,14 @@ def test_a_kill_at_any_moment_leaves_whole_files_and_the_next_build_right(
 
 
 def test_a_kill_at_every_write_leaves_whole_files_and_the_next_build_right(project: Project):
-    """The build dies by its own hand at its 1st, 2nd, … open, write or rename of a file below the output root."""
+    """The build kills itself at its 1st, 3rd, … open, write or rename below the output root."""
     code = """
 import os, signal, sys
 left = int(os.environ["DIE_AT"])
 def hook(event, arguments):
     global left
-    if event in ("open", "os.rename", "os.remove", "os.mkdir", "os.chmod", "sqlite3.connect") and "out" in str(arguments[0]).split("/"):
+    if event in ("open", "os.rename", "os.remove", "os.mkdir", "os.chmod", "sqlite3.connect") \
+and "out" in str(arguments[0]).split("/"):
         left -= 1
         if left == 0:
             os.kill(os.getpid(), signal.SIGKILL)
@@ -439,7 +442,8 @@ left = int(os.environ["INTERRUPT_AT"])
 me = os.getpid()
 def hook(event, arguments):
     global left
-    if event == "open" and {"out", "romspec.toml"} & set(str(arguments[0]).split("/")) and os.getpid() == me:
+    if event == "open" and {"out", "romspec.toml"} & set(str(arguments[0]).split("/")) \
+and os.getpid() == me:
         left -= 1
         if left == 0:
             os.kill(os.getpid(), signal.SIGINT)
@@ -553,7 +557,8 @@ def test_an_output_made_a_link_is_written_as_a_file_again(project: Project):
 
 def test_files_are_readable_by_all_whatever_the_umask(project: Project):
     status = os.system(
-        f"cd {shlex.quote(str(project.top))} && umask 077 && PYTHONPATH={TOP / 'src'} {sys.executable} -m doit > /dev/null"
+        f"cd {shlex.quote(str(project.top))} && umask 077 && "
+        f"PYTHONPATH={TOP / 'src'} {sys.executable} -m doit > /dev/null"
     )
     assert status == 0
     assert {path.stat().st_mode & 0o777 for path in project.place.iterdir()} == {0o644}

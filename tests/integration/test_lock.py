@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""romspec.lock: what it says, and that no bucket, image, ID or file changes without somebody being told."""
+"""romspec.lock: what it holds, and that each change of a bucket, image, ID or file is reported."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def project(tmp_path: Path, doit: Run, romforge: Run) -> Project:
 
 
 def test_the_lock_says_what_was_built(project: Project):
-    """Bucket, used bytes, images with IDs, the sha256 of what does not depend on the day; sorted."""
+    """Sorted: bucket, used bytes, images with IDs, the sha256 without what depends on the day."""
     locked = project.lock()
     roms = locked["rom"]
     assert isinstance(roms, dict)
@@ -159,7 +159,8 @@ def grown(project: Project) -> None:
 SEEDED: dict[str, tuple[Callable[[Project], None], str]] = {
     "bucket up": (
         bucket_up,
-        "efi-e1000.rom: its bucket was 256 KiB, is now 512 KiB; guests with the old bucket can no longer migrate",
+        "efi-e1000.rom: its bucket was 256 KiB, is now 512 KiB; "
+        "guests with the old bucket can no longer migrate",
     ),
     "bucket down": (bucket_down, "pxe-e1000.rom: its bucket was 128 KiB, is now 64 KiB"),
     "shrunk under it": (shrunk, "pxe-e1000.rom: its bucket was 128 KiB, is now 64 KiB"),
@@ -226,7 +227,10 @@ def test_a_bucket_changes_only_where_the_spec_says_why(project: Project):
     (project.top / "old.lock").write_bytes(before)
     assert project.romforge("lock").returncode == 0
     project.edit("spec = 1\n", 'spec = 1\n[qemu.x86_64]\nfirmware_path = ["usr/share/qemu"]\n')
-    words = "Size mismatch: 0000:00:02.0/e1000.rom: 0x40000 != 0x80000: Invalid argument; guests started with romsize=524288 migrate"
+    words = (
+        "Size mismatch: 0000:00:02.0/e1000.rom: 0x40000 != 0x80000: Invalid argument; "
+        "guests started with romsize=524288 migrate"
+    )
     for new in ("romspec.lock", "romspec.toml"):
         assert (
             f"{words}; the spec says: 2.0: all architectures"

@@ -887,7 +887,7 @@ def test_arm64_firmware_runs_the_driver(ready: Tree, tmp_path: Path):
 
 @pytest.mark.qemu
 def test_u_boot_runs_the_riscv64_application(fresh: Tree, tmp_path: Path):
-    # Bookworm has no EDK II for riscv64, so no option ROM is run there: the application is linked of the same code.
+    # Bookworm has no EDK II for riscv64, so no option ROM runs. The application has the same code.
     fresh.make("bin-riscv64-efi/8086100e.efi")
     application = fresh.src / "bin-riscv64-efi/8086100e.efi"
     machine = ["qemu-system-riscv64", "-M", "virt", "-m", "256", *COMMON]
