@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""`romforge why`: what fills an image, who pulled it in, what would leave; each answer is checked by linking again."""
+"""`romforge why`: what fills an image, what needs it, and what would leave; links check it."""
 
 from __future__ import annotations
 
@@ -86,7 +86,10 @@ class Relink:
     def link(
         self, members: dict[str, Path], roots: tuple[str, ...] = (), defined: tuple[str, ...] = ()
     ) -> LinkMap:
-        """The map of a link from these objects of the archive, without some roots, and with symbols that nothing defines any more."""
+        """The map of a link of these objects of the archive.
+
+        The link lacks some roots, and defines symbols that no object defines any more.
+        """
         archive, made = self.directory / "other.a", self.directory / "other.tmp"
         archive.unlink(missing_ok=True)
         subprocess.run(["ar", "rcD", archive, *members.values()], check=True)
@@ -115,7 +118,10 @@ class Relink:
 
 
 def taken(found: LinkMap) -> tuple[set[str], set[tuple[str, str]]]:
-    """The objects of a link, and its sections that have bytes; strings, which are joined, are counted nowhere."""
+    """The objects of a link, and its sections that have bytes.
+
+    Sections of strings are left out, since the linker merges strings.
+    """
     sections = {
         (object_name(one.object), one.name)
         for one in found.kept
@@ -141,7 +147,7 @@ def predicted(graph: Any, places: set[SectionPlace]) -> tuple[set[str], set[tupl
 
 @pytest.fixture(params=["pcbios", "x86_64-efi"])
 def relink(request: pytest.FixtureRequest, built: Built, tmp_path: Path) -> tuple[Relink, Any, Any]:
-    """The means to link again; the graph; and what of it is linked now, since some sections are thrown away in any case."""
+    """The means to link again, the graph, and the sections that every link throws away."""
     make = next(make for make in built.makes if make.platform == request.param)
     again = Relink(built, make, tmp_path)
     link = built.link(make)
@@ -155,7 +161,10 @@ def relink(request: pytest.FixtureRequest, built: Built, tmp_path: Path) -> tupl
 def test_what_a_cut_reference_leaves_is_what_the_linker_leaves(
     relink: tuple[Relink, Any, Any], tmp_path: Path
 ):
-    """Of 20 objects, the last reference of the chain is cut: each leaves, or stays by another chain, as the graph says."""
+    """For 20 objects the last reference of the chain is cut.
+
+    Each object leaves, or another chain keeps it, as the graph says.
+    """
     again, graph, thrown = relink
     rng = Random("chains")
     chains, askers = graph.chains(), graph.referrers()
@@ -185,7 +194,7 @@ def test_what_a_cut_reference_leaves_is_what_the_linker_leaves(
 def test_what_leaves_with_an_object_or_a_root_is_what_the_linker_leaves_out(
     relink: tuple[Relink, Any, Any],
 ):
-    """The object is taken out of the archive, and what it defines is nowhere; a root is taken off the command line."""
+    """The archive loses an object, and nothing defines its symbols; the command loses a root."""
     again, graph, thrown = relink
     rng = Random("objects")
     required = {graph.definer[symbol] for symbol in graph.roots} | set(graph.command_line_objects)
@@ -214,7 +223,10 @@ def test_the_roots_are_those_of_make(built: Built):
 
 
 def test_sizes_add_up_to_the_sections_of_the_linked_file(built: Built):
-    """To the byte, by directories too; estimates of what is compressed to the image in the ROM within 2 %."""
+    """To the byte, by directories too.
+
+    Estimates of compressed sizes are within 2 % of the image in the ROM.
+    """
     sizes = {one["kind"]: one["size"] for one in inspected(built)}
     for image, make in zip(built.why(ROM), built.makes):
         assert image["sections"] == loaded(built.stage(make))
@@ -315,7 +327,8 @@ def test_without_pyelftools_the_package_is_named(small: Built, tmp_path: Path):
     )
     assert (done.returncode, done.stderr) == (
         1,
-        "romforge: the Python module elftools: not found; install the Debian package python3-pyelftools\n",
+        "romforge: the Python module elftools: not found; "
+        "install the Debian package python3-pyelftools\n",
     )
 
 
@@ -334,7 +347,7 @@ def test_existing_roms_have_no_objects(tmp_path: Path, releases: dict[str, Path]
 
 
 def test_another_build_is_compared_with(tmp_path: Path, small: Built):
-    """What is new, gone, grown and shrunk: against an output root, and against what was printed of it."""
+    """What is new, gone, grown and shrunk: against an output root, and against its JSON output."""
     (tmp_path / "before.json").write_text(json.dumps(small.why(ROM)))
     built = project(tmp_path, minipxe)
     src = tmp_path / "tree/src"
@@ -351,10 +364,10 @@ def test_another_build_is_compared_with(tmp_path: Path, small: Built):
         )
     )
     crc = src / "crypto/crc32.c"
-    crc.write_text(
-        crc.read_text()
-        + '\nconst char *const more[8] __attribute__ (( section ( ".tbl.files" ), used )) = { 0 };\n'
+    table = (
+        '\nconst char *const more[8] __attribute__ (( section ( ".tbl.files" ), used )) = { 0 };\n'
     )
+    crc.write_text(crc.read_text() + table)
     done = run([sys.executable, "-m", "romforge", "build"], tmp_path)
     assert done.returncode == 0, done.stderr
     told = [
