@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Compiler launchers: builds through Debian's ccache and distcc, two distccd of our own, and scripts that note what they are called for.
+"""Compiler launchers: builds through Debian's ccache and distcc, and through scripts.
+
+There are two distccd of our own. The scripts note what they are called for.
 
 All results are compared with those of a build without a launcher.
 """
@@ -113,7 +115,10 @@ def plain(empty: Forge, tmp_path_factory: pytest.TempPathFactory) -> Forge:
 
 @pytest.fixture(scope="module")
 def silent(empty: Forge, tmp_path_factory: pytest.TempPathFactory) -> Forge:
-    """The same of a makefile that says of no source that it must not be cached; the makefile has a part in iPXE's build ID."""
+    """The same of a makefile that excludes no source from the cache.
+
+    The makefile has a part in iPXE's build ID.
+    """
     made = empty.copy(tmp_path_factory.mktemp("silent"))
     made.edit("Makefile.housekeeping", UNCACHED, "$(CC)")
     made.build()
@@ -134,7 +139,7 @@ def built(plain: Forge, tmp_path: Path) -> Forge:
 
 
 def test_a_command_of_ones_own_compiles_all_that_is_made_of_text_alone(forge: Forge, plain: Forge):
-    """For native and cross compilers; sources that the assembler reads other files for stay away from it."""
+    """For native and cross compilers; not for sources for which the assembler reads other files."""
     script(forge)
     spec(forge, 'launcher = "./launch"')
     forge.build()
@@ -169,7 +174,7 @@ def test_the_makefile_may_keep_further_sources_from_it(forge: Forge):
 
 
 def test_the_words_of_a_launcher_are_its_own(forge: Forge):
-    """Neither make nor a shell makes anything of them; and a compiler that the spec names is launched."""
+    """Neither make nor a shell expands any of them; a compiler that the spec names is launched."""
     odd = ["a b", "$HOME", "$(CC)", "'\"`id`", "*"]
     script(
         forge,
@@ -200,7 +205,7 @@ def test_a_platform_has_a_launcher_of_its_own_or_none(forge: Forge):
 
 
 def test_another_launcher_redoes_nothing(built: Forge):
-    """It changes no bytes; neither does another number of jobs. A touched source is then compiled through it."""
+    """It changes no bytes, and neither do other jobs. A touched source is compiled through it."""
     script(built)
     built.asked()
     for text in (
@@ -328,7 +333,7 @@ def test_with_ccache_another_output_root_is_built_out_of_the_cache(forge: Forge,
 
 
 def test_debugging_information_that_names_no_directory_comes_out_of_the_cache_too(forge: Forge):
-    """Without CCACHE_BASEDIR, by which ccache would have the compiler write other bytes where it is told absolute paths."""
+    """Without CCACHE_BASEDIR: by that the compiler would write other bytes for absolute paths."""
     with_ccache(forge, 'tree = "tree"\nmake = { EXTRA_CFLAGS = "-ggdb3" }')
     forge.build("rom:pcbios/e1000.rom")
     before = forge.roms()
@@ -363,7 +368,7 @@ def servers(tmp_path: Path) -> Iterator[Servers]:
 
 
 def test_distcc_compiles_on_other_machines(forge: Forge, silent: Forge, servers: Servers):
-    """Every source but those with .incbin, and with the same bytes; asked for its number of jobs, it is given them."""
+    """All sources but those with .incbin, to the same bytes; it also gives the number of jobs."""
     spec(forge, 'launcher = "distcc"\njobs = "distcc"')
     forge.edit("Makefile.housekeeping", UNCACHED, "$(CC)")
     forge.build(DISTCC_HOSTS=servers.hosts, DISTCC_FALLBACK="0")
@@ -476,7 +481,8 @@ def test_compression_is_work_of_this_machine(forge: Forge):
         for number, name in enumerate(NAMES)
     )
     (forge.top / "romspec.toml").write_text(
-        f'spec = 1\n[toolchain]\njobs = 16\n[source.ipxe]\ntree = "tree"\n[platform.x86_64-efi]\n{nics}'
+        'spec = 1\n[toolchain]\njobs = 16\n[source.ipxe]\ntree = "tree"\n'
+        f"[platform.x86_64-efi]\n{nics}"
         '[target.t]\ndir = "t"\nfile = "{nic}.rom"\nimages = ["x86_64-efi"]\nfix_ids = true\n'
     )
     noted = forge.top / "compressions"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What images built from a tree hold and what is left out of them: real builds of vendor/minipxe."""
+"""What images of a tree hold and what is left out of them: real builds of vendor/minipxe."""
 
 from __future__ import annotations
 
