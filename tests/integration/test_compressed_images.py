@@ -203,9 +203,9 @@ class Project(Started):
 
     def build(self, command: tuple[str, ...] | list[str] = ("doit",), **environment: str) -> str:
         """Runs a build, which must do, and notes what it compresses."""
-        status, said = self.run(list(command), **(self.noted() | environment))
-        assert status == 0, said
-        return said
+        status, output = self.run(list(command), **(self.noted() | environment))
+        assert status == 0, output
+        return output
 
     def rom(self, name: str = "small/e1000.rom") -> bytes:
         return (self.out / name).read_bytes()
@@ -382,17 +382,17 @@ def test_an_image_with_a_structure_behind_the_driver_stays_sound(project: Projec
 def test_a_level_of_stored_goes_without_recompress(project: Project):
     project.put("e1000", rom(driver()))
     project.spec(targets={"small": 'level = "stored"\nrecompress = true\n'})
-    status, said = project.run(["romforge", "check"])
+    status, output = project.run(["romforge", "check"])
     assert status == 2
-    assert 'target.small.recompress: cannot be used with the level "stored"' in said
+    assert 'target.small.recompress: cannot be used with the level "stored"' in output
     project.spec(targets={"small": 'level = "stored"\n'}, platform="recompress = true\n")
     project.build()
     assert project.rom() == rom(driver())
     assert project.compressed() == 0
     project.spec(targets={"small": 'level = "fastest"\n'})
-    status, said = project.run(["romforge", "check"])
+    status, output = project.run(["romforge", "check"])
     assert status == 2
-    assert 'write "stored", "fast", "default" or "best"' in said
+    assert 'write "stored", "fast", "default" or "best"' in output
 
 
 TREE = """spec = 1
@@ -479,9 +479,8 @@ def test_a_driver_is_compressed_once_for_all_roms_that_hold_it(project: Project)
     assert len(right) == 6
     assert all(is_compressed(images(data)[1]) for data in right.values())
 
-    project.put(
-        "e1000", builders.legacy(last=False, blocks=3) + builders.efi(driver())
-    )  # another legacy image
+    other_legacy = builders.legacy(last=False, blocks=3)
+    project.put("e1000", other_legacy + builders.efi(driver()))
     project.build()
     assert len(images(project.rom())[0].data) == 1536
     for path in (*right, project.out / ".romforge/state.json"):
@@ -669,10 +668,10 @@ def test_a_process_that_fails_fails_its_rom_alone_and_in_words(
 from romforge.base import programs
 programs.pdeathsig_prefix = lambda: ["sh", "-c", {BROKEN[broken]!r}, "--"]
 """
-    status, said = project.run(["doit"], **project.patched(code))
-    assert status == 1, said
+    status, output = project.run(["doit"], **project.patched(code))
+    assert status == 1, output
     assert not (project.out / "small/e1000.rom").exists()
-    assert "compress" in said
+    assert "compress" in output
     assert project.rom("small/rtl8139.rom") == rom(stubborn(), RTL8139)
     project.build()
     assert same_driver(project.efi(), images(rom(content))[1])
@@ -685,10 +684,10 @@ def test_a_cache_that_cannot_be_written_is_told(project: Project):
     project.spec()
     project.cache.parent.mkdir(parents=True)
     project.cache.write_text("")
-    status, said = project.run(["doit"])
+    status, output = project.run(["doit"])
     assert status == 1
-    assert "compressed" in said
-    assert "cannot be written" in said
+    assert "compressed" in output
+    assert "cannot be written" in output
     project.cache.unlink()
     project.build()
     assert is_compressed(project.efi())
@@ -729,9 +728,9 @@ def test_an_interrupt_while_compressing_ends_all_and_soon(
     process = project.start(*COMMANDS[command], **project.endless())
     project.wait_for(project.begun.exists, process)
     os.killpg(process.pid, signal.SIGINT) if group else os.kill(process.pid, signal.SIGINT)
-    status, said = project.end(process)
-    assert status == 130, said
-    assert "romforge: interrupted" in said
+    status, output = project.end(process)
+    assert status == 130, output
+    assert "romforge: interrupted" in output
     left = all_gone(project.alive)
     assert not left, f"still at work: {left}"
     assert not list(project.out.glob("small/*.rom"))
@@ -777,10 +776,10 @@ def test_a_kill_while_compressing_leaves_nothing_behind_and_the_next_run_right(
         while victim == "a worker" and endless and process.poll() is None:
             KILLS[victim](project, process)
             time.sleep(0.02)
-        status, said = project.end(process)
+        status, output = project.end(process)
         if status or endless:
-            assert status == (1 if victim == "a worker" else -signal.SIGKILL), said
-            assert victim != "a worker" or "the compression failed with status -9" in said
+            assert status == (1 if victim == "a worker" else -signal.SIGKILL), output
+            assert victim != "a worker" or "the compression failed with status -9" in output
         left = all_gone(project.alive)
         assert not left, f"still at work: {left}"
     check_right(project, releases)
@@ -968,8 +967,8 @@ def test_an_interrupt_of_compress_leaves_no_file(project: Project, releases: dic
     )
     project.wait_for(project.begun.exists, process)
     process.send_signal(signal.SIGINT)
-    status, said = project.end(process)
-    assert (status, said) == (130, "romforge: interrupted\n")
+    status, output = project.end(process)
+    assert (status, output) == (130, "romforge: interrupted\n")
     project.begun.unlink()
     shutil.rmtree(project.top / "site")
     assert sorted(path.name for path in project.top.iterdir()) == before

@@ -403,13 +403,11 @@ def test_an_input_edited_while_its_task_runs_is_not_believed(
     first = project.doit(
         *arguments, **project.patched(EDITED.format(path=str(path), other=str(other), how=how))
     )
-    assert first.returncode == 0 or ("-n" in arguments and how == IN_PLACE), (
-        first.stderr
-    )  # another task may read half an edit
+    # with -n another task may read half an edit
+    assert first.returncode == 0 or ("-n" in arguments and how == IN_PLACE), first.stderr
     assert path.read_bytes() == other.read_bytes()
-    if (
-        "-n" not in arguments
-    ):  # else the other of the two tasks that read it may have done so after the edit
+    # with -n the other of the two tasks that read the file may have read it after the edit
+    if "-n" not in arguments:
         assert project.bytes()["efi-e1000.rom"] == project.right()["efi-e1000.rom"]
     project.build(*arguments)
     assert project.bytes()["efi-e1000.rom"] == other.read_bytes()

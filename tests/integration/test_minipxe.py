@@ -521,9 +521,8 @@ def test_another_configuration_recompiles_every_bin(tree: Tree):
     assert len(everything) > 25
     assert tree.built("bin/8086100e.rom") == set()
     tree.make("bin-x86_64-efi/8086100e.efirom")
-    assert (
-        tree.built("bin/8086100e.rom") == everything
-    )  # a new BIN remembers its configuration in a new list
+    # a new BIN remembers its configuration in a new list
+    assert tree.built("bin/8086100e.rom") == everything
     tree.make("bin-x86_64-efi/8086100e.efirom")
     assert tree.built("bin/8086100e.rom") == set()
     tree.make("bin-x86_64-efi/8086100e.efirom", CONFIG="qemu")

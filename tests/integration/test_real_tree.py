@@ -248,13 +248,12 @@ def test_why_adds_up(real: RealTree, rom: str):
     """The objects' bytes and the padding add up to the linked file's sections; memory is apart."""
     done = real.romforge("why", rom, "--json")
     assert done.returncode == 0, done.stderr
-    told: Any = json.loads(done.stdout)
-    for image in told if isinstance(told, list) else told["images"]:
+    answer: Any = json.loads(done.stdout)
+    for image in answer if isinstance(answer, list) else answer["images"]:
         whole = sum(image["sections"].values())
         assert sum(part["size"] for part in image["parts"]) + image["padding"] == whole
-        assert (
-            max(part["size"] for part in image["parts"]) < whole / 2
-        )  # a heap would be nearly all of it
+        # a heap would be nearly all of it
+        assert max(part["size"] for part in image["parts"]) < whole / 2
 
 
 def test_another_output_root_and_checkout_give_the_same_bytes(real: RealTree, tmp_path: Path):

@@ -41,10 +41,12 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Built:
 
 def loaded(file: Path) -> dict[str, int]:
     """By binutils, what a linked file has in it of the program's memory: bytes by section."""
-    said = subprocess.run(
+    output = subprocess.run(
         ["readelf", "-SW", file], capture_output=True, text=True, check=True
     ).stdout
-    rows = re.findall(r"\] (\S+) +(\S+) +[0-9a-f]+ [0-9a-f]+ ([0-9a-f]+) [0-9a-f]+ +([A-Z]*)", said)
+    rows = re.findall(
+        r"\] (\S+) +(\S+) +[0-9a-f]+ [0-9a-f]+ ([0-9a-f]+) [0-9a-f]+ +([A-Z]*)", output
+    )
     return {
         name: int(size, 16)
         for name, kind, size, flags in rows
@@ -64,8 +66,8 @@ class Relink:
         self.stage = f"{make.bin}/{built.stage(make).name}"
         tree = source_tree.Trees(built.top / "out").of(make)
         self.words = [*make_rules.rules_arguments(), *image_build.variables(make, tree)]
-        said = self.run_make("-n", "-W", self.archive, self.stage).replace("\\\n", " ")
-        command = next(line for line in said.splitlines() if f" -o {self.stage}" in line)
+        output = self.run_make("-n", "-W", self.archive, self.stage).replace("\\\n", " ")
+        command = next(line for line in output.splitlines() if f" -o {self.stage}" in line)
         # make removes the version object after a link: one of our own takes its place
         version = f"{make.bin}/version.{Path(self.stage).stem}.o"
         self.run_make(version)

@@ -148,7 +148,8 @@ def changed(data: bytes, offset: int, new: Structure | bytes) -> bytes:
 
 def with_field(data: bytes, kind: type[Structure], offset: int, **fields: int | bytes) -> bytes:
     """The data with other values in the fields of the structure at ``offset``."""
-    return changed(data, offset, replace(kind.parse(data, offset), **fields))  # type: ignore[type-var]
+    before = kind.parse(data, offset)
+    return changed(data, offset, replace(before, **fields))  # type: ignore[type-var]
 
 
 # Streams. A token is a literal byte or a match of (length, distance).

@@ -42,9 +42,8 @@ LEFT_OUT = (
     *("usr/[!a]*.c", "drivers/net/[!ir]*.c", "drivers/bus/pci_settings.c"),
 )
 SWITCHED_OFF = r"#define (?:DOWNLOAD_|NET_PROTO_|SANBOOT_|PCI_|DIGEST_|CRC_)\w+\n"
-STORED = (
-    'level = "stored"\n' if "level" in Target.__dataclass_fields__ else ""
-)  # images are compared as make leaves them
+# images are compared as make leaves them
+STORED = 'level = "stored"\n' if "level" in Target.__dataclass_fields__ else ""
 
 
 def spec_text(
@@ -177,9 +176,9 @@ export CCACHE_DIR={self.plain.top}/ccache
 
     def build(self, *command: str, **environment: str) -> str:
         """Runs a build, which must do; returns its last line."""
-        status, said = self.run(*command, **environment)
-        assert status == 0, said
-        return next(line for line in said.splitlines() if " built, " in line)
+        status, output = self.run(*command, **environment)
+        assert status == 0, output
+        return next(line for line in output.splitlines() if " built, " in line)
 
     def check_built(self, right: Set) -> None:
         """A build does, and all files are right."""
@@ -196,12 +195,12 @@ export CCACHE_DIR={self.plain.top}/ccache
 
     def alive(self) -> dict[int, str]:
         """The processes that work below our directory, but not doit: their numbers and names."""
-        found = {}
-        for one in [int(name) for name in os.listdir("/proc") if name.isdecimal()]:
+        names = {}
+        for pid in [int(name) for name in os.listdir("/proc") if name.isdecimal()]:
             with suppress(OSError):
-                if os.readlink(f"/proc/{one}/cwd").startswith(f"{self.top}/"):  # a zombie has none
-                    found[one] = Path(f"/proc/{one}/comm").read_text().strip()
-        return found
+                if os.readlink(f"/proc/{pid}/cwd").startswith(f"{self.top}/"):  # a zombie has none
+                    names[pid] = Path(f"/proc/{pid}/comm").read_text().strip()
+        return names
 
 
 @pytest.fixture(scope="module")
@@ -298,11 +297,11 @@ def test_a_kill_at_any_moment_leaves_the_next_build_right(project: Project, vict
         )
         if victim == "doit":
             project.hook(ENDLESS)
-        status, said = project.end(process)
+        status, output = project.end(process)
         left = all_gone(project.alive)
         assert not left, f"still at work after a kill: {left}"
-        assert status in ((-signal.SIGKILL,) if "doit" in victim and killed else (0, 1)), said
-        assert status != 1 or re.search("[kK]illed|make ended with status", said), said
+        assert status in ((-signal.SIGKILL,) if "doit" in victim and killed else (0, 1)), output
+        assert status != 1 or re.search("[kK]illed|make ended with status", output), output
         caught += status != 0
         project.hook("")
         project.check_built(project.right())
@@ -333,8 +332,8 @@ def test_a_compiler_that_is_killed_as_it_writes_leaves_nothing_that_is_believed(
     """
     project.write(spec_text(platforms=["pcbios"]))
     project.hook(DIES[what])
-    status, said = project.run()
-    assert status == (1 if what == "object" else 0), said
+    status, output = project.run()
+    assert status == (1 if what == "object" else 0), output
     assert (project.top / "died").is_dir()
     right = {name: data for name, data in project.right().items() if "pcbios" in name}
     project.check_built(right)
@@ -444,8 +443,8 @@ def test_a_kill_at_every_second_file_operation_leaves_the_next_build_right(
         if built:
             shutil.copytree(before, project.out, symlinks=True)
         replace_tree(project.src, trees[1])
-        status, said = project.run(**environment, DIE_AT=str(moment))
-        assert status in (0, -signal.SIGKILL), said
+        status, output = project.run(**environment, DIE_AT=str(moment))
+        assert status in (0, -signal.SIGKILL), output
         killed += status != 0
         now = moment // 2 % 2
         replace_tree(project.src, trees[now])
@@ -481,8 +480,8 @@ def test_a_full_disk_is_told_and_with_more_room_the_bytes_are_right(project: Pro
     for size in SIZES:
         disk.umount()
         disk.mount(re.sub(r"(\d+)%", lambda part: str(whole * int(part[1]) // 100), size))
-        status, said = project.run()
-        assert (status, "space left on" in said.lower()) == (1, True), f"{size}: {said}"
+        status, output = project.run()
+        assert (status, "space left on" in output.lower()) == (1, True), f"{size}: {output}"
         assert all(data == right[name] for name, data in project.files().items())
         disk.remount("size=64m,nr_inodes=0")
         project.check_built(right)
@@ -499,10 +498,10 @@ def test_a_disk_too_full_for_the_log_is_told(project: Project, disk: Disk):
     project.write(spec_text(platforms=["pcbios"]))
     disk.mount("size=4m")
     project.hook(FULL)
-    status, said = project.run()
+    status, output = project.run()
     (project.out / "filler").unlink()
     project.check_built({name: data for name, data in project.right().items() if "pcbios" in name})
-    assert (status, "space left on" in said.lower()) == (1, True), said
+    assert (status, "space left on" in output.lower()) == (1, True), output
 
 
 AT_COMPILE = """case "$TOOL $*" in "gcc "*" -c "*)
@@ -557,8 +556,8 @@ def test_an_edit_while_make_runs_is_built_by_the_next_run(
     )
     change(project.src)
     (project.top / "go").touch()
-    status, said = project.end(process)
-    assert status == 0, said
+    status, output = project.end(process)
+    assert status == 0, output
     assert differing(project.files(), before) == []
     project.hook("")
     after = project.right(nics)
@@ -591,13 +590,14 @@ def test_an_interrupt_ends_with_words_and_keeps_what_was_compiled(
     project.wait_for(lambda: project.count("compiles") >= moment, process)
     os.killpg(process.pid, signal.SIGINT)
     project.hook(ENDLESS)
-    status, said = project.end(process)
-    assert (status, "romforge: interrupted" in said, all_gone(project.alive)) == (130, True, {}), (
-        said
-    )
-    objects = project.work.rglob(
-        "bin*/*.o"
-    )  # but those that no compiler makes, or make itself removes
+    status, output = project.end(process)
+    assert (status, "romforge: interrupted" in output, all_gone(project.alive)) == (
+        130,
+        True,
+        {},
+    ), output
+    # without those that no compiler makes, or make itself removes
+    objects = project.work.rglob("bin*/*.o")
     kept = [
         path
         for path in objects
@@ -731,9 +731,9 @@ def test_of_two_builds_in_an_output_root_the_second_says_who_holds_it(project: P
     project.hook(AT_COMPILE)
     first = project.begin()
     project.wait_for(lambda: project.count("compiling"), first)
-    status, said = project.run()
+    status, output = project.run()
     assert status == 1
-    assert f"another build is running there: process {first.pid}" in said
+    assert f"another build is running there: process {first.pid}" in output
     assert first.poll() is None
     (project.top / "go").touch()
     assert project.end(first)[0] == 0
@@ -749,8 +749,8 @@ def test_two_builds_of_a_tree_in_two_output_roots_are_both_right(project: Projec
     project.hook("sleep 0.01\n" + REALLY)
     roots = [project.top / "one", project.top / "other"]
     for process in [project.begin(ROMFORGE_OUT=str(root)) for root in roots]:
-        status, said = project.end(process)
-        assert status == 0, said
+        status, output = project.end(process)
+        assert status == 0, output
     assert [differing(project.files(root), project.right()) for root in roots] == [[], []]
     assert before == {
         path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in project.tree.rglob("*")
@@ -889,7 +889,7 @@ def test_the_pool_of_a_make_above_has_all_its_jobs_back(
     if interrupted:
         project.wait_for(lambda: project.count("seen") > 10, above)
         os.kill(int((project.top / "pid").read_text()), signal.SIGINT)
-    _, said = project.end(above)
-    assert f"status {ends}\n" in said
-    assert "jobserver" not in said
+    _, output = project.end(above)
+    assert f"status {ends}\n" in output
+    assert "jobserver" not in output
     assert 3 <= most_at_once(project) <= 4

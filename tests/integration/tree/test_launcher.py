@@ -145,9 +145,8 @@ def test_a_command_of_ones_own_compiles_all_that_is_made_of_text_alone(forge: Fo
     forge.build()
     assert forge.roms() == plain.roms()
     lines = calls(forge)
-    assert (
-        sources(lines) == all_sources(forge, "*.c") - UNSEEN
-    )  # assembly is preprocessed alone, and then assembled
+    # assembly is preprocessed alone, and then assembled
+    assert sources(lines) == all_sources(forge, "*.c") - UNSEEN
     assert {line.split()[0] for line in lines} == {"gcc", "aarch64-linux-gnu-gcc"}
     for directory, compiler in (
         ("bin", "gcc"),
@@ -242,9 +241,9 @@ def test_a_compiler_that_fails_is_told_and_the_command_to_see_it_again_is_sound(
     script(forge)
     spec(forge, 'launcher = "./launch"', {"pcbios": ""})
     forge.edit("core/printf.c", "#include", "#error told by the compiler\n#include")
-    said = forge.failed()
-    assert "error told by the compiler" in said
-    match = re.search(r"to see it again: (.*)", said)
+    output = forge.failed()
+    assert "error told by the compiler" in output
+    match = re.search(r"to see it again: (.*)", output)
     assert match
     again = subprocess.run(
         ["bash", "-c", match[1]],
@@ -268,9 +267,9 @@ def test_a_launcher_that_is_missing_is_told_once_before_anything_is_built(forge:
     told = f"{forge.top}/nonesuch: not found; the spec names it as launcher"
     assert forge.romforge("plan").stdout.count(f"make with {told}\n") == 2
     assert forge.why()["make:ipxe/x86_64-efi"] == told
-    said = forge.failed()
-    assert said.count("not found") == 1
-    assert f"make:ipxe/x86_64-efi and make:ipxe/arm64-efi: {told}" in said
+    output = forge.failed()
+    assert output.count("not found") == 1
+    assert f"make:ipxe/x86_64-efi and make:ipxe/arm64-efi: {told}" in output
     assert {name.split("/")[0] for name in forge.roms()} == {"pcbios"}
     assert [bin for bin, _ in forge.asked()] == ["bin"]
 
@@ -299,14 +298,16 @@ def test_a_daemon_that_a_launcher_starts_neither_holds_the_build_nor_any_of_its_
 
 def hits(forge: Forge) -> tuple[int, int]:
     """The compilations that ccache knew and those that it did not, since the last look."""
-    said = subprocess.run(
+    output = subprocess.run(
         ["ccache", "--print-stats"],
         env=users(forge.environment),
         capture_output=True,
         text=True,
         check=True,
     ).stdout
-    counts = {name: int(count) for name, count in (line.split("\t") for line in said.splitlines())}
+    counts = {
+        name: int(count) for name, count in (line.split("\t") for line in output.splitlines())
+    }
     subprocess.run(["ccache", "-z"], env=users(forge.environment), check=True, capture_output=True)
     return counts["direct_cache_hit"] + counts["preprocessed_cache_hit"], counts["cache_miss"]
 
@@ -384,13 +385,13 @@ def test_distcc_compiles_on_other_machines(forge: Forge, silent: Forge, servers:
 def test_the_compilers_error_is_told_and_not_what_distcc_says_of_it(forge: Forge, servers: Servers):
     """Which comes first, in many lines; where there is nothing else to tell, it is told."""
     spec(forge, 'launcher = "distcc"', {"pcbios": ""})
-    said = forge.failed(DISTCC_HOSTS=f"127.0.0.1:{distccd.free_port()}", DISTCC_FALLBACK="0")
-    assert "failed to distribute and fallbacks are disabled" in said
+    output = forge.failed(DISTCC_HOSTS=f"127.0.0.1:{distccd.free_port()}", DISTCC_FALLBACK="0")
+    assert "failed to distribute and fallbacks are disabled" in output
     forge.edit("core/printf.c", "#include", "#error told by the compiler\n#include")
-    said = forge.failed(DISTCC_HOSTS=servers.hosts)
-    assert said.count("\n  core/printf.c:") == 1
-    assert said.count("error: #error told by the compiler") == 1
-    assert "distcc[" not in said
+    output = forge.failed(DISTCC_HOSTS=servers.hosts)
+    assert output.count("\n  core/printf.c:") == 1
+    assert output.count("error: #error told by the compiler") == 1
+    assert "distcc[" not in output
 
 
 # The last compilations of a build wait until both servers are dead.

@@ -418,9 +418,8 @@ def test_variables_of_the_platform_go_before_those_of_the_source(tmp_path):
 def defined(text: str) -> dict[str, str]:
     """The macros that the C preprocessor has at the end of a text; a warning is an error."""
     command = ["cpp", "-undef", "-nostdinc", "-Werror", "-"]
-    subprocess.run(
-        command, input=text, capture_output=True, text=True, check=True
-    )  # for the next warns of nothing
+    # the next command warns of nothing
+    subprocess.run(command, input=text, capture_output=True, text=True, check=True)
     done = subprocess.run([*command, "-dM"], input=text, capture_output=True, text=True, check=True)
     return {
         name: value
