@@ -67,9 +67,9 @@ class Project:
 
     def states(self) -> dict[str, tuple[int, ...]]:
         """What tells whether a ROM file was written anew."""
-        found = {path: path.stat() for path in (self.top / "out").rglob("*.rom")}
+        times = {path: path.stat() for path in (self.top / "out").rglob("*.rom")}
         return {
-            path.name: (now.st_ino, now.st_mtime_ns, now.st_ctime_ns) for path, now in found.items()
+            path.name: (now.st_ino, now.st_mtime_ns, now.st_ctime_ns) for path, now in times.items()
         }
 
     def rewritten(self, act: Callable[[], object]) -> set[str]:
@@ -395,17 +395,17 @@ def test_doit_forget_makes_the_next_run_do_the_work_again(built: Project):
 
 def images(data: bytes) -> list[tuple[int, int, str]]:
     """Offset, size and IDs of each image of a ROM, told from the PCI structures alone."""
-    found, offset = [], 0
+    parts, offset = [], 0
     while data[offset : offset + 2] == b"\x55\xaa":
         pcir = offset + int(struct.unpack_from("<H", data, offset + 0x18)[0])
         assert data[pcir : pcir + 4] == b"PCIR"
         vendor, device = struct.unpack_from("<HH", data, pcir + 4)
         size = 512 * int(struct.unpack_from("<H", data, pcir + 16)[0])
-        found.append((offset, size, f"{vendor:04x}:{device:04x}"))
+        parts.append((offset, size, f"{vendor:04x}:{device:04x}"))
         offset += size
         if data[pcir + 21] & 0x80:
             break
-    return found
+    return parts
 
 
 def test_the_manifest_is_right(built: Project):

@@ -184,9 +184,9 @@ class Project(Started):
 
     def notes(self) -> list[str]:
         """The notes since the last look."""
-        found = self.log.read_text().splitlines() if self.log.exists() else []
+        lines = self.log.read_text().splitlines() if self.log.exists() else []
         self.log.unlink(missing_ok=True)
-        return found
+        return lines
 
     def compressed(self) -> int:
         """How many processes compressed since the last look."""
@@ -215,18 +215,18 @@ class Project(Started):
 
     def alive(self) -> dict[int, str]:
         """The processes that are at work in our directory, each with its name."""
-        found = {}
-        for one in [int(name) for name in os.listdir("/proc") if name.isdecimal()]:
+        commands = {}
+        for pid in [int(name) for name in os.listdir("/proc") if name.isdecimal()]:
             with suppress(OSError):
-                if os.readlink(f"/proc/{one}/cwd") == str(self.top):
-                    found[one] = Path(f"/proc/{one}/cmdline").read_text().replace("\0", " ")
-        return found
+                if os.readlink(f"/proc/{pid}/cwd") == str(self.top):
+                    commands[pid] = Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+        return commands
 
     def workers(self) -> list[int]:
         """The processes that compress."""
         return [
-            one
-            for one, command in self.alive().items()
+            pid
+            for pid, command in self.alive().items()
             if "-m romforge.rom.compression_cache" in command and "setpriv" not in command
         ]
 
@@ -625,12 +625,12 @@ def test_how_far_compression_has_come_is_told(
     project: Project, monkeypatch: pytest.MonkeyPatch, e1000: bytes
 ):
     """The rounds of the process at work, and nothing when it is done."""
-    told = set()
+    lines = set()
 
     class Watched(dict[str, str]):
         def __setitem__(self, name: str, text: str) -> None:
             super().__setitem__(name, text)
-            told.add(compression_cache.compressing_line())
+            lines.add(compression_cache.compressing_line())
 
     monkeypatch.setattr(compression_cache, "_progress", Watched())
     content = option_rom.driver_of(images(e1000)[1])[:20_000] + builders.SIMPLE_NETWORK
@@ -638,8 +638,8 @@ def test_how_far_compression_has_come_is_told(
     assert compression_cache.compress_cached(content, "default", project.out) == encoder.compress(
         content
     )
-    assert told
-    assert all(re.fullmatch(r"compressing: round [1-9] of \d+", text) for text in told)
+    assert lines
+    assert all(re.fullmatch(r"compressing: round [1-9] of \d+", text) for text in lines)
     assert compression_cache.compressing_line() == ""
 
 

@@ -530,9 +530,9 @@ def test_a_file_that_cannot_be_read_is_told_in_words_by_every_command(tmp_path: 
             prefix=without_privileges(),
         )
         assert used.status == 1, (command, used)
-        told = "holds no *.rom file" if (command, name) == ("compat", "directory") else words
+        message = "holds no *.rom file" if (command, name) == ("compat", "directory") else words
         assert used.output.startswith("romforge: in/odd.rom: "), (command, used)
-        assert told in used.output, (command, used)
+        assert message in used.output, (command, used)
         assert not (tmp_path / "new").exists()
 
 

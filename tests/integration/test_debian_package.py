@@ -305,8 +305,8 @@ def test_the_installed_roms_boot(chroot: Chroot, package: Package, name: str):
     assert any(f"target:{rom.split('/')[2]}" == word for word in tests[name])
     chroot.sh("dpkg -i /build/one/*.deb")
     command = f"{tests[name][0]} {TESTS[name]}"
-    told = package.sh(command)
-    assert "0 proven before" in told
-    assert rom in told
+    output = package.sh(command)
+    assert "0 proven before" in output
+    assert rom in output
     chroot.sh(f"truncate --size=1000 /{rom}")
     assert f"/{rom}" in package.sh(f"! {command}")

@@ -113,7 +113,7 @@ def test_the_arithmetic_of_the_one_rom_is_told(checkout: Path):
     rom = out / "usr/share/qemu/efi-e1000.rom"
     sizes = [len(image.data) for image in option_rom.parse_rom(rom.read_bytes()).images]
     names = "pcbios", "x86_64-efi", "arm64-efi", "riscv64-efi"
-    told = " + ".join(f"{name} {size:,}" for name, size in zip(names, sizes))
+    terms = " + ".join(f"{name} {size:,}" for name, size in zip(names, sizes))
     environment = {
         "ROMSPEC": "examples/opt1.toml",
         "ROMFORGE_OUT": str(out),
@@ -121,10 +121,10 @@ def test_the_arithmetic_of_the_one_rom_is_told(checkout: Path):
     }
     table = run([sys.executable, "-m", "doit", "nic:e1000"], checkout, **environment).stdout
     row = re.sub(" +", " ", next(line for line in table.splitlines() if "efi-e1000.rom" in line))
-    assert f"{told} {sum(sizes):,} 256 KiB {(256 << 10) - sum(sizes):,} " in row
+    assert f"{terms} {sum(sizes):,} 256 KiB {(256 << 10) - sum(sizes):,} " in row
     plan = run([sys.executable, "-m", "romforge", "plan"], checkout, **environment).stdout
     assert (
-        f"{told} = {sum(sizes):,} bytes, {(256 << 10) - sum(sizes):,} free, in the last build"
+        f"{terms} = {sum(sizes):,} bytes, {(256 << 10) - sum(sizes):,} free, in the last build"
         in plan
     )
 

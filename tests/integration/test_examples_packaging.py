@@ -89,9 +89,9 @@ def test_qemus_goals_fill_pc_bios(tmp_path: Path):
     (roms / "Makefile").write_text(
         "all: efirom pxerom efi-rom-e1000 pxe-rom-virtio\ninclude romforge/examples/qemu/Makefile\n"
     )
-    told = sh(roms, "make", "-j2", "all")
-    assert told.count("16 built, 0 up to date") == 1
-    assert "jobserver unavailable" not in told
+    output = sh(roms, "make", "-j2", "all")
+    assert output.count("16 built, 0 up to date") == 1
+    assert "jobserver unavailable" not in output
     assert_sound(bios, SET)
     before = {path.name: path.stat().st_mtime_ns for path in bios.iterdir()}
     assert "0 built, 16 up to date" in sh(

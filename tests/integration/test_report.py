@@ -104,12 +104,14 @@ def test_the_page_tells_what_was_built(built: Path, romforge: Run):
     The page loads nothing and needs no script.
     """
     page = report(built, romforge)
-    told = Words(page)
-    assert "efi-e1000.rom" in told.words
-    assert "pcbios 71,680, x86_64-efi 1,536: 73,216 bytes of 256 KiB, 188,928 free" in told.words
+    contents = Words(page)
+    assert "efi-e1000.rom" in contents.words
+    assert (
+        "pcbios 71,680, x86_64-efi 1,536: 73,216 bytes of 256 KiB, 188,928 free" in contents.words
+    )
     label = "usr/share/qemu/pxe-e1000.rom: pcbios 71,680: 71,680 bytes of 128 KiB, 59,392 free"
     assert f'aria-label="{label}"' in page
-    assert "script" not in told.seen
+    assert "script" not in contents.seen
     assert not re.search(r"(?:src|href)=|url\(|@import|https?://", page)
 
 

@@ -99,7 +99,7 @@ class Relink:
             f" {self.archive} -o {self.stage} ", f" {archive} -o {made} "
         )
         command = command.replace(f"-Map {self.stage}.map", f"-Map {made}.map") + "".join(
-            f" --defsym {one}=0" for one in defined
+            f" --defsym {symbol}=0" for symbol in defined
         )
         for root in roots:
             command = re.sub(rf"-u {root} --defsym check_{root}={root}(?= )", "", command)
@@ -119,18 +119,18 @@ class Relink:
         return {name.removesuffix(".o"): self.src / self.make.bin / name for name in listed}
 
 
-def taken(found: LinkMap) -> tuple[set[str], set[tuple[str, str]]]:
+def taken(link_map: LinkMap) -> tuple[set[str], set[tuple[str, str]]]:
     """The objects of a link, and its sections that have bytes.
 
     Sections of strings are left out, since the linker merges strings.
     """
     sections = {
-        (object_name(one.object), one.name)
-        for one in found.kept
-        if one.size and ".str" not in one.name
+        (object_name(section.object), section.name)
+        for section in link_map.kept
+        if section.size and ".str" not in section.name
     }
-    return set(found.objects()), {
-        one for one in sections if not one[1].startswith((".debug", ".comment"))
+    return set(link_map.objects()), {
+        (owner, name) for owner, name in sections if not name.startswith((".debug", ".comment"))
     }
 
 
@@ -143,7 +143,11 @@ def predicted(graph: Any, places: set[SectionPlace]) -> tuple[set[str], set[tupl
     }
     return (
         {place.object for place in places if place.section < 0},
-        {(name, one.name) for name, one in sections if one.size and ".str" not in one.name},
+        {
+            (name, section.name)
+            for name, section in sections
+            if section.size and ".str" not in section.name
+        },
     )
 
 
@@ -154,10 +158,10 @@ def relink(request: pytest.FixtureRequest, built: Built, tmp_path: Path) -> tupl
     again = Relink(built, make, tmp_path)
     link = built.link(make)
     now = taken(again.link(again.members()))
-    told = predicted(link.graph, link.graph.reached())
-    assert told[0] == now[0]
-    assert told[1] >= now[1]
-    return again, link.graph, told[1] - now[1]
+    expected = predicted(link.graph, link.graph.reached())
+    assert expected[0] == now[0]
+    assert expected[1] >= now[1]
+    return again, link.graph, expected[1] - now[1]
 
 
 def test_what_a_cut_reference_leaves_is_what_the_linker_leaves(
@@ -187,8 +191,8 @@ def test_what_a_cut_reference_leaves_is_what_the_linker_leaves(
                 members | {asker: changed}, defined=tuple(f"cut_{symbol}" for symbol in symbols)
             )
         )
-        told = predicted(graph, graph.reached(cut=(asker, name)))
-        assert left == (told[0], told[1] - thrown), f"{asker} -> {name}"
+        expected = predicted(graph, graph.reached(cut=(asker, name)))
+        assert left == (expected[0], expected[1] - thrown), f"{asker} -> {name}"
         gone += name not in left[0]
     assert gone > 0
 
@@ -204,14 +208,14 @@ def test_what_leaves_with_an_object_or_a_root_is_what_the_linker_leaves_out(
     for name in rng.sample(names, min(OBJECTS // 2, len(names))):
         members = {other: path for other, path in again.members().items() if other != name}
         left = taken(again.link(members, defined=tuple(graph.objects[name].defines)))
-        told = predicted(graph, graph.reached(objects=(name,)))
-        assert left == (told[0], told[1] - thrown), name
+        expected = predicted(graph, graph.reached(objects=(name,)))
+        assert left == (expected[0], expected[1] - thrown), name
     for root in graph.roots:
         if root.endswith("_start"):
             continue  # the entry, which -e asks for as well
         left = taken(again.link(again.members(), roots=(root,)))
-        told = predicted(graph, graph.reached(roots=(root,)))
-        assert left == (told[0], told[1] - thrown), root
+        expected = predicted(graph, graph.reached(roots=(root,)))
+        assert left == (expected[0], expected[1] - thrown), root
 
 
 def test_the_roots_are_those_of_make(built: Built):
@@ -221,7 +225,7 @@ def test_the_roots_are_those_of_make(built: Built):
         assert set(re.findall(r"-u (\S+)", command)) == set(built.link(make).graph.roots)
 
 
-# What is told
+# What the command reports
 
 
 def test_sizes_add_up_to_the_sections_of_the_linked_file(built: Built):
@@ -244,8 +248,8 @@ def test_sizes_add_up_to_the_sections_of_the_linked_file(built: Built):
 
 def inspected(built: Built) -> list[dict[str, Any]]:
     done = run([sys.executable, "-m", "romforge", "inspect", "--json", f"out/{ROM}"], built.top)
-    found = json.loads(done.stdout)[0]["images"]
-    return [{"kind": one["kind"], "size": one["size"]} for one in found]
+    images = json.loads(done.stdout)[0]["images"]
+    return [{"kind": image["kind"], "size": image["size"]} for image in images]
 
 
 def test_an_answer_takes_a_hundred_loops_at_most(built: Built):
@@ -372,12 +376,12 @@ def test_another_build_is_compared_with(tmp_path: Path, small: Built):
     crc.write_text(crc.read_text() + table)
     done = run([sys.executable, "-m", "romforge", "build"], tmp_path)
     assert done.returncode == 0, done.stderr
-    told = [
+    answers = [
         built.why("pcbios/8086100e", "--against", older)
         for older in (small.top / "out", tmp_path / "before.json")
     ]
-    assert told[0] == told[1]
-    (image,) = told[0]
+    assert answers[0] == answers[1]
+    (image,) = answers[0]
     changes = {
         row["object"]: ((row["is"] or 0) - (row["was"] or 0), row["was"] is None, row["is"] is None)
         for row in image["objects"]

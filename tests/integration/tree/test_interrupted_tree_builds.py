@@ -264,12 +264,12 @@ def kill(
     """
     end = os.killpg if group else os.kill
     while process.poll() is None:
-        found = [one for one, name in project.alive().items() if name in names]
+        pids = [pid for pid, name in project.alive().items() if name in names]
         if doit:
             process.send_signal(signal.SIGSTOP)  # lest it see its makes die
-        for one in [process.pid, *found] if doit else found[:1]:
+        for pid in [process.pid, *pids] if doit else pids[:1]:
             with suppress(ProcessLookupError):
-                end(one, signal.SIGKILL)
+                end(pid, signal.SIGKILL)
                 if not doit:
                     return True
         if doit:

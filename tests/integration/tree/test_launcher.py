@@ -81,9 +81,9 @@ def sources(lines: list[str]) -> set[str]:
 
 def all_sources(forge: Forge, pattern: str) -> set[str]:
     """Those of the platforms that are built; host tools have a compiler of their own."""
-    found = {str(path.relative_to(forge.src)) for path in forge.src.rglob(pattern)}
+    names = {str(path.relative_to(forge.src)) for path in forge.src.rglob(pattern)}
     return {
-        name for name in found if not name.startswith(("util/", "arch/riscv64/", "arch/loong64/"))
+        name for name in names if not name.startswith(("util/", "arch/riscv64/", "arch/loong64/"))
     }
 
 
@@ -264,12 +264,12 @@ def test_a_launcher_that_is_missing_is_told_once_before_anything_is_built(forge:
         'launcher = "./nonesuch -x"',
         {"pcbios": 'launcher = ""', "x86_64-efi": "", "arm64-efi": ""},
     )
-    told = f"{forge.top}/nonesuch: not found; the spec names it as launcher"
-    assert forge.romforge("plan").stdout.count(f"make with {told}\n") == 2
-    assert forge.why()["make:ipxe/x86_64-efi"] == told
+    message = f"{forge.top}/nonesuch: not found; the spec names it as launcher"
+    assert forge.romforge("plan").stdout.count(f"make with {message}\n") == 2
+    assert forge.why()["make:ipxe/x86_64-efi"] == message
     output = forge.failed()
     assert output.count("not found") == 1
-    assert f"make:ipxe/x86_64-efi and make:ipxe/arm64-efi: {told}" in output
+    assert f"make:ipxe/x86_64-efi and make:ipxe/arm64-efi: {message}" in output
     assert {name.split("/")[0] for name in forge.roms()} == {"pcbios"}
     assert [bin for bin, _ in forge.asked()] == ["bin"]
 

@@ -41,7 +41,7 @@ pytestmark = pytest.mark.slow
 
 def linked_with(forge: Forge, name: str) -> set[str]:
     """The images with an object whose dependencies, as make wrote them, have the file."""
-    found = set()
+    roms = set()
     for platform in BINS:
         for nic in TWO:
             objects = forge.objects(platform, nic) | {"version"}
@@ -49,8 +49,8 @@ def linked_with(forge: Forge, name: str) -> set[str]:
             texts = [path.read_text() for path in paths if path.name.split(".")[0] in objects]
             assert len(texts) > 9
             used = {word for text in texts for word in text.split()}
-            found |= {f"{platform}/{nic}.rom"} if name in used else set()
-    return found
+            roms |= {f"{platform}/{nic}.rom"} if name in used else set()
+    return roms
 
 
 # What is built, and what is not
@@ -136,15 +136,17 @@ def test_a_header_redoes_the_links_that_used_it(forge: Forge):
     )
     (forge.src / "include/only_here.h").write_text("#define NAME_OF_IT 1\n")
     forge.build()
-    found, wanted = {}, {}
+    redone, wanted = {}, {}
     for header in sorted((forge.src / "include").glob("*.h")):
         name, text = f"include/{header.name}", header.read_text()
         header.write_text(text + "/* more */\n")
-        found[name] = {task.removeprefix("rom:") for task in forge.why() if task.startswith("rom:")}
+        redone[name] = {
+            task.removeprefix("rom:") for task in forge.why() if task.startswith("rom:")
+        }
         wanted[name] = linked_with(forge, name)
         header.write_text(text)
     assert wanted["include/only_here.h"] == both("pcnet")
-    assert found == wanted
+    assert redone == wanted
 
 
 def test_what_no_image_uses_redoes_none(built: Forge):
@@ -173,8 +175,8 @@ def test_a_header_of_few_redoes_their_images_alone(built: Forge):
     built.asked()
     (built.src / "include/few.h").write_text("#define FEW 4\n")
     assert linked_with(built, "include/few.h") == both("pcnet")
-    told = built.why()["make:ipxe/pcbios"]
-    assert told == "10222000.rom: include/few.h changed (used by pcnet)"
+    reason = built.why()["make:ipxe/pcbios"]
+    assert reason == "10222000.rom: include/few.h changed (used by pcnet)"
     assert built.rewritten(built.build) == both("pcnet")
     assert built.asked() == asks("pcnet")
 
@@ -324,14 +326,14 @@ def test_what_a_make_left_in_the_tree_is_not_built_upon(forge: Forge):
 
 def listing(top: Path) -> dict[str, tuple[int, ...] | str]:
     """All that can be seen of the files and directories below."""
-    found: dict[str, tuple[int, ...] | str] = {}
+    states: dict[str, tuple[int, ...] | str] = {}
     for path in sorted(top.rglob("*")):
         now = path.lstat()
-        found[str(path)] = now.st_mode, now.st_size, now.st_mtime_ns, now.st_ctime_ns, now.st_ino
-        found[f"{path} holds"] = (
+        states[str(path)] = now.st_mode, now.st_size, now.st_mtime_ns, now.st_ctime_ns, now.st_ino
+        states[f"{path} holds"] = (
             hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
         )
-    return found
+    return states
 
 
 def version(data: bytes) -> bytes:

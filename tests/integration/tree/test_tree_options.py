@@ -147,32 +147,32 @@ def test_a_platform_without_its_compiler_fails_alone(built: Forge):
     """Before the first make the error names the package to install; the other one is built."""
     built.spec({EFI: "", "arm64-efi": ""}, ("e1000",))
     built.edit("core/mark.c")
-    told = built.failed(PATH=only(built))
+    errors = built.failed(PATH=only(built))
     message = (
         "make:ipxe/arm64-efi: aarch64-linux-gnu-gcc: not found; "
         "install the Debian package gcc-aarch64-linux-gnu\n"
     )
-    assert message in told
-    assert told.index("gcc-aarch64-linux-gnu") < told.index("builds 1 image")
-    assert told.count("gcc-aarch64-linux-gnu") == 1
+    assert message in errors
+    assert errors.index("gcc-aarch64-linux-gnu") < errors.index("builds 1 image")
+    assert errors.count("gcc-aarch64-linux-gnu") == 1
     assert built.asked() == asks("e1000", platforms=(EFI,))
     assert MARKED.encode() in built.code(f"{EFI}/e1000.rom")
 
 
 def test_without_make_and_perl_nothing_is_begun(forge: Forge):
     """Both are named, with their packages, for both platforms at once."""
-    told = forge.failed(PATH=only(forge, "make", "perl"))
+    errors = forge.failed(PATH=only(forge, "make", "perl"))
     for name in ("make", "perl"):
-        assert told.count(f"{name}: not found; install the Debian package {name}\n") == 1
+        assert errors.count(f"{name}: not found; install the Debian package {name}\n") == 1
     assert not (forge.top / "out/.romforge/tree").exists()
 
 
 def test_a_compiler_for_another_architecture_is_refused(forge: Forge):
     """It would fail in the midst of a build; what to write instead is said."""
     forge.spec({"arm64-efi": 'cross = "riscv64-linux-gnu-"'}, ("e1000",))
-    told = forge.failed()
-    assert "riscv64-linux-gnu-gcc makes code for riscv64-linux-gnu, not for arm64" in told
-    assert 'set cross = "aarch64-linux-gnu-" in [platform.arm64-efi]' in told
+    errors = forge.failed()
+    assert "riscv64-linux-gnu-gcc makes code for riscv64-linux-gnu, not for arm64" in errors
+    assert 'set cross = "aarch64-linux-gnu-" in [platform.arm64-efi]' in errors
     assert forge.asked() == []
 
 
@@ -259,14 +259,14 @@ def test_a_compile_error_is_told_so_that_it_can_be_seen_again(built: Forge):
         right + "\nint broken ( void ) { return nosuch; }\n"
     )
     line = right.count("\n") + 2
-    told = built.failed()
-    error = re.search(rf"interface/efi/efi_snp\.c:{line}:\d+: error: .*nosuch.*", told)
-    assert error, told
+    errors = built.failed()
+    error = re.search(rf"interface/efi/efi_snp\.c:{line}:\d+: error: .*nosuch.*", errors)
+    assert error, errors
     assert all(MARKED.encode() in built.code(f"{LEGACY}/{nic}.rom") for nic in TWO)
-    log = re.search(r"the whole log: (.*)", told)
+    log = re.search(r"the whole log: (.*)", errors)
     assert log
     assert error[0] in (built.top / log[1]).read_text()
-    paste = re.search(r"to see it again: (.*)", told)
+    paste = re.search(r"to see it again: (.*)", errors)
     assert paste
     again = subprocess.run(
         ["bash", "-c", paste[1]], cwd=built.top, capture_output=True, text=True, check=False
@@ -313,13 +313,13 @@ def test_where_there_is_no_tree_the_words_say_how_to_get_one(forge: Forge):
     """An empty directory, as of a submodule that was not fetched, is none."""
     shutil.rmtree(forge.tree)
     forge.tree.mkdir()
-    told = forge.failed()
+    errors = forge.failed()
     message = (
         "make:ipxe/pcbios and make:ipxe/x86_64-efi: "
         f"there is no iPXE source tree (with src/Makefile) at {forge.tree}"
     )
-    assert message in told
-    assert "apt-get source ipxe" in told
+    assert message in errors
+    assert "apt-get source ipxe" in errors
     assert f"no iPXE source tree (with src/Makefile) at {forge.top}/none" in forge.failed(
         IPXE_SRC="none"
     )
