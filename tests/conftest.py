@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Fixtures for all tests: Debian's ROMs, and the checkout's commands in a directory of their own."""
+"""Fixtures for all tests: Debian's ROMs, and the checkout's commands in their own directory."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Builds, one ROM at a time: what is redone and what is not, what the manifest says, and what a failure says."""
+"""Builds, one ROM at a time: what is redone, what the manifest holds, what a failure reports."""
 
 from __future__ import annotations
 
@@ -67,9 +67,9 @@ class Project:
 
     def states(self) -> dict[str, tuple[int, ...]]:
         """What tells whether a ROM file was written anew."""
-        found = {path: path.stat() for path in (self.top / "out").rglob("*.rom")}
+        times = {path: path.stat() for path in (self.top / "out").rglob("*.rom")}
         return {
-            path.name: (now.st_ino, now.st_mtime_ns, now.st_ctime_ns) for path, now in found.items()
+            path.name: (now.st_ino, now.st_mtime_ns, now.st_ctime_ns) for path, now in times.items()
         }
 
     def rewritten(self, act: Callable[[], object]) -> set[str]:
@@ -319,7 +319,7 @@ default = false
     ],
 )
 def test_a_selection_builds_what_it_names(project: Project, selection: list[str], files: set[str]):
-    """For doit and for ``romforge build`` alike; what was built by one is up to date for the other."""
+    """For doit and for ``romforge build`` alike; what one built is up to date for the other."""
     project.write(spec_text(project.roms, nics=nics(), extra=EXTRA))
     assert project.counts(*selection) == (0, len(files), 0)
     assert set(project.states()) == files
@@ -332,7 +332,7 @@ def test_a_rom_is_selected_by_its_bare_path_too(project: Project):
 
 
 def test_a_nic_of_no_default_target_can_be_selected(project: Project):
-    """Words or a build, the same for both commands: not the words of one and the guess of the other."""
+    """Both commands do the same: report an error or build. Neither guesses what is meant."""
     extra = EXTRA.replace('"e1000", ', "")
     text = spec_text(project.roms, nics=nics(("e1000", "pcnet")), extra=extra)
     project.write(text.replace('images = ["pcbios"', 'nics = ["e1000"]\nimages = ["pcbios"', 2))
@@ -395,17 +395,17 @@ def test_doit_forget_makes_the_next_run_do_the_work_again(built: Project):
 
 def images(data: bytes) -> list[tuple[int, int, str]]:
     """Offset, size and IDs of each image of a ROM, told from the PCI structures alone."""
-    found, offset = [], 0
+    parts, offset = [], 0
     while data[offset : offset + 2] == b"\x55\xaa":
         pcir = offset + int(struct.unpack_from("<H", data, offset + 0x18)[0])
         assert data[pcir : pcir + 4] == b"PCIR"
         vendor, device = struct.unpack_from("<HH", data, pcir + 4)
         size = 512 * int(struct.unpack_from("<H", data, pcir + 16)[0])
-        found.append((offset, size, f"{vendor:04x}:{device:04x}"))
+        parts.append((offset, size, f"{vendor:04x}:{device:04x}"))
         offset += size
         if data[pcir + 21] & 0x80:
             break
-    return found
+    return parts
 
 
 def test_the_manifest_is_right(built: Project):
@@ -501,10 +501,11 @@ def test_a_rom_out_of_its_bucket_fails_with_the_map_and_all_others_are_built(
 
     used = 108_032 + 36_864
     short = (256 << 10) + 1 - used
-    assert (
-        f"under/pcnet.rom: {short:,} bytes ({short:#x}) short of its bucket of 512 KiB: QEMU would give it 256 KiB"
-        in under
+    message = (
+        f"under/pcnet.rom: {short:,} bytes ({short:#x}) short of its bucket of 512 KiB: "
+        "QEMU would give it 256 KiB"
     )
+    assert message in under
     assert re.search(rf"together +{used:,} +{used:#x}", under)
     assert "remedy: `pad = true`" in under
 
@@ -650,7 +651,7 @@ def test_a_deb_is_a_source(project: Project, releases: dict[str, Path]):
 
 
 def test_another_deb_in_its_place_is_taken(project: Project, releases: dict[str, Path]):
-    """bookworm's lie elsewhere in the package, where they are looked for later: nothing of sid's may be left."""
+    """bookworm's ROMs are in a directory that is searched later. None of sid's ROMs may be left."""
     deb = project.top / "roms.deb"
     shutil.copy(debian.package("sid"), deb)
     project.write(deb_spec('roms = "roms.deb"'))
@@ -671,13 +672,12 @@ def test_another_deb_in_its_place_is_taken(project: Project, releases: dict[str,
 
 def test_a_deb_with_another_sum_builds_nothing(project: Project):
     wrong = "0" * 64
+    right = debian.sha256_of(debian.package("sid"))
     project.write(deb_spec(f'roms = "{debian.package("sid")}"', wrong))
     for done in (project.doit(), project.romforge("build")):
         assert done.returncode == 1
-        assert (
-            f"has the sha256\n  {debian.sha256_of(debian.package('sid'))}\nwhere the spec asks for\n  {wrong}"
-            in done.stderr
-        )
+        message = f"has the sha256\n  {right}\nwhere the spec asks for\n  {wrong}"
+        assert message in done.stderr
     assert not list((project.top / "out").rglob("*.rom"))
 
 
@@ -715,10 +715,11 @@ def test_without_apt_the_words_say_what_else_to_do(project: Project):
     project.write(deb_spec('package = "ipxe-qemu"'))
     done = project.doit(PATH=commands(project.top))
     assert done.returncode == 1
-    assert (
-        "source:roms: the package ipxe-qemu cannot be downloaded: apt-get: not found; install the Debian package apt"
-        in done.stderr
+    message = (
+        "source:roms: the package ipxe-qemu cannot be downloaded: apt-get: not found; "
+        "install the Debian package apt"
     )
+    assert message in done.stderr
     assert 'set roms = "DIR" or roms = "FILE.deb" in [source.roms]' in done.stderr
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The command line as a user meets it: each command with good and with bad input, in a subprocess."""
+"""The command line in a subprocess: each command with good and with bad input."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def test_compat_reads_packages(romforge: Run):
 def test_compat_with_another_bucket_says_what_qemu_says(
     romforge: Run, releases: dict[str, Path], tmp_path: Path
 ):
-    """Both directions, a lost file and an added one; the words are those of a destination QEMU 7.2."""
+    """In both directions, with a lost file and an added one; the errors are those of QEMU 7.2."""
     large = tmp_path / "large"
     shutil.copytree(releases["sid"], large)
     with (large / "efi-e1000.rom").open("ab") as file:
@@ -248,7 +248,7 @@ def on_terminal(command: list[str], directory: Path, **environment: str) -> str:
 def test_progress_and_colours_are_for_terminals(
     romforge: Run, releases: dict[str, Path], tmp_path: Path
 ):
-    """On a terminal the build shows a bar and colours; with NO_COLOR no colours, and in a pipe neither."""
+    """A terminal gets a bar and colours, and no colours with NO_COLOR; a pipe gets neither."""
     (tmp_path / "romspec.toml").write_text(spec_text(releases["sid"]))
     build = [sys.executable, "-m", "romforge", "build"]
     assert "\x1b[1mfile" in (shown := on_terminal(build, tmp_path))
@@ -296,7 +296,10 @@ def test_a_build_does_not_write_where_its_sources_lie(
 def test_a_spec_leaves_the_files_of_another_alone(
     romforge: Run, releases: dict[str, Path], tmp_path: Path
 ):
-    """Two specs with targets of one name in one output root; but a spec's own files that it no longer asks for go."""
+    """Two specs with a target of the same name share an output root.
+
+    A spec's own files that it no longer asks for are removed.
+    """
     text = spec_text(releases["sid"], nics='e1000 = "8086:100e"\npcnet = "1022:2000"')
     (tmp_path / "one.toml").write_text(text)
     (tmp_path / "two.toml").write_text(text.replace('dir = "usr/share/qemu"', 'dir = "elsewhere"'))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""`romforge compat`: which file QEMU would open, and what a larger romsize= would do, checked against QEMU."""
+"""`romforge compat`: which file QEMU would open, and what a larger romsize= does, as in QEMU."""
 
 from __future__ import annotations
 
@@ -80,7 +80,8 @@ def test_of_a_spec_the_file_counts_that_qemu_opens(layout: Path, romforge: Run):
 
 def test_architectures_have_search_paths_of_their_own(layout: Path, romforge: Run):
     (layout / "a.toml").write_text(
-        'spec = 1\n[qemu.x86_64]\nfirmware_path = ["ipxe"]\n[qemu.arm64]\nfirmware_path = ["arm", "ipxe"]\n'
+        'spec = 1\n[qemu.x86_64]\nfirmware_path = ["ipxe"]\n'
+        '[qemu.arm64]\nfirmware_path = ["arm", "ipxe"]\n'
     )
     done = romforge("compat", "--json", "a.toml", "a.toml")
     assert {name: old for name, (old, _, _) in told(done).items()} == {
@@ -115,7 +116,10 @@ def test_a_spec_that_tells_nothing_is_told(layout: Path, romforge: Run, text: st
 def test_what_is_said_of_romsize_is_true(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, old: int, new: int, side: str
 ):
-    """QEMU refuses without it, in the words of `compat`, and moves the guest with it on the side that `compat` names."""
+    """Without romsize= QEMU refuses with the error that `compat` gives.
+
+    With it on the side that `compat` names, QEMU migrates the guest.
+    """
     before, after = (compat.RomFile(size, ("legacy",)) for size in (old, new))
     (verdict,) = compat.compare_sets({"efi-e1000.rom": before}, {"efi-e1000.rom": after})
     with pytest.raises(CheckFailed) as refused:

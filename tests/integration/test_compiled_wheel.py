@@ -22,7 +22,8 @@ CODE = """
 import sys
 from romforge.formats.uefi_compression import huffman, encoder, match_finder
 modules = huffman, encoder, match_finder
-assert all(module.__file__.endswith(".so") for module in modules), [module.__file__ for module in modules]
+assert all(module.__file__.endswith(".so") for module in modules), \
+[module.__file__ for module in modules]
 sys.stdout.buffer.write(encoder.compress(sys.stdin.buffer.read(), sys.argv[1]))
 """
 

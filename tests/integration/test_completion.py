@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Completion in real shells: lines are typed into each, with Tab, and what the command then gets is looked at."""
+"""Completion in real shells: lines are typed into each, with Tab; the command's arguments count."""
 
 from __future__ import annotations
 
@@ -264,7 +264,10 @@ def asked(directory: Path, shell: str, *words: str, **environment: str) -> list[
 
 def test_bash_offers_what_the_spec_has_without_a_terminal(tmp_path: Path):
     furnish(tmp_path)
-    code = 'source romforge.bash; COMP_WORDS=(romforge build nic :) COMP_CWORD=3; _romforge romforge; printf "%s\\n" "${COMPREPLY[@]}"'
+    code = (
+        "source romforge.bash; COMP_WORDS=(romforge build nic :) COMP_CWORD=3; "
+        '_romforge romforge; printf "%s\\n" "${COMPREPLY[@]}"'
+    )
     done = run(["bash", "-c", code], tmp_path, PATH=f"{tmp_path}:{os.environ['PATH']}")
     assert sorted(done.stdout.split()) == ["e1000", "e1000e", "rtl8139"]
 
@@ -320,7 +323,10 @@ def test_options_that_are_given_or_excluded_are_not_offered_again(tmp_path: Path
 
 @pytest.mark.slow
 def test_each_argument_is_completed_or_known_to_be_anything(tmp_path: Path):
-    """A new kind of argument must be decided upon: what is no file, no choice and no selection is listed here."""
+    """Arguments that are no file, no choice and no selection are listed here.
+
+    So a new kind of argument needs a decision.
+    """
     furnish(tmp_path)
     commands = next(
         action

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Compression in builds and commands: each driver once, never larger, right again after whatever went wrong."""
+"""Compression in builds and commands: each driver once, never larger, right after any failure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from uefi_firmware import efi_compressor as independent  # type: ignore[import-untyped]  # EDK2's own C code
+
+# EDK2's own C code
+from uefi_firmware import efi_compressor as independent  # type: ignore[import-untyped]
 
 from romforge.base import image_kind, output_files
 from romforge.base.pci_id import PciId
@@ -109,8 +111,8 @@ class Noting(subprocess.Popen):
             log.write(text + chr(10))
 subprocess.Popen = Noting
 """
-# What compresses tells so, and never ends by itself, nor says more, which nobody hears any longer. The
-# path that packing gives to its processes has not this in it, so Popen puts ours in its place.
+# A process that compresses reports it and then never ends, and reports nothing more: nobody would
+# hear it. Packing passes a path to its processes that lacks this code, so Popen passes ours.
 ENDLESS = """
 import os, subprocess
 from romforge.formats.uefi_compression import encoder
@@ -130,7 +132,7 @@ encoder.compress = endless
 
 
 class Project(Started):
-    """A directory with a spec over ROMs in ``roms``, and the notes of each process that compressed."""
+    """A directory with a spec of ROMs in ``roms``, and notes of each process that compressed."""
 
     def __init__(self, top: Path) -> None:
         self.top, self.out, self.cache = top, top / "out", top / "out/.romforge/compressed"
@@ -158,7 +160,8 @@ class Project(Started):
             for name, keys in (targets or {"small": RECOMPRESS}).items()
         )
         (self.top / "romspec.toml").write_text(
-            f'spec = 1\n[source.roms]\nroms = "{roms}"\nfiles = ["{{nic}}.rom", "efi-{{nic}}.rom"]\n'
+            f'spec = 1\n[source.roms]\nroms = "{roms}"\n'
+            'files = ["{nic}.rom", "efi-{nic}.rom"]\n'
             f"[platform.pcbios]\n[platform.x86_64-efi]\n{platform}{named}{made}{extra}"
         )
 
@@ -167,7 +170,10 @@ class Project(Started):
 
         They wait for each other until there are so many, and then for a while.
         """
-        met = f"until [ $(grep -c begin {shlex.quote(str(self.log))}) -ge {together} ]; do sleep 0.02; done"
+        met = (
+            f"until [ $(grep -c begin {shlex.quote(str(self.log))}) -ge {together} ]; "
+            "do sleep 0.02; done"
+        )
         wait = f'timeout {PATIENCE} sh -c {shlex.quote(met)}; sleep {seconds}; exec "$@"'
         return self.patched(NOTE.format(log=str(self.log), wait=wait))
 
@@ -178,9 +184,9 @@ class Project(Started):
 
     def notes(self) -> list[str]:
         """The notes since the last look."""
-        found = self.log.read_text().splitlines() if self.log.exists() else []
+        lines = self.log.read_text().splitlines() if self.log.exists() else []
         self.log.unlink(missing_ok=True)
-        return found
+        return lines
 
     def compressed(self) -> int:
         """How many processes compressed since the last look."""
@@ -197,9 +203,9 @@ class Project(Started):
 
     def build(self, command: tuple[str, ...] | list[str] = ("doit",), **environment: str) -> str:
         """Runs a build, which must do, and notes what it compresses."""
-        status, said = self.run(list(command), **(self.noted() | environment))
-        assert status == 0, said
-        return said
+        status, output = self.run(list(command), **(self.noted() | environment))
+        assert status == 0, output
+        return output
 
     def rom(self, name: str = "small/e1000.rom") -> bytes:
         return (self.out / name).read_bytes()
@@ -209,18 +215,18 @@ class Project(Started):
 
     def alive(self) -> dict[int, str]:
         """The processes that are at work in our directory, each with its name."""
-        found = {}
-        for one in [int(name) for name in os.listdir("/proc") if name.isdecimal()]:
+        commands = {}
+        for pid in [int(name) for name in os.listdir("/proc") if name.isdecimal()]:
             with suppress(OSError):
-                if os.readlink(f"/proc/{one}/cwd") == str(self.top):
-                    found[one] = Path(f"/proc/{one}/cmdline").read_text().replace("\0", " ")
-        return found
+                if os.readlink(f"/proc/{pid}/cwd") == str(self.top):
+                    commands[pid] = Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+        return commands
 
     def workers(self) -> list[int]:
         """The processes that compress."""
         return [
-            one
-            for one, command in self.alive().items()
+            pid
+            for pid, command in self.alive().items()
             if "-m romforge.rom.compression_cache" in command and "setpriv" not in command
         ]
 
@@ -247,7 +253,10 @@ def project(tmp_path: Path, doit: Run) -> Iterator[Project]:
 def test_debians_roms_compressed_anew_hold_the_same_in_less(
     project: Project, releases: dict[str, Path], suite: str
 ):
-    """Eight ROMs of each release, beside those that were not compressed anew: no fault, and nothing else differs."""
+    """Eight ROMs of each release, compared with ROMs that are not compressed again.
+
+    They have no fault, and nothing else differs.
+    """
     project.spec(
         tuple(IDS),
         {"plain": "fix_ids = true\n", "small": "fix_ids = true\n" + RECOMPRESS},
@@ -280,7 +289,10 @@ def test_debians_roms_compressed_anew_hold_the_same_in_less(
 
 @pytest.mark.slow
 def test_recompress_of_a_target_or_of_a_platform_compresses_that_alone(project: Project):
-    """Of a target all EFI images, of a platform those of all targets; legacy images are what they were."""
+    """A target compresses all its EFI images, a platform its images in all targets.
+
+    Legacy images do not change.
+    """
     foreign = driver(machine=builders.ARM64)
     efi = builders.efi(driver(), last=False) + builders.efi(foreign, machine=builders.ARM64)
     project.put("e1000", builders.legacy(last=False) + efi)
@@ -306,7 +318,10 @@ def test_recompress_of_a_target_or_of_a_platform_compresses_that_alone(project: 
 
 @pytest.mark.slow
 def test_a_driver_that_does_not_compress_stays_as_it_is(project: Project):
-    """Byte for byte, whether stored or compressed already as well as can be; and so does one that would save no block."""
+    """Byte for byte, whether it is stored or already compressed as well as possible.
+
+    A driver whose compression would save no block stays, too.
+    """
     small = stubborn()
     project.put("e1000", rom(small))
     project.put(
@@ -327,7 +342,7 @@ def test_a_driver_that_does_not_compress_stays_as_it_is(project: Project):
 
 
 def structures_behind(what: str) -> bytes:
-    """An EFI image that has its PCI Data Structure or a device list behind the driver: unusual, and sound."""
+    """A sound EFI image that has its PCI Data Structure or a device list behind the driver."""
     content = driver()
     image = builders.efi(content + bytes(512))
     place = builders.DRIVER + len(content)
@@ -367,17 +382,17 @@ def test_an_image_with_a_structure_behind_the_driver_stays_sound(project: Projec
 def test_a_level_of_stored_goes_without_recompress(project: Project):
     project.put("e1000", rom(driver()))
     project.spec(targets={"small": 'level = "stored"\nrecompress = true\n'})
-    status, said = project.run(["romforge", "check"])
+    status, output = project.run(["romforge", "check"])
     assert status == 2
-    assert 'target.small.recompress: cannot be used with the level "stored"' in said
+    assert 'target.small.recompress: cannot be used with the level "stored"' in output
     project.spec(targets={"small": 'level = "stored"\n'}, platform="recompress = true\n")
     project.build()
     assert project.rom() == rom(driver())
     assert project.compressed() == 0
     project.spec(targets={"small": 'level = "fastest"\n'})
-    status, said = project.run(["romforge", "check"])
+    status, output = project.run(["romforge", "check"])
     assert status == 2
-    assert 'write "stored", "fast", "default" or "best"' in said
+    assert 'write "stored", "fast", "default" or "best"' in output
 
 
 TREE = """spec = 1
@@ -393,7 +408,10 @@ id = "1022:2000"
 
 @pytest.mark.slow
 def test_images_of_a_tree_are_compressed_or_stored_as_each_target_says(project: Project):
-    """By default compressed; at a level of stored as make left them. A changed source has only its own driver compressed again."""
+    """By default they are compressed; at the level "stored" they are as make left them.
+
+    After a change of a source only its own driver is compressed again.
+    """
     shutil.copytree(
         TOP / "vendor/minipxe", project.top / "tree", ignore=shutil.ignore_patterns("bin*", "zbin")
     )
@@ -437,12 +455,15 @@ def test_images_of_a_tree_are_compressed_or_stored_as_each_target_says(project: 
 
 @pytest.mark.slow
 def test_a_driver_is_compressed_once_for_all_roms_that_hold_it(project: Project):
-    """Two NICs, two sources, two platforms and two targets; later builds compress only what they have not met."""
+    """Two NICs, sources, platforms and targets; later builds compress only what is new."""
     project.put("e1000", rom(driver()))
     project.put("rtl8139", rom(driver(), RTL8139))
     project.put("e1000", rom(driver()) + b"\xff" * 512, "others")
     project.put("rtl8139", rom(driver(), RTL8139) + b"\xff" * 512, "others")
-    others = '[source.others]\nroms = "others"\nfiles = ["{nic}.rom"]\n[platform.x86_64-efi-sb]\nsource = "others"\n'
+    others = (
+        '[source.others]\nroms = "others"\nfiles = ["{nic}.rom"]\n'
+        '[platform.x86_64-efi-sb]\nsource = "others"\n'
+    )
     targets = {
         "small": RECOMPRESS + 'source = "roms"\n',
         "again": RECOMPRESS + 'source = "roms"\n',
@@ -458,9 +479,8 @@ def test_a_driver_is_compressed_once_for_all_roms_that_hold_it(project: Project)
     assert len(right) == 6
     assert all(is_compressed(images(data)[1]) for data in right.values())
 
-    project.put(
-        "e1000", builders.legacy(last=False, blocks=3) + builders.efi(driver())
-    )  # another legacy image
+    other_legacy = builders.legacy(last=False, blocks=3)
+    project.put("e1000", other_legacy + builders.efi(driver()))
     project.build()
     assert len(images(project.rom())[0].data) == 1536
     for path in (*right, project.out / ".romforge/state.json"):
@@ -605,12 +625,12 @@ def test_how_far_compression_has_come_is_told(
     project: Project, monkeypatch: pytest.MonkeyPatch, e1000: bytes
 ):
     """The rounds of the process at work, and nothing when it is done."""
-    told = set()
+    lines = set()
 
     class Watched(dict[str, str]):
         def __setitem__(self, name: str, text: str) -> None:
             super().__setitem__(name, text)
-            told.add(compression_cache.compressing_line())
+            lines.add(compression_cache.compressing_line())
 
     monkeypatch.setattr(compression_cache, "_progress", Watched())
     content = option_rom.driver_of(images(e1000)[1])[:20_000] + builders.SIMPLE_NETWORK
@@ -618,8 +638,8 @@ def test_how_far_compression_has_come_is_told(
     assert compression_cache.compress_cached(content, "default", project.out) == encoder.compress(
         content
     )
-    assert told
-    assert all(re.fullmatch(r"compressing: round [1-9] of \d+", text) for text in told)
+    assert lines
+    assert all(re.fullmatch(r"compressing: round [1-9] of \d+", text) for text in lines)
     assert compression_cache.compressing_line() == ""
 
 
@@ -648,10 +668,10 @@ def test_a_process_that_fails_fails_its_rom_alone_and_in_words(
 from romforge.base import programs
 programs.pdeathsig_prefix = lambda: ["sh", "-c", {BROKEN[broken]!r}, "--"]
 """
-    status, said = project.run(["doit"], **project.patched(code))
-    assert status == 1, said
+    status, output = project.run(["doit"], **project.patched(code))
+    assert status == 1, output
     assert not (project.out / "small/e1000.rom").exists()
-    assert "compress" in said
+    assert "compress" in output
     assert project.rom("small/rtl8139.rom") == rom(stubborn(), RTL8139)
     project.build()
     assert same_driver(project.efi(), images(rom(content))[1])
@@ -664,17 +684,17 @@ def test_a_cache_that_cannot_be_written_is_told(project: Project):
     project.spec()
     project.cache.parent.mkdir(parents=True)
     project.cache.write_text("")
-    status, said = project.run(["doit"])
+    status, output = project.run(["doit"])
     assert status == 1
-    assert "compressed" in said
-    assert "cannot be written" in said
+    assert "compressed" in output
+    assert "cannot be written" in output
     project.cache.unlink()
     project.build()
     assert is_compressed(project.efi())
 
 
 def compress_two(project: Project, releases: dict[str, Path], level: str) -> None:
-    """A spec of two of bookworm's drivers: at best they take half a minute, at fast a second or two."""
+    """A spec of two of bookworm's drivers: best takes half a minute, fast a second or two."""
     keys = f'level = "{level}"\nrecompress = true\nfix_ids = true\n'
     project.spec(("e1000", "rtl8139"), roms=releases["bookworm"], targets={"small": keys})
 
@@ -708,9 +728,9 @@ def test_an_interrupt_while_compressing_ends_all_and_soon(
     process = project.start(*COMMANDS[command], **project.endless())
     project.wait_for(project.begun.exists, process)
     os.killpg(process.pid, signal.SIGINT) if group else os.kill(process.pid, signal.SIGINT)
-    status, said = project.end(process)
-    assert status == 130, said
-    assert "romforge: interrupted" in said
+    status, output = project.end(process)
+    assert status == 130, output
+    assert "romforge: interrupted" in output
     left = all_gone(project.alive)
     assert not left, f"still at work: {left}"
     assert not list(project.out.glob("small/*.rom"))
@@ -756,10 +776,10 @@ def test_a_kill_while_compressing_leaves_nothing_behind_and_the_next_run_right(
         while victim == "a worker" and endless and process.poll() is None:
             KILLS[victim](project, process)
             time.sleep(0.02)
-        status, said = project.end(process)
+        status, output = project.end(process)
         if status or endless:
-            assert status == (1 if victim == "a worker" else -signal.SIGKILL), said
-            assert victim != "a worker" or "the compression failed with status -9" in said
+            assert status == (1 if victim == "a worker" else -signal.SIGKILL), output
+            assert victim != "a worker" or "the compression failed with status -9" in output
         left = all_gone(project.alive)
         assert not left, f"still at work: {left}"
     check_right(project, releases)
@@ -825,7 +845,7 @@ def test_decompress_reads_debians_streams_and_what_lies_behind_is_told(
 def test_efirom_compresses_where_that_makes_the_image_smaller(
     romforge: Run, tmp_path: Path, e1000: bytes
 ):
-    """At the level that is asked for; the image is one that firmware and inspect take, and holds the driver."""
+    """At the chosen level. Firmware and inspect accept the image, and it holds the driver."""
     content = option_rom.driver_of(images(e1000)[1])[:20_000] + builders.SIMPLE_NETWORK
     (tmp_path / "in.efi").write_bytes(content)
     (tmp_path / "stubborn.efi").write_bytes(stubborn())
@@ -947,8 +967,8 @@ def test_an_interrupt_of_compress_leaves_no_file(project: Project, releases: dic
     )
     project.wait_for(project.begun.exists, process)
     process.send_signal(signal.SIGINT)
-    status, said = project.end(process)
-    assert (status, said) == (130, "romforge: interrupted\n")
+    status, output = project.end(process)
+    assert (status, output) == (130, "romforge: interrupted\n")
     project.begun.unlink()
     shutil.rmtree(project.top / "site")
     assert sorted(path.name for path in project.top.iterdir()) == before

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Hostile input: whatever the bytes, there is a result or a RomforgeError, soon, and in little memory.
+"""Hostile input: any bytes give a result or a RomforgeError, soon, and in little memory.
 
-The cases come from fixed seeds. Those in one process are counted: more than 20,000. Those of whole commands are
-held to bounds of time and memory, for files up to the largest a ROM can be: 200 MB, and the processor
-time of 32 runs of ``yardstick.loop``, which were a second where that was set.
+The cases come from fixed seeds. Those in one process are counted: more than 20,000. Whole commands
+have bounds of time and memory, for files up to the largest size of a ROM: 200 MB, and the processor
+time of 32 runs of ``yardstick.loop``. On the machine where that was set they took one second.
 """
 
 from __future__ import annotations
@@ -102,7 +102,10 @@ CHANGES: list[Callable[[bytearray, int, int, random.Random], object]] = [
 
 
 def mutants(data: bytes, count: int, seed: str, places: list[int]) -> Iterator[bytes]:
-    """``count`` variants of data; half of the changes lie within 64 bytes behind ``places``, where its headers are."""
+    """``count`` variants of data.
+
+    Half of the changes are within 64 bytes behind ``places``, where its headers are.
+    """
     dice = random.Random(seed)
     for _ in range(count):
         work = bytearray(data)
@@ -128,7 +131,10 @@ def refusal(action: Callable[[], object]) -> RomforgeError | None:
 
 
 def try_all(cases: Iterator[bytes], action: Callable[[bytes], object], name: str) -> int:
-    """Gives each case to the action and counts them; anything but a result or a RomforgeError fails, with its number."""
+    """Gives each case to the action; returns their number.
+
+    Anything but a result or a RomforgeError fails, with the number of the case.
+    """
     count = 0
     for case in cases:
         count += 1
@@ -160,7 +166,7 @@ def handle_rom(data: bytes) -> None:
 
 
 def combine_parts(parts: list[SourceImage], ids: PciId | None, bucket: int | None) -> None:
-    """Chains the parts; what comes out has the sizes and sums of what went in, and the same number of images."""
+    """Chains the parts. The result has the sizes and sums of the parts, and as many images."""
     chained = assembly.chain_images(parts, ids=ids)
     for before, after in zip(parts, chained):
         assert len(before.image.data) == len(after.image.data)
@@ -354,7 +360,10 @@ WORDS += [
 
 
 def spec_mutants(text: str, count: int, seed: str) -> Iterator[bytes]:
-    """Variants of a spec: words dropped, doubled, swapped, replaced by what means something in TOML; a tenth ends in raw bytes."""
+    """Variants of a spec: words dropped, doubled, swapped, or replaced by tokens of TOML.
+
+    A tenth ends in raw bytes.
+    """
     dice = random.Random(seed)
     words = re.findall(r"\n|[\w.-]+|\s+|.", text)
     for _ in range(count):
@@ -456,7 +465,8 @@ def test_16_mib_of_anything_take_little_time_and_200_mb(tmp_path: Path, name: st
     for command, arguments in COMMANDS.items():
         used = within_bounds(tmp_path, *(argument.format("large.rom") for argument in arguments))
         print(
-            f"{name}: {command}: status {used.status}, {used.cpu:.2f} s, {used.memory / 1e6:.0f} MB, {used.output[:150]!r}"
+            f"{name}: {command}: status {used.status}, {used.cpu:.2f} s, "
+            f"{used.memory / 1e6:.0f} MB, {used.output[:150]!r}"
         )
         assert used.status in (0, 1), used
 
@@ -520,9 +530,9 @@ def test_a_file_that_cannot_be_read_is_told_in_words_by_every_command(tmp_path: 
             prefix=without_privileges(),
         )
         assert used.status == 1, (command, used)
-        told = "holds no *.rom file" if (command, name) == ("compat", "directory") else words
+        message = "holds no *.rom file" if (command, name) == ("compat", "directory") else words
         assert used.output.startswith("romforge: in/odd.rom: "), (command, used)
-        assert told in used.output, (command, used)
+        assert message in used.output, (command, used)
         assert not (tmp_path / "new").exists()
 
 
@@ -574,7 +584,8 @@ def test_a_file_that_is_no_spec_is_told_in_words(tmp_path: Path, name: str):
     SPEC_FILES[name](tmp_path / "romspec.toml")
     used = within_bounds(tmp_path, "check", prefix=without_privileges())
     print(
-        f"{name}: check: status {used.status}, {used.cpu:.2f} s, {used.memory / 1e6:.0f} MB, {used.output[:150]!r}"
+        f"{name}: check: status {used.status}, {used.cpu:.2f} s, "
+        f"{used.memory / 1e6:.0f} MB, {used.output[:150]!r}"
     )
     assert used.status == 2, used
     assert used.output.startswith(("romforge: ", "romspec.toml")), used

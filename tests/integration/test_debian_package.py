@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The source package of examples/debian builds in Debian's own way, by Debian's own packages, in a chroot without network.
+"""The source package of examples/debian builds with Debian's own tools and packages.
+
+It builds in a chroot without network.
 
 `ROMFORGE_SUITE=sid` takes another release than Debian 13.
 """
@@ -145,7 +147,10 @@ def test_the_rules_are_short():
 
 
 def test_it_builds_by_a_user_without_home_or_network(chroot: Chroot, package: Package):
-    """All packages, with 32 ROMs, each of them faultless as the romforge inside the chroot says, on Debian's Python alone."""
+    """All packages, with 32 ROMs.
+
+    The romforge inside the chroot runs on Debian's Python alone, and finds no fault in any ROM.
+    """
     assert package.debs().keys() == set(names(package).values())
     assert chroot.sh("sed 1,2d /proc/net/dev").split(":")[0].strip() == "lo"
     for name, count in ROMS.items():
@@ -156,7 +161,8 @@ def test_it_builds_by_a_user_without_home_or_network(chroot: Chroot, package: Pa
     )
     assert [(rom["bytes"], rom["faults"]) for rom in json.loads(listed) if rom["faults"]] == []
     where = package.sh(
-        "python3 -c 'import doit, rich; print(doit.__file__, rich.__file__)'; ! python3 -m pip --version 2>/dev/null"
+        "python3 -c 'import doit, rich; print(doit.__file__, rich.__file__)'; "
+        "! python3 -m pip --version 2>/dev/null"
     )
     assert all(path.startswith("/usr/lib/python3/dist-packages/") for path in where.split())
 
@@ -194,7 +200,8 @@ def test_each_command_runs_on_debians_python(package: Package):
     package.sh(
         "\n".join(
             [
-                "export PYTHONPATH=romforge/src SOURCE_DATE_EPOCH=$(dpkg-parsechangelog -STimestamp)",
+                "export PYTHONPATH=romforge/src "
+                "SOURCE_DATE_EPOCH=$(dpkg-parsechangelog -STimestamp)",
                 *lines,
             ]
         )
@@ -214,15 +221,14 @@ def test_another_place_time_locale_umask_and_user_give_the_same_bytes(
         TZ="Asia/Tokyo",
         DEB_BUILD_OPTIONS="parallel=1",
     )
-    assert (
-        "aarch64-linux-gnu-gcc" in log
-    )  # the compilers' command lines, for nobody asked for a terse log
+    # the log is not terse, so it has the compilers' command lines
+    assert "aarch64-linux-gnu-gcc" in log
     assert_same(package, other, tmp_path, list(package.debs()))
     assert chroot.sh("find / -xdev -newer /stamp -type f -not -path '/build/*'") == ""
 
 
 def test_it_builds_again_and_cleans_up(package: Package):
-    """A second build in the same directory gives the same; what clean leaves is what was there at first."""
+    """A second build in the same directory gives the same; clean leaves what was there first."""
     fresh = Package(package.chroot, "untouched").files()
     before = package.debs()
     log = package.build(DEB_BUILD_OPTIONS="terse")
@@ -234,7 +240,7 @@ def test_it_builds_again_and_cleans_up(package: Package):
 
 
 def test_cross_building_gives_the_same_roms(chroot: Chroot, package: Package, tmp_path: Path):
-    """For arm64, with neither its libraries nor its Python: ROMs are made by the tools of the machine that builds."""
+    """For arm64, with neither its libraries nor its Python: the building machine makes the ROMs."""
     other = Package(chroot, "cross")
     other.build("-b", "-aarm64", DEB_BUILD_OPTIONS="terse")
     assert other.debs().keys() == set(names(package, "arm64").values())
@@ -256,7 +262,7 @@ def test_an_arch_only_build_makes_no_rom(chroot: Chroot):
 
 
 def test_the_lock_is_checked_unless_nocheck(chroot: Chroot):
-    """A bucket that nobody acknowledged fails the build of the ROMs; here without foreign architectures."""
+    """A bucket other than the lock's fails the build; here without foreign architectures."""
     other = Package(chroot, "indep")
     spec = other.top / "romspec.toml"
     spec.write_text(spec.read_text().replace('size = "256KiB"', 'size = "512KiB"'))
@@ -271,7 +277,10 @@ def test_the_lock_is_checked_unless_nocheck(chroot: Chroot):
 def test_without_a_cross_compiler_the_build_fails_with_the_packages_name(chroot: Chroot):
     """Where somebody overrides the build dependencies."""
     other = Package(chroot, "lacking")
-    hide = "mkdir ../bin; ln -s /usr/bin/* ../bin; rm ../bin/riscv64-linux-gnu-*; export PATH=/usr/sbin:$PWD/../bin"
+    hide = (
+        "mkdir ../bin; ln -s /usr/bin/* ../bin; rm ../bin/riscv64-linux-gnu-*; "
+        "export PATH=/usr/sbin:$PWD/../bin"
+    )
     log = other.sh(f"{hide}; ! dpkg-buildpackage -d -us -uc -A", DEB_BUILD_OPTIONS="terse")
     assert "install the Debian package gcc-riscv64-linux-gnu" in log
 
@@ -296,8 +305,8 @@ def test_the_installed_roms_boot(chroot: Chroot, package: Package, name: str):
     assert any(f"target:{rom.split('/')[2]}" == word for word in tests[name])
     chroot.sh("dpkg -i /build/one/*.deb")
     command = f"{tests[name][0]} {TESTS[name]}"
-    told = package.sh(command)
-    assert "0 proven before" in told
-    assert rom in told
+    output = package.sh(command)
+    assert "0 proven before" in output
+    assert rom in output
     chroot.sh(f"truncate --size=1000 /{rom}")
     assert f"/{rom}" in package.sh(f"! {command}")

@@ -28,7 +28,7 @@ PARALLEL = [["-n", "2", "-P", "process"], ["-n", "2", "-P", "thread"], ["-n", "5
 
 
 class Project(Started):
-    """A directory with a spec of three NICs times two targets, and ROMs of its own to build from."""
+    """A directory with a spec of three NICs and two targets, and ROMs of its own to build from."""
 
     def __init__(self, top: Path, doit: Run, releases: dict[str, Path]) -> None:
         self.top, self.doit, self.releases = top, doit, releases
@@ -99,7 +99,10 @@ def test_content_that_changes_under_an_equal_mtime_is_seen(project: Project, sui
 def test_times_that_may_be_had_twice_do_not_vouch_for_content(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ticked: bool
 ):
-    """A file that is changed within the tick in which it was read keeps size, mtime, ctime and inode on many kernels."""
+    """On many kernels a file that changes in the tick of its reading keeps its mtime and ctime.
+
+    Size and inode may stay the same, too.
+    """
     path = tmp_path / "file"
     path.write_bytes(b"abc")
     before = path.stat()
@@ -143,7 +146,10 @@ def test_state_lost_by_a_kill_costs_work_alone(project: Project):
 
 
 def test_state_older_than_the_files_is_not_believed(project: Project):
-    """Built as A and saved; as B, and killed before doit saves; then as A again, of which doit's state says it is done."""
+    """Built as A and saved. Built as B, and killed before doit saves. Then A is wanted again.
+
+    doit's state says that A is done.
+    """
     project.build()
     project.write(size="512KiB")
     process = project.start("doit", **project.held())
@@ -177,7 +183,8 @@ def test_a_second_build_is_told_who_holds_the_lock(
     done = project.doit() if second == "doit" else romforge("build")
     assert done.returncode == 1
     assert re.search(
-        rf"out: another build is running there: process {process.pid}, since \d\d:\d\d:\d\d; wait for it",
+        rf"out: another build is running there: process {process.pid}, "
+        r"since \d\d:\d\d:\d\d; wait for it",
         done.stderr,
     )
     assert process.poll() is None
@@ -248,7 +255,8 @@ def test_a_rom_that_fails_beside_others_fails_alone(
     project: Project, parallel: list[str], reporter: list[str]
 ):
     project.write(
-        "[target.over]\ndir = 'over'\nfile = '{nic}.rom'\nimages = ['pcbios', 'x86_64-efi']\nnics = ['pcnet']\nbucket = 'pxe'"
+        "[target.over]\ndir = 'over'\nfile = '{nic}.rom'\nimages = ['pcbios', 'x86_64-efi']\n"
+        "nics = ['pcnet']\nbucket = 'pxe'"
     )
     (project.roms / "efi-vmxnet3.rom").write_bytes(b"no ROM")
     done = project.doit(*parallel, *reporter)
@@ -379,7 +387,10 @@ def edited(path, *rest):
 fingerprint.read_file = edited
 """
 IN_PLACE = "path.write_bytes(new)"
-REPLACED = 'part = Path(f"{path}-{os.getpid()}-{threading.get_ident()}"); part.write_bytes(new); part.replace(path)'
+REPLACED = (
+    'part = Path(f"{path}-{os.getpid()}-{threading.get_ident()}"); '
+    "part.write_bytes(new); part.replace(path)"
+)
 
 
 @pytest.mark.parametrize("arguments", [[], *PARALLEL, ["-r", "console"]], ids=" ".join)
@@ -387,18 +398,16 @@ REPLACED = 'part = Path(f"{path}-{os.getpid()}-{threading.get_ident()}"); part.w
 def test_an_input_edited_while_its_task_runs_is_not_believed(
     project: Project, arguments: list[str], how: str
 ):
-    """The edit comes right after the bytes were read; the next run must find that they are not those of the ROM."""
+    """The edit comes right after the bytes were read; the next run must see that they changed."""
     path, other = project.roms / "efi-e1000.rom", project.releases["trixie"] / "efi-e1000.rom"
     first = project.doit(
         *arguments, **project.patched(EDITED.format(path=str(path), other=str(other), how=how))
     )
-    assert first.returncode == 0 or ("-n" in arguments and how == IN_PLACE), (
-        first.stderr
-    )  # another task may read half an edit
+    # with -n another task may read half an edit
+    assert first.returncode == 0 or ("-n" in arguments and how == IN_PLACE), first.stderr
     assert path.read_bytes() == other.read_bytes()
-    if (
-        "-n" not in arguments
-    ):  # else the other of the two tasks that read it may have done so after the edit
+    # with -n the other of the two tasks that read the file may have read it after the edit
+    if "-n" not in arguments:
         assert project.bytes()["efi-e1000.rom"] == project.right()["efi-e1000.rom"]
     project.build(*arguments)
     assert project.bytes()["efi-e1000.rom"] == other.read_bytes()

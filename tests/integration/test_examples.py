@@ -73,7 +73,7 @@ def test_a_spec_builds_all_its_roms_on_minipxe(checkout: Path, spec: str):
 
 
 def test_all_gives_the_foreign_architectures_too(checkout: Path):
-    """With the cross compilers installed, which the tests need; of NICs whose drivers use port I/O there are none."""
+    """The tests have the cross compilers. Drivers that use port I/O have no such ROMs."""
     out = build(checkout, "romspec.toml", "all")
     for arch in ("aarch64", "riscv64"):
         found = {path.name for path in (out / f"usr/share/qemu-{arch}").glob("efi-*.rom")}
@@ -93,7 +93,7 @@ def test_a_spec_of_existing_roms_needs_no_tree():
 
 @pytest.mark.qemu
 def test_the_one_rom_for_all_runs_on_each_machine(checkout: Path, tmp_path: Path):
-    """SeaBIOS, OVMF and AAVMF each find their image in the same file; its driver runs, though it is stripped."""
+    """SeaBIOS, OVMF and AAVMF each find their image in the same file; its stripped driver runs."""
     rom = build(checkout, "examples/opt1.toml", "nic:e1000") / "usr/share/qemu/efi-e1000.rom"
     machines = {}
     for name in ("bios", "x86", "arm"):
@@ -113,7 +113,7 @@ def test_the_arithmetic_of_the_one_rom_is_told(checkout: Path):
     rom = out / "usr/share/qemu/efi-e1000.rom"
     sizes = [len(image.data) for image in option_rom.parse_rom(rom.read_bytes()).images]
     names = "pcbios", "x86_64-efi", "arm64-efi", "riscv64-efi"
-    told = " + ".join(f"{name} {size:,}" for name, size in zip(names, sizes))
+    terms = " + ".join(f"{name} {size:,}" for name, size in zip(names, sizes))
     environment = {
         "ROMSPEC": "examples/opt1.toml",
         "ROMFORGE_OUT": str(out),
@@ -121,16 +121,16 @@ def test_the_arithmetic_of_the_one_rom_is_told(checkout: Path):
     }
     table = run([sys.executable, "-m", "doit", "nic:e1000"], checkout, **environment).stdout
     row = re.sub(" +", " ", next(line for line in table.splitlines() if "efi-e1000.rom" in line))
-    assert f"{told} {sum(sizes):,} 256 KiB {(256 << 10) - sum(sizes):,} " in row
+    assert f"{terms} {sum(sizes):,} 256 KiB {(256 << 10) - sum(sizes):,} " in row
     plan = run([sys.executable, "-m", "romforge", "plan"], checkout, **environment).stdout
     assert (
-        f"{told} = {sum(sizes):,} bytes, {(256 << 10) - sum(sizes):,} free, in the last build"
+        f"{terms} = {sum(sizes):,} bytes, {(256 << 10) - sum(sizes):,} free, in the last build"
         in plan
     )
 
 
 def test_what_was_stripped_is_told(checkout: Path):
-    """The sizes that stayed are those of the map; those that left are of objects that are not in it."""
+    """The map has the sizes of the objects that stayed, and lacks the objects that left."""
     out = build(checkout, "romspec.toml", "nic:e1000")
     command = [
         sys.executable,

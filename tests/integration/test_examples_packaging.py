@@ -28,7 +28,7 @@ SET = {f"{kind}-{nic}.rom" for kind in ("efi", "pxe") for nic in NICS}
 
 
 def sh(directory: Path, *command: str | Path) -> str:
-    """Runs a command with the tests' own doit, and nothing of the checkout in PYTHONPATH; returns all it says."""
+    """Runs a command with the tests' doit, without PYTHONPATH; returns its whole output."""
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     done = subprocess.run(
         command,
@@ -59,7 +59,7 @@ def assert_sound(roms: Path, names: set[str]) -> None:
 
 
 def test_rpmbuild_makes_a_package(tmp_path: Path):
-    """With Debian's rpmbuild, whose database knows none of the build's requirements; twice, to the same bytes."""
+    """Debian's rpmbuild makes the same bytes twice; its database has none of the requirements."""
     spec = TOP / "examples/rpm/ipxe-qemu.spec"
     assert (
         len([line for line in spec.read_text().splitlines() if line and not line.startswith("#")])
@@ -81,7 +81,7 @@ def test_rpmbuild_makes_a_package(tmp_path: Path):
 
 
 def test_qemus_goals_fill_pc_bios(tmp_path: Path):
-    """Goals asked for at once, which share one doit and the jobs of the make; again, and no file is written."""
+    """Goals made at once share one doit and make's jobs; a second make writes no file."""
     roms, bios = tmp_path / "qemu/roms", tmp_path / "qemu/pc-bios"
     copy(roms / "romforge")
     bios.mkdir()
@@ -89,9 +89,9 @@ def test_qemus_goals_fill_pc_bios(tmp_path: Path):
     (roms / "Makefile").write_text(
         "all: efirom pxerom efi-rom-e1000 pxe-rom-virtio\ninclude romforge/examples/qemu/Makefile\n"
     )
-    told = sh(roms, "make", "-j2", "all")
-    assert told.count("16 built, 0 up to date") == 1
-    assert "jobserver unavailable" not in told
+    output = sh(roms, "make", "-j2", "all")
+    assert output.count("16 built, 0 up to date") == 1
+    assert "jobserver unavailable" not in output
     assert_sound(bios, SET)
     before = {path.name: path.stat().st_mtime_ns for path in bios.iterdir()}
     assert "0 built, 16 up to date" in sh(

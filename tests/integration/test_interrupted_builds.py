@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What must hold when a build is killed, the disk is full, or the ground shifts: no wrong file, and words for all else.
+"""What must hold when a build is killed, the disk is full, or files change during the build.
 
-A test that needs a file system of its own mounts a tmpfs, which takes root (in CI and in a container one is root).
+No file is wrong, and everything else is reported.
+
+A test that needs a file system of its own mounts a tmpfs. That takes root, as in CI and containers.
 """
 
 from __future__ import annotations
@@ -47,7 +49,7 @@ COMMANDS = {
 
 
 class Project(Started):
-    """A directory with a spec of six NICs times two targets, and two versions of the ROMs to build from."""
+    """A directory with a spec of six NICs and two targets, and two versions of the source ROMs."""
 
     def __init__(self, top: Path, releases: dict[str, Path]) -> None:
         self.top, self.releases, self.out = top, releases, top / "out"
@@ -85,8 +87,8 @@ class Project(Started):
 
     def check_built(self, suite: str = "sid") -> None:
         """A build does, all files are right, the manifests too, and nothing else is left."""
-        status, said = self.run(["doit"])
-        assert status == 0, said
+        status, output = self.run(["doit"])
+        assert status == 0, output
         self.check_right(suite)
         assert list((self.out / ".romforge/tmp").iterdir()) == []
 
@@ -135,7 +137,7 @@ def disk(project: Project) -> Iterator[Disk]:
 def test_a_kill_at_any_moment_leaves_whole_files_and_the_next_build_right(
     project: Project, command: str
 ):
-    """Ten kills for each way to build, spread over the run; each build is to turn one set of ROMs into another."""
+    """Ten kills for each way to build, spread over the run; each build replaces a set of ROMs."""
     dice = random.Random(f"kill {command}")
     begin = time.monotonic()
     assert project.run(COMMANDS[command])[0] == 0
@@ -162,13 +164,14 @@ def test_a_kill_at_any_moment_leaves_whole_files_and_the_next_build_right(
 
 
 def test_a_kill_at_every_write_leaves_whole_files_and_the_next_build_right(project: Project):
-    """The build dies by its own hand at its 1st, 2nd, … open, write or rename of a file below the output root."""
+    """The build kills itself at its 1st, 3rd, … open, write or rename below the output root."""
     code = """
 import os, signal, sys
 left = int(os.environ["DIE_AT"])
 def hook(event, arguments):
     global left
-    if event in ("open", "os.rename", "os.remove", "os.mkdir", "os.chmod", "sqlite3.connect") and "out" in str(arguments[0]).split("/"):
+    if event in ("open", "os.rename", "os.remove", "os.mkdir", "os.chmod", "sqlite3.connect") \
+and "out" in str(arguments[0]).split("/"):
         left -= 1
         if left == 0:
             os.kill(os.getpid(), signal.SIGKILL)
@@ -185,11 +188,11 @@ sys.addaudithook(hook)
         if moment % 4 == 1:
             assert project.run(["doit"])[0] == 0
         project.write(nics=["e1000"])
-        status, said = project.run(["doit"], **environment, DIE_AT=str(moment))
-        assert status in (0, -signal.SIGKILL), said
+        status, output = project.run(["doit"], **environment, DIE_AT=str(moment))
+        assert status in (0, -signal.SIGKILL), output
         assert all(data in (first[name], second[name]) for name, data in project.files().items())
-        status_again, said = project.run(["doit"])
-        assert status_again == 0, said
+        status_again, output = project.run(["doit"])
+        assert status_again == 0, output
         assert differing(project.files(), second) == []
         assert list((project.out / ".romforge/tmp").iterdir()) == []
         killed += status != 0
@@ -202,18 +205,18 @@ def after_a_full_disk(project: Project, disk: Disk) -> None:
     """With more room, the same command does, and is done."""
     disk.remount("size=32m,nr_inodes=0")
     project.check_built()
-    status, said = project.run(["doit"])
-    assert (status, said.splitlines()[-1]) == (0, f"0 built, {len(NAMES)} up to date, in out")
+    status, output = project.run(["doit"])
+    assert (status, output.splitlines()[-1]) == (0, f"0 built, {len(NAMES)} up to date, in out")
 
 
 @pytest.mark.parametrize("size", [4, 8, 16, 24, 40, 300, 700, 1200, 1900, 2100])
 def test_a_full_disk_leaves_whole_files_and_words(project: Project, disk: Disk, size: int):
     """KiB; with the first few nothing can be built, nor doit's state be saved."""
     disk.mount(f"size={size}k")
-    status, said = project.run(["doit"])
+    status, output = project.run(["doit"])
     project.check_whole()
-    assert status == 1, said
-    assert "No space left on device" in said
+    assert status == 1, output
+    assert "No space left on device" in output
     after_a_full_disk(project, disk)
 
 
@@ -226,15 +229,15 @@ def test_a_disk_that_fills_up_as_state_and_manifests_are_written(project: Projec
     for missing in range(0, 40, 4):
         disk.umount()
         disk.mount(f"size={whole - (missing << 10)}")
-        status, said = project.run(["doit"])
+        status, output = project.run(["doit"])
         project.check_whole()
-        assert status in (0, 1), said
+        assert status in (0, 1), output
         failed += status
-        unsaved += "doit's state is not saved" in said
+        unsaved += "doit's state is not saved" in output
         if status == 0:
             project.check_right()
         else:
-            assert "No space left on device" in said or "full" in said, said
+            assert "No space left on device" in output or "full" in output, output
         if missing % 8 == 0:
             after_a_full_disk(project, disk)
     assert failed
@@ -248,9 +251,9 @@ def test_a_disk_that_is_full_already_keeps_what_was_built(project: Project, disk
     project.check_built("trixie")
     disk.remount(f"size={used(project.out)}")
     project.write()
-    status, said = project.run(["doit"])
+    status, output = project.run(["doit"])
     assert status == 1
-    assert "No space left on device" in said
+    assert "No space left on device" in output
     project.check_whole("sid", "trixie")
     assert project.files().keys() == NAMES
     after_a_full_disk(project, disk)
@@ -261,10 +264,10 @@ def test_a_disk_without_inodes_leaves_whole_files_and_words(
     project: Project, disk: Disk, inodes: int
 ):
     disk.mount(f"size=32m,nr_inodes={inodes}")
-    status, said = project.run(["romforge", "build"])
+    status, output = project.run(["romforge", "build"])
     project.check_whole()
-    assert status == 1, said
-    assert "No space left on device" in said or "unable to open database file" in said, said
+    assert status == 1, output
+    assert "No space left on device" in output or "unable to open database file" in output, output
     after_a_full_disk(project, disk)
 
 
@@ -277,9 +280,9 @@ def test_a_read_only_output_root_is_told(project: Project, disk: Disk, command: 
         project.check_built("trixie")
         project.write()
     disk.remount("ro")
-    status, said = project.run(COMMANDS[command])
+    status, output = project.run(COMMANDS[command])
     assert status == 1
-    assert "Read-only file system" in said
+    assert "Read-only file system" in output
     disk.remount("rw")
     project.check_built()
 
@@ -287,17 +290,17 @@ def test_a_read_only_output_root_is_told(project: Project, disk: Disk, command: 
 def test_an_output_root_that_is_a_file_is_told(project: Project):
     project.out.write_text("")
     for command in COMMANDS.values():
-        status, said = project.run(command)
+        status, output = project.run(command)
         assert status == 1
-        assert "the output root cannot be written: out" in said
+        assert "the output root cannot be written: out" in output
 
 
 @pytest.mark.parametrize("command", list(COMMANDS))
 def test_a_directory_in_place_of_an_output_fails_that_rom_alone(project: Project, command: str):
     (project.place / "efi-pcnet.rom/inside").mkdir(parents=True)
-    status, said = project.run(COMMANDS[command])
+    status, output = project.run(COMMANDS[command])
     assert status == 1
-    assert "efi-pcnet.rom: cannot be written: Is a directory" in said
+    assert "efi-pcnet.rom: cannot be written: Is a directory" in output
     assert differing(project.files(), project.right()) == ["efi-pcnet.rom"]
     assert list((project.out / ".romforge/tmp").iterdir()) == []
     shutil.rmtree(project.place / "efi-pcnet.rom")
@@ -306,9 +309,9 @@ def test_a_directory_in_place_of_an_output_fails_that_rom_alone(project: Project
 
 def test_a_directory_in_place_of_a_manifest_is_told(project: Project):
     (project.out / "efi.manifest.json").mkdir(parents=True)
-    status, said = project.run(["doit"])
+    status, output = project.run(["doit"])
     assert status == 1
-    assert "efi.manifest.json: cannot be written: Is a directory" in said
+    assert "efi.manifest.json: cannot be written: Is a directory" in output
     assert differing(project.files(), project.right()) == []
     (project.out / "efi.manifest.json").rmdir()
     project.check_built()
@@ -317,9 +320,9 @@ def test_a_directory_in_place_of_a_manifest_is_told(project: Project):
 def test_a_file_in_place_of_a_directory_is_told(project: Project):
     project.place.parent.mkdir(parents=True)
     project.place.write_text("")
-    status, said = project.run(["doit"])
+    status, output = project.run(["doit"])
     assert status == 1
-    assert re.search(r"efi-e1000.rom: cannot be written: (File exists|Not a directory)", said)
+    assert re.search(r"efi-e1000.rom: cannot be written: (File exists|Not a directory)", output)
     project.place.unlink()
     project.check_built()
 
@@ -332,9 +335,9 @@ def test_junk_in_the_state_directory_is_told_or_put_up_with(project: Project, na
         path.write_text("junk")
     else:
         (path / "junk").mkdir(parents=True)
-    status, said = project.run(["doit"])
+    status, output = project.run(["doit"])
     assert status in (0, 1)
-    assert status == 0 or name in said
+    assert status == 0 or name in output
     path.unlink() if name == "tmp" else shutil.rmtree(path, ignore_errors=True)
     project.check_built()
 
@@ -365,7 +368,7 @@ def test_two_builds_at_once_end_right(project: Project):
         statuses = sorted(status for status, _ in ends)
         assert statuses in ([0, 0], [0, 1]), ends
         assert all(
-            "another build is running there: " in said for status, said in ends if status == 1
+            "another build is running there: " in output for status, output in ends if status == 1
         ), ends
         refused += sum(statuses)
         project.check_right(suites[0])
@@ -384,8 +387,8 @@ def test_a_spec_that_changes_while_it_is_built_is_built_by_the_next_run(
     project.write("trixie")
     assert process.poll() is None
     project.let_go()
-    status, said = project.end(process)
-    assert status == 0, said
+    status, output = project.end(process)
+    assert status == 0, output
     project.check_right("sid")
     project.check_built("trixie")
 
@@ -396,9 +399,9 @@ def test_an_interrupt_ends_with_130_and_no_traceback(project: Project, command: 
     process = project.start(*COMMANDS[command], **project.held(2))
     project.wait_for(lambda: len(project.files()) > 1, process)
     os.killpg(process.pid, signal.SIGINT) if group else os.kill(process.pid, signal.SIGINT)
-    status, said = project.end(process)
-    assert status == 130, said
-    assert "romforge: interrupted" in said
+    status, output = project.end(process)
+    assert status == 130, output
+    assert "romforge: interrupted" in output
     project.check_whole()
     assert len(project.files()) < len(NAMES)
     project.check_built()
@@ -413,8 +416,8 @@ def test_an_interrupt_is_seen_though_the_main_thread_waits(project: Project, com
     process = project.start(*COMMANDS[command], **environment)
     project.wait_for(lambda: len(project.files()) > 1, process)
     os.kill(process.pid, signal.SIGINT)
-    status, said = project.end(process)
-    assert status == 130, said
+    status, output = project.end(process)
+    assert status == 130, output
     project.check_whole()
 
 
@@ -439,7 +442,8 @@ left = int(os.environ["INTERRUPT_AT"])
 me = os.getpid()
 def hook(event, arguments):
     global left
-    if event == "open" and {"out", "romspec.toml"} & set(str(arguments[0]).split("/")) and os.getpid() == me:
+    if event == "open" and {"out", "romspec.toml"} & set(str(arguments[0]).split("/")) \
+and os.getpid() == me:
         left -= 1
         if left == 0:
             os.kill(os.getpid(), signal.SIGINT)
@@ -466,24 +470,24 @@ def test_an_output_root_may_be_a_symbolic_link(project: Project):
     project.check_built()
     assert (project.top / "elsewhere/usr/share/qemu/efi-e1000.rom").is_file()
     assert project.out.is_symlink()
-    status, said = project.run(["romforge", "build"])
-    assert (status, said.splitlines()[-1]) == (0, f"0 built, {len(NAMES)} up to date, in out")
+    status, output = project.run(["romforge", "build"])
+    assert (status, output.splitlines()[-1]) == (0, f"0 built, {len(NAMES)} up to date, in out")
 
 
 def test_an_output_root_that_is_a_dangling_link_is_told_or_made(project: Project):
     project.out.symlink_to("nowhere")
-    status, said = project.run(["doit"])
+    status, output = project.run(["doit"])
     assert status in (0, 1)
-    assert status == 0 or "out" in said
+    assert status == 0 or "out" in output
 
 
 def test_two_names_of_one_output_root_share_its_lock(project: Project):
     (project.top / "link").symlink_to("out")
     process = project.start("doit", **project.held())
     project.wait_for(project.files, process)
-    status, said = project.run(["doit"], ROMFORGE_OUT="link")
+    status, output = project.run(["doit"], ROMFORGE_OUT="link")
     assert status == 1
-    assert f"another build is running there: process {process.pid}" in said
+    assert f"another build is running there: process {process.pid}" in output
     project.let_go()
     assert project.end(process)[0] == 0
 
@@ -493,9 +497,9 @@ def test_a_dir_that_leads_out_of_the_root_is_refused(project: Project):
     project.place.parent.mkdir(parents=True)
     project.place.symlink_to(project.top / "outside")
     for command in COMMANDS.values():
-        status, said = project.run(command)
+        status, output = project.run(command)
         assert status == 2
-        assert "leaves the output root by a symbolic link" in said
+        assert "leaves the output root by a symbolic link" in output
     assert list((project.top / "outside").iterdir()) == []
 
 
@@ -526,9 +530,9 @@ def moved(*arguments):
     return spec
 loader.load_spec = moved
 """
-    status, said = project.run(COMMANDS[command], **project.patched(code))
+    status, output = project.run(COMMANDS[command], **project.patched(code))
     assert status == 1
-    assert "a symbolic link leads out of the output root to " in said
+    assert "a symbolic link leads out of the output root to " in output
     assert [path for path in (project.top / "outside").rglob("*") if path.is_file()] == []
 
 
@@ -553,7 +557,8 @@ def test_an_output_made_a_link_is_written_as_a_file_again(project: Project):
 
 def test_files_are_readable_by_all_whatever_the_umask(project: Project):
     status = os.system(
-        f"cd {shlex.quote(str(project.top))} && umask 077 && PYTHONPATH={TOP / 'src'} {sys.executable} -m doit > /dev/null"
+        f"cd {shlex.quote(str(project.top))} && umask 077 && "
+        f"PYTHONPATH={TOP / 'src'} {sys.executable} -m doit > /dev/null"
     )
     assert status == 0
     assert {path.stat().st_mode & 0o777 for path in project.place.iterdir()} == {0o644}

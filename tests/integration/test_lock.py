@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""romspec.lock: what it says, and that no bucket, image, ID or file changes without somebody being told."""
+"""romspec.lock: what it holds, and that each change of a bucket, image, ID or file is reported."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def project(tmp_path: Path, doit: Run, romforge: Run) -> Project:
 
 
 def test_the_lock_says_what_was_built(project: Project):
-    """Bucket, used bytes, images with IDs, the sha256 of what does not depend on the day; sorted."""
+    """Sorted: bucket, used bytes, images with IDs, the sha256 without what depends on the day."""
     locked = project.lock()
     roms = locked["rom"]
     assert isinstance(roms, dict)
@@ -159,7 +159,8 @@ def grown(project: Project) -> None:
 SEEDED: dict[str, tuple[Callable[[Project], None], str]] = {
     "bucket up": (
         bucket_up,
-        "efi-e1000.rom: its bucket was 256 KiB, is now 512 KiB; guests with the old bucket can no longer migrate",
+        "efi-e1000.rom: its bucket was 256 KiB, is now 512 KiB; "
+        "guests with the old bucket can no longer migrate",
     ),
     "bucket down": (bucket_down, "pxe-e1000.rom: its bucket was 128 KiB, is now 64 KiB"),
     "shrunk under it": (shrunk, "pxe-e1000.rom: its bucket was 128 KiB, is now 64 KiB"),
@@ -181,8 +182,8 @@ def test_every_seeded_fault_is_caught(project: Project, fault: str):
     seed, words = SEEDED[fault]
     seed(project)
     project.build()
-    status, said = project.check()
-    assert (status, words in said) == (1, True), said
+    status, output = project.check()
+    assert (status, words in output) == (1, True), output
     done = project.doit("lock_check")
     assert (done.returncode, words in done.stderr) == (1, True), done.stderr
 
@@ -192,10 +193,10 @@ def test_what_is_not_there_is_caught(project: Project):
     (project.top / QEMU / "efi-e1000.rom").unlink()
     path = project.top / QEMU / "pxe-pcnet.rom"
     path.write_bytes(path.read_bytes() + bytes(131072))
-    status, said = project.check()
+    status, output = project.check()
     assert status == 1
-    assert "efi-e1000.rom: is in the lock, but was not built" in said
-    assert "pxe-pcnet.rom: its bucket was 128 KiB, is now 256 KiB" in said
+    assert "efi-e1000.rom: is in the lock, but was not built" in output
+    assert "pxe-pcnet.rom: its bucket was 128 KiB, is now 256 KiB" in output
 
 
 def test_growth_within_the_limit_is_told_and_no_fault(project: Project):
@@ -205,8 +206,8 @@ def test_growth_within_the_limit_is_told_and_no_fault(project: Project):
     )
     project.put("e1000", IDS["e1000"], blocks=162)
     project.build()
-    status, said = project.check()
-    assert (status, "efi-e1000.rom: grew by 1,024 bytes (0x400)" in said) == (0, True), said
+    status, output = project.check()
+    assert (status, "efi-e1000.rom: grew by 1,024 bytes (0x400)" in output) == (0, True), output
 
 
 def test_a_bucket_changes_only_where_the_spec_says_why(project: Project):
@@ -221,12 +222,15 @@ def test_a_bucket_changes_only_where_the_spec_says_why(project: Project):
     project.edit(
         'images = ["pcbios", "x86_64-efi"]\n', f'images = ["pcbios", "x86_64-efi"]\n{reason}'
     )
-    status, said = project.check()
-    assert (status, "is now 512 KiB: 2.0: all architectures" in said) == (0, True), said
+    status, output = project.check()
+    assert (status, "is now 512 KiB: 2.0: all architectures" in output) == (0, True), output
     (project.top / "old.lock").write_bytes(before)
     assert project.romforge("lock").returncode == 0
     project.edit("spec = 1\n", 'spec = 1\n[qemu.x86_64]\nfirmware_path = ["usr/share/qemu"]\n')
-    words = "Size mismatch: 0000:00:02.0/e1000.rom: 0x40000 != 0x80000: Invalid argument; guests started with romsize=524288 migrate"
+    words = (
+        "Size mismatch: 0000:00:02.0/e1000.rom: 0x40000 != 0x80000: Invalid argument; "
+        "guests started with romsize=524288 migrate"
+    )
     for new in ("romspec.lock", "romspec.toml"):
         assert (
             f"{words}; the spec says: 2.0: all architectures"
@@ -238,8 +242,10 @@ def test_a_bucket_changes_only_where_the_spec_says_why(project: Project):
     assert project.check() == (0, "")
     project.edit('size = "512KiB"', 'size = "1MiB"')
     project.build()
-    status, said = project.check()
-    assert (status, "its bucket was 512 KiB, is now 1024 KiB; guests" in said) == (1, True), said
+    status, output = project.check()
+    assert (status, "its bucket was 512 KiB, is now 1024 KiB; guests" in output) == (1, True), (
+        output
+    )
 
 
 def test_a_part_is_locked_and_checked_alone(project: Project):
@@ -274,8 +280,8 @@ def test_a_build_shows_what_changed_since_the_lock(project: Project):
 
 def test_without_a_lock_a_check_says_how_to_get_one(project: Project):
     (project.top / "romspec.lock").unlink()
-    status, said = project.check()
-    assert (status, "there is no lock; create it with `romforge lock`" in said) == (1, True)
+    status, output = project.check()
+    assert (status, "there is no lock; create it with `romforge lock`" in output) == (1, True)
 
 
 def test_compat_takes_a_lock_for_a_set(project: Project):

@@ -521,9 +521,8 @@ def test_another_configuration_recompiles_every_bin(tree: Tree):
     assert len(everything) > 25
     assert tree.built("bin/8086100e.rom") == set()
     tree.make("bin-x86_64-efi/8086100e.efirom")
-    assert (
-        tree.built("bin/8086100e.rom") == everything
-    )  # a new BIN remembers its configuration in a new list
+    # a new BIN remembers its configuration in a new list
+    assert tree.built("bin/8086100e.rom") == everything
     tree.make("bin-x86_64-efi/8086100e.efirom")
     assert tree.built("bin/8086100e.rom") == set()
     tree.make("bin-x86_64-efi/8086100e.efirom", CONFIG="qemu")
@@ -887,7 +886,7 @@ def test_arm64_firmware_runs_the_driver(ready: Tree, tmp_path: Path):
 
 @pytest.mark.qemu
 def test_u_boot_runs_the_riscv64_application(fresh: Tree, tmp_path: Path):
-    # Bookworm has no EDK II for riscv64, so no option ROM is run there: the application is linked of the same code.
+    # Bookworm has no EDK II for riscv64, so no option ROM runs. The application has the same code.
     fresh.make("bin-riscv64-efi/8086100e.efi")
     application = fresh.src / "bin-riscv64-efi/8086100e.efi"
     machine = ["qemu-system-riscv64", "-M", "virt", "-m", "256", *COMMON]

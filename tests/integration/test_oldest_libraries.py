@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The oldest libraries that romforge runs on: those that Debian 13 ships, besides the newest, which the tests use."""
+"""The oldest libraries that romforge runs on: Debian 13's. The other tests use the newest."""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""An upstream iPXE tree: what vendor/minipxe can only imitate. Run by ``IPXE_SRC=DIR tests/run -m real_tree``.
+"""An upstream iPXE tree: what vendor/minipxe can only imitate.
+
+Run these tests with ``IPXE_SRC=DIR tests/run -m real_tree``.
 
 Where IPXE_SRC names no such tree, these tests are not run, and are counted so.
 """
@@ -106,7 +108,7 @@ def rebuilt(summary: str) -> int:
 
 
 def test_every_rom_boots(real: RealTree):
-    """SeaBIOS, OVMF and arm64's firmware, as default ROM and by romfile=; nothing failed, and nothing was left out."""
+    """SeaBIOS, OVMF and arm64's firmware, as default ROM and by romfile=; nothing is left out."""
     done = real.romforge("verify", "target:qemu", "target:qemu-pxe", ARM64, "--json")
     assert failures(done) == []
     rows = json.loads(done.stdout)
@@ -117,7 +119,10 @@ def test_every_rom_boots(real: RealTree):
 
 
 def test_sizes_are_what_the_documentation_says(real: RealTree):
-    """Of iPXE 2.0 and newer: the e1000 at most 31,000 bytes, and all NICs 20 % below Debian's 2.0.0 on average."""
+    """iPXE 2.0 and newer: the e1000 has at most 31,000 bytes.
+
+    All NICs are on average 20 % smaller than Debian's 2.0.0.
+    """
     sizes = {nic: efi_size(real.out / f"usr/share/qemu/efi-{nic}.rom") for nic in NICS}
     assert sizes["e1000"] <= 31_000
     theirs = debian_sizes()
@@ -139,7 +144,7 @@ def debian_sizes() -> dict[str, int]:
 
 @contextmanager
 def stripped(real: RealTree, strength: str, **verify: str) -> Iterator[None]:
-    """The default target's ROMs at another strength, with other keys of [verify]; as before at the end."""
+    """The default target's ROMs at another strength, with other keys of [verify]; then restored."""
     spec = real.top / "romspec.toml"
     before = spec.read_text()
     text = before.replace("[platform.x86_64-efi]", f'[platform.x86_64-efi]\nstrip = "{strength}"')
@@ -240,16 +245,15 @@ def test_a_new_file_that_no_image_uses_redoes_none(real: RealTree):
 
 @pytest.mark.parametrize("rom", ["usr/share/qemu/efi-e1000.rom", "usr/share/qemu/pxe-virtio.rom"])
 def test_why_adds_up(real: RealTree, rom: str):
-    """The objects' bytes and the padding are those of the linked file's sections; memory counts apart."""
+    """The objects' bytes and the padding add up to the linked file's sections; memory is apart."""
     done = real.romforge("why", rom, "--json")
     assert done.returncode == 0, done.stderr
-    told: Any = json.loads(done.stdout)
-    for image in told if isinstance(told, list) else told["images"]:
+    answer: Any = json.loads(done.stdout)
+    for image in answer if isinstance(answer, list) else answer["images"]:
         whole = sum(image["sections"].values())
         assert sum(part["size"] for part in image["parts"]) + image["padding"] == whole
-        assert (
-            max(part["size"] for part in image["parts"]) < whole / 2
-        )  # a heap would be nearly all of it
+        # a heap would be nearly all of it
+        assert max(part["size"] for part in image["parts"]) < whole / 2
 
 
 def test_another_output_root_and_checkout_give_the_same_bytes(real: RealTree, tmp_path: Path):

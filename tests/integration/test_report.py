@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""`romforge report`: what the page tells is what was built, and a browser shows it at any width, in light and in dark."""
+"""`romforge report`: the page shows what was built; a browser shows it at any width and scheme."""
 
 from __future__ import annotations
 
@@ -24,25 +24,32 @@ BROWSER = "chromium-headless-shell"
 WIDTHS = 320, 768, 1600
 # What a script in the page finds out; it runs in the tests alone. Contrast as WCAG 2.1 defines it.
 PROBE = """<script>
-function light(c) { return c.map(v => v / 255).map(v => v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4)
+function light(c) { return c.map(v => v / 255)\
+.map(v => v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4)
   .reduce((sum, v, i) => sum + v * [.2126, .7152, .0722][i], 0); }
 function rgb(text) { return text.match(/[\\d.]+/g).map(Number); }
-function below(e) { for (; e; e = e.parentElement) { const c = rgb(getComputedStyle(e).backgroundColor);
+function below(e) { for (; e; e = e.parentElement) { \
+const c = rgb(getComputedStyle(e).backgroundColor);
   if (c.length < 4 || c[3] > 0) return c; } return [255, 255, 255]; }
 function contrast(a, b) { const [x, y] = [light(a.slice(0, 3)), light(b.slice(0, 3))];
   return (Math.max(x, y) + .05) / (Math.min(x, y) + .05); }
 document.querySelectorAll('details').forEach(d => d.open = true);
-const found = { width: innerWidth, content: document.documentElement.scrollWidth, texts: 0, worst: 99, shapes: 99,
-  scripts: document.scripts.length,  loaded: performance.getEntriesByType('resource').length, background: below(document.body), shown: [] };
+const found = { width: innerWidth, content: document.documentElement.scrollWidth, \
+texts: 0, worst: 99, shapes: 99,
+  scripts: document.scripts.length,  loaded: performance.getEntriesByType('resource').length, \
+background: below(document.body), shown: [] };
 const page = below(document.body);
 document.querySelectorAll('main *').forEach(e => {
   const own = [...e.childNodes].some(n => n.nodeType == 3 && n.textContent.trim());
   const style = getComputedStyle(e);
-  if (own && e.namespaceURI.endsWith('xhtml')) { found.texts++; found.worst = Math.min(found.worst, contrast(rgb(style.color), below(e))); }
+  if (own && e.namespaceURI.endsWith('xhtml')) { found.texts++; \
+found.worst = Math.min(found.worst, contrast(rgb(style.color), below(e))); }
   if (e.tagName == 'text' && style.display != 'none') found.worst = Math.min(found.worst,
     contrast(rgb(style.fill), rgb(getComputedStyle(e.parentElement.querySelector('rect')).fill)));
-  if (e.tagName == 'rect' && /^k\\d/.test(e.className.baseVal)) found.shapes = Math.min(found.shapes, contrast(rgb(style.fill), page));
-  if (!e.closest('.scroll') && e.getBoundingClientRect().right > innerWidth + 1) found.shown.push(e.tagName);
+  if (e.tagName == 'rect' && /^k\\d/.test(e.className.baseVal)) \
+found.shapes = Math.min(found.shapes, contrast(rgb(style.fill), page));
+  if (!e.closest('.scroll') && e.getBoundingClientRect().right > innerWidth + 1) \
+found.shown.push(e.tagName);
 });
 document.body.setAttribute('data-found', JSON.stringify(found));
 </script>"""
@@ -92,16 +99,19 @@ def report(top: Path, romforge: Run, *more: str) -> str:
 
 
 def test_the_page_tells_what_was_built(built: Path, romforge: Run):
-    """Bytes and buckets of each ROM, in text and for screen readers; nothing is loaded and no script is needed."""
+    """Bytes and buckets of each ROM, as text and for screen readers.
+
+    The page loads nothing and needs no script.
+    """
     page = report(built, romforge)
-    told = Words(page)
-    assert "efi-e1000.rom" in told.words
-    assert "pcbios 71,680, x86_64-efi 1,536: 73,216 bytes of 256 KiB, 188,928 free" in told.words
+    contents = Words(page)
+    assert "efi-e1000.rom" in contents.words
     assert (
-        'aria-label="usr/share/qemu/pxe-e1000.rom: pcbios 71,680: 71,680 bytes of 128 KiB, 59,392 free"'
-        in page
+        "pcbios 71,680, x86_64-efi 1,536: 73,216 bytes of 256 KiB, 188,928 free" in contents.words
     )
-    assert "script" not in told.seen
+    label = "usr/share/qemu/pxe-e1000.rom: pcbios 71,680: 71,680 bytes of 128 KiB, 59,392 free"
+    assert f'aria-label="{label}"' in page
+    assert "script" not in contents.seen
     assert not re.search(r"(?:src|href)=|url\(|@import|https?://", page)
 
 
@@ -123,7 +133,10 @@ def test_the_page_tells_what_changed_and_what_is_wrong(built: Path, romforge: Ru
 def test_the_page_tells_whether_guests_migrate(
     built: Path, romforge: Run, releases: dict[str, Path]
 ):
-    """From each older set that is named, the reason where not; a file that the older set lacks is told."""
+    """From each older set that is named, with the reason if not.
+
+    The page also shows a file that the older set lacks.
+    """
     larger = built / "larger"
     shutil.copytree(built / "out/usr/share/qemu", larger)
     (larger / "efi-e1000.rom").write_bytes((larger / "efi-e1000.rom").read_bytes() * 2)
@@ -198,7 +211,10 @@ def test_names_cannot_break_the_page(tmp_path: Path, romforge: Run, doit: Run):
 def test_a_browser_shows_it(
     built: Path, romforge: Run, releases: dict[str, Path], width: int, scheme: str
 ):
-    """Nothing overflows, text has a contrast of 4.5 at least and shapes of 3, and the scheme is the reader's."""
+    """Nothing overflows. Text has a contrast of at least 4.5, shapes of 3.
+
+    The scheme is the reader's.
+    """
     page = report(
         built,
         romforge,

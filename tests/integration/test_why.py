@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""`romforge why`: what fills an image, who pulled it in, what would leave; each answer is checked by linking again."""
+"""`romforge why`: what fills an image, what needs it, and what would leave; links check it."""
 
 from __future__ import annotations
 
@@ -41,10 +41,12 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Built:
 
 def loaded(file: Path) -> dict[str, int]:
     """By binutils, what a linked file has in it of the program's memory: bytes by section."""
-    said = subprocess.run(
+    output = subprocess.run(
         ["readelf", "-SW", file], capture_output=True, text=True, check=True
     ).stdout
-    rows = re.findall(r"\] (\S+) +(\S+) +[0-9a-f]+ [0-9a-f]+ ([0-9a-f]+) [0-9a-f]+ +([A-Z]*)", said)
+    rows = re.findall(
+        r"\] (\S+) +(\S+) +[0-9a-f]+ [0-9a-f]+ ([0-9a-f]+) [0-9a-f]+ +([A-Z]*)", output
+    )
     return {
         name: int(size, 16)
         for name, kind, size, flags in rows
@@ -64,8 +66,8 @@ class Relink:
         self.stage = f"{make.bin}/{built.stage(make).name}"
         tree = source_tree.Trees(built.top / "out").of(make)
         self.words = [*make_rules.rules_arguments(), *image_build.variables(make, tree)]
-        said = self.run_make("-n", "-W", self.archive, self.stage).replace("\\\n", " ")
-        command = next(line for line in said.splitlines() if f" -o {self.stage}" in line)
+        output = self.run_make("-n", "-W", self.archive, self.stage).replace("\\\n", " ")
+        command = next(line for line in output.splitlines() if f" -o {self.stage}" in line)
         # make removes the version object after a link: one of our own takes its place
         version = f"{make.bin}/version.{Path(self.stage).stem}.o"
         self.run_make(version)
@@ -86,7 +88,10 @@ class Relink:
     def link(
         self, members: dict[str, Path], roots: tuple[str, ...] = (), defined: tuple[str, ...] = ()
     ) -> LinkMap:
-        """The map of a link from these objects of the archive, without some roots, and with symbols that nothing defines any more."""
+        """The map of a link of these objects of the archive.
+
+        The link lacks some roots, and defines symbols that no object defines any more.
+        """
         archive, made = self.directory / "other.a", self.directory / "other.tmp"
         archive.unlink(missing_ok=True)
         subprocess.run(["ar", "rcD", archive, *members.values()], check=True)
@@ -94,7 +99,7 @@ class Relink:
             f" {self.archive} -o {self.stage} ", f" {archive} -o {made} "
         )
         command = command.replace(f"-Map {self.stage}.map", f"-Map {made}.map") + "".join(
-            f" --defsym {one}=0" for one in defined
+            f" --defsym {symbol}=0" for symbol in defined
         )
         for root in roots:
             command = re.sub(rf"-u {root} --defsym check_{root}={root}(?= )", "", command)
@@ -114,15 +119,18 @@ class Relink:
         return {name.removesuffix(".o"): self.src / self.make.bin / name for name in listed}
 
 
-def taken(found: LinkMap) -> tuple[set[str], set[tuple[str, str]]]:
-    """The objects of a link, and its sections that have bytes; strings, which are joined, are counted nowhere."""
+def taken(link_map: LinkMap) -> tuple[set[str], set[tuple[str, str]]]:
+    """The objects of a link, and its sections that have bytes.
+
+    Sections of strings are left out, since the linker merges strings.
+    """
     sections = {
-        (object_name(one.object), one.name)
-        for one in found.kept
-        if one.size and ".str" not in one.name
+        (object_name(section.object), section.name)
+        for section in link_map.kept
+        if section.size and ".str" not in section.name
     }
-    return set(found.objects()), {
-        one for one in sections if not one[1].startswith((".debug", ".comment"))
+    return set(link_map.objects()), {
+        (owner, name) for owner, name in sections if not name.startswith((".debug", ".comment"))
     }
 
 
@@ -135,27 +143,34 @@ def predicted(graph: Any, places: set[SectionPlace]) -> tuple[set[str], set[tupl
     }
     return (
         {place.object for place in places if place.section < 0},
-        {(name, one.name) for name, one in sections if one.size and ".str" not in one.name},
+        {
+            (name, section.name)
+            for name, section in sections
+            if section.size and ".str" not in section.name
+        },
     )
 
 
 @pytest.fixture(params=["pcbios", "x86_64-efi"])
 def relink(request: pytest.FixtureRequest, built: Built, tmp_path: Path) -> tuple[Relink, Any, Any]:
-    """The means to link again; the graph; and what of it is linked now, since some sections are thrown away in any case."""
+    """The means to link again, the graph, and the sections that every link throws away."""
     make = next(make for make in built.makes if make.platform == request.param)
     again = Relink(built, make, tmp_path)
     link = built.link(make)
     now = taken(again.link(again.members()))
-    told = predicted(link.graph, link.graph.reached())
-    assert told[0] == now[0]
-    assert told[1] >= now[1]
-    return again, link.graph, told[1] - now[1]
+    expected = predicted(link.graph, link.graph.reached())
+    assert expected[0] == now[0]
+    assert expected[1] >= now[1]
+    return again, link.graph, expected[1] - now[1]
 
 
 def test_what_a_cut_reference_leaves_is_what_the_linker_leaves(
     relink: tuple[Relink, Any, Any], tmp_path: Path
 ):
-    """Of 20 objects, the last reference of the chain is cut: each leaves, or stays by another chain, as the graph says."""
+    """For 20 objects the last reference of the chain is cut.
+
+    Each object leaves, or another chain keeps it, as the graph says.
+    """
     again, graph, thrown = relink
     rng = Random("chains")
     chains, askers = graph.chains(), graph.referrers()
@@ -176,8 +191,8 @@ def test_what_a_cut_reference_leaves_is_what_the_linker_leaves(
                 members | {asker: changed}, defined=tuple(f"cut_{symbol}" for symbol in symbols)
             )
         )
-        told = predicted(graph, graph.reached(cut=(asker, name)))
-        assert left == (told[0], told[1] - thrown), f"{asker} -> {name}"
+        expected = predicted(graph, graph.reached(cut=(asker, name)))
+        assert left == (expected[0], expected[1] - thrown), f"{asker} -> {name}"
         gone += name not in left[0]
     assert gone > 0
 
@@ -185,7 +200,7 @@ def test_what_a_cut_reference_leaves_is_what_the_linker_leaves(
 def test_what_leaves_with_an_object_or_a_root_is_what_the_linker_leaves_out(
     relink: tuple[Relink, Any, Any],
 ):
-    """The object is taken out of the archive, and what it defines is nowhere; a root is taken off the command line."""
+    """The archive loses an object, and nothing defines its symbols; the command loses a root."""
     again, graph, thrown = relink
     rng = Random("objects")
     required = {graph.definer[symbol] for symbol in graph.roots} | set(graph.command_line_objects)
@@ -193,14 +208,14 @@ def test_what_leaves_with_an_object_or_a_root_is_what_the_linker_leaves_out(
     for name in rng.sample(names, min(OBJECTS // 2, len(names))):
         members = {other: path for other, path in again.members().items() if other != name}
         left = taken(again.link(members, defined=tuple(graph.objects[name].defines)))
-        told = predicted(graph, graph.reached(objects=(name,)))
-        assert left == (told[0], told[1] - thrown), name
+        expected = predicted(graph, graph.reached(objects=(name,)))
+        assert left == (expected[0], expected[1] - thrown), name
     for root in graph.roots:
         if root.endswith("_start"):
             continue  # the entry, which -e asks for as well
         left = taken(again.link(again.members(), roots=(root,)))
-        told = predicted(graph, graph.reached(roots=(root,)))
-        assert left == (told[0], told[1] - thrown), root
+        expected = predicted(graph, graph.reached(roots=(root,)))
+        assert left == (expected[0], expected[1] - thrown), root
 
 
 def test_the_roots_are_those_of_make(built: Built):
@@ -210,11 +225,14 @@ def test_the_roots_are_those_of_make(built: Built):
         assert set(re.findall(r"-u (\S+)", command)) == set(built.link(make).graph.roots)
 
 
-# What is told
+# What the command reports
 
 
 def test_sizes_add_up_to_the_sections_of_the_linked_file(built: Built):
-    """To the byte, by directories too; estimates of what is compressed to the image in the ROM within 2 %."""
+    """To the byte, by directories too.
+
+    Estimates of compressed sizes are within 2 % of the image in the ROM.
+    """
     sizes = {one["kind"]: one["size"] for one in inspected(built)}
     for image, make in zip(built.why(ROM), built.makes):
         assert image["sections"] == loaded(built.stage(make))
@@ -230,8 +248,8 @@ def test_sizes_add_up_to_the_sections_of_the_linked_file(built: Built):
 
 def inspected(built: Built) -> list[dict[str, Any]]:
     done = run([sys.executable, "-m", "romforge", "inspect", "--json", f"out/{ROM}"], built.top)
-    found = json.loads(done.stdout)[0]["images"]
-    return [{"kind": one["kind"], "size": one["size"]} for one in found]
+    images = json.loads(done.stdout)[0]["images"]
+    return [{"kind": image["kind"], "size": image["size"]} for image in images]
 
 
 def test_an_answer_takes_a_hundred_loops_at_most(built: Built):
@@ -315,7 +333,8 @@ def test_without_pyelftools_the_package_is_named(small: Built, tmp_path: Path):
     )
     assert (done.returncode, done.stderr) == (
         1,
-        "romforge: the Python module elftools: not found; install the Debian package python3-pyelftools\n",
+        "romforge: the Python module elftools: not found; "
+        "install the Debian package python3-pyelftools\n",
     )
 
 
@@ -334,7 +353,7 @@ def test_existing_roms_have_no_objects(tmp_path: Path, releases: dict[str, Path]
 
 
 def test_another_build_is_compared_with(tmp_path: Path, small: Built):
-    """What is new, gone, grown and shrunk: against an output root, and against what was printed of it."""
+    """What is new, gone, grown and shrunk: against an output root, and against its JSON output."""
     (tmp_path / "before.json").write_text(json.dumps(small.why(ROM)))
     built = project(tmp_path, minipxe)
     src = tmp_path / "tree/src"
@@ -351,18 +370,18 @@ def test_another_build_is_compared_with(tmp_path: Path, small: Built):
         )
     )
     crc = src / "crypto/crc32.c"
-    crc.write_text(
-        crc.read_text()
-        + '\nconst char *const more[8] __attribute__ (( section ( ".tbl.files" ), used )) = { 0 };\n'
+    table = (
+        '\nconst char *const more[8] __attribute__ (( section ( ".tbl.files" ), used )) = { 0 };\n'
     )
+    crc.write_text(crc.read_text() + table)
     done = run([sys.executable, "-m", "romforge", "build"], tmp_path)
     assert done.returncode == 0, done.stderr
-    told = [
+    answers = [
         built.why("pcbios/8086100e", "--against", older)
         for older in (small.top / "out", tmp_path / "before.json")
     ]
-    assert told[0] == told[1]
-    (image,) = told[0]
+    assert answers[0] == answers[1]
+    (image,) = answers[0]
     changes = {
         row["object"]: ((row["is"] or 0) - (row["was"] or 0), row["was"] is None, row["is"] is None)
         for row in image["objects"]

@@ -42,7 +42,7 @@ def room_of(path: Path) -> str:
 
 
 def imports(path: Path) -> Iterator[tuple[str, int]]:
-    """The modules that a file imports, wherever in it, and the lines; of `from x import y` both x and x.y."""
+    """The modules that a file imports, with the lines; `from x import y` gives both x and x.y."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from ((alias.name, node.lineno) for alias in node.names)
@@ -74,7 +74,8 @@ def test_a_module_imports_from_its_room_and_from_those_to_its_left(path: Path):
     within = ROOMS[: ROOMS.index(room_of(path)) + 1]
     for room, line in rooms_imported(path):
         assert room in within, (
-            f"{named(path)}:{line}: imports from {room}, which is not to the left of {room_of(path)}"
+            f"{named(path)}:{line}: imports from {room}, "
+            f"which is not to the left of {room_of(path)}"
         )
 
 
@@ -112,7 +113,10 @@ def test_heavy_modules_are_not_imported_by_a_doit_with_nothing_to_do():
         "romforge.formats.option_rom",
         "romforge.spec.toml_positions",
     )
-    code = f"import romforge.cli.command_line, romforge.engine.tasks, sys; print(*set({heavy!r}) & set(sys.modules))"
+    code = (
+        "import romforge.cli.command_line, romforge.engine.tasks, sys; "
+        f"print(*set({heavy!r}) & set(sys.modules))"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code],
         env={"PYTHONPATH": str(TOP / "src")},
@@ -170,15 +174,16 @@ def test_no_op_costs_stay_within_their_limits():
             text=True,
             check=False,
         )
-        found = json.loads(Path(directory, "bench.json").read_text())["measures"]
+        measures = json.loads(Path(directory, "bench.json").read_text())["measures"]
         page = Path(directory, "bench.html").read_text()
-    assert (done.returncode, len(found)) == (0, 2), done.stdout + done.stderr
-    for one in found:
-        assert one["value"] <= one["at_most"], one
+    assert (done.returncode, len(measures)) == (0, 2), done.stdout + done.stderr
+    for measure in measures:
+        assert measure["value"] <= measure["at_most"], measure
         assert (
-            f"| {one['what']} | {one['value']:.2f} | at most {one['at_most']:.2f} |" in done.stdout
+            f"| {measure['what']} | {measure['value']:.2f} | at most {measure['at_most']:.2f} |"
+            in done.stdout
         )
-        assert f'<td class="number">{one["value"]:.2f}</td><td class="good">' in page
+        assert f'<td class="number">{measure["value"]:.2f}</td><td class="good">' in page
 
 
 # Where tests are
@@ -220,7 +225,7 @@ WAITS = {"wait", "join", "communicate", "settimeout"}  # whose first argument is
 
 
 class Times(ast.NodeVisitor):
-    """Finds in a function what a slow machine breaks: times held against numbers, and short waits."""
+    """Finds in a function what fails on a slow machine: times against numbers, and short waits."""
 
     def __init__(self, scope: ast.AST, functions: set[str], constants: dict[str, object]) -> None:
         self.functions, self.constants = functions, constants  # that return a time; of the file
@@ -238,8 +243,8 @@ class Times(ast.NodeVisitor):
 
     def note(self, target: ast.expr, value: ast.expr) -> None:
         if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
-            for one, other in zip(target.elts, value.elts):
-                self.note(one, other)
+            for part, other in zip(target.elts, value.elts):
+                self.note(part, other)
         elif isinstance(target, ast.Name) and self.is_time(value):
             self.variables.add(target.id)
 
@@ -251,7 +256,7 @@ class Times(ast.NodeVisitor):
         if isinstance(node, ast.Call):
             name = called(node)
             return name in CLOCKS | self.functions or (
-                name in OF_TIMES and any(self.is_time(one) for one in node.args)
+                name in OF_TIMES and any(self.is_time(argument) for argument in node.args)
             )
         if isinstance(node, ast.Attribute | ast.GeneratorExp | ast.ListComp):
             return self.is_time(node.value if isinstance(node, ast.Attribute) else node.elt)
@@ -261,15 +266,15 @@ class Times(ast.NodeVisitor):
         """What is computed of constants alone; None where it is no number."""
         try:
             code = compile(ast.Expression(node), "", "eval")  # type: ignore[arg-type]
-            found = eval(code, {"__builtins__": {}}, self.constants)
+            value = eval(code, {"__builtins__": {}}, self.constants)
         except Exception:
             return None
-        return found if isinstance(found, int | float) else None
+        return value if isinstance(value, int | float) else None
 
     def visit_Assert(self, node: ast.Assert) -> None:
-        for one in ast.walk(node.test):
-            if isinstance(one, ast.Compare):
-                sides = [one.left, *one.comparators]
+        for part in ast.walk(node.test):
+            if isinstance(part, ast.Compare):
+                sides = [part.left, *part.comparators]
                 if any(map(self.is_time, sides)) and any(
                     self.number(side) is not None for side in sides
                 ):
@@ -305,9 +310,9 @@ class Times(ast.NodeVisitor):
             *zip(node.kwonlyargs, node.kw_defaults),
         ]
         self.found |= {
-            one.lineno
-            for one, given in pairs
-            if one.arg == "timeout" and (self.number(given) or PATIENCE) < PATIENCE
+            argument.lineno
+            for argument, default in pairs
+            if argument.arg == "timeout" and (self.number(default) or PATIENCE) < PATIENCE
         }
         self.generic_visit(node)
 
@@ -324,17 +329,18 @@ def broken_by_slowness(tree: ast.Module) -> list[int]:
     timed: set[str] = set()  # functions
     before = -1
     while before < (before := len(timed)):
-        for one in all_functions:
-            times = Times(one, timed, constants)
+        for function in all_functions:
+            times = Times(function, timed, constants)
             if any(
-                isinstance(node, ast.Return) and times.is_time(node.value) for node in ast.walk(one)
+                isinstance(node, ast.Return) and times.is_time(node.value)
+                for node in ast.walk(function)
             ):
-                timed.add(one.name)
+                timed.add(function.name)
     return sorted(
         set().union(
             *(
-                Times(one, timed, constants).found
-                for one in (ast.Module(simple, []), *all_functions)
+                Times(function, timed, constants).found
+                for function in (ast.Module(simple, []), *all_functions)
             )
         )
     )
@@ -362,11 +368,13 @@ def test_no_test_depends_on_how_fast_the_machine_is(path: Path):
         ("LIMIT = 3\nassert spent(work) <= LIMIT", True),
         ("took = perf_counter() - began\nassert took < 1", True),
         (
-            "def cost(work):\n    return time.process_time() - began\nassert 3 >= min(cost(one) for one in all)",
+            "def cost(work):\n    return time.process_time() - began\n"
+            "assert 3 >= min(cost(one) for one in all)",
             True,
         ),
         (
-            "start, end = os.times(), os.times()\nassert end.children_user - start.children_user < 4",
+            "start, end = os.times(), os.times()\n"
+            "assert end.children_user - start.children_user < 4",
             True,
         ),
         ("process.communicate(timeout=60)", True),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Builds what real ROMs do not offer: small images, and streams of the UEFI compression with codes of one's choice."""
+"""Builds what real ROMs do not offer: small images, and compressed streams with chosen codes."""
 
 from __future__ import annotations
 
@@ -110,7 +110,10 @@ def efi(
     compression: int = 0,
     free_byte: bool = True,
 ) -> bytes:
-    """An EFI image around ``content``: a driver, or its compressed stream; sums to 0 as efirom's do if ``free_byte``."""
+    """An EFI image around ``content``: a driver, or its compressed stream.
+
+    With ``free_byte`` its bytes sum to 0, as efirom's do.
+    """
     content = driver(machine, subsystem) if content is None else content
     blocks = -(-(DRIVER + len(content)) // BLOCK)
     header = EfiHeader(
@@ -145,10 +148,12 @@ def changed(data: bytes, offset: int, new: Structure | bytes) -> bytes:
 
 def with_field(data: bytes, kind: type[Structure], offset: int, **fields: int | bytes) -> bytes:
     """The data with other values in the fields of the structure at ``offset``."""
-    return changed(data, offset, replace(kind.parse(data, offset), **fields))  # type: ignore[type-var]
+    before = kind.parse(data, offset)
+    return changed(data, offset, replace(before, **fields))  # type: ignore[type-var]
 
 
-# Streams. A token is a literal byte or a match of (length, distance); a code gives symbols the lengths of their bits.
+# Streams. A token is a literal byte or a match of (length, distance).
+# A code gives each symbol the length of its bits.
 
 Token = int | tuple[int, int]
 Code = dict[int, int]
@@ -165,7 +170,7 @@ def flat(symbols: Iterable[int]) -> Code:
 
 
 def skewed(symbols: Iterable[int]) -> Code:
-    """A complete code with lengths 1, 2, 3 … for at most 17 symbols; the last two share the longest."""
+    """A complete code of the lengths 1, 2, 3 … for at most 17 symbols; the last two share one."""
     ordered = list(symbols)
     return {symbol: min(index + 1, len(ordered) - 1) for index, symbol in enumerate(ordered)}
 
@@ -209,7 +214,7 @@ def encode(
     positions: Code | None = None,
     extra: Code | None = None,
 ) -> bytes:
-    """The stream of the tokens, its header in front, every block with the same codes; by default flat ones."""
+    """The header and the stream of the tokens; all blocks have the same codes, by default flat."""
     tokens = list(tokens)
     characters, positions = characters or flat(CHARACTERS), positions or flat(POSITIONS)
     codes = _codes(characters, positions, extra)
@@ -237,7 +242,10 @@ def stored(data: bytes) -> bytes:
 
 
 def bomb() -> bytes:
-    """A stream of some 8 KiB that becomes nearly 16 MiB of zeros: a literal and 65,534 matches of 256 bytes."""
+    """A stream of about 8 KiB that becomes nearly 16 MiB of zeros.
+
+    It is a literal and 65,534 matches of 256 bytes.
+    """
     return encode(
         [0, *[(256, 1)] * (MOST_SYMBOLS - 1)], characters=flat([0, 509]), positions=flat([0])
     )
@@ -283,7 +291,10 @@ def _codes(characters: Code, positions: Code, extra: Code | None) -> str:
 
 
 def _set(code: Code, width: int, gap_after: int = -1) -> str:
-    """The extra or the position set; behind the third length of the extra set two bits count zeros."""
+    """The extra or the position set.
+
+    In the extra set two bits behind the third length count zeros.
+    """
     if len(code) == 1:
         return f"{0:0{width}b}{next(iter(code)):0{width}b}"
     number = max(code) + 1
@@ -301,7 +312,10 @@ def _set(code: Code, width: int, gap_after: int = -1) -> str:
 
 
 def _runs(lengths: list[int]) -> list[tuple[int, str]]:
-    """Code lengths as symbols of the extra set and the bits behind each; zeros in runs of 1, 3 to 18, or from 20 on."""
+    """Code lengths as symbols of the extra set, each with the bits behind it.
+
+    Zeros come in runs of 1, of 3 to 18, or of 20 and more.
+    """
     found: list[tuple[int, str]] = []
     for length, group in groupby(lengths):
         count = len(list(group))

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A Debian of its own to build packages in: made by debootstrap, kept as a tarball, and entered in namespaces.
+"""A Debian of its own to build packages in.
 
-All mounts are of a private namespace, which the kernel takes down with the last process in it, however that ends.
+debootstrap makes it. It is kept as a tarball, and entered in namespaces. All mounts belong to a
+private namespace. The kernel removes them when its last process ends.
 """
 
 from __future__ import annotations
@@ -39,7 +40,10 @@ class Chroot:
         network: bool = False,
         user: int = 0,
     ) -> subprocess.CompletedProcess[str]:
-        """Runs a command there, in a process tree of its own that dies with us; standard error goes where output goes."""
+        """Runs a command there, in a process tree that ends with the tests.
+
+        Standard error goes where standard output goes.
+        """
         clean = {
             "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
             "HOME": "/nonexistent",
@@ -74,7 +78,7 @@ class Chroot:
         network: bool = False,
         user: int = 0,
     ) -> str:
-        """What a shell's script says; fails the test where the script fails, or a Python prints a traceback."""
+        """The output of a shell script; if it fails or prints a traceback, the test fails."""
         done = self.run(["bash", "-euc", script], environment or {}, network, user)
         assert done.returncode == 0, done.stdout[-8000:]
         assert "Traceback" not in done.stdout, done.stdout
@@ -85,7 +89,10 @@ class Chroot:
 
 
 def make(directory: Path, packages: Sequence[str], package: Path) -> Chroot:
-    """A chroot with some packages and the build dependencies of a source package; from the cache where there is one."""
+    """A chroot with some packages and the build dependencies of a source package.
+
+    It comes from the cache where there is one.
+    """
     assert os.geteuid() == 0, "chroots are made by root"
     about = [str(_RECIPE), SUITE, *packages, (package / "debian/control").read_text()]
     kept = (
@@ -99,17 +106,28 @@ def make(directory: Path, packages: Sequence[str], package: Path) -> Chroot:
             ["tar", "-x", "--zstd", "--numeric-owner", "-C", directory, "-f", kept], check=True
         )
         return chroot
-    script = 'rm -rf "$1"; debootstrap --variant=minbase "$2" "$1" "$3" >"$1.log" || { tail "$1.log"; false; }'
+    script = (
+        'rm -rf "$1"; debootstrap --variant=minbase "$2" "$1" "$3" >"$1.log"'
+        ' || { tail "$1.log"; false; }'
+    )
     debian.retried(["sh", "-c", script, "-", str(directory), SUITE, debian.archive()])
     (directory / "etc/dpkg/dpkg.cfg.d").mkdir(exist_ok=True)
     (directory / "etc/dpkg/dpkg.cfg.d/tests").write_text(_CONFIGURATION)
     # the archive may be a snapshot, whose lists are signed, but past their date
-    options = 'Acquire::Retries "5";\nAcquire::Check-Valid-Until "false";\nAPT::Install-Recommends "false";\n'
+    options = (
+        'Acquire::Retries "5";\n'
+        'Acquire::Check-Valid-Until "false";\n'
+        'APT::Install-Recommends "false";\n'
+    )
     (directory / "etc/apt/apt.conf.d/tests").write_text(options)
     shutil.copytree(package / "debian", directory / "package/debian")
     chroot.sh(
-        f"apt-get -qq update; apt-get -qq install -y build-essential {' '.join(packages)}; apt-get -qq build-dep -y /package;"
-        "apt-get clean; rm -rf /package /var/lib/apt/lists/*; localedef -i tr_TR -f UTF-8 tr_TR.UTF-8",
+        "apt-get -qq update; "
+        f"apt-get -qq install -y build-essential {' '.join(packages)}; "
+        "apt-get -qq build-dep -y /package;"
+        "apt-get clean; "
+        "rm -rf /package /var/lib/apt/lists/*; "
+        "localedef -i tr_TR -f UTF-8 tr_TR.UTF-8",
         network=True,
     )
     debian.CACHE.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Debian's own ROMs, to test on: the package ipxe-qemu of three releases, and sid's ipxe.
 
-A release moves on. Then its newer package is taken, and the tests that know the bytes of the older one are
-skipped, which says so: they are marked ``exact_bytes(SUITE, …)``. All others run on what is there.
+A release moves on. Then its newer package is used, and the tests that know the bytes of the older
+one are skipped, with that reason: they are marked ``exact_bytes(SUITE, …)``. All other tests run on
+the newer package.
 
 Run as a program it fetches them all and prints their sums: ``python -m tests.support.debian``.
 """
@@ -26,7 +27,7 @@ class Known(NamedTuple):
     sha256: str
 
 
-# Where a release has a newer one, look at what changed, and bring the tests of exact bytes up to date.
+# Where a release has a newer package, look at what changed, and update the tests of exact bytes.
 KNOWN = {
     "bookworm": Known(
         "1.0.0+git-20190125.36a4c85-5.1",
@@ -93,7 +94,7 @@ def unpack(suite: str, directory: Path) -> Path:
 
 
 def applications(directory: Path) -> dict[str, Path]:
-    """Unpacks sid's package ipxe; returns its EFI applications, one for each architecture, by the architecture's name."""
+    """Unpacks sid's package ipxe; returns its EFI application of each architecture."""
     subprocess.run(["dpkg-deb", "-x", package("sid", "ipxe"), directory], check=True)
     return {
         path.stem.removeprefix("ipxe-"): path
@@ -111,7 +112,8 @@ def _download(name: str, suite: str) -> bytes:
         )
         Path(state, "apt.conf").write_text(
             f'Dir::Etc::sourcelist "{state}/sources.list";\nDir::Etc::sourceparts "/dev/null";\n'
-            f'Dir::State::lists "{state}/lists";\nDir::Cache "{state}/cache";\nAPT::Sandbox::User "root";\n'
+            f'Dir::State::lists "{state}/lists";\nDir::Cache "{state}/cache";\n'
+            'APT::Sandbox::User "root";\n'
         )
         environment = {**os.environ, "APT_CONFIG": f"{state}/apt.conf"}
         for command in (["apt-get", "-qq", "update"], ["apt-get", "-qq", "download", name]):
@@ -139,7 +141,7 @@ def archive() -> str:
 def retried(
     command: list[str], directory: str | None = None, environment: dict[str, str] | None = None
 ) -> None:
-    """Runs a command that downloads, three times at most; fails the test where none of them succeeds."""
+    """Runs a command that downloads, at most three times; if none succeeds, the test fails."""
     for wait in (2, 10, 0):
         done = subprocess.run(command, cwd=directory, env=environment, check=False)
         if done.returncode == 0:

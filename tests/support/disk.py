@@ -28,7 +28,8 @@ class Disk:
         )
         status = os.system(command)
         assert status == 0, (
-            f"this test needs a file system of its own, and so root: `{command}` ended with status {status}"
+            "this test needs a file system of its own, and so root: "
+            f"`{command}` ended with status {status}"
         )
 
     def remount(self, options: str) -> None:

@@ -26,7 +26,7 @@ line=$(printf '%s\037' "$@")
 printf '%s\n' "$line" >> "$HOME/makes"  # at once, since two makes may begin at the same moment
 exec /usr/bin/make "$@"
 """
-# Without it debugging information holds the directory, and so has a part in the build ID; and columns.
+# Without these, debugging information names the directory and columns, and changes the build ID.
 SAME_ANYWHERE = "EXTRA_CFLAGS=-ffile-prefix-map=$(CURDIR)=. -gno-column-info"
 MARK, MARKED = "minipxe version %s", "minipxe VERSION %s"  # in core/mark.c, which every image has
 
@@ -54,7 +54,7 @@ class Forge:
         source: str = 'tree = "tree"',
         extra: str = "",
     ) -> None:
-        """A spec with a target for each platform, whose ROMs are PLATFORM/NIC.rom; platforms with their keys."""
+        """A spec of platforms with their keys, and of a target for each: PLATFORM/NIC.rom."""
         platforms = platforms or {LEGACY: "", EFI: ""}
         tables = [f"spec = 1\n[source.ipxe]\n{source}"]
         tables += [f"[platform.{name}]\n{keys}" for name, keys in platforms.items()]

@@ -18,7 +18,8 @@ LAUNCHER = """
 import os, json, sys
 pid = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ)
 _, status, usage = os.wait4(pid, 0)
-print(json.dumps([os.waitstatus_to_exitcode(status), usage.ru_utime + usage.ru_stime, usage.ru_maxrss << 10]), file=sys.stderr)
+print(json.dumps([os.waitstatus_to_exitcode(status), usage.ru_utime + usage.ru_stime, \
+usage.ru_maxrss << 10]), file=sys.stderr)
 """
 
 
@@ -32,7 +33,7 @@ class Used(NamedTuple):
 
 
 def measured(directory: Path, *arguments: object, prefix: tuple[str, ...] = ()) -> Used:
-    """Runs romforge in a directory; a traceback fails the test, and so does waiting for what never comes."""
+    """Runs romforge in a directory; a traceback or a command that hangs fails the test."""
     command = [
         sys.executable,
         "-c",

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[2]
-# An upstream tree, for test_real_tree.py alone: all other tests build vendor/minipxe. It goes by another name from here
-# on, under which workers of pytest find it, and no romforge does.
+# An upstream tree, for test_real_tree.py alone: all other tests build vendor/minipxe. From here on
+# the variable has another name, which the workers of pytest read and romforge does not.
 REAL_TREE = os.environ.pop("IPXE_SRC", None) or os.environ.get("ROMFORGE_TEST_TREE")
 if REAL_TREE:
     os.environ["ROMFORGE_TEST_TREE"] = REAL_TREE
@@ -51,7 +51,7 @@ def _matches(name: str, patterns: list[str]) -> bool:
 def run(
     command: list[str], directory: Path, **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    """Runs a command as a user would, without a terminal; fails the test where it prints a traceback."""
+    """Runs a command as a user would, without a terminal; a traceback fails the test."""
     done = subprocess.run(
         command,
         cwd=directory,
@@ -67,7 +67,7 @@ def run(
 
 
 def users(environment: dict[str, str]) -> dict[str, str]:
-    """The environment of a user who has the checkout's romforge, and nothing of ours but what is given."""
+    """The environment of a user who has the checkout's romforge, and else only what is given."""
     clean = {
         key: value for key, value in os.environ.items() if not key.startswith(("ROM", "PYTEST"))
     }
@@ -104,7 +104,7 @@ bucket = "pxe"
 
 
 class Started:
-    """What projects share that start builds, some with a bit of our code changed: ``top`` is where they run."""
+    """The base of projects that start builds in ``top``, some with a part of the code changed."""
 
     top: Path
     started: list[subprocess.Popen[str]]
@@ -132,7 +132,7 @@ class Started:
         return {"PYTHONPATH": f"{site}:{TOP / 'src'}"}
 
     def held(self, roms: int = 1) -> dict[str, str]:
-        """The environment of a build that stops once it has installed so many ROMs, until let go."""
+        """The environment of a build that stops after it installed so many ROMs, until let go."""
         for name in ("installed", "go"):
             (self.top / name).unlink(missing_ok=True)
         return self.patched(HELD.format(top=str(self.top), roms=roms, patience=PATIENCE))

@@ -9,7 +9,7 @@ from romforge.plan.steps import TreeBuild
 from tests.support.forge import EFI
 
 
-def step(**given: Any) -> TreeBuild:
+def step(**changed: Any) -> TreeBuild:
     """A step for the EFI platform, with some fields changed."""
     fields = {
         "source": "ipxe",
@@ -19,5 +19,6 @@ def step(**given: Any) -> TreeBuild:
         "bin": "bin-x86_64-efi",
         "media": "efidrv",
     }
-    fields |= {"arch": "x86_64", "cross": None, "config": None} | given
-    return TreeBuild(**{name: fields.get(name, ()) for name in TreeBuild._fields})  # type: ignore[arg-type]
+    fields |= {"arch": "x86_64", "cross": None, "config": None} | changed
+    values = {name: fields.get(name, ()) for name in TreeBuild._fields}
+    return TreeBuild(**values)  # type: ignore[arg-type]

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 
 def loop() -> int:
-    """Work of the interpreter's: looks at lists, bytes and a dictionary, and adds small integers."""
+    """Work for the interpreter: reads lists, bytes and a dictionary, and adds small integers."""
     data = bytes(index * 7919 >> 5 & 255 for index in range(4096))
     last: dict[bytes, int] = {}
     costs, total = [0] * 4097, 0

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Building from a tree when it is killed, interrupted, damaged, edited or short of disk: the right bytes in the end.
+"""Building from a tree that is killed, interrupted, damaged, edited or short of disk.
 
-What is right is told by the tree's own make, in a copy of the tree, one job at a time. The tree is vendor/minipxe with
-fewer sources, and its tools are run by wrappers, which first do what a test wants of them (``Project.hook``), and else
-have ccache compile. A test that needs a file system of its own mounts a tmpfs, which takes root.
+In the end the bytes are right: those that the tree's own make gives in a copy of the tree, one job
+at a time. The tree is vendor/minipxe with fewer sources. Wrappers run its tools: first they do what
+a test wants (``Project.hook``), and then ccache compiles. A test that needs a file system of its
+own mounts a tmpfs, which takes root.
 """
 
 from __future__ import annotations
@@ -41,9 +42,8 @@ LEFT_OUT = (
     *("usr/[!a]*.c", "drivers/net/[!ir]*.c", "drivers/bus/pci_settings.c"),
 )
 SWITCHED_OFF = r"#define (?:DOWNLOAD_|NET_PROTO_|SANBOOT_|PCI_|DIGEST_|CRC_)\w+\n"
-STORED = (
-    'level = "stored"\n' if "level" in Target.__dataclass_fields__ else ""
-)  # images are compared as make leaves them
+# images are compared as make leaves them
+STORED = 'level = "stored"\n' if "level" in Target.__dataclass_fields__ else ""
 
 
 def spec_text(
@@ -53,7 +53,7 @@ def spec_text(
     extra: str = "",
     platforms: Iterable[str] = PLATFORMS,
 ) -> str:
-    """A spec whose ROMs are images as the tree makes them: one platform each, no root dropped, nothing rewritten."""
+    """A spec whose ROMs are the tree's own images: one platform each, all roots, no rewrite."""
     named = "".join(f'[nic.{nic}]\nid = "{goal[:4]}:{goal[4:]}"\n' for nic, goal in nics.items())
     targets = "".join(
         f'[target.{name}]\ndir = "roms"\nfile = "{name}-{{nic}}.rom"\nimages = ["{name}"]\n{STORED}'
@@ -72,7 +72,10 @@ strip = "none"
 
 
 class Plain:
-    """What the tree's own make gives for trees as they are, each built once; ``top`` has the compilers' cache, too."""
+    """What the tree's own make gives for trees as they are, each built once.
+
+    ``top`` has the compilers' cache, too.
+    """
 
     def __init__(self, top: Path) -> None:
         self.top = top
@@ -133,7 +136,7 @@ class Project(Started):
         self.write(spec_text())
 
     def wrap(self, tool: str, command: str) -> None:
-        """Puts a wrapper of a tool into PATH; it stays as it is, since romforge rebuilds where a tool changes."""
+        """Puts a tool's wrapper into PATH, for good: romforge rebuilds where a tool changes."""
         path = self.top / "bin" / tool
         path.write_text(f"""#!/bin/sh
 TOP={self.top} TOOL={tool}
@@ -144,7 +147,7 @@ export CCACHE_DIR={self.plain.top}/ccache
         path.chmod(0o755)
 
     def hook(self, text: str) -> None:
-        """What each tool does before its work, in the shell's words; it may do the work itself and exit."""
+        """Shell code that each tool runs before its work; it may do the work itself and exit."""
         (self.top / "hook.new").write_text(f"{text}\n")
         (self.top / "hook.new").replace(self.top / "hook")
 
@@ -173,9 +176,9 @@ export CCACHE_DIR={self.plain.top}/ccache
 
     def build(self, *command: str, **environment: str) -> str:
         """Runs a build, which must do; returns its last line."""
-        status, said = self.run(*command, **environment)
-        assert status == 0, said
-        return next(line for line in said.splitlines() if " built, " in line)
+        status, output = self.run(*command, **environment)
+        assert status == 0, output
+        return next(line for line in output.splitlines() if " built, " in line)
 
     def check_built(self, right: Set) -> None:
         """A build does, and all files are right."""
@@ -191,13 +194,13 @@ export CCACHE_DIR={self.plain.top}/ccache
         return len(path.read_text().splitlines()) if path.exists() else 0
 
     def alive(self) -> dict[int, str]:
-        """The processes that are at work below our directory, which doit is not, by their number: each with its name."""
-        found = {}
-        for one in [int(name) for name in os.listdir("/proc") if name.isdecimal()]:
+        """The processes that work below our directory, but not doit: their numbers and names."""
+        names = {}
+        for pid in [int(name) for name in os.listdir("/proc") if name.isdecimal()]:
             with suppress(OSError):
-                if os.readlink(f"/proc/{one}/cwd").startswith(f"{self.top}/"):  # a zombie has none
-                    found[one] = Path(f"/proc/{one}/comm").read_text().strip()
-        return found
+                if os.readlink(f"/proc/{pid}/cwd").startswith(f"{self.top}/"):  # a zombie has none
+                    names[pid] = Path(f"/proc/{pid}/comm").read_text().strip()
+        return names
 
 
 @pytest.fixture(scope="module")
@@ -228,11 +231,17 @@ def disk(project: Project) -> Iterator[Disk]:
 
 
 ENDLESS = f"sleep {2 * PATIENCE}"  # which a make would wait for that is not told to end
-REALLY = '[ $TOOL != gcc ] || exec /usr/bin/gcc "$@"\n'  # and not out of the cache: takes its time, as half-written files do
-NOTED = 'case "$TOOL $*" in *" -c core/version.c"*);; "gcc "*" -c "*) echo "$*" >> $TOP/compiles;; esac\n'
+# not out of the cache: takes its time, as half-written files do
+REALLY = '[ $TOOL != gcc ] || exec /usr/bin/gcc "$@"\n'
+NOTED = (
+    'case "$TOOL $*" in *" -c core/version.c"*);; '
+    '"gcc "*" -c "*) echo "$*" >> $TOP/compiles;; esac\n'
+)
+# half an object lies in its place for a while
 SLOWLY = """case "$TOOL $*" in "gcc "*" -c "*) for last; do :; done
-    /usr/bin/gcc "$@" && cp $last $last.whole && head -c 300 $last.whole > $last && sleep 0.05 && mv $last.whole $last; exit;;
-esac"""  # half an object lies in its place for a while
+    /usr/bin/gcc "$@" && cp $last $last.whole && head -c 300 $last.whole > $last && \
+sleep 0.05 && mv $last.whole $last; exit;;
+esac"""
 COMPILES = 40  # in a build of two platforms, at least
 VICTIMS = {
     "doit": (5, ()),
@@ -249,15 +258,18 @@ def kill(
     doit: bool,
     group: bool,
 ) -> bool:
-    """Kills doit and all of a name, or one of a name, each with its process group or not; tells whether it could."""
+    """Kills doit and all processes of a name, or one of them, each with its process group or not.
+
+    Returns whether it could.
+    """
     end = os.killpg if group else os.kill
     while process.poll() is None:
-        found = [one for one, name in project.alive().items() if name in names]
+        pids = [pid for pid, name in project.alive().items() if name in names]
         if doit:
             process.send_signal(signal.SIGSTOP)  # lest it see its makes die
-        for one in [process.pid, *found] if doit else found[:1]:
+        for pid in [process.pid, *pids] if doit else pids[:1]:
             with suppress(ProcessLookupError):
-                end(one, signal.SIGKILL)
+                end(pid, signal.SIGKILL)
                 if not doit:
                     return True
         if doit:
@@ -267,7 +279,7 @@ def kill(
 
 @pytest.mark.parametrize("victim", list(VICTIMS))
 def test_a_kill_at_any_moment_leaves_the_next_build_right(project: Project, victim: str):
-    """Whatever is killed of a fresh build: the next doit gives plain make's bytes, and orphaned makes end soon."""
+    """Any part of a fresh build is killed: the next doit gives make's bytes, orphans end soon."""
     rounds, names = VICTIMS[victim]
     dice = random.Random(f"kill {victim}")
     caught = 0
@@ -285,11 +297,11 @@ def test_a_kill_at_any_moment_leaves_the_next_build_right(project: Project, vict
         )
         if victim == "doit":
             project.hook(ENDLESS)
-        status, said = project.end(process)
+        status, output = project.end(process)
         left = all_gone(project.alive)
         assert not left, f"still at work after a kill: {left}"
-        assert status in ((-signal.SIGKILL,) if "doit" in victim and killed else (0, 1)), said
-        assert status != 1 or re.search("[kK]illed|make ended with status", said), said
+        assert status in ((-signal.SIGKILL,) if "doit" in victim and killed else (0, 1)), output
+        assert status != 1 or re.search("[kK]illed|make ended with status", output), output
         caught += status != 0
         project.hook("")
         project.check_built(project.right())
@@ -299,12 +311,14 @@ def test_a_kill_at_any_moment_leaves_the_next_build_right(project: Project, vict
 # The compiler dies in the midst of an object, of a dependency file, and before it wrote any of it.
 DIES = {
     "object": """case "$*" in *" -c core/string.c"*) if mkdir $TOP/died; then
-    for last; do :; done; /usr/bin/gcc "$@"; head -c 300 $last > $last.half; mv $last.half $last; kill -9 $$
+    for last; do :; done; /usr/bin/gcc "$@"; head -c 300 $last > $last.half; \
+mv $last.half $last; kill -9 $$
 fi;; esac""",
     "dependencies": """case "$*" in *" -M "*" core/string.c") if mkdir $TOP/died; then
     /usr/bin/gcc "$@" > $TOP/whole; head -c 60 $TOP/whole; kill -9 $$
 fi;; esac""",
-    "no dependencies": """case "$*" in *" -M "*" core/string.c") if mkdir $TOP/died; then kill -9 $$; fi;; esac""",
+    "no dependencies": """case "$*" in *" -M "*" core/string.c") \
+if mkdir $TOP/died; then kill -9 $$; fi;; esac""",
 }
 
 
@@ -318,8 +332,8 @@ def test_a_compiler_that_is_killed_as_it_writes_leaves_nothing_that_is_believed(
     """
     project.write(spec_text(platforms=["pcbios"]))
     project.hook(DIES[what])
-    status, said = project.run()
-    assert status == (1 if what == "object" else 0), said
+    status, output = project.run()
+    assert status == (1 if what == "object" else 0), output
     assert (project.top / "died").is_dir()
     right = {name: data for name, data in project.right().items() if "pcbios" in name}
     project.check_built(right)
@@ -327,16 +341,18 @@ def test_a_compiler_that_is_killed_as_it_writes_leaves_nothing_that_is_believed(
     project.check_built({name: data for name, data in project.right().items() if "pcbios" in name})
 
 
-# A tree whose make is done at once, and whose ROM holds the names, modes and content of all its parts
+# A tree whose make ends at once, and whose ROM holds the names, modes and content of all its parts
 SMALL_MAKEFILE = """\
 COMPILE_c = $(CC)
-bin/%.rom : ; @mkdir -p bin; find parts -type f -printf '%m ' -print -exec cat {} ';' | sort | perl rom.pl > $@
+bin/%.rom : ; @mkdir -p bin; find parts -type f -printf '%m ' -print -exec cat {} ';' \
+| sort | perl rom.pl > $@
 \t@echo "Linker script and memory map" > $@.tmp.map
 $(shell mkdir -p bin)
 """
-SMALL_ROM = r"""
+SMALL_ROM = """
 local $/; open(B, "<base.rom"); $b = <B>; $t = <STDIN>; length($t) < 500 or die;
-substr($b, 0x200, length($t)) = $t; substr($b, 6, 1) = chr((ord(substr($b, 6, 1)) - unpack("%8C*", $b)) % 256); print $b;
+substr($b, 0x200, length($t)) = $t; \
+substr($b, 6, 1) = chr((ord(substr($b, 6, 1)) - unpack("%8C*", $b)) % 256); print $b;
 """
 DIE_AT = """
 import os, signal, sys
@@ -354,7 +370,7 @@ sys.addaudithook(hook)
 
 
 def small_tree(project: Project) -> Path:
-    """Puts a tree of a few files in the place of the project's; returns the directory of those that go into its ROM."""
+    """Replaces the project's tree by one of a few files; returns the directory of its parts."""
     shutil.rmtree(project.src)
     parts = project.src / "parts"
     (parts / "sub").mkdir(parents=True)
@@ -370,7 +386,8 @@ def small_tree(project: Project) -> Path:
     }
     for name, text in texts.items():
         (project.src / name).write_text(text)
-    source = 'config = "some"\nmake = { CC = "true", LD = "true", HOST_CC = "true" }'  # saves the look at what they can do
+    # so that no tool is examined for what it can do
+    source = 'config = "some"\nmake = { CC = "true", LD = "true", HOST_CC = "true" }'
     project.write(
         spec_text(
             source=source, extra="[config.some.general]\ndefine = ['SOME']\n", platforms=["pcbios"]
@@ -400,7 +417,10 @@ def replace_tree(place: Path, by: Path) -> None:
 def test_a_kill_at_every_second_file_operation_leaves_the_next_build_right(
     project: Project, built: bool
 ):
-    """However far the sync came, the next doit has the tree's files and no other; also where an edit is taken back then."""
+    """However far the sync came, the next doit has the tree's files and no other.
+
+    That holds also where an edit is reverted then.
+    """
     parts = small_tree(project)
     trees, before = (project.top / "old", project.top / "new"), project.top / "before"
     rights = [small_right(project)]
@@ -423,8 +443,8 @@ def test_a_kill_at_every_second_file_operation_leaves_the_next_build_right(
         if built:
             shutil.copytree(before, project.out, symlinks=True)
         replace_tree(project.src, trees[1])
-        status, said = project.run(**environment, DIE_AT=str(moment))
-        assert status in (0, -signal.SIGKILL), said
+        status, output = project.run(**environment, DIE_AT=str(moment))
+        assert status in (0, -signal.SIGKILL), output
         killed += status != 0
         now = moment // 2 % 2
         replace_tree(project.src, trees[now])
@@ -449,7 +469,10 @@ SIZES = *(f"size={part}%" for part in (20, 50, 70, 90, 96)), "size=64m,nr_inodes
 
 
 def test_a_full_disk_is_told_and_with_more_room_the_bytes_are_right(project: Project, disk: Disk):
-    """From a disk that holds hardly the copy of the tree to one that lacks a few pages (of what all takes), or inodes."""
+    """The smallest disk hardly holds the copy of the tree, the largest lacks a few pages.
+
+    One lacks inodes.
+    """
     right = project.right()
     disk.mount("size=64m")
     project.check_built(right)
@@ -457,8 +480,8 @@ def test_a_full_disk_is_told_and_with_more_room_the_bytes_are_right(project: Pro
     for size in SIZES:
         disk.umount()
         disk.mount(re.sub(r"(\d+)%", lambda part: str(whole * int(part[1]) // 100), size))
-        status, said = project.run()
-        assert (status, "space left on" in said.lower()) == (1, True), f"{size}: {said}"
+        status, output = project.run()
+        assert (status, "space left on" in output.lower()) == (1, True), f"{size}: {output}"
         assert all(data == right[name] for name, data in project.files().items())
         disk.remount("size=64m,nr_inodes=0")
         project.check_built(right)
@@ -471,14 +494,14 @@ FULL = """[ $TOOL != ar ] || [ -e $TOP/filled ] || {
 
 
 def test_a_disk_too_full_for_the_log_is_told(project: Project, disk: Disk):
-    """What is said of it has no room either, and then there is some, since make removes what could not be written."""
+    """The report has no room either. Then there is room, since make removes incomplete files."""
     project.write(spec_text(platforms=["pcbios"]))
     disk.mount("size=4m")
     project.hook(FULL)
-    status, said = project.run()
+    status, output = project.run()
     (project.out / "filler").unlink()
     project.check_built({name: data for name, data in project.right().items() if "pcbios" in name})
-    assert (status, "space left on" in said.lower()) == (1, True), said
+    assert (status, "space left on" in output.lower()) == (1, True), output
 
 
 AT_COMPILE = """case "$TOOL $*" in "gcc "*" -c "*)
@@ -519,7 +542,10 @@ def edit_makefile(src: Path) -> None:
 def test_an_edit_while_make_runs_is_built_by_the_next_run(
     project: Project, change: Callable[[Path], None], nics: dict[str, str]
 ):
-    """The edit comes after the sync: this run builds the tree as it was, and the next as it is; then there is nothing to do."""
+    """The edit comes after the sync: this run builds the tree without it, the next run with it.
+
+    Then there is nothing to do.
+    """
     project.write(spec_text(nics))
     before = project.right(nics)
     project.hook(AT_COMPILE)
@@ -530,14 +556,13 @@ def test_an_edit_while_make_runs_is_built_by_the_next_run(
     )
     change(project.src)
     (project.top / "go").touch()
-    status, said = project.end(process)
-    assert status == 0, said
+    status, output = project.end(process)
+    assert status == 0, output
     assert differing(project.files(), before) == []
     project.hook("")
     after = project.right(nics)
-    if (
-        change is edit_driver
-    ):  # the build ID sums up all objects, but a ROM without this driver need not be made again for that
+    # the build ID sums up all objects, but a ROM without this driver is not made again for that
+    if change is edit_driver:
         after = {name: (after if "e1000" in name else before)[name] for name in after}
     assert differing(before, after) != []
     project.check_built(after)
@@ -550,7 +575,10 @@ def test_an_edit_while_make_runs_is_built_by_the_next_run(
 def test_an_interrupt_ends_with_words_and_keeps_what_was_compiled(
     project: Project, command: str, moment: int
 ):
-    """^C during make ends with 130, and leaves no process; the next run compiles what is missing alone, in the same working tree."""
+    """^C during make ends with 130, and leaves no process.
+
+    The next run compiles only what is missing, in the same working tree.
+    """
     right = project.right()
     project.hook(NOTED)
     project.check_built(right)
@@ -562,13 +590,14 @@ def test_an_interrupt_ends_with_words_and_keeps_what_was_compiled(
     project.wait_for(lambda: project.count("compiles") >= moment, process)
     os.killpg(process.pid, signal.SIGINT)
     project.hook(ENDLESS)
-    status, said = project.end(process)
-    assert (status, "romforge: interrupted" in said, all_gone(project.alive)) == (130, True, {}), (
-        said
-    )
-    objects = project.work.rglob(
-        "bin*/*.o"
-    )  # but those that no compiler makes, or make itself removes
+    status, output = project.end(process)
+    assert (status, "romforge: interrupted" in output, all_gone(project.alive)) == (
+        130,
+        True,
+        {},
+    ), output
+    # without those that no compiler makes, or make itself removes
+    objects = project.work.rglob("bin*/*.o")
     kept = [
         path
         for path in objects
@@ -598,7 +627,10 @@ SETTINGS = [
 
 @pytest.mark.parametrize("seed", range(5))
 def test_platforms_at_once_never_touch_each_other(project: Project, seed: int):
-    """Ten rounds of fifty: a host tool that is half written for a while, tools and configurations that change in between."""
+    """Ten rounds of fifty. For a while a host tool is half written.
+
+    In between, tools and configurations change.
+    """
     dice = random.Random(f"platforms {seed}")
     project.wrap("slow-cc", SLOW_TOOLS)
     right = {(name, port): project.right(config=name, port=port) for name, port in SETTINGS}
@@ -627,7 +659,10 @@ def test_platforms_at_once_never_touch_each_other(project: Project, seed: int):
 def test_directories_times_and_order_of_files_have_no_part_in_the_bytes(
     project: Project, tmp_path: Path
 ):
-    """The same tree, deep down, with mtimes from 1970 to 2096 and inodes in another order; also with roots left out, by default."""
+    """The same tree, deep down, with mtimes from 1970 to 2096 and inodes in another order.
+
+    It is built with roots left out, too, as by default.
+    """
     dice = random.Random("order")
     top = tmp_path / "a" / ("deep" * 20) / "dir"
     top.mkdir(parents=True)
@@ -679,7 +714,7 @@ def test_surroundings_have_no_part_in_the_bytes(project: Project, jobs: str):
 
 
 def test_the_clock_has_no_part_in_the_bytes(project: Project):
-    """make and its tools a day later, by faketime where it is installed, else by a ``date`` that says so."""
+    """make and its tools a day later: by faketime if it is installed, else by another ``date``."""
     if later := shutil.which("faketime"):
         project.wrap("make", f"exec {later} '+1 day' {shutil.which('make')}")
     project.wrap("date", "exec /bin/date --date tomorrow")
@@ -696,9 +731,9 @@ def test_of_two_builds_in_an_output_root_the_second_says_who_holds_it(project: P
     project.hook(AT_COMPILE)
     first = project.begin()
     project.wait_for(lambda: project.count("compiling"), first)
-    status, said = project.run()
+    status, output = project.run()
     assert status == 1
-    assert f"another build is running there: process {first.pid}" in said
+    assert f"another build is running there: process {first.pid}" in output
     assert first.poll() is None
     (project.top / "go").touch()
     assert project.end(first)[0] == 0
@@ -714,8 +749,8 @@ def test_two_builds_of_a_tree_in_two_output_roots_are_both_right(project: Projec
     project.hook("sleep 0.01\n" + REALLY)
     roots = [project.top / "one", project.top / "other"]
     for process in [project.begin(ROMFORGE_OUT=str(root)) for root in roots]:
-        status, said = project.end(process)
-        assert status == 0, said
+        status, output = project.end(process)
+        assert status == 0, output
     assert [differing(project.files(root), project.right()) for root in roots] == [[], []]
     assert before == {
         path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in project.tree.rglob("*")
@@ -774,7 +809,10 @@ SOURCES_LOST: dict[str, Damage] = {
 
 @pytest.mark.parametrize("damages", [DAMAGES, SOURCES_LOST], ids=["state", "sources"])
 def test_damage_to_a_working_tree_costs_work_alone(project: Project, damages: dict[str, Damage]):
-    """The next doit is right, also where the source is edited meanwhile, so that to build on what is damaged is no help."""
+    """The next doit is right, also where the source is edited meanwhile.
+
+    So a build upon the damaged files would be wrong.
+    """
     project.write(spec_text(platforms=["pcbios"]))
     source = project.src / "drivers/net/intel.c"
     texts = [source.read_text(), source.read_text().replace("0x5400", "0x5440")]
@@ -829,7 +867,10 @@ BROKEN = 'make = { EXTRA_CFLAGS = "-fno-such" }'
 def test_the_pool_of_a_make_above_has_all_its_jobs_back(
     project: Project, efi: str, interrupted: bool, ends: int
 ):
-    """Where all is well, a platform's make fails, or doit is interrupted: make counts its jobs as it ends, and tells of those lost."""
+    """All is well, a platform's make fails, or doit is interrupted.
+
+    make counts its jobs as it ends, and reports those that are lost.
+    """
     project.hook(COUNTED)
     (project.top / "jobs").write_text("3")
     project.write(spec_text(efi=efi))
@@ -848,7 +889,7 @@ def test_the_pool_of_a_make_above_has_all_its_jobs_back(
     if interrupted:
         project.wait_for(lambda: project.count("seen") > 10, above)
         os.kill(int((project.top / "pid").read_text()), signal.SIGINT)
-    _, said = project.end(above)
-    assert f"status {ends}\n" in said
-    assert "jobserver" not in said
+    _, output = project.end(above)
+    assert f"status {ends}\n" in output
+    assert "jobserver" not in output
     assert 3 <= most_at_once(project) <= 4

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Compiler launchers: builds through Debian's ccache and distcc, two distccd of our own, and scripts that note what they are called for.
+"""Compiler launchers: builds through Debian's ccache and distcc, and through scripts.
+
+There are two distccd of our own. The scripts note what they are called for.
 
 All results are compared with those of a build without a launcher.
 """
@@ -79,9 +81,9 @@ def sources(lines: list[str]) -> set[str]:
 
 def all_sources(forge: Forge, pattern: str) -> set[str]:
     """Those of the platforms that are built; host tools have a compiler of their own."""
-    found = {str(path.relative_to(forge.src)) for path in forge.src.rglob(pattern)}
+    names = {str(path.relative_to(forge.src)) for path in forge.src.rglob(pattern)}
     return {
-        name for name in found if not name.startswith(("util/", "arch/riscv64/", "arch/loong64/"))
+        name for name in names if not name.startswith(("util/", "arch/riscv64/", "arch/loong64/"))
     }
 
 
@@ -113,7 +115,10 @@ def plain(empty: Forge, tmp_path_factory: pytest.TempPathFactory) -> Forge:
 
 @pytest.fixture(scope="module")
 def silent(empty: Forge, tmp_path_factory: pytest.TempPathFactory) -> Forge:
-    """The same of a makefile that says of no source that it must not be cached; the makefile has a part in iPXE's build ID."""
+    """The same of a makefile that excludes no source from the cache.
+
+    The makefile has a part in iPXE's build ID.
+    """
     made = empty.copy(tmp_path_factory.mktemp("silent"))
     made.edit("Makefile.housekeeping", UNCACHED, "$(CC)")
     made.build()
@@ -134,15 +139,14 @@ def built(plain: Forge, tmp_path: Path) -> Forge:
 
 
 def test_a_command_of_ones_own_compiles_all_that_is_made_of_text_alone(forge: Forge, plain: Forge):
-    """For native and cross compilers; sources that the assembler reads other files for stay away from it."""
+    """For native and cross compilers; not for sources for which the assembler reads other files."""
     script(forge)
     spec(forge, 'launcher = "./launch"')
     forge.build()
     assert forge.roms() == plain.roms()
     lines = calls(forge)
-    assert (
-        sources(lines) == all_sources(forge, "*.c") - UNSEEN
-    )  # assembly is preprocessed alone, and then assembled
+    # assembly is preprocessed alone, and then assembled
+    assert sources(lines) == all_sources(forge, "*.c") - UNSEEN
     assert {line.split()[0] for line in lines} == {"gcc", "aarch64-linux-gnu-gcc"}
     for directory, compiler in (
         ("bin", "gcc"),
@@ -169,7 +173,7 @@ def test_the_makefile_may_keep_further_sources_from_it(forge: Forge):
 
 
 def test_the_words_of_a_launcher_are_its_own(forge: Forge):
-    """Neither make nor a shell makes anything of them; and a compiler that the spec names is launched."""
+    """Neither make nor a shell expands any of them; a compiler that the spec names is launched."""
     odd = ["a b", "$HOME", "$(CC)", "'\"`id`", "*"]
     script(
         forge,
@@ -200,7 +204,7 @@ def test_a_platform_has_a_launcher_of_its_own_or_none(forge: Forge):
 
 
 def test_another_launcher_redoes_nothing(built: Forge):
-    """It changes no bytes; neither does another number of jobs. A touched source is then compiled through it."""
+    """It changes no bytes, and neither do other jobs. A touched source is compiled through it."""
     script(built)
     built.asked()
     for text in (
@@ -237,9 +241,9 @@ def test_a_compiler_that_fails_is_told_and_the_command_to_see_it_again_is_sound(
     script(forge)
     spec(forge, 'launcher = "./launch"', {"pcbios": ""})
     forge.edit("core/printf.c", "#include", "#error told by the compiler\n#include")
-    said = forge.failed()
-    assert "error told by the compiler" in said
-    match = re.search(r"to see it again: (.*)", said)
+    output = forge.failed()
+    assert "error told by the compiler" in output
+    match = re.search(r"to see it again: (.*)", output)
     assert match
     again = subprocess.run(
         ["bash", "-c", match[1]],
@@ -260,12 +264,12 @@ def test_a_launcher_that_is_missing_is_told_once_before_anything_is_built(forge:
         'launcher = "./nonesuch -x"',
         {"pcbios": 'launcher = ""', "x86_64-efi": "", "arm64-efi": ""},
     )
-    told = f"{forge.top}/nonesuch: not found; the spec names it as launcher"
-    assert forge.romforge("plan").stdout.count(f"make with {told}\n") == 2
-    assert forge.why()["make:ipxe/x86_64-efi"] == told
-    said = forge.failed()
-    assert said.count("not found") == 1
-    assert f"make:ipxe/x86_64-efi and make:ipxe/arm64-efi: {told}" in said
+    message = f"{forge.top}/nonesuch: not found; the spec names it as launcher"
+    assert forge.romforge("plan").stdout.count(f"make with {message}\n") == 2
+    assert forge.why()["make:ipxe/x86_64-efi"] == message
+    output = forge.failed()
+    assert output.count("not found") == 1
+    assert f"make:ipxe/x86_64-efi and make:ipxe/arm64-efi: {message}" in output
     assert {name.split("/")[0] for name in forge.roms()} == {"pcbios"}
     assert [bin for bin, _ in forge.asked()] == ["bin"]
 
@@ -294,14 +298,16 @@ def test_a_daemon_that_a_launcher_starts_neither_holds_the_build_nor_any_of_its_
 
 def hits(forge: Forge) -> tuple[int, int]:
     """The compilations that ccache knew and those that it did not, since the last look."""
-    said = subprocess.run(
+    output = subprocess.run(
         ["ccache", "--print-stats"],
         env=users(forge.environment),
         capture_output=True,
         text=True,
         check=True,
     ).stdout
-    counts = {name: int(count) for name, count in (line.split("\t") for line in said.splitlines())}
+    counts = {
+        name: int(count) for name, count in (line.split("\t") for line in output.splitlines())
+    }
     subprocess.run(["ccache", "-z"], env=users(forge.environment), check=True, capture_output=True)
     return counts["direct_cache_hit"] + counts["preprocessed_cache_hit"], counts["cache_miss"]
 
@@ -328,7 +334,7 @@ def test_with_ccache_another_output_root_is_built_out_of_the_cache(forge: Forge,
 
 
 def test_debugging_information_that_names_no_directory_comes_out_of_the_cache_too(forge: Forge):
-    """Without CCACHE_BASEDIR, by which ccache would have the compiler write other bytes where it is told absolute paths."""
+    """Without CCACHE_BASEDIR: by that the compiler would write other bytes for absolute paths."""
     with_ccache(forge, 'tree = "tree"\nmake = { EXTRA_CFLAGS = "-ggdb3" }')
     forge.build("rom:pcbios/e1000.rom")
     before = forge.roms()
@@ -363,7 +369,7 @@ def servers(tmp_path: Path) -> Iterator[Servers]:
 
 
 def test_distcc_compiles_on_other_machines(forge: Forge, silent: Forge, servers: Servers):
-    """Every source but those with .incbin, and with the same bytes; asked for its number of jobs, it is given them."""
+    """All sources but those with .incbin, to the same bytes; it also gives the number of jobs."""
     spec(forge, 'launcher = "distcc"\njobs = "distcc"')
     forge.edit("Makefile.housekeeping", UNCACHED, "$(CC)")
     forge.build(DISTCC_HOSTS=servers.hosts, DISTCC_FALLBACK="0")
@@ -379,13 +385,13 @@ def test_distcc_compiles_on_other_machines(forge: Forge, silent: Forge, servers:
 def test_the_compilers_error_is_told_and_not_what_distcc_says_of_it(forge: Forge, servers: Servers):
     """Which comes first, in many lines; where there is nothing else to tell, it is told."""
     spec(forge, 'launcher = "distcc"', {"pcbios": ""})
-    said = forge.failed(DISTCC_HOSTS=f"127.0.0.1:{distccd.free_port()}", DISTCC_FALLBACK="0")
-    assert "failed to distribute and fallbacks are disabled" in said
+    output = forge.failed(DISTCC_HOSTS=f"127.0.0.1:{distccd.free_port()}", DISTCC_FALLBACK="0")
+    assert "failed to distribute and fallbacks are disabled" in output
     forge.edit("core/printf.c", "#include", "#error told by the compiler\n#include")
-    said = forge.failed(DISTCC_HOSTS=servers.hosts)
-    assert said.count("\n  core/printf.c:") == 1
-    assert said.count("error: #error told by the compiler") == 1
-    assert "distcc[" not in said
+    output = forge.failed(DISTCC_HOSTS=servers.hosts)
+    assert output.count("\n  core/printf.c:") == 1
+    assert output.count("error: #error told by the compiler") == 1
+    assert "distcc[" not in output
 
 
 # The last compilations of a build wait until both servers are dead.
@@ -476,7 +482,8 @@ def test_compression_is_work_of_this_machine(forge: Forge):
         for number, name in enumerate(NAMES)
     )
     (forge.top / "romspec.toml").write_text(
-        f'spec = 1\n[toolchain]\njobs = 16\n[source.ipxe]\ntree = "tree"\n[platform.x86_64-efi]\n{nics}'
+        'spec = 1\n[toolchain]\njobs = 16\n[source.ipxe]\ntree = "tree"\n'
+        f"[platform.x86_64-efi]\n{nics}"
         '[target.t]\ndir = "t"\nfile = "{nic}.rom"\nimages = ["x86_64-efi"]\nfix_ids = true\n'
     )
     noted = forge.top / "compressions"

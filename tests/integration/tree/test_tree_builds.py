@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Builds from a source tree, as a user sees them: real runs on copies of vendor/minipxe.
 
-What make was asked for is noted by a wrapper that comes first in PATH; what a link used is read from
-its map and from the dependency files that make itself wrote.
+A wrapper that comes first in PATH notes what make was asked for. What a link used is read from its
+map and from the dependency files that make itself wrote.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ pytestmark = pytest.mark.slow
 
 def linked_with(forge: Forge, name: str) -> set[str]:
     """The images with an object whose dependencies, as make wrote them, have the file."""
-    found = set()
+    roms = set()
     for platform in BINS:
         for nic in TWO:
             objects = forge.objects(platform, nic) | {"version"}
@@ -49,17 +49,20 @@ def linked_with(forge: Forge, name: str) -> set[str]:
             texts = [path.read_text() for path in paths if path.name.split(".")[0] in objects]
             assert len(texts) > 9
             used = {word for text in texts for word in text.split()}
-            found |= {f"{platform}/{nic}.rom"} if name in used else set()
-    return found
+            roms |= {f"{platform}/{nic}.rom"} if name in used else set()
+    return roms
 
 
 # What is built, and what is not
 
 
 def test_a_fresh_build_gives_faultless_roms_under_the_specs_names(forge: Forge):
-    """Four architectures, and a chain of two images: each ROM has its name, IDs, machines, and no fault."""
+    """Four architectures, and a chain of two images, without fault: names, IDs and machines."""
     machines = {LEGACY: 0, EFI: 0x8664, "arm64-efi": 0xAA64, "riscv64-efi": 0x5064}
-    chain = '[target.q]\ndir = "a/b"\nfile = "{vendor}-{device}.{target}.rom"\nimages = ["pcbios", "x86_64-efi"]'
+    chain = (
+        '[target.q]\ndir = "a/b"\nfile = "{vendor}-{device}.{target}.rom"\n'
+        'images = ["pcbios", "x86_64-efi"]'
+    )
     forge.spec(dict.fromkeys(machines, ""), ("e1000",), extra=chain)
     forge.build()
     roms = forge.roms()
@@ -103,7 +106,7 @@ def test_a_nic_alone_asks_make_for_its_images_alone(forge: Forge):
 
 
 def test_a_driver_redoes_its_roms_alone(built: Forge):
-    """The reason is told before, the other ROMs keep bytes and times, and then all is up to date."""
+    """The reason is shown before; other ROMs keep bytes and times; then all is up to date."""
     built.edit("drivers/net/intel.c", "Intel 82540EM", "Intel 82540EX")
     why = built.why()
     assert set(why) == {
@@ -124,21 +127,26 @@ def test_a_driver_redoes_its_roms_alone(built: Forge):
 
 
 def test_a_header_redoes_the_links_that_used_it(forge: Forge):
-    """Each header of the tree, compared with what the compiler wrote into its .d files; one is used by a single driver."""
+    """Each header of the tree, compared with the .d files of the compiler.
+
+    A single driver uses one of them.
+    """
     forge.edit(
         "drivers/net/pcnet.c", "#include <pci.h>", "#include <pci.h>\n#include <only_here.h>"
     )
     (forge.src / "include/only_here.h").write_text("#define NAME_OF_IT 1\n")
     forge.build()
-    found, wanted = {}, {}
+    redone, wanted = {}, {}
     for header in sorted((forge.src / "include").glob("*.h")):
         name, text = f"include/{header.name}", header.read_text()
         header.write_text(text + "/* more */\n")
-        found[name] = {task.removeprefix("rom:") for task in forge.why() if task.startswith("rom:")}
+        redone[name] = {
+            task.removeprefix("rom:") for task in forge.why() if task.startswith("rom:")
+        }
         wanted[name] = linked_with(forge, name)
         header.write_text(text)
     assert wanted["include/only_here.h"] == both("pcnet")
-    assert found == wanted
+    assert redone == wanted
 
 
 def test_what_no_image_uses_redoes_none(built: Forge):
@@ -167,14 +175,14 @@ def test_a_header_of_few_redoes_their_images_alone(built: Forge):
     built.asked()
     (built.src / "include/few.h").write_text("#define FEW 4\n")
     assert linked_with(built, "include/few.h") == both("pcnet")
-    told = built.why()["make:ipxe/pcbios"]
-    assert told == "10222000.rom: include/few.h changed (used by pcnet)"
+    reason = built.why()["make:ipxe/pcbios"]
+    assert reason == "10222000.rom: include/few.h changed (used by pcnet)"
     assert built.rewritten(built.build) == both("pcnet")
     assert built.asked() == asks("pcnet")
 
 
 def test_an_edit_of_an_unused_source_is_not_lost(built: Forge):
-    """Though another source was touched beside it, which has the record of the tree written anew."""
+    """Another source beside it was touched, and so the record of the tree is written again."""
     built.edit("drivers/net/vmxnet3.c", "VMware vmxnet3", "VMware VMXNET3")
     os.utime(built.src / "core/mark.c")
     for _ in range(2):
@@ -292,7 +300,7 @@ def test_a_make_in_the_tree_itself_redoes_nothing(built: Forge):
 
 
 def test_what_a_make_left_in_the_tree_is_not_built_upon(forge: Forge):
-    """Nothing in BIN directories, and no host tool; but a local header that says something is heeded."""
+    """Nothing in BIN directories, and no host tool; but a local header that has content counts."""
     left = ["util/zbin", "util/own", "bin/8086100e.rom", "bin/left.o"]
     for name in left:
         (forge.src / name).parent.mkdir(exist_ok=True)
@@ -318,14 +326,14 @@ def test_what_a_make_left_in_the_tree_is_not_built_upon(forge: Forge):
 
 def listing(top: Path) -> dict[str, tuple[int, ...] | str]:
     """All that can be seen of the files and directories below."""
-    found: dict[str, tuple[int, ...] | str] = {}
+    states: dict[str, tuple[int, ...] | str] = {}
     for path in sorted(top.rglob("*")):
         now = path.lstat()
-        found[str(path)] = now.st_mode, now.st_size, now.st_mtime_ns, now.st_ctime_ns, now.st_ino
-        found[f"{path} holds"] = (
+        states[str(path)] = now.st_mode, now.st_size, now.st_mtime_ns, now.st_ctime_ns, now.st_ino
+        states[f"{path} holds"] = (
             hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
         )
-    return found
+    return states
 
 
 def version(data: bytes) -> bytes:
@@ -334,7 +342,7 @@ def version(data: bytes) -> bytes:
 
 
 def version_of_make(forge: Forge, tree: Path, top: Path) -> bytes:
-    """The version that the tree's own make gives, in a copy of ``top``, which has the tree's repository."""
+    """The version that the tree's own make gives in a copy of ``top``, which has the repository."""
     copy = forge.top / "copy"
     shutil.rmtree(copy, ignore_errors=True)
     shutil.copytree(top, copy, symlinks=True)
@@ -344,7 +352,7 @@ def version_of_make(forge: Forge, tree: Path, top: Path) -> bytes:
 
 
 def with_seven_digits(found: bytes, tree: Path) -> bytes:
-    """A version whose commit has as many digits as make's git found necessary, with seven of them."""
+    """The version with seven digits of its commit, instead of as many as make's git needs."""
     commit = git(tree, "rev-parse", "HEAD")
     short = re.search(rb"\(g([0-9a-f]+)\)$", found)
     assert short
@@ -353,7 +361,10 @@ def with_seven_digits(found: bytes, tree: Path) -> bytes:
 
 
 def test_the_version_is_the_checkouts_which_is_only_read(built: Forge):
-    """As make in the checkout gives it, but for digits; a commit that changes no file shows; the checkout stays the same."""
+    """As make in the checkout gives it, but for the number of digits.
+
+    A commit that changes no file shows. The checkout stays the same.
+    """
     committed(built.tree)
     before = listing(built.tree)
     status = git(built.tree, "status", "--porcelain")
@@ -400,7 +411,10 @@ def test_a_checkout_whose_repository_is_elsewhere_has_its_version_too(built: For
 
 
 def test_a_tag_that_changes_what_git_describes_is_seen(built: Forge):
-    """git describe, as the tree's makefiles call it, heeds annotated tags alone; a lightweight one must not hide them."""
+    """git describe, as the tree's makefiles call it, reads only annotated tags.
+
+    A lightweight tag must not hide them.
+    """
     committed(built.tree)
     git(built.tree, "commit", "-q", "--allow-empty", "-m", "three")
     git(built.tree, "tag", "light")
@@ -413,7 +427,7 @@ def test_a_tag_that_changes_what_git_describes_is_seen(built: Forge):
 
 
 def test_a_read_only_tree_is_built_and_stays_as_it_is(forge: Forge):
-    """Tests may run as root, who can write to anything: so all that can be seen of the tree is compared."""
+    """Tests may run as root, who can write everything. So all that the tree shows is compared."""
     subprocess.run(["chmod", "-R", "a-w", forge.tree], check=True)
     before = listing(forge.tree)
     forge.spec({LEGACY: ""}, ("e1000",))
@@ -428,7 +442,10 @@ def test_a_read_only_tree_is_built_and_stays_as_it_is(forge: Forge):
 
 # Configuration
 
-GENERAL = '[config.c.general]\nundef = ["CRC_CMD"]\ndefine = ["DOWNLOAD_PROTO_HTTP"]\nset = { BANNER = "\\"a banner of ours\\"" }'
+GENERAL = (
+    '[config.c.general]\nundef = ["CRC_CMD"]\ndefine = ["DOWNLOAD_PROTO_HTTP"]\n'
+    'set = { BANNER = "\\"a banner of ours\\"" }'
+)
 CONFIGURED: Any = {"platforms": {LEGACY: 'config = "c"', EFI: ""}, "nics": ("e1000",)}
 
 
@@ -449,7 +466,7 @@ def configured(with_config: Forge, tmp_path: Path) -> Forge:
 
 
 def test_a_configuration_defines_undefines_and_sets(with_config: Forge):
-    """What is in the link, and in the image, of the platform that has it and of the one that has not."""
+    """What the link and the image have, of the platform with it and of the platform without it."""
     assert with_config.objects(LEGACY, "e1000", "with-c") & {"http", "tftp", "crc_cmd"} == {
         "http",
         "tftp",
@@ -459,7 +476,7 @@ def test_a_configuration_defines_undefines_and_sets(with_config: Forge):
 
 
 def test_a_change_of_a_header_redoes_the_platforms_that_have_it(configured: Forge):
-    """And no other; a header whose text is the same is not even written, though its platform is built."""
+    """And no other; a header of the same text is not written, though its platform is built."""
     header = configured.work(LEGACY, "with-c") / "src/config/local/c/general.h"
     before = stamp(header)
     configured.spec(
@@ -477,7 +494,7 @@ def test_a_change_of_a_header_redoes_the_platforms_that_have_it(configured: Forg
 
 
 def test_a_further_header_of_a_configuration_is_built_and_one_less_too(configured: Forge):
-    """COMCONSOLE is in the code of the console: the images differ, and are as before when it is gone."""
+    """COMCONSOLE is in the console's code: the images differ, and are as before without it."""
     before = configured.code("pcbios/e1000.rom")
     configured.spec(
         **CONFIGURED, extra=f"{GENERAL}\n[config.c.console]\nset = {{ COMCONSOLE = 0x2f8 }}"
@@ -541,7 +558,7 @@ def test_an_unknown_configuration_or_header_is_an_error_in_words(
 
 
 def test_embedded_files_are_in_the_image_as_they_are_now(built: Forge):
-    """Another content, and the contents of two files of one name exchanged, redo that platform alone."""
+    """Other content redoes that platform alone, and so do two files of one name that swap it."""
     one, two = built.top / "one/script", built.top / "two/script"
     for path in (one, two):
         path.parent.mkdir()
@@ -579,7 +596,10 @@ def test_an_embedded_file_that_is_not_there_is_told_and_costs_no_more(built: For
 
 
 def test_certificates_are_in_the_image_and_debugging_too(built: Forge):
-    """A certificate as it is, the digest of a trusted one, and the messages of a debugged driver; changes of them, too."""
+    """A certificate as it is, the digest of a trusted one, and the messages of a debugged driver.
+
+    Changes of them are built, too.
+    """
     for name in ("trusted", "added"):
         (built.top / name).write_text(f"certificate {name}\n")
     built.spec(
@@ -606,7 +626,7 @@ def test_certificates_are_in_the_image_and_debugging_too(built: Forge):
 
 
 def test_a_header_of_a_debugged_object_alone_counts_as_used(built: Forge):
-    """The driver is linked as intel.dbg1, and make's list of what it is made of is named for intel."""
+    """The driver is linked as intel.dbg1, but make names its list of dependencies for intel."""
     built.edit(
         "drivers/net/intel.c", "#include <pci.h>", "#include <pci.h>\n#include <only_here.h>\n"
     )
@@ -619,7 +639,10 @@ def test_a_header_of_a_debugged_object_alone_counts_as_used(built: Forge):
 
 
 def test_a_variable_of_make_redoes_its_platform(built: Forge):
-    """iPXE's makefiles do not track EXTRA_CFLAGS; what is built then is what a tree built with it from the start has."""
+    """iPXE's makefiles do not track EXTRA_CFLAGS.
+
+    The result is that of a tree that is built with it from the start.
+    """
     before = built.roms()
     built.spec({LEGACY: "", EFI: 'make = { EXTRA_CFLAGS = "-O1" }'}, ("e1000",))
     assert "make's variables changed" in built.why()["make:ipxe/x86_64-efi"]

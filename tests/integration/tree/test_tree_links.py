@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What images built from a tree hold and what is left out of them: real builds of vendor/minipxe."""
+"""What images of a tree hold and what is left out of them: real builds of vendor/minipxe."""
 
 from __future__ import annotations
 
@@ -62,9 +62,9 @@ def test_a_driver_without_its_network_interface_is_refused(qemu: Forge, strip: s
     """Its link succeeds, for nothing refers to efi_snp; no firmware could boot with it."""
     before = qemu.roms()
     qemu.spec({EFI: f"{QEMU}\n{strip}"}, ("e1000",))
-    told = qemu.failed()
+    errors = qemu.failed()
     assert "efi_snp" not in objects(qemu)
-    assert "the driver inside offers no network interface" in told
+    assert "the driver inside offers no network interface" in errors
     assert qemu.roms() == before
 
 
@@ -72,8 +72,10 @@ def test_without_downgrade_nothing_is_left_out_and_a_note_says_why(forge: Forge)
     """The image is that of the tree's own make, whose firmware needs its boot stack."""
     forge.spec({EFI: ""}, ("e1000",))
     done = forge.build()
-    told = f"make:ipxe/{EFI}: nothing is left out of the drivers, since the configuration does not"
-    assert f"{told} define EFI_DOWNGRADE_UX" in done.stderr
+    message = (
+        f"make:ipxe/{EFI}: nothing is left out of the drivers, since the configuration does not"
+    )
+    assert f"{message} define EFI_DOWNGRADE_UX" in done.stderr
     assert 'config = "qemu"' in done.stderr
     assert forge.objects(EFI, "e1000") >= CONFIGURATION | {"autoboot", "ipv4", "efi_snp"}
     goal = BINS[EFI].format(GOALS["e1000"])
@@ -137,16 +139,16 @@ def test_an_object_that_is_called_and_has_no_stub_cannot(built: Forge):
     """The caller is named, with the symbol; the ROM that was there stays."""
     before = built.roms()
     built.spec({EFI: 'leave_out = ["tcpip"]'}, ("e1000",))
-    told = built.failed()
+    errors = built.failed()
     match = re.search(
-        r"leave_out names tcpip, which is needed: (\w+) refers to its symbol (\w+)", told
+        r"leave_out names tcpip, which is needed: (\w+) refers to its symbol (\w+)", errors
     )
-    assert match, told
+    assert match, errors
     caller, symbol = match.groups()
     assert symbol.startswith("tcpip_")
     (source,) = built.src.rglob(f"{caller}.c")
     assert f"{symbol} (" in source.read_text()
-    assert "for which romforge has no stub; take tcpip out of leave_out" in told
+    assert "for which romforge has no stub; take tcpip out of leave_out" in errors
     assert built.roms() == before
 
 

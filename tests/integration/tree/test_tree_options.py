@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The parts of a build from a tree: what a link holds, tools, failures, where trees are, jobs, and the modules for these."""
+"""The parts of a build from a tree: what a link holds, tools, failures, places of trees, jobs."""
 
 from __future__ import annotations
 
@@ -20,14 +20,17 @@ from tests.support.project import PATIENCE, run
 pytestmark = pytest.mark.slow
 
 # Counts the compilers that run at once; the first wait until there are as many as there are to be.
-COUNTED = r"""#!/bin/bash
+COUNTED = """#!/bin/bash
 count() { exec 9>> "$HOME/lock"; flock 9; n=$(($(cat "$HOME/running" 2>/dev/null || echo 0) + $1))
-echo $n > "$HOME/running"; echo $n >> "$HOME/counts"; exec 9>&-; [ $n -lt $(cat "$HOME/jobs") ] || touch "$HOME/met"; }
+echo $n > "$HOME/running"; echo $n >> "$HOME/counts"; exec 9>&-; \
+[ $n -lt $(cat "$HOME/jobs") ] || touch "$HOME/met"; }
 case "$*" in *" -c "*) ;; *) exec /usr/bin/gcc "$@";; esac
-count 1; [ -e "$HOME/met" ] || timeout PATIENCE sh -c 'until [ -e "$HOME/met" ]; do sleep 0.02; done'
+count 1; [ -e "$HOME/met" ] || \
+timeout PATIENCE sh -c 'until [ -e "$HOME/met" ]; do sleep 0.02; done'
 /usr/bin/gcc "$@"; status=$?; sleep 0.03; count -1; exit $status
 """.replace("PATIENCE", str(PATIENCE))
-TOOLS = """sh make perl gcc ld ar nm objcopy size as sed tr sort cut cksum cat touch mkdir rm date echo printf env git sha256sum grep
+TOOLS = """sh make perl gcc ld ar nm objcopy size as sed tr sort cut cksum cat touch mkdir rm date \
+echo printf env git sha256sum grep
 setpriv tail"""
 QEMU = 'config = "qemu"'  # defines EFI_DOWNGRADE_UX
 BAD = '[nic.bad]\nid = "1234:5678"'
@@ -37,7 +40,10 @@ BAD = '[nic.bad]\nid = "1234:5678"'
 
 
 def test_drivers_of_a_downgraded_configuration_are_linked_without_it(built: Forge):
-    """Its objects are gone from the map and the image is smaller than that of the tree's own make; legacy images keep it."""
+    """Its objects are not in the map, and the image is smaller than that of the tree's own make.
+
+    Legacy images keep it.
+    """
     built.spec({LEGACY: QEMU, EFI: QEMU}, ("e1000",))
     built.build()
     linked = built.objects(EFI, "e1000", "with-qemu")
@@ -56,7 +62,7 @@ def own_driver(forge: Forge) -> bytes:
 
 
 def test_what_is_kept_is_in_the_image_again(built: Forge):
-    """One root, then both; and with all of it the image is that of the tree's own make, byte for byte."""
+    """One root, then both. With all of it the image is that of the tree's own make, to the byte."""
     built.spec({EFI: QEMU}, ("e1000",))
     built.build()
     for kept in (["obj_config"], ["obj_config", "obj_config_efi"]):
@@ -138,34 +144,35 @@ def only(forge: Forge, *missing: str) -> str:
 
 
 def test_a_platform_without_its_compiler_fails_alone(built: Forge):
-    """It is told before the first make begins, with the package to install; the other platform is built."""
+    """Before the first make the error names the package to install; the other one is built."""
     built.spec({EFI: "", "arm64-efi": ""}, ("e1000",))
     built.edit("core/mark.c")
-    told = built.failed(PATH=only(built))
-    assert (
-        "make:ipxe/arm64-efi: aarch64-linux-gnu-gcc: not found; install the Debian package gcc-aarch64-linux-gnu\n"
-        in told
+    errors = built.failed(PATH=only(built))
+    message = (
+        "make:ipxe/arm64-efi: aarch64-linux-gnu-gcc: not found; "
+        "install the Debian package gcc-aarch64-linux-gnu\n"
     )
-    assert told.index("gcc-aarch64-linux-gnu") < told.index("builds 1 image")
-    assert told.count("gcc-aarch64-linux-gnu") == 1
+    assert message in errors
+    assert errors.index("gcc-aarch64-linux-gnu") < errors.index("builds 1 image")
+    assert errors.count("gcc-aarch64-linux-gnu") == 1
     assert built.asked() == asks("e1000", platforms=(EFI,))
     assert MARKED.encode() in built.code(f"{EFI}/e1000.rom")
 
 
 def test_without_make_and_perl_nothing_is_begun(forge: Forge):
     """Both are named, with their packages, for both platforms at once."""
-    told = forge.failed(PATH=only(forge, "make", "perl"))
+    errors = forge.failed(PATH=only(forge, "make", "perl"))
     for name in ("make", "perl"):
-        assert told.count(f"{name}: not found; install the Debian package {name}\n") == 1
+        assert errors.count(f"{name}: not found; install the Debian package {name}\n") == 1
     assert not (forge.top / "out/.romforge/tree").exists()
 
 
 def test_a_compiler_for_another_architecture_is_refused(forge: Forge):
     """It would fail in the midst of a build; what to write instead is said."""
     forge.spec({"arm64-efi": 'cross = "riscv64-linux-gnu-"'}, ("e1000",))
-    told = forge.failed()
-    assert "riscv64-linux-gnu-gcc makes code for riscv64-linux-gnu, not for arm64" in told
-    assert 'set cross = "aarch64-linux-gnu-" in [platform.arm64-efi]' in told
+    errors = forge.failed()
+    assert "riscv64-linux-gnu-gcc makes code for riscv64-linux-gnu, not for arm64" in errors
+    assert 'set cross = "aarch64-linux-gnu-" in [platform.arm64-efi]' in errors
     assert forge.asked() == []
 
 
@@ -175,7 +182,8 @@ def test_a_header_that_host_tools_need_is_missed_before_the_build(forge: Forge):
     (forge.top / "include/lzma.h").write_text("\n")
     path = forge.wrap(
         "gcc",
-        '#!/bin/sh\nfor word; do [ "$word" = lzma.h ] && [ -z "$CPATH" ] && exit 1; done\nexec /usr/bin/gcc "$@"\n',
+        '#!/bin/sh\nfor word; do [ "$word" = lzma.h ] && [ -z "$CPATH" ] && exit 1; done\n'
+        'exec /usr/bin/gcc "$@"\n',
     )
     forge.spec({LEGACY: ""}, ("e1000",))
     assert "lzma.h: not found by gcc; install the Debian package liblzma-dev" in forge.failed(
@@ -192,7 +200,7 @@ def test_another_linker_than_gnu_ld_is_refused(forge: Forge):
 
 
 def test_the_environment_changes_no_byte(forge: Forge, ready: Forge):
-    """Neither dpkg-buildflags' variables, nor those of a make above or of git, nor what gcc heeds."""
+    """Neither dpkg-buildflags' variables, nor those of an outer make, of git, or of gcc."""
     forge.spec(nics=("e1000",))
     odd = {
         "CFLAGS": "-O0 -g",
@@ -241,21 +249,24 @@ def test_another_compiler_builds_anew(forge: Forge):
 
 
 def test_a_compile_error_is_told_so_that_it_can_be_seen_again(built: Forge):
-    """File, line, a command that gives the same error, and the log; the other platform goes on; mended, all is built."""
+    """File, line, a command that gives the same error, and the log.
+
+    The other platform is built. After the repair all is built.
+    """
     built.edit("core/mark.c")
     right = (built.src / "interface/efi/efi_snp.c").read_text()
     (built.src / "interface/efi/efi_snp.c").write_text(
         right + "\nint broken ( void ) { return nosuch; }\n"
     )
     line = right.count("\n") + 2
-    told = built.failed()
-    error = re.search(rf"interface/efi/efi_snp\.c:{line}:\d+: error: .*nosuch.*", told)
-    assert error, told
+    errors = built.failed()
+    error = re.search(rf"interface/efi/efi_snp\.c:{line}:\d+: error: .*nosuch.*", errors)
+    assert error, errors
     assert all(MARKED.encode() in built.code(f"{LEGACY}/{nic}.rom") for nic in TWO)
-    log = re.search(r"the whole log: (.*)", told)
+    log = re.search(r"the whole log: (.*)", errors)
     assert log
     assert error[0] in (built.top / log[1]).read_text()
-    paste = re.search(r"to see it again: (.*)", told)
+    paste = re.search(r"to see it again: (.*)", errors)
     assert paste
     again = subprocess.run(
         ["bash", "-c", paste[1]], cwd=built.top, capture_output=True, text=True, check=False
@@ -302,12 +313,13 @@ def test_where_there_is_no_tree_the_words_say_how_to_get_one(forge: Forge):
     """An empty directory, as of a submodule that was not fetched, is none."""
     shutil.rmtree(forge.tree)
     forge.tree.mkdir()
-    told = forge.failed()
-    assert (
-        f"make:ipxe/pcbios and make:ipxe/x86_64-efi: there is no iPXE source tree (with src/Makefile) at {forge.tree}"
-        in told
+    errors = forge.failed()
+    message = (
+        "make:ipxe/pcbios and make:ipxe/x86_64-efi: "
+        f"there is no iPXE source tree (with src/Makefile) at {forge.tree}"
     )
-    assert "apt-get source ipxe" in told
+    assert message in errors
+    assert "apt-get source ipxe" in errors
     assert f"no iPXE source tree (with src/Makefile) at {forge.top}/none" in forge.failed(
         IPXE_SRC="none"
     )
@@ -352,7 +364,10 @@ def test_other_media_give_sound_roms_too(built: Forge):
 
 def test_targets_that_share_a_platform_are_built_by_one_make(built: Forge):
     """Of all images that any of them wants; a ROM that both have is of the same image."""
-    other = '[target.other]\ndir = "other"\nfile = "{nic}.rom"\nimages = ["pcbios"]\nnics = ["e1000", "rtl8139"]'
+    other = (
+        '[target.other]\ndir = "other"\nfile = "{nic}.rom"\n'
+        'images = ["pcbios"]\nnics = ["e1000", "rtl8139"]'
+    )
     built.spec({LEGACY: ""}, nics=(*TWO, "rtl8139"), extra=other)
     text = (built.top / "romspec.toml").read_text()
     (built.top / "romspec.toml").write_text(
@@ -368,7 +383,10 @@ def test_targets_that_share_a_platform_are_built_by_one_make(built: Forge):
 
 def test_a_platform_may_be_built_in_two_configurations(built: Forge):
     """Each in a working tree of its own; the second does not touch the first."""
-    chatty = '[platform.chatty]\nbin = "bin"\nconfig = "c"\n[config.c.general]\nset = { BANNER = "\\"chatty\\"" }\n'
+    chatty = (
+        '[platform.chatty]\nbin = "bin"\nconfig = "c"\n'
+        '[config.c.general]\nset = { BANNER = "\\"chatty\\"" }\n'
+    )
     target = '[target.chatty]\ndir = "chatty"\nfile = "{nic}.rom"\nimages = ["chatty"]'
     built.spec({LEGACY: ""}, ("e1000",), extra=chatty + target)
     assert built.rewritten(built.build) == {"chatty/e1000.rom"}
@@ -392,7 +410,7 @@ def test_all_ways_to_run_doit_build_the_same(built: Forge, words: str):
 
 
 def test_a_platform_may_be_built_cleaned_and_forgotten_alone(built: Forge):
-    """Cleaning removes its working tree, forgetting costs no make, and no ROM is written by either."""
+    """Cleaning removes its working tree, forgetting costs no make, and neither writes a ROM."""
     built.edit("core/mark.c")
     assert built.rewritten(lambda: built.build("make:ipxe/pcbios")) == set()
     assert built.asked() == asks(*TWO, platforms=(LEGACY,))
@@ -435,7 +453,10 @@ def test_so_many_compilers_run_at_once_as_there_may(
 
 
 def test_a_make_above_shares_its_jobs(forge: Forge):
-    """Under make -j3 with another recipe at work two compilers run at once; a pool of our own would have as many as -n says."""
+    """Under make -j3 with another recipe at work two compilers run at once.
+
+    A pool of our own would have as many as -n says.
+    """
     path = forge.wrap("gcc", COUNTED)
     (forge.top / "jobs").write_text("2")
     (forge.top / "busy").write_text(f"sleep {2 * PATIENCE} & echo $! > busy.pid; wait\n")

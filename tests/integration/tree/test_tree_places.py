@@ -27,10 +27,11 @@ def clone(tree: Path, to: Path, *options: str) -> Path:
 
 
 def test_output_roots_and_checkouts_have_no_part_in_the_bytes(forge: Forge):
-    """Clones in other directories, one without history and tags, each with its own output root, and through ccache.
+    """Clones in other directories, one without history and tags, each with its own output root.
 
-    Objects hold debugging information and so directories, and the build ID sums up the objects; the
-    version holds as many digits of the commit as a repository needs.
+    They build through ccache, too. Objects hold debugging information and so directories, and the
+    build ID sums up the objects. The version holds as many digits of the commit as a repository
+    needs.
     """
     committed(forge.tree)
     git(forge.tree, "tag", "-d", "v1.0.0")  # a shallow clone could not describe its commit by it
@@ -58,7 +59,7 @@ def test_output_roots_and_checkouts_have_no_part_in_the_bytes(forge: Forge):
 
 
 def test_a_working_tree_knows_its_commit_without_the_repository(built: Forge):
-    """iPXE 2.0 reads .git/HEAD for its version: it is the commit itself, not the name of a branch."""
+    """iPXE 2.0 reads .git/HEAD for its version: it is the commit itself, not a branch's name."""
     committed(built.tree)
     built.spec({LEGACY: ""}, ("e1000",))
     built.build()
@@ -76,7 +77,7 @@ def place_of(forge: Forge, name: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("how", ["copied", "moved"])
 def test_an_output_root_elsewhere_is_up_to_date_and_built_on(built: Forge, how: str):
-    """An edit redoes its images there; nothing is asked of the old root, whether it is there or not."""
+    """An edit redoes its images there; nothing needs the old root, whether it is there or not."""
     here, there = built.top / "out", built.top / "elsewhere/out"
     there.parent.mkdir()
     if how == "copied":
@@ -100,7 +101,7 @@ def test_an_output_root_elsewhere_is_up_to_date_and_built_on(built: Forge, how: 
 
 
 def test_the_copy_of_an_output_root_never_takes_files_from_the_old_one(built: Forge):
-    """Not those of the tree, which differ there by then, nor objects, dependency files and images."""
+    """Neither the tree's files, which differ there by then, nor objects, .d files and images."""
     old, copy = built.top / "out", built.top / "copy"
     subprocess.run(["cp", "-a", str(old), str(copy)], check=True)
     for path in old.rglob("*"):

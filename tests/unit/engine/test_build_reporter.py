@@ -13,7 +13,7 @@ from romforge.engine.build_reporter import Reporter
 
 
 def test_what_is_said_comes_in_whole_lines(monkeypatch: pytest.MonkeyPatch):
-    """Platforms begin at the same moment in two threads: a line that is written in pieces mixes with another's."""
+    """Two threads begin platforms at the same moment. Lines written in pieces would mix."""
 
     class Pieces(io.StringIO):
         written: ClassVar[list[str]] = []

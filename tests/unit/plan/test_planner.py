@@ -74,7 +74,7 @@ def spec(
 
 
 def test_the_default_targets_are_those_that_a_plain_doit_builds(tmp_path):
-    """All but those that say default = false, in the spec's order; the others are planned all the same."""
+    """All but those with default = false, in the spec's order; the others are planned, too."""
     made = plan(
         tmp_path,
         spec(
@@ -153,7 +153,7 @@ def test_what_a_pick_asks_for(tmp_path):
 
 
 def test_where_sources_lie(tmp_path, monkeypatch):
-    """Paths of the spec are relative to the spec; what a package brings lies below the output root."""
+    """The spec's paths are relative to the spec; what a package brings is below the output root."""
     monkeypatch.setenv("HOME", "/home/of/someone")
     sources = SOURCES + '[source.home]\nroms = "~/roms"\n'
     names = ["one", "two", "three", "four", "home"]
@@ -191,8 +191,15 @@ def test_only_sources_that_are_used_are_fetched(tmp_path):
 
 
 def test_what_must_be_done_before_a_rom(tmp_path):
-    """The fetch or make behind each of its images, and nothing for a directory; each once, in the order of the steps."""
-    platforms = '[platform.pcbios]\n[platform.arm64-efi]\nsource = "tree"\n[platform.x86_64-efi]\nsource = "tree"\n'
+    """The fetch or make behind each of its images, each once, in the order of the steps.
+
+    A directory needs nothing.
+    """
+    platforms = (
+        "[platform.pcbios]\n"
+        '[platform.arm64-efi]\nsource = "tree"\n'
+        '[platform.x86_64-efi]\nsource = "tree"\n'
+    )
     made = plan(
         tmp_path,
         spec(
@@ -228,7 +235,10 @@ def test_the_steps_are_in_the_order_of_need(tmp_path):
 
 
 def test_what_a_selection_stands_for(tmp_path):
-    """ROMs by target, NIC and path; a NIC's are those of the default targets, or of all where it is in none of these."""
+    """ROMs by target, NIC and path.
+
+    A NIC's ROMs are those of the default targets, or of all targets if no default target has it.
+    """
     made = plan(
         tmp_path,
         spec(
@@ -283,7 +293,10 @@ def the_make(directory: Path, **parts: str) -> TreeBuild:
 
 
 def test_each_platform_of_a_tree_in_use_is_made_once(tmp_path):
-    """By whatever targets it is used, default or not; nothing for existing ROMs, unused trees and targets without NICs."""
+    """All targets count, default or not.
+
+    Existing ROMs, unused trees and targets without NICs need no make.
+    """
     made = plan(
         tmp_path,
         trees(
@@ -366,7 +379,10 @@ def test_an_image_of_a_tree_is_looked_for_where_it_is_made(tmp_path):
 
 
 def test_each_platform_source_and_configuration_has_a_directory_of_its_own(tmp_path):
-    """Below the state, and none within another; a configuration may even be called as the lack of one is."""
+    """All are below the state, and none is within another.
+
+    A configuration may have the name that stands for the lack of one.
+    """
     every = (
         target("t", 'source = "ipxe"', '"pcbios", "arm64-efi"'),
         target("u", 'source = "other"'),
@@ -375,9 +391,8 @@ def test_each_platform_source_and_configuration_has_a_directory_of_its_own(tmp_p
     for config in ("", 'config = "qemu"', 'config = "plain"'):
         made = plan(tmp_path, trees(*every, platform=config))
         directories |= {step.directory for step in made.makes}
-    assert (
-        len(directories) == 3 * 2 + 1
-    )  # the other platform has no configuration, and stays where it is
+    # the other platform has no configuration, and stays where it is
+    assert len(directories) == 3 * 2 + 1
     assert all(directory.startswith(f"{STATE}/") for directory in directories)
     assert not [one for one in directories for other in directories if one.startswith(f"{other}/")]
 
@@ -392,7 +407,7 @@ def test_a_platform_s_configuration_goes_before_its_source_s(tmp_path):
 
 
 def test_variables_of_the_platform_go_before_those_of_the_source(tmp_path):
-    """Both are given, and where both say something, the platform does; the order of writing makes no difference."""
+    """Both are given; where both set a value, the platform's counts, in any order."""
     step = the_make(tmp_path, platform='make = { OF_PLATFORM = true, OF_BOTH = "platform" }')
     assert dict(step.variables) == {"OF_BOTH": "platform", "OF_SOURCE": "1", "OF_PLATFORM": "1"}
     assert step == the_make(
@@ -401,11 +416,10 @@ def test_variables_of_the_platform_go_before_those_of_the_source(tmp_path):
 
 
 def defined(text: str) -> dict[str, str]:
-    """The macros that the C preprocessor has at the end of a text, of which it must not even warn."""
+    """The macros that the C preprocessor has at the end of a text; a warning is an error."""
     command = ["cpp", "-undef", "-nostdinc", "-Werror", "-"]
-    subprocess.run(
-        command, input=text, capture_output=True, text=True, check=True
-    )  # for the next warns of nothing
+    # the next command warns of nothing
+    subprocess.run(command, input=text, capture_output=True, text=True, check=True)
     done = subprocess.run([*command, "-dM"], input=text, capture_output=True, text=True, check=True)
     return {
         name: value
@@ -418,7 +432,13 @@ def test_a_header_defines_undefines_and_sets_its_macros(tmp_path):
     """Whatever iPXE's own header, which includes ours at its end, has said of them before."""
     headers = dict(the_make(tmp_path, source='config = "qemu"').headers)
     assert list(headers) == ["general", "console"]
-    own = "#define VLAN_CMD 1\n#define CONSOLE_SERIAL 1\n#define BANNER_TIMEOUT 20\n#define QUIET 0\n#define NEITHER 7\n"
+    own = (
+        "#define VLAN_CMD 1\n"
+        "#define CONSOLE_SERIAL 1\n"
+        "#define BANNER_TIMEOUT 20\n"
+        "#define QUIET 0\n"
+        "#define NEITHER 7\n"
+    )
     wanted = {
         "DOWNLOAD_PROTO_HTTPS": "",
         "VLAN_CMD": "",
@@ -434,7 +454,7 @@ def test_a_header_defines_undefines_and_sets_its_macros(tmp_path):
 
 
 def test_files_to_embed_lie_beside_the_spec(tmp_path, monkeypatch):
-    """Absolute paths under the variables of make, in the spec's order; no variable for what is not given."""
+    """Absolute paths in make's variables, in the spec's order; else there is no variable."""
     monkeypatch.setenv("HOME", "/home/of/someone")
     step = the_make(
         tmp_path,
@@ -578,7 +598,10 @@ def test_the_path_of_a_rom_is_normalised(tmp_path, directory, file, wanted):
 
 def test_bucket_padding_and_ids_reach_the_step(tmp_path):
     """All that a step depends on, but for the content of files, stands in it."""
-    extra = '[nic.c]\nid = "1af4:1000"\naccept_ids = ["1AF4:1041"]\n[bucket.c]\nsize = "128KiB"\npad = false\n'
+    extra = (
+        '[nic.c]\nid = "1af4:1000"\naccept_ids = ["1AF4:1041"]\n'
+        '[bucket.c]\nsize = "128KiB"\npad = false\n'
+    )
     made = plan(
         tmp_path,
         spec(

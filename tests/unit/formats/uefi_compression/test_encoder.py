@@ -15,7 +15,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from uefi_firmware import efi_compressor as independent  # type: ignore[import-untyped]  # EDK2's own C code
+
+# EDK2's own C code
+from uefi_firmware import efi_compressor as independent  # type: ignore[import-untyped]
 
 from romforge.base.errors import FormatError, RomforgeError
 from romforge.formats import option_rom
