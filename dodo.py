@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The tasks of romspec.toml for doit; works from the checkout, with nothing of romforge installed."""
+"""The tasks of romspec.toml for doit; works from the checkout, with romforge not installed."""
 
 import sys
 from pathlib import Path

@@ -12,7 +12,7 @@ import pytest
 from tests.support import debian
 from tests.support.project import TOP, Run, run
 
-# A shell starts jobs in the background with these ignored, which all that tests start would inherit.
+# A shell starts background jobs with these ignored, which all that tests start would inherit.
 for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
     if signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, signal.SIG_DFL)
