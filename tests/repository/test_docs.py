@@ -11,6 +11,7 @@ import ast
 import importlib.machinery
 import importlib.util
 import re
+import runpy
 import shlex
 import subprocess
 import sys
@@ -274,6 +275,11 @@ def test_every_message_in_troubleshooting_is_one_of_ours():
 
 
 # Generated pages, the README, the site
+
+
+def test_the_list_of_modules_is_as_the_modules_say():
+    page = runpy.run_path(str(TOP / "bench" / "modules.py"))["page"]
+    assert (DOCS / "developers" / "modules.md").read_text() == page(), "python bench/modules.py"
 
 
 @pytest.mark.parametrize("name", GENERATED)
