@@ -20,8 +20,8 @@ HEAD = """\
 <!-- Made by `python bench/modules.py`: a change made here is lost. -->
 # Modules
 
-Each module by its room, with the first sentence of its docstring. A room imports only from itself and from rooms above it;
-see [Architecture](architecture.md#rooms).
+Each module by its room, with the first sentence of its docstring. A room imports only from itself
+and from rooms above it; see [Architecture](architecture.md#rooms).
 """
 
 
