@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import queue
 import sys
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from romforge.base.errors import RomforgeError
 from romforge.base.table import RED, encodable, paint, wants_colours
 from romforge.base.text import plural
 from romforge.engine import size_table
-from romforge.engine.build_run import BuildRun
+
+if TYPE_CHECKING:
+    from romforge.engine.build_run import BuildRun
 
 ROM_GROUP = "rom"
 _ROM = f"{ROM_GROUP}:"  # begins the names of tasks that build ROMs

@@ -6,14 +6,17 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from romforge.base import fingerprint, output_files
 from romforge.engine import doit_state, staleness
 from romforge.engine.staleness import Demand
-from romforge.engine.tasks import TaskGraph, step_digest
+from romforge.engine.step_digest import step_digest
 from romforge.plan.steps import Plan, Rom, TreeBuild
 from romforge.verify.cases import Proof
+
+if TYPE_CHECKING:
+    from romforge.engine.tasks import TaskGraph
 
 
 class ProofState(NamedTuple):

@@ -10,7 +10,6 @@ processes can be spawned.
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import os
 import shutil
@@ -19,11 +18,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from doit.exceptions import TaskFailed
 
-from romforge import __version__
 from romforge.base import fingerprint, jobserver, output_files, output_lock
 from romforge.base.errors import RomforgeError
 from romforge.base.fingerprint import BuildRecord
@@ -31,15 +29,17 @@ from romforge.base.text import plural
 from romforge.engine import doit_state, staleness
 from romforge.engine.build_reporter import ROM_GROUP, Reporter
 from romforge.engine.build_run import BuildRun
+from romforge.engine.step_digest import step_digest
 from romforge.plan import planner
-from romforge.plan.steps import Fetch, Plan, PlanStep, Rom, TreeBuild
+from romforge.plan.steps import Fetch, Plan, Rom, TreeBuild
 from romforge.spec import loader
 from romforge.spec.model import manifest_name
 from romforge.verify.cases import Proof
 
+if TYPE_CHECKING:
+    from romforge.engine.step_digest import TaskStep
+
 Task = dict[str, Any]  # in the form in which doit takes tasks
-TaskStep = PlanStep | Proof
-_RECORDS = 5  # to count up where a step of the same version would record something else
 
 
 class TaskGraph:
@@ -319,14 +319,6 @@ def _keep_values_alone(task: Any) -> dict[str, Any]:
     """
     task.result = None
     return {}
-
-
-def step_digest(step: TaskStep) -> str:
-    """The digest of a step and all it says.
-
-    Another version of romforge may do the same step differently, and so has other digests.
-    """
-    return hashlib.sha256(f"{__version__} {_RECORDS} {step!r}".encode()).hexdigest()
 
 
 def clean_source(out: Path, directory: str) -> None:

@@ -9,8 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from romforge.base.image_kind import NOBODY, ImageKind
-from romforge.spec.model import STUB
+from romforge.base.image_kind import ImageKind
 
 
 @dataclass(frozen=True)
@@ -98,8 +97,3 @@ class TreeRequest(ImageRequest):
 
     def place(self, out: Path) -> Path:
         return out / self.root
-
-
-def stub_request() -> StubRequest:
-    """The request of a stub image."""
-    return StubRequest(STUB, ImageKind(NOBODY), compress=False)

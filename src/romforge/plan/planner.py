@@ -8,13 +8,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from romforge.base.arch import Arch
-from romforge.base.image_kind import LEGACY, ImageKind
+from romforge.base.image_kind import LEGACY, NOBODY, ImageKind
 from romforge.base.output_files import STATE
 from romforge.plan.image_requests import (
     ImageRequest,
     RomFileRequest,
+    StubRequest,
     TreeRequest,
-    stub_request,
 )
 from romforge.plan.steps import Fetch, Plan, Rom, StripOptions, TreeBuild
 from romforge.spec.model import (
@@ -113,7 +113,7 @@ def _roms(spec: Spec, name: str, target: Target) -> Iterator[Rom]:
 def _request(spec: Spec, target: Target, platform_name: str) -> ImageRequest:
     """What a target asks for under the name of a platform."""
     if platform_name == STUB:
-        return stub_request()
+        return StubRequest(STUB, ImageKind(NOBODY), compress=False)
     platform = spec.platform[platform_name]
     arch, firmware = _firmware(platform_name, platform)
     kind = ImageKind(LEGACY) if firmware == "pcbios" else ImageKind.efi(arch)

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from romforge.base.pci_id import PciId
 from romforge.plan.image_requests import ImageRequest, RomFileRequest
-from romforge.spec.model import Pairs
+
+if TYPE_CHECKING:
+    from romforge.spec.model import Pairs
 
 
 class Fetch(NamedTuple):
