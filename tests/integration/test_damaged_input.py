@@ -503,8 +503,11 @@ ODD: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "link to nothing": (lambda path: path.symlink_to("nothing"), "No such file or directory"),
     "behind a file": (behind_a_file, "Not a directory"),
-    "a byte too large": (sparse(LARGEST + 1), "no option ROM, which has at most 16384 KiB"),
-    "1 TiB": (sparse(1 << 40), "no option ROM, which has at most 16384 KiB"),
+    "a byte too large": (
+        sparse(LARGEST + 1),
+        "too many for an option ROM, which has at most 16384 KiB",
+    ),
+    "1 TiB": (sparse(1 << 40), "too many for an option ROM, which has at most 16384 KiB"),
     "unreadable": (unreadable, "Permission denied"),
 }
 

@@ -230,6 +230,9 @@ def parse_chain(data: bytes) -> Chain:
             image = parse_image(data, offset)
         except FormatError as error:
             fault = error
+            if images and is_padding(data[offset:]):  # a search through all that is left
+                message = "padding begins, and no image is marked as the last"
+                fault = FormatError(offset, message)
             break
         images.append(image)
         offset += len(image.data)
@@ -242,8 +245,6 @@ def _chain_fault(data: bytes, offset: int, count: int) -> FormatError | None:
         return FormatError(offset, "the file ends, and no image is marked as the last")
     if count == MAX_IMAGES:
         return FormatError(offset, f"more than {MAX_IMAGES} images")
-    if count and is_padding(data[offset:]):
-        return FormatError(offset, "padding begins, and no image is marked as the last")
     return None
 
 
