@@ -490,6 +490,8 @@ def behind_a_file(path: Path) -> None:
     path.parent.touch()
 
 
+TOO_LARGE = "too many for an option ROM, which has at most 16384 KiB"
+
 # what makes the file, and what all commands say of it
 ODD: dict[str, tuple[Callable[[Path], object], str]] = {
     "missing": (lambda path: None, "No such file or directory"),
@@ -505,9 +507,9 @@ ODD: dict[str, tuple[Callable[[Path], object], str]] = {
     "behind a file": (behind_a_file, "Not a directory"),
     "a byte too large": (
         sparse(LARGEST + 1),
-        "too many for an option ROM, which has at most 16384 KiB",
+        TOO_LARGE,
     ),
-    "1 TiB": (sparse(1 << 40), "too many for an option ROM, which has at most 16384 KiB"),
+    "1 TiB": (sparse(1 << 40), TOO_LARGE),
     "unreadable": (unreadable, "Permission denied"),
 }
 
