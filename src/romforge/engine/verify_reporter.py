@@ -99,7 +99,7 @@ class ProofReporter(Reporter):
                 "nic": proof.nic,
                 "column": proof.column,
                 "kind": proof.kind,
-                "control": proof.control,
+                "control": proof.control or "",
                 **outcome._asdict(),
             }
             if not outcome.calls:
