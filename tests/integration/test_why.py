@@ -336,6 +336,9 @@ def test_without_pyelftools_the_package_is_named(small: Built, tmp_path: Path):
         "romforge: the Python module elftools: not found; "
         "install the Debian package python3-pyelftools\n",
     )
+    for words in (["--help"], ["why", "--help"], ["check"]):
+        command = [sys.executable, "-m", "romforge", *words]
+        assert run(command, small.top, PYTHONPATH=f"{tmp_path}:{TOP}/src").returncode == 0
 
 
 def test_existing_roms_have_no_objects(tmp_path: Path, releases: dict[str, Path]):

@@ -41,7 +41,7 @@ FAMILIES = (  # in the order of `romforge --help`
     Family(("report",), "report_command", "add_report_command"),
     Family(("check", "plan"), "plan_commands", "add_plan_commands"),
     Family(("stripped",), "stripped_command", "add_stripped_command"),
-    Family(("why",), "why_command", "add_why_command"),
+    Family(("why",), "why_parser", "add_why_command"),
     Family(("inspect", "split", "combine"), "rom_commands", "add_rom_commands"),
     Family(("efirom", "compress", "decompress"), "driver_commands", "add_driver_commands"),
     Family(("compat",), "compat_command", "add_compat_command"),

@@ -17,8 +17,6 @@ from romforge.analysis.suggestions import Candidate, Suggestions
 from romforge.base.errors import RomforgeError, UsageError
 from romforge.base.table import BOLD, Column, paint, render_table, wants_colours
 from romforge.base.text import did_you_mean, join_words
-from romforge.cli import common
-from romforge.cli.environment import source_tree_override
 from romforge.plan import planner
 from romforge.plan.steps import Plan, Rom, TreeBuild
 from romforge.sources.ipxe import rebuild_reasons, source_tree, tree_record
@@ -454,32 +452,3 @@ def _indent(lines: Iterable[str]) -> Iterator[str]:
 
 def _bold(text: str) -> str:
     return paint(text, BOLD, wants_colours())
-
-
-def add_why_command(commands: common.Commands) -> None:
-    """Adds `why` to the command line."""
-    parser = common.add_command(
-        commands,
-        "why",
-        lambda arguments: why_command(arguments, source_tree_override()),
-        "shows the objects in an image of an iPXE tree: their sizes, and why each was linked",
-    )
-    common.add_spec_options(parser)
-    common.add_json_option(parser)
-    parser.add_argument(
-        "what",
-        metavar="WHAT",
-        help="a ROM, or an image as PLATFORM/GOAL; with --in, an object or a root of the link",
-    )
-    parser.add_argument(
-        "--in",
-        dest="image",
-        metavar="IMAGE",
-        help="the image, as PLATFORM/GOAL, or the ROM that has the object or root",
-    )
-    parser.add_argument(
-        "--against",
-        metavar="BUILD",
-        type=Path,
-        help="show the changes since another build: its output root, or a file that --json printed",
-    )
