@@ -74,7 +74,12 @@ def minipxe(place: Path) -> None:
     shutil.copytree(TOP / "vendor/minipxe", place, ignore=shutil.ignore_patterns("bin", "bin-*"))
 
 
-def bigtree(place: Path) -> None:
-    subprocess.run(
-        [sys.executable, TOP / "bench/bigtree.py", place], check=True, stdout=subprocess.DEVNULL
-    )
+def bigtree(place: Path, sources: int = 1000) -> None:
+    """A generated tree with so many sources."""
+    command = [sys.executable, TOP / "bench/bigtree.py", place, "--sources", str(sources)]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+
+def tree_of_400(place: Path) -> None:
+    """A generated tree that is large, and still built within a minute."""
+    bigtree(place, sources=400)
