@@ -76,7 +76,8 @@ def minipxe(place: Path) -> None:
 
 def bigtree(place: Path, sources: int = 1000) -> None:
     """A generated tree with so many sources."""
-    command = [sys.executable, TOP / "bench/bigtree.py", place, "--sources", str(sources)]
+    command = [sys.executable, str(TOP / "bench/bigtree.py"), str(place)]
+    command += ["--sources", str(sources)]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 
