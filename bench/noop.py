@@ -24,6 +24,7 @@ TOP = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(TOP / "src"))
 
 from measure import Measure, add_json_option, print_measures  # noqa: E402
+from tree import write_dodo  # noqa: E402
 
 from romforge.base import image_kind  # noqa: E402
 from romforge.formats import option_rom, pe  # noqa: E402
@@ -115,9 +116,7 @@ def set_up_dodo(directory: Path, dodo: str) -> Path:
 def set_up_romforge(directory: Path, nics: int) -> Path:
     """A directory with a spec of two targets over generated ROMs, after its first doit."""
     (directory / "roms").mkdir(parents=True)
-    dodo = (TOP / "dodo.py").read_text()
-    dodo = dodo.replace("Path(__file__).resolve().parent", f"Path({str(TOP)!r})")
-    (directory / "dodo.py").write_text(dodo)
+    write_dodo(directory)
     spec = 'spec = 1\n[source.made]\nroms = "roms"\nfiles = ["{nic}.rom"]\n'
     spec += "[platform.pcbios]\n[platform.x86_64-efi]\n"
     spec += '[bucket.all]\nsize = "2KiB"\n'

@@ -37,6 +37,7 @@ from tree import (
     run,
     spec,
     wall_of,
+    write_dodo,
 )
 
 DRIVER = "src/drivers/net/realtek.c"
@@ -72,9 +73,7 @@ class Comparison:
         ignored = shutil.ignore_patterns("bin", "bin-*")
         for name in ("tree", *PLATFORMS):
             shutil.copytree(source, top / name, symlinks=True, ignore=ignored)
-        dodo = (TOP / "dodo.py").read_text()
-        dodo = dodo.replace("Path(__file__).resolve().parent", f"Path({str(TOP)!r})")
-        (top / "dodo.py").write_text(dodo)
+        write_dodo(top)
         source_line = 'tree = "tree"\n'
         settings = 'config = "qemu"\nmake = { NO_WERROR = 1 }\n'
         text = spec().replace(source_line, source_line + settings)

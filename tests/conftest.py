@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import debian
-from tests.support.project import TOP, Run, run
+from tests.support.project import Run, run, write_dodo
 
 # A shell starts background jobs with these ignored, which all that tests start would inherit.
 for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
@@ -60,11 +60,7 @@ def romforge(tmp_path: Path) -> Run:
 @pytest.fixture
 def doit(tmp_path: Path) -> Run:
     """Runs ``doit ARGUMENT…`` with a dodo.py like the checkout's, in an empty directory."""
-    (tmp_path / "dodo.py").write_text(
-        (TOP / "dodo.py")
-        .read_text()
-        .replace("Path(__file__).resolve().parent", f"Path({str(TOP)!r})")
-    )
+    write_dodo(tmp_path)
     return lambda *arguments, **options: run(
         [sys.executable, "-m", "doit", *map(str, arguments)], tmp_path, **options
     )

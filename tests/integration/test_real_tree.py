@@ -23,7 +23,7 @@ import pytest
 from romforge.base.arch import Arch
 from romforge.formats import option_rom
 from romforge.verify import cases, snp
-from tests.support.project import REAL_TREE, TOP, run
+from tests.support.project import REAL_TREE, TOP, run, write_dodo
 
 pytestmark = [
     pytest.mark.real_tree,
@@ -48,10 +48,7 @@ class RealTree:
         ignored = shutil.ignore_patterns("bin", "bin-*")
         shutil.copytree(REAL_TREE, self.tree, symlinks=True, ignore=ignored)
         shutil.copy(TOP / "romspec.toml", top / "romspec.toml")
-        text = (TOP / "dodo.py").read_text()
-        (top / "dodo.py").write_text(
-            text.replace("Path(__file__).resolve().parent", f"Path({str(TOP)!r})")
-        )
+        write_dodo(top)
 
     def environment(self, **more: str) -> dict[str, str]:
         where = {

@@ -13,8 +13,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from subprocess import CompletedProcess
 
+import pytest
+
 from romforge.formats import option_rom
-from tests.support.project import run
+from tests.support.project import TOP, run, write_dodo
 
 NICS = {"e1000": "8086:100e", "pcnet": "1022:2000", "rtl8139": "10ec:8139"}
 GOALS = {nic: ids.replace(":", "") for nic, ids in NICS.items()}
@@ -171,6 +173,17 @@ class Forge:
         clean["SOURCE_DATE_EPOCH"] = self.environment["SOURCE_DATE_EPOCH"]
         command = ["/usr/bin/make", "-sj2", SAME_ANYWHERE, *words]
         subprocess.run(command, cwd=directory, env=clean, check=True, capture_output=True)
+
+
+def new_forge(factory: pytest.TempPathFactory, make_script: str) -> Forge:
+    """A forge with a copy of minipxe, and ``make_script`` as its make; it has no spec yet."""
+    tools = factory.mktemp("tools")
+    (tools / "make").write_text(make_script)
+    (tools / "make").chmod(0o755)
+    forge = Forge(factory.mktemp("empty"), tools)
+    shutil.copytree(TOP / "vendor/minipxe", forge.tree)
+    write_dodo(forge.top)
+    return forge
 
 
 def stamp(path: Path) -> tuple[int, ...]:

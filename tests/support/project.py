@@ -48,6 +48,13 @@ def _matches(name: str, patterns: list[str]) -> bool:
     return any(fnmatch.fnmatch(name, pattern) for pattern in patterns)
 
 
+def write_dodo(directory: Path) -> None:
+    """Writes a dodo.py like the checkout's, which finds the checkout's romforge from elsewhere."""
+    text = (TOP / "dodo.py").read_text()
+    text = text.replace("Path(__file__).resolve().parent", f"Path({str(TOP)!r})")
+    (directory / "dodo.py").write_text(text)
+
+
 def run(
     command: list[str], directory: Path, **environment: str
 ) -> subprocess.CompletedProcess[str]:

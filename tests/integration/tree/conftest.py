@@ -3,28 +3,17 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
 
-from tests.support.forge import BINS, EFI, GOALS, NOTE, Forge
-from tests.support.project import TOP
+from tests.support.forge import BINS, EFI, GOALS, NOTE, Forge, new_forge
 
 
 @pytest.fixture(scope="session")
 def empty(tmp_path_factory: pytest.TempPathFactory) -> Forge:
     """A forge where nothing was built yet."""
-    tools = tmp_path_factory.mktemp("tools")
-    (tools / "make").write_text(NOTE)
-    (tools / "make").chmod(0o755)
-    made = Forge(tmp_path_factory.mktemp("empty"), tools)
-    shutil.copytree(TOP / "vendor/minipxe", made.tree)
-    (made.top / "dodo.py").write_text(
-        (TOP / "dodo.py")
-        .read_text()
-        .replace("Path(__file__).resolve().parent", f"Path({str(TOP)!r})")
-    )
+    made = new_forge(tmp_path_factory, NOTE)
     made.spec()
     return made
 

@@ -22,7 +22,7 @@ import pytest
 
 from tests.support import distccd
 from tests.support.distccd import Servers
-from tests.support.forge import NOTE, Forge
+from tests.support.forge import NOTE, Forge, new_forge
 from tests.support.project import PATIENCE, TOP, users
 
 pytestmark = pytest.mark.slow
@@ -90,16 +90,7 @@ def all_sources(forge: Forge, pattern: str) -> set[str]:
 @pytest.fixture(scope="module")
 def empty(tmp_path_factory: pytest.TempPathFactory) -> Forge:
     """A forge where nothing was built yet."""
-    tools = tmp_path_factory.mktemp("tools")
-    (tools / "make").write_text(FLAGS)
-    (tools / "make").chmod(0o755)
-    made = Forge(tmp_path_factory.mktemp("empty"), tools)
-    shutil.copytree(TOP / "vendor/minipxe", made.tree)
-    (made.top / "dodo.py").write_text(
-        (TOP / "dodo.py")
-        .read_text()
-        .replace("Path(__file__).resolve().parent", f"Path({str(TOP)!r})")
-    )
+    made = new_forge(tmp_path_factory, FLAGS)
     spec(made)
     return made
 
