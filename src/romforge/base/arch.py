@@ -30,6 +30,14 @@ class Arch(Enum):
         self.triplet = triplet
         self.compilers = compilers
 
+    @property
+    def has_port_io(self) -> bool:
+        """Whether iPXE can access the I/O space of the PCI bus.
+
+        Elsewhere than on x86, its functions for that read ones and write nothing.
+        """
+        return self in (Arch.I386, Arch.X86_64)
+
 
 BY_NAME = {arch.ipxe_name: arch for arch in Arch}
 BY_MACHINE = {arch.machine: arch for arch in Arch}

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from romforge.base.arch import Arch, machine_name
+from romforge.base.arch import BY_MACHINE, Arch, machine_name
 
 # Code types (PCI Firmware Specification 3.3, 5.1.2); the last is reserved, and so no firmware's.
 LEGACY, EFI, NOBODY = 0x00, 0x03, 0xFF
@@ -38,6 +38,13 @@ class ImageKind(str):
     @property
     def is_legacy(self) -> bool:
         return self.code_type == LEGACY
+
+    @property
+    def has_port_io(self) -> bool:
+        """Whether iPXE can access the I/O space of the PCI bus where this image runs."""
+        if self.code_type != EFI:
+            return self.is_legacy
+        return self.machine in BY_MACHINE and BY_MACHINE[self.machine].has_port_io
 
 
 def _name(code_type: int, machine: int) -> str:

@@ -12,10 +12,10 @@ from romforge.base.table import RED, paint, wants_colours
 from romforge.base.text import plural
 from romforge.cli import common
 from romforge.cli.environment import source_tree_override
-from romforge.plan import planner
 from romforge.plan.steps import Plan, Rom
 from romforge.rom import lock_format
 from romforge.rom.lock_format import Change, Lock
+from romforge.sources.ipxe import nic_drivers
 from romforge.spec import loader
 
 
@@ -44,7 +44,7 @@ def add_lock_command(commands: common.Commands) -> None:
 
 def _run_lock(args: Namespace) -> int:
     spec = loader.load_spec(args.spec, args.out)
-    plan = planner.make_plan(spec, source_tree_override())
+    plan = nic_drivers.make_buildable_plan(spec, source_tree_override(), args.out)
     roms = plan.selected(common.selected_tasks(plan, args.selection))
     lock_file = lock_format.lock_path(args.spec)
     if args.check:

@@ -14,9 +14,9 @@ from romforge.base.table import BOLD, paint, wants_colours
 from romforge.base.text import format_size, join_words, plural
 from romforge.cli import common
 from romforge.cli.environment import source_tree_override
-from romforge.plan import planner
 from romforge.plan.steps import Fetch, Plan, Rom, TreeBuild
 from romforge.rom.manifest import RomEntry, read_manifest
+from romforge.sources.ipxe import nic_drivers
 from romforge.spec import loader
 
 
@@ -30,6 +30,7 @@ class StepSummary(NamedTuple):
     ids: str = ""
     bucket: str = ""
     sizes: str = ""
+    notes: tuple[str, ...] = ()
 
     def lines(self) -> Iterator[str]:
         """The step as text, without its task."""
@@ -40,6 +41,7 @@ class StepSummary(NamedTuple):
             text = getattr(self, label)
             if text:
                 yield from _labelled(label, [text])
+        yield from _labelled("note", list(self.notes))
 
 
 def _labelled(label: str, texts: list[str]) -> Iterator[str]:
@@ -67,7 +69,7 @@ def add_plan_commands(commands: common.Commands) -> None:
 
 def _run_check(args: Namespace) -> int:
     spec = loader.load_spec(args.spec, args.out)
-    plan = planner.make_plan(spec, source_tree_override())
+    plan = nic_drivers.make_buildable_plan(spec, source_tree_override(), args.out)
     counts = {
         "nics": len(spec.nic),
         "platforms": len(spec.platform),
@@ -85,7 +87,7 @@ def _run_check(args: Namespace) -> int:
 
 def _run_plan(args: Namespace) -> int:
     spec = loader.load_spec(args.spec, args.out)
-    plan = planner.make_plan(spec, source_tree_override())
+    plan = nic_drivers.make_buildable_plan(spec, source_tree_override(), args.out)
     if args.why:
         return _show_reasons(plan, args.out, args.json)
     steps = list(_step_summaries(plan, args.out))
@@ -160,6 +162,10 @@ def _rom_summary(rom: Rom, out: Path, built: RomEntry | None) -> StepSummary:
     inputs = []
     for request in rom.requests:
         inputs.append(f"{request.platform} of {request.make or 'ROMs'} {request.place(out)}")
+    notes = list(_impossible_images(rom))
+    if rom.fit:
+        order = ", then ".join(rom.fit)
+        notes.append(f"where the ROM does not fit, drops {order}")
     bucket = "any"
     if rom.bucket:
         bucket = format_size(rom.bucket)
@@ -173,7 +179,17 @@ def _rom_summary(rom: Rom, out: Path, built: RomEntry | None) -> StepSummary:
         ids=f"{rom.ids} {'written' if rom.fix_ids else 'checked'}",
         bucket=bucket,
         sizes=_size_sum(built),
+        notes=tuple(notes),
     )
+
+
+def _impossible_images(rom: Rom) -> Iterator[str]:
+    """A line for each reason why images of the spec are not in the ROM."""
+    platforms: dict[str, list[str]] = {}
+    for image in rom.impossible:
+        platforms.setdefault(image.reason, []).append(image.platform)
+    for reason, names in platforms.items():
+        yield f"no image of {join_words(names)}: {reason}"
 
 
 def _size_sum(built: RomEntry | None) -> str:

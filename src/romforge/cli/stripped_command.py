@@ -10,8 +10,8 @@ from romforge.base.table import BOLD, paint, wants_colours
 from romforge.base.text import join_words
 from romforge.cli import common
 from romforge.cli.environment import source_tree_override
-from romforge.plan import planner
 from romforge.plan.steps import Plan, TreeBuild
+from romforge.sources.ipxe import nic_drivers
 from romforge.spec import loader
 
 
@@ -37,7 +37,8 @@ def _run_stripped(args: Namespace) -> int:
     from romforge.analysis import strip_report
     from romforge.analysis.image_sizes import nics_of
 
-    plan = planner.make_plan(loader.load_spec(args.spec, args.out), source_tree_override())
+    spec = loader.load_spec(args.spec, args.out)
+    plan = nic_drivers.make_buildable_plan(spec, source_tree_override(), args.out)
     selected = common.selected_tasks(plan, args.selection)
     output_lock.hold_lock(args.out)
     jobserver.begin_pool(None)

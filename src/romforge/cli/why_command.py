@@ -17,9 +17,8 @@ from romforge.analysis.suggestions import Candidate, Suggestions
 from romforge.base.errors import RomforgeError, UsageError
 from romforge.base.table import BOLD, Column, paint, render_table, wants_colours
 from romforge.base.text import did_you_mean, join_words
-from romforge.plan import planner
 from romforge.plan.steps import Plan, Rom, TreeBuild
-from romforge.sources.ipxe import rebuild_reasons, source_tree, tree_record
+from romforge.sources.ipxe import nic_drivers, rebuild_reasons, source_tree, tree_record
 from romforge.sources.ipxe.tree_record import TreeRecord
 from romforge.spec import loader
 
@@ -62,7 +61,8 @@ class _Answer(NamedTuple):
 
 def why_command(arguments: Any, tree: str | None) -> int:
     """Runs the command: shows a ROM or an image, or else an object or a root of an image."""
-    plan = planner.make_plan(loader.load_spec(arguments.spec, arguments.out), tree)
+    spec = loader.load_spec(arguments.spec, arguments.out)
+    plan = nic_drivers.make_buildable_plan(spec, tree, arguments.out)
     goals = _find_goals(plan, arguments.image or arguments.what, arguments.out)
     _require_built(goals, arguments.out)
     reports = [_analyse(plan, goal, arguments.out) for goal in goals]

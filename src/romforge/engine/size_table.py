@@ -13,7 +13,7 @@ from typing import Any
 
 from romforge.base.errors import RomforgeError
 from romforge.base.table import BOLD, DIM, RED, YELLOW, Column, paint, render_bar, render_table
-from romforge.base.text import format_size
+from romforge.base.text import format_size, join_words
 from romforge.plan.steps import Plan
 from romforge.rom.manifest import RomEntry
 
@@ -59,7 +59,7 @@ def _colour_of(entry: RomEntry) -> str | None:
     if "error" in entry:
         return RED
     bucket = entry["bucket"]
-    if bucket and entry["used"] > _FULL * bucket:
+    if "dropped" in entry or (bucket and entry["used"] > _FULL * bucket):
         return YELLOW
     return None
 
@@ -101,11 +101,11 @@ def _nearness(entry: RomEntry) -> tuple[bool, float]:
 
 def _row(entry: RomEntry, changes: Mapping[str, str]) -> list[str]:
     """The cells of a ROM. One that failed has cells left empty, and the last says so."""
-    images = " + ".join(f"{image['name']} {image['size']:,}" for image in entry["images"])
+    images = entry["images"]
     used, bucket = entry["used"], entry["bucket"]
     row = [
         entry["file"],
-        images or "-",
+        _images_cell(entry),
         f"{used:,}" if images else "",
         format_size(bucket) if bucket else "",
         f"{bucket - used:,}" if images and bucket else "",
@@ -115,3 +115,12 @@ def _row(entry: RomEntry, changes: Mapping[str, str]) -> list[str]:
     failed = "error" in entry or bucket is None
     row.append("FAILED" if failed else render_bar(used, bucket or 0))
     return row
+
+
+def _images_cell(entry: RomEntry) -> str:
+    """The images of a ROM with their sizes, and the names of those that did not fit."""
+    images = " + ".join(f"{image['name']} {image['size']:,}" for image in entry["images"])
+    dropped = join_words(image["name"] for image in entry.get("dropped", ()))
+    if dropped:
+        images += f"; no {dropped}: does not fit"
+    return images or "-"

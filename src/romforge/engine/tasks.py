@@ -30,8 +30,8 @@ from romforge.engine import doit_state, staleness
 from romforge.engine.build_reporter import ROM_GROUP, Reporter
 from romforge.engine.build_run import BuildRun
 from romforge.engine.step_digest import step_digest
-from romforge.plan import planner
-from romforge.plan.steps import Fetch, Plan, Rom, TreeBuild
+from romforge.plan.steps import Fetch, Plan, Rom, TreeBuild, distinct_requests
+from romforge.sources.ipxe import nic_drivers
 from romforge.spec import loader
 from romforge.spec.model import manifest_name
 from romforge.verify.cases import Proof
@@ -157,10 +157,11 @@ class TaskGraph:
         group["meta"] = {"run": self.run}  # doit makes the reporter, which finds the run here
         yield group
         for roms in self._targets.values():
-            if not roms:
-                continue
-            needs = self.plan.needs_of(roms[0])
+            needs_by_requests = {}
+            for requests in distinct_requests(roms):
+                needs_by_requests[id(requests)] = self.plan.needs_of(requests)
             for rom in roms:
+                needs = needs_by_requests[id(rom.requests)]
                 task = self._task(rom)
                 task |= {"task_dep": needs, "targets": [f"{self.out}/{rom.path}"], "clean": True}
                 yield task
@@ -356,7 +357,7 @@ def load_tasks(
     Raises SpecError.
     """
     spec = loader.load_spec(spec_path, out)
-    plan = planner.make_plan(spec, tree)
+    plan = nic_drivers.make_buildable_plan(spec, tree, out)
     if not verify:
         return TaskGraph(plan, out, every)
     from romforge.verify import cases, corruptions

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
-from romforge.base.image_kind import ImageKind
+from romforge.base.image_kind import NOBODY, ImageKind
+from romforge.spec.model import STUB
 
 
 @dataclass(frozen=True)
@@ -43,9 +45,21 @@ class ImageRequest:
         return out
 
 
+class ImpossibleImage(NamedTuple):
+    """An image that the spec lists and a ROM does not get, since it could not work for the NIC."""
+
+    platform: str
+    kind: ImageKind
+    reason: str
+
+
 @dataclass(frozen=True)
 class StubRequest(ImageRequest):
     """An image with no code, which romforge makes itself."""
+
+    platform: str = STUB
+    kind: ImageKind = ImageKind(NOBODY)
+    compress: bool = False
 
 
 @dataclass(frozen=True)

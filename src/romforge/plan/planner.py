@@ -8,15 +8,23 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from romforge.base.arch import Arch
-from romforge.base.image_kind import LEGACY, NOBODY, ImageKind
+from romforge.base.image_kind import LEGACY, ImageKind
 from romforge.base.output_files import STATE
 from romforge.plan.image_requests import (
     ImageRequest,
+    ImpossibleImage,
     RomFileRequest,
     StubRequest,
     TreeRequest,
 )
-from romforge.plan.steps import Fetch, Plan, Rom, StripOptions, TreeBuild
+from romforge.plan.steps import (
+    Fetch,
+    Plan,
+    Rom,
+    StripOptions,
+    TreeBuild,
+    distinct_requests,
+)
 from romforge.spec.model import (
     STUB,
     Header,
@@ -28,6 +36,7 @@ from romforge.spec.model import (
     Target,
     bin_directory,
     firmware_of,
+    images_of,
     rom_path,
 )
 
@@ -52,8 +61,8 @@ def make_plan(spec: Spec, tree: str | None = None) -> Plan:
     targets = {name: tuple(_roms(spec, name, target)) for name, target in spec.target.items()}
     used: set[str | None] = set()
     for roms in targets.values():
-        if roms:
-            used.update(request.source for request in roms[0].requests)
+        for requests in distinct_requests(roms):
+            used.update(request.source for request in requests)
     steps = [fetch_step(spec, name, source) for name, source in spec.source.items() if name in used]
     return Plan(
         spec=os.path.abspath(spec.path),
@@ -62,6 +71,57 @@ def make_plan(spec: Spec, tree: str | None = None) -> Plan:
         targets=targets,
         default=tuple(name for name, target in spec.target.items() if target.default),
         jobs=spec.toolchain.jobs,
+    )
+
+
+def without_impossible_images(plan: Plan, reasons: Mapping[tuple[str, str], str]) -> Plan:
+    """The plan without images of drivers that need port I/O, for platforms that have none.
+
+    ``reasons`` says of a source and one of iPXE's names of images why its driver needs port I/O. A
+    ROM that would have no image left gets a stub, since QEMU requires the file.
+    """
+    if not reasons:
+        return plan
+    targets = {}
+    for name, roms in plan.targets.items():
+        shared: dict[tuple[ImageRequest, ...], tuple[ImageRequest, ...]] = {}
+        targets[name] = tuple(_possible(rom, reasons, shared) for rom in roms)
+    wanted: set[tuple[str | None, str]] = set()
+    for roms in targets.values():
+        for rom in roms:
+            wanted.update((request.make, rom.goal) for request in rom.requests)
+    makes = []
+    for make in plan.makes:
+        goals = tuple(goal for goal in make.goals if (make.task, goal) in wanted)
+        if goals:
+            makes.append(make._replace(goals=goals))
+    return plan._replace(makes=tuple(makes), targets=targets)
+
+
+def _possible(
+    rom: Rom,
+    reasons: Mapping[tuple[str, str], str],
+    shared: dict[tuple[ImageRequest, ...], tuple[ImageRequest, ...]],
+) -> Rom:
+    """The ROM without the images that cannot work. ``shared`` are the tuples in use."""
+    possible: list[ImageRequest] = []
+    impossible = []
+    for request in rom.requests:
+        reason = None
+        if isinstance(request, TreeRequest) and not request.kind.has_port_io:
+            reason = reasons.get((request.source, rom.goal))
+        if reason is None:
+            possible.append(request)
+        else:
+            impossible.append(ImpossibleImage(request.platform, request.kind, reason))
+    if not impossible:
+        return rom
+    requests = tuple(possible or [StubRequest()])
+    platforms = {request.platform for request in requests}
+    return rom._replace(
+        requests=shared.setdefault(requests, requests),
+        fit=tuple(platform for platform in rom.fit if platform in platforms),
+        impossible=tuple(impossible),
     )
 
 
@@ -91,10 +151,15 @@ def _beside(spec: Spec, path: str) -> str:
 
 def _roms(spec: Spec, name: str, target: Target) -> Iterator[Rom]:
     bucket = spec.bucket[target.bucket] if target.bucket else None
-    requests = tuple(_request(spec, target, platform) for platform in target.images)
+    requests_by_images: dict[tuple[str, ...], tuple[ImageRequest, ...]] = {}
     nics = spec.nic if target.nics is None else target.nics
     for nic_name in nics:
         nic = spec.nic[nic_name]
+        images = images_of(nic, target)
+        if images not in requests_by_images:
+            requests = tuple(_request(spec, target, platform) for platform in images)
+            requests_by_images[images] = requests
+        fit = target.fit if nic.fit is None else nic.fit
         yield Rom(
             path=rom_path(name, target, nic_name, nic.id),
             target=name,
@@ -103,17 +168,18 @@ def _roms(spec: Spec, name: str, target: Target) -> Iterator[Rom]:
             goal=nic.goal or nic.id.goal,
             accept_ids=nic.accept_ids,
             fix_ids=target.fix_ids,
-            requests=requests,
+            requests=requests_by_images[images],
             bucket=bucket.size if bucket else None,
             pad=bucket.pad if bucket else False,
             level=target.level,
+            fit=tuple(platform for platform in fit if platform in images),
         )
 
 
 def _request(spec: Spec, target: Target, platform_name: str) -> ImageRequest:
     """What a target asks for under the name of a platform."""
     if platform_name == STUB:
-        return StubRequest(STUB, ImageKind(NOBODY), compress=False)
+        return StubRequest()
     platform = spec.platform[platform_name]
     arch, firmware = _firmware(platform_name, platform)
     kind = ImageKind(LEGACY) if firmware == "pcbios" else ImageKind.efi(arch)
@@ -145,12 +211,10 @@ def _makes(
     """One make for each platform of a tree that any target takes images from."""
     goals: dict[tuple[str, str], dict[str, None]] = {}
     for roms in targets.values():
-        if not roms:
-            continue
-        for request in roms[0].requests:
-            if isinstance(request, TreeRequest):
-                wanted = goals.setdefault((request.source, request.platform), {})
-                wanted.update(dict.fromkeys(rom.goal for rom in roms))
+        for rom in roms:
+            for request in rom.requests:
+                if isinstance(request, TreeRequest):
+                    goals.setdefault((request.source, request.platform), {})[rom.goal] = None
     first = next((name for name, source in spec.source.items() if source.tree), None)
     for (source, platform), names in goals.items():
         yield _make(spec, source, platform, tuple(names), tree if source == first else None)

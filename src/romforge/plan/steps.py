@@ -10,8 +10,9 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from romforge.base.image_kind import ImageKind
 from romforge.base.pci_id import PciId
-from romforge.plan.image_requests import ImageRequest, RomFileRequest
+from romforge.plan.image_requests import ImageRequest, ImpossibleImage, RomFileRequest
 
 if TYPE_CHECKING:
     from romforge.spec.model import Pairs
@@ -79,7 +80,11 @@ class TreeBuild(NamedTuple):
 
 
 class Rom(NamedTuple):
-    """One ROM file: which images, which IDs, which bucket. Sizes are bytes."""
+    """One ROM file: which images, which IDs, which bucket. Sizes are bytes.
+
+    ``fit`` are the platforms whose images may be dropped, in this order, until the others fit the
+    bucket. ``impossible`` are images that the spec lists, and that could not work.
+    """
 
     path: str  # relative to the output root
     target: str
@@ -92,13 +97,27 @@ class Rom(NamedTuple):
     bucket: int | None
     pad: bool
     level: str  # of compression
+    fit: tuple[str, ...] = ()
+    impossible: tuple[ImpossibleImage, ...] = ()
 
     @property
     def task(self) -> str:
         return f"rom:{self.path}"
 
+    @property
+    def droppable(self) -> tuple[ImageKind, ...]:
+        """The kinds of the images that may be dropped, in the order of ``fit``."""
+        kinds = {request.platform: request.kind for request in self.requests}
+        return tuple(kinds[platform] for platform in self.fit)
+
 
 PlanStep = Fetch | TreeBuild | Rom
+
+
+def distinct_requests(roms: Sequence[Rom]) -> list[tuple[ImageRequest, ...]]:
+    """What the ROMs of a target ask their sources for; ROMs that ask for the same share a tuple."""
+    by_identity = {id(rom.requests): rom.requests for rom in roms}
+    return list(by_identity.values())
 
 
 class Plan(NamedTuple):
@@ -163,11 +182,11 @@ class Plan(NamedTuple):
         return {os.path.dirname(rom.path) for rom in self.roms()}, sources
 
     def _requests(self) -> set[ImageRequest]:
-        """What the targets ask their sources for; it is the same for all ROMs of a target."""
+        """What the ROMs ask their sources for."""
         requests: set[ImageRequest] = set()
         for roms in self.targets.values():
-            if roms:
-                requests.update(roms[0].requests)
+            for requests_of_rom in distinct_requests(roms):
+                requests.update(requests_of_rom)
         return requests
 
     def takes_long(self) -> bool:
@@ -181,7 +200,7 @@ class Plan(NamedTuple):
         """
         return self.jobs is not None or any(make.launcher for make in self.makes)
 
-    def needs_of(self, rom: Rom) -> list[str]:
-        """The tasks that must be done before the ROM can be built."""
-        needed = {request.needs for request in rom.requests}
+    def needs_of(self, requests: Sequence[ImageRequest]) -> list[str]:
+        """The tasks that must be done before images can be taken."""
+        needed = {request.needs for request in requests}
         return [step.task for step in self.steps() if step.task in needed]

@@ -14,7 +14,7 @@ from romforge.base.errors import RomforgeError
 from romforge.base.fingerprint import sha256
 from romforge.base.pci_id import PciId
 from romforge.base.table import Column, render_table
-from romforge.base.text import format_bytes, format_size
+from romforge.base.text import format_bytes, format_size, join_words
 from romforge.formats import option_rom
 from romforge.formats.option_rom import EfiHeader
 from romforge.formats.uefi_compression import decoder
@@ -93,12 +93,43 @@ def _image_entry(part: SourceImage, offset: int) -> ImageEntry:
     return entry
 
 
+def drop_images(
+    parts: Sequence[SourceImage], fit: Sequence[str], bucket: int | None
+) -> tuple[list[SourceImage], list[SourceImage]]:
+    """The images that are kept so that the ROM fits its bucket, and those that are dropped.
+
+    Images of the platforms in ``fit`` are dropped in that order, until the others fit. Where they
+    do not fit without any of these, all are kept: ``fit_bucket`` then says by how much.
+    """
+    kept = list(parts)
+    dropped = []
+    for platform in fit:
+        if bucket is None or _total_size(kept) <= bucket:
+            break
+        others = [part for part in kept if part.name != platform]
+        if others:
+            dropped += [part for part in kept if part.name == platform]
+            kept = others
+    if bucket is not None and _total_size(kept) > bucket:
+        return list(parts), []
+    return kept, dropped
+
+
+def _total_size(parts: Sequence[SourceImage]) -> int:
+    return sum(len(part.image.data) for part in parts)
+
+
 def fit_bucket(
-    parts: Sequence[SourceImage], *, bucket: int | None = None, pad: bool = True
+    parts: Sequence[SourceImage],
+    *,
+    bucket: int | None = None,
+    pad: bool = True,
+    fit: Sequence[str] = (),
 ) -> bytes:
     """The bytes of the ROM, filled up with 0xff to the bucket if ``pad``.
 
-    Raises BucketError where QEMU would give the ROM another size than its bucket.
+    ``fit`` are the images that could be dropped, for the error: all of them were not enough. Raises
+    BucketError where QEMU would give the ROM another size than its bucket.
     """
     data = b"".join(part.image.data for part in parts)
     if bucket is None:
@@ -106,15 +137,21 @@ def fit_bucket(
     if len(data) <= bucket and pad:
         return data.ljust(bucket, b"\xff")
     if bucket_of(len(data)) != bucket:
-        raise BucketError(_describe_misfit(parts, len(data), bucket), image_layout(parts))
+        raise BucketError(_describe_misfit(parts, len(data), bucket, fit), image_layout(parts))
     return data
 
 
-def _describe_misfit(parts: Sequence[SourceImage], used: int, bucket: int) -> str:
+def _describe_misfit(
+    parts: Sequence[SourceImage], used: int, bucket: int, fit: Sequence[str]
+) -> str:
     """The text of a BucketError: how far off the ROM is, its images, and remedies."""
     name = format_size(bucket)
     if used > bucket:
         verdict = f"{format_bytes(used - bucket)} over its bucket of {name}"
+        if fit:
+            kept = _total_size([part for part in parts if part.name not in fit])
+            over = format_bytes(kept - bucket)
+            verdict += f"; without {join_words(fit)} it is {over} over"
         remedies = _ways_to_shrink(parts, used - bucket)
     else:
         missing = format_bytes(bucket // 2 + 1 - used)
@@ -162,5 +199,8 @@ def _ways_to_shrink(parts: Sequence[SourceImage], over: int) -> list[str]:
     if len(parts) > 1 and large_enough:
         smallest = min(large_enough, key=lambda part: len(part.image.data))
         size = len(smallest.image.data)
-        remedies.append(f"leave out {smallest.name}, which frees {format_bytes(size)}")
+        remedies.append(
+            f"leave out {smallest.name}, which frees {format_bytes(size)};"
+            f' `fit = ["{smallest.name}"]` in the target does so where it must'
+        )
     return remedies

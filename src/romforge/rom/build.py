@@ -4,14 +4,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from romforge.base import fingerprint, output_files, output_lock
 from romforge.base.fingerprint import BuildRecord
+from romforge.base.text import format_bytes, format_size
 from romforge.plan.steps import Rom
 from romforge.rom import assembly, compression_cache
-from romforge.rom.manifest import Layout, RomEntry
+from romforge.rom.manifest import Layout, MissingImage, RomEntry
 from romforge.sources import registry
 from romforge.sources.image import ImageTaker, SourceImage
 
@@ -29,17 +31,16 @@ def build_rom(step: Rom, out: Path) -> BuildRecord:
         if request.compress:
             image = _compressed(image, step, out)
         images.append(image)
-    if step.fix_ids:
-        chained = assembly.chain_images(images, ids=step.ids)
-    else:
+    if not step.fix_ids:
         assembly.check_ids(images, step.ids, step.accept_ids)
-        chained = assembly.chain_images(images)
-    data = assembly.fit_bucket(chained, bucket=step.bucket, pad=step.pad)
+    kept, dropped = assembly.drop_images(images, step.fit, step.bucket)
+    chained = assembly.chain_images(kept, ids=step.ids if step.fix_ids else None)
+    data = assembly.fit_bucket(chained, bucket=step.bucket, pad=step.pad, fit=step.fit)
     # A worker whose build was killed must not write beside the next one.
     output_lock.hold_lock(out)
     path = output_files.write_output(out, step.path, data)
     outputs = {step.path: fingerprint.stamp(path, data)}
-    entry = _entry(step, assembly.image_layout(chained), data)
+    entry = _entry(step, assembly.image_layout(chained), data, dropped)
     return BuildRecord(taker.inputs, outputs, entry=entry)
 
 
@@ -65,10 +66,11 @@ def failed_entry(step: Rom, error: str, layout: Layout | None = None) -> str:
         images=images,
         error=error,
     )
+    _add_impossible(entry, step)
     return json.dumps(entry)
 
 
-def _entry(step: Rom, layout: Layout, data: bytes) -> str:
+def _entry(step: Rom, layout: Layout, data: bytes, dropped: Sequence[SourceImage]) -> str:
     entry = RomEntry(
         file=step.path,
         nic=step.nic,
@@ -78,7 +80,26 @@ def _entry(step: Rom, layout: Layout, data: bytes) -> str:
         sha256=fingerprint.sha256(data),
         images=layout,
     )
+    if dropped:
+        entry["dropped"] = [_dropped_image(step, image) for image in dropped]
+    _add_impossible(entry, step)
     return json.dumps(entry)
+
+
+def _dropped_image(step: Rom, dropped: SourceImage) -> MissingImage:
+    size = len(dropped.image.data)
+    assert step.bucket is not None
+    bucket = format_size(step.bucket)
+    reason = f"its {format_bytes(size)} do not fit into {bucket} with the other images"
+    return MissingImage(name=dropped.name, kind=dropped.image.kind, reason=reason)
+
+
+def _add_impossible(entry: RomEntry, step: Rom) -> None:
+    if step.impossible:
+        entry["impossible"] = [
+            MissingImage(name=image.platform, kind=image.kind, reason=image.reason)
+            for image in step.impossible
+        ]
 
 
 def _used(layout: Layout) -> int:

@@ -54,6 +54,7 @@ class Entry:
     images: tuple[LockedImage, ...]
     sha256: str | None = None  # only if a build is reproducible
     bucket_changed_in: str = ""  # the spec's reason for the last change of the bucket
+    dropped: tuple[str, ...] = ()  # the kinds of images that did not fit the bucket
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -112,13 +113,25 @@ def lock_from_build(spec: Spec, plan: Plan, out: Path, roms: Sequence[Rom]) -> L
         raise RomforgeError(f"not built yet: {join_words(missing)}; run doit, or name what to lock")
     rules_by_path = rules(spec, roms)
     entries = read_built_roms(out, [rom.path for rom in roms])
+    dropped_by_path = _dropped_images(out, roms)
     for rom in roms:
         reason = rules_by_path[rom.path].bucket_changed_in
-        entry = replace(entries[rom.path], bucket_changed_in=reason)
+        dropped = dropped_by_path.get(rom.path, ())
+        entry = replace(entries[rom.path], bucket_changed_in=reason, dropped=dropped)
         if _is_reproducible(plan, rom, out):
             entry = replace(entry, sha256=digest_of(out / rom.path))
         entries[rom.path] = entry
     return Lock(entries, _source_revisions(out, roms), _tool_versions(plan, roms))
+
+
+def _dropped_images(out: Path, roms: Sequence[Rom]) -> dict[str, tuple[str, ...]]:
+    """The kinds of the images that did not fit, from the manifests, by the paths of ROMs."""
+    dropped = {}
+    for target in dict.fromkeys(rom.target for rom in roms):
+        for path, entry in read_manifest(out, target).roms.items():
+            if "dropped" in entry:
+                dropped[path] = tuple(image["kind"] for image in entry["dropped"])
+    return dropped
 
 
 def _source_revisions(out: Path, roms: Sequence[Rom]) -> dict[str, str]:
@@ -205,6 +218,8 @@ def _entry_lines(entry: Entry) -> Iterator[str]:
     for kind, size, ids in entry.images:
         yield f"  {{ kind = {_quote(kind)}, size = {size}, ids = {_quote(ids)} }},\n"
     yield "]\n"
+    if entry.dropped:
+        yield f"dropped = [{', '.join(map(_quote, entry.dropped))}]\n"
     if entry.sha256:
         yield f"sha256 = {_quote(entry.sha256)}\n"
 
@@ -248,6 +263,7 @@ def _parse_entry(table: Any) -> Entry:
         tuple(images),
         None if sha256 is None else str(sha256),
         str(table.get("bucket_changed_in", "")),
+        tuple(map(str, table.get("dropped", ()))),
     )
 
 
@@ -299,6 +315,9 @@ def _compare_images(path: str, old: Entry, new: Entry) -> Iterator[Change]:
         differences = []
         if lost:
             differences.append(f"lost {join_words(lost)}")
+            if set(lost) & set(new.dropped):
+                did_not_fit = join_words(kind for kind in lost if kind in new.dropped)
+                differences[-1] += f" ({did_not_fit} did not fit the bucket, and fit allows that)"
         if gained:
             differences.append(f"gained {join_words(gained)}")
         if not differences:
@@ -328,6 +347,9 @@ def compare_build_with_lock(
         paths |= {rom.path for rom in all_roms if (out / rom.path).is_file()}
     compared = {path: entry for path, entry in locked.items() if path in paths}
     built = read_built_roms(out, sorted(paths))
+    for path, dropped in _dropped_images(out, all_roms).items():
+        if path in built:
+            built[path] = replace(built[path], dropped=dropped)
     changes = compare_locks(compared, built, rules(spec, all_roms))
     for path in sorted(paths - locked.keys() - built.keys()):
         changes.append(Change(path, "was not built, and is not in the lock", True))

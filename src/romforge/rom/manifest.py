@@ -31,11 +31,20 @@ class ImageEntry(TypedDict, total=False):
 Layout = list[ImageEntry]
 
 
+class MissingImage(TypedDict):
+    """An image that the spec lists and a ROM lacks: the platform, the kind, and why."""
+
+    name: str
+    kind: str
+    reason: str
+
+
 class RomEntry(TypedDict, total=False):
     """A ROM in a manifest: sizes are bytes, ``file`` is relative to the output root.
 
     A ROM that failed has an ``error``, and in ``stale_sha256`` what an earlier build left in its
-    place.
+    place. ``dropped`` are images that did not fit, ``impossible`` those that could not work for the
+    NIC; a ROM without such images lacks the key.
     """
 
     file: str
@@ -45,6 +54,8 @@ class RomEntry(TypedDict, total=False):
     bucket: int | None
     sha256: str
     images: Layout
+    dropped: list[MissingImage]
+    impossible: list[MissingImage]
     error: str
     stale_sha256: str
 

@@ -191,6 +191,17 @@ class Nic:
         "the argument of QEMU's option -device; default: the device with these IDs",
         None,
     )
+    images: tuple[str, ...] | None = key(
+        value_types.PLATFORMS,
+        "the platforms whose images the NIC's ROMs contain, in this order, as far as a target has"
+        " them; default: those of the target",
+        None,
+    )
+    fit: tuple[str, ...] | None = key(
+        value_types.PLATFORMS,
+        "the platforms whose images are dropped where they do not fit, instead of the target's",
+        None,
+    )
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -246,6 +257,12 @@ class Target:
         value_types.TEXT,
         "the version in which the bucket changed, and the reason; guests cannot migrate across it",
         None,
+    )
+    fit: tuple[str, ...] = key(
+        value_types.PLATFORMS,
+        "the platforms whose images are dropped, in this order, until the others fit the bucket;"
+        " default: a ROM that does not fit is an error",
+        (),
     )
 
 
@@ -378,6 +395,18 @@ def bin_directory(name: str, platform: Platform) -> str:
 def rom_path(name: str, target: Target, nic: str, ids: PciId) -> str:
     """The path of a NIC's ROM in a target, relative to the output root."""
     return os.path.normpath(f"{target.dir}/{expand_pattern(target.file, nic, ids, name)}")
+
+
+def images_of(nic: Nic, target: Target) -> tuple[str, ...]:
+    """The platforms whose images a NIC's ROM in a target contains, in their order.
+
+    >>> nic = Nic(PciId(0x8086, 0x100E), images=("arm64-efi", "pcbios"))
+    >>> images_of(nic, Target("roms", "{nic}.rom", images=("pcbios", "x86_64-efi")))
+    ('pcbios',)
+    """
+    if nic.images is None:
+        return target.images
+    return tuple(platform for platform in nic.images if platform in target.images)
 
 
 def manifest_name(target: str) -> str:

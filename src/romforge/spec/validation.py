@@ -19,12 +19,14 @@ from romforge.spec.model import (
     STUB,
     Header,
     Names,
+    Nic,
     Pairs,
     Platform,
     Source,
     Spec,
     Target,
     firmware_of,
+    images_of,
     manifest_name,
     rom_path,
 )
@@ -66,6 +68,8 @@ def check_spec(spec: Spec, names: Names, out: FilePath | None) -> Iterator[Probl
             yield from _check_header(header, ("config", name, header_name))
     for name, platform in spec.platform.items():
         yield from _check_platform(names, name, platform)
+    for name, nic in spec.nic.items():
+        yield from _check_nic(names, name, nic)
     if spec.target and names.get("source") == frozenset():
         hint = 'write a [source.NAME], such as [source.debian] with package = "ipxe-qemu"'
         yield Problem((), "there is no source of images", hint)
@@ -232,6 +236,8 @@ def _check_target(
     yield from _check_references(names, "nic", target.nics or (), (*path, "nics"))
     if target.bucket is not None:
         yield from _check_reference(names, "bucket", target.bucket, (*path, "bucket"))
+    yield from _check_fit_of_target(target, path)
+    yield from _check_images_of_nics(spec, target, path)
     yield from _check_source_of_target(spec, names, target, path)
     if target.recompress and target.level == "stored":
         message = 'cannot be used with the level "stored"'
@@ -248,6 +254,54 @@ def _check_target(
         yield Problem((*path, "file"), message, "let it end in the name of a file")
     if out is not None and _reason_outside(target.dir) is None:
         yield from _check_links(target.dir, out, (*path, "dir"))
+
+
+def _check_fit_of_target(target: Target, path: Path) -> Iterator[Problem]:
+    """What may be dropped must be in the target, beside something that stays, and have a limit."""
+    if not target.fit:
+        return
+    if target.bucket is None:
+        message = "needs a bucket that the ROM must fit"
+        yield Problem((*path, "fit"), message, 'write bucket = "NAME", or remove it')
+    for index, name in enumerate(target.fit):
+        if name in target.fit[:index]:
+            yield Problem((*path, "fit", index), f"{show(name)} is listed twice", "list it once")
+        elif name not in target.images:
+            message = f"{show(name)} is not in images"
+            hint = f"its images are {join_words(target.images)}"
+            yield Problem((*path, "fit", index), message, hint, name, target.images)
+    if set(target.images) <= set(target.fit):
+        message = "lists all images, so nothing would be left"
+        yield Problem((*path, "fit"), message, "remove the image that matters most")
+
+
+def _check_images_of_nics(spec: Spec, target: Target, path: Path) -> Iterator[Problem]:
+    """Each NIC of a target must have one of its images."""
+    for index, name in enumerate(target.nics or ()):
+        nic = spec.nic.get(name)
+        if nic and target.images and not images_of(nic, target):
+            yield Problem((*path, "nics", index), *_no_image(name, target))
+    if target.nics is not None:
+        return
+    for name, nic in spec.nic.items():
+        if target.images and not images_of(nic, target):
+            yield Problem((*path, "images"), *_no_image(name, target))
+
+
+def _no_image(nic: str, target: Target) -> tuple[str, str]:
+    message = f"nic.{nic} has images, and none of {join_words(target.images)}"
+    return message, "list the NICs of this target in nics, or change the images of the NIC"
+
+
+def _check_nic(names: Names, name: str, nic: Nic) -> Iterator[Problem]:
+    path: Path = ("nic", name)
+    for key in ("images", "fit"):
+        yield from _check_references(names, "platform", getattr(nic, key) or (), (*path, key))
+    if nic.images == ():
+        yield Problem((*path, "images"), "the list is empty", "name at least one platform")
+    if nic.images and nic.fit and set(nic.images) <= set(nic.fit):
+        message = "lists all images, so nothing would be left"
+        yield Problem((*path, "fit"), message, "remove the image that matters most")
 
 
 def _check_source_of_target(

@@ -60,6 +60,7 @@ class Proof(NamedTuple):
     needs: tuple[str, ...]  # tasks
     timeout: int  # seconds
     network: str = IPV4
+    droppable: tuple[ImageKind, ...] = ()  # what the ROM may lack, in the order of dropping
     control: str | None = None  # how the ROM is corrupted, so that the proof must fail
     other: str | None = None  # the ROM to run in its place, for a control
 
@@ -124,6 +125,7 @@ def _proofs_of_rom(spec: Spec, rom: Rom, replaced: Collection[str]) -> Iterator[
         ids=rom.ids,
         accept_ids=rom.accept_ids,
         images=tuple(request.kind for request in rom.requests),
+        droppable=rom.droppable,
         bucket=rom.bucket,
         mark=None,
         baseline=None,

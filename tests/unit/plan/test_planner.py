@@ -211,7 +211,8 @@ def test_what_must_be_done_before_a_rom(tmp_path):
         ),
     )
     needs = {
-        name: {tuple(made.needs_of(rom)) for rom in roms} for name, roms in made.targets.items()
+        name: {tuple(made.needs_of(rom.requests)) for rom in roms}
+        for name, roms in made.targets.items()
     }
     assert needs == {
         "t": {("source:three", "make:tree/x86_64-efi", "make:tree/arm64-efi")},
@@ -220,7 +221,7 @@ def test_what_must_be_done_before_a_rom(tmp_path):
         "w": {("source:one",)},
     }
     both = plan(tmp_path, spec(target("t", 'source = "one"', '"pcbios", "arm64-efi"')))
-    assert both.needs_of(both.targets["t"][0]) == ["source:one"]
+    assert both.needs_of(both.targets["t"][0].requests) == ["source:one"]
 
 
 def test_the_steps_are_in_the_order_of_need(tmp_path):
@@ -231,7 +232,9 @@ def test_the_steps_are_in_the_order_of_need(tmp_path):
     tasks = [step.task for step in made.steps()]
     assert len(set(tasks)) == len(tasks) == 11
     for rom in made.roms():
-        assert all(tasks.index(need) < tasks.index(rom.task) for need in made.needs_of(rom))
+        assert all(
+            tasks.index(need) < tasks.index(rom.task) for need in made.needs_of(rom.requests)
+        )
 
 
 def test_what_a_selection_stands_for(tmp_path):
