@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* x86 I/O ports, and the consoles that are a single port. */
+/* I/O ports. Only x86 has them: elsewhere nothing responds. */
 #ifndef IO_H
 #define IO_H
 
 #include <minipxe.h>
-#include <config/console.h>
+
+#if defined ( __i386__ ) || defined ( __x86_64__ )
 
 #define PORT_ACCESS( type, suffix )							\
 	static inline type in ## suffix ( uint16_t port ) {				\
@@ -19,21 +20,21 @@ PORT_ACCESS ( uint8_t, b )
 PORT_ACCESS ( uint16_t, w )
 PORT_ACCESS ( uint32_t, l )
 
-static inline void ports_write ( const char *text ) {
-	for ( ; *text ; text++ ) {
-#ifdef CONSOLE_DEBUGCON
-		outb ( *text, DEBUGCON_PORT );
-#endif
-#ifdef CONSOLE_SERIAL
-		if ( *text == '\n' )
-			outb ( '\r', COMCONSOLE );
-		while ( ! ( inb ( COMCONSOLE + 5 ) & 0x20 ) ) {}
-		outb ( *text, COMCONSOLE );
-#endif
+#else
+
+#define NO_PORT_ACCESS( type, suffix )							\
+	static inline type in ## suffix ( uint16_t port ) {				\
+		( void ) port;								\
+		return ( type ) ~( type ) 0;						\
+	}										\
+	static inline void out ## suffix ( type value, uint16_t port ) {		\
+		( void ) value;								\
+		( void ) port;								\
 	}
-#ifdef CONSOLE_SERIAL
-	while ( ! ( inb ( COMCONSOLE + 5 ) & 0x40 ) ) {}	/* until the last bit is sent */
+NO_PORT_ACCESS ( uint8_t, b )
+NO_PORT_ACCESS ( uint16_t, w )
+NO_PORT_ACCESS ( uint32_t, l )
+
 #endif
-}
 
 #endif

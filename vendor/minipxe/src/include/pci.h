@@ -35,9 +35,11 @@ TABLE ( pci_drivers, struct pci_driver );
 	TABLE_ENTRY ( pci_drivers, struct pci_driver, driver ## _driver )
 
 uint32_t pci_config ( struct pci_device *pci, unsigned offset );
-/* Read and write 1, 2 or 4 bytes of an I/O or memory region */
+/* Reads 1, 2 or 4 bytes of an I/O or memory region */
 uint32_t pci_read ( struct pci_device *pci, unsigned bar, unsigned offset, unsigned width );
-void pci_write ( struct pci_device *pci, unsigned bar, unsigned offset, unsigned width, uint32_t value );
+
+/* The first port of an I/O region, for drivers that use inb() and outb() */
+uint16_t pci_port ( struct pci_device *pci, unsigned bar );
 
 const struct pci_driver *pci_find ( uint32_t ids, const struct pci_id **id );
 struct net_device *pci_probe ( struct pci_device *pci, const char *stage, void *parent );

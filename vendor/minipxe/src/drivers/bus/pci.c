@@ -41,6 +41,10 @@ struct net_device *pci_probe ( struct pci_device *pci, const char *stage, void *
 	return netdev;
 }
 
+uint16_t pci_port ( struct pci_device *pci, unsigned bar ) {
+	return pci_config ( pci, 0x10 + 4 * bar ) & 0xfffc;
+}
+
 /* A MAC address of six consecutive bytes in a region of the card. */
 uint64_t mac_bytes ( struct pci_device *pci, unsigned bar, unsigned offset ) {
 	uint64_t mac = 0;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The MAC address is in a serial EEPROM, which is read bit by bit. */
+#include <io.h>
 #include <pci.h>
 
 #define EEPROM 0x0e	/* control register in the I/O region */
@@ -10,37 +11,38 @@ static const struct pci_id eepro100_ids[] = {
 	PCI_ROM ( 0x8086, 0x1229, "82557", "Intel 8255x", 0 ),
 };
 
-static unsigned eeprom_bit ( struct pci_device *pci, unsigned bit ) {
+static unsigned eeprom_bit ( uint16_t ioaddr, unsigned bit ) {
 	unsigned lines = SELECT | ( bit ? TO_CHIP : 0 );
 
-	pci_write ( pci, 1, EEPROM, 2, lines );
-	pci_write ( pci, 1, EEPROM, 2, lines | CLOCK );
-	lines = pci_read ( pci, 1, EEPROM, 2 ) & FROM_CHIP;
-	pci_write ( pci, 1, EEPROM, 2, SELECT );
+	outw ( lines, ioaddr + EEPROM );
+	outw ( lines | CLOCK, ioaddr + EEPROM );
+	lines = inw ( ioaddr + EEPROM ) & FROM_CHIP;
+	outw ( SELECT, ioaddr + EEPROM );
 	return lines ? 1 : 0;
 }
 
 /* Sends the opcode 110 (read), then the address. The chip drives its output to 0 after the last address bit. */
-static unsigned eeprom_word ( struct pci_device *pci, unsigned address ) {
+static unsigned eeprom_word ( uint16_t ioaddr, unsigned address ) {
 	unsigned word = 0;
 	int i;
 
-	pci_write ( pci, 1, EEPROM, 2, SELECT );
+	outw ( SELECT, ioaddr + EEPROM );
 	for ( i = 2 ; i >= 0 ; i-- )
-		eeprom_bit ( pci, 6 >> i & 1 );
+		eeprom_bit ( ioaddr, 6 >> i & 1 );
 	for ( i = 5 ; i >= 0 ; i-- )
-		eeprom_bit ( pci, address >> i & 1 );
+		eeprom_bit ( ioaddr, address >> i & 1 );
 	for ( i = 0 ; i < 16 ; i++ )
-		word = word << 1 | eeprom_bit ( pci, 0 );
-	pci_write ( pci, 1, EEPROM, 2, 0 );
+		word = word << 1 | eeprom_bit ( ioaddr, 0 );
+	outw ( 0, ioaddr + EEPROM );
 	return word;
 }
 
 static uint64_t eepro100_probe ( struct pci_device *pci, const struct pci_id *id ) {
+	uint16_t ioaddr = pci_port ( pci, 1 );
 	uint64_t mac = 0;
 
 	for ( int i = 2 ; i >= 0 ; i-- )
-		mac = mac << 16 | eeprom_word ( pci, i );
+		mac = mac << 16 | eeprom_word ( ioaddr, i );
 	return mac;
 }
 

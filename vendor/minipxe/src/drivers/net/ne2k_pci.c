@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The MAC address is in a PROM, which is read by the card's remote DMA. */
+#include <io.h>
 #include <pci.h>
 
 enum { COMMAND = 0, START_LOW = 8, START_HIGH, COUNT_LOW, COUNT_HIGH, DATA_CONFIG = 0xe, DATA = 0x10 };
@@ -11,18 +12,19 @@ static const struct pci_id ne2k_pci_ids[] = {
 };
 
 static uint64_t ne2k_pci_probe ( struct pci_device *pci, const struct pci_id *id ) {
+	uint16_t ioaddr = pci_port ( pci, 0 );
 	uint64_t mac = 0;
 
-	pci_write ( pci, 0, COMMAND, 1, STOP | DMA_ABORT );
-	pci_write ( pci, 0, DATA_CONFIG, 1, 0x48 );	/* bytes, not words */
-	pci_write ( pci, 0, START_LOW, 1, 0 );
-	pci_write ( pci, 0, START_HIGH, 1, 0 );
-	pci_write ( pci, 0, COUNT_LOW, 1, 12 );
-	pci_write ( pci, 0, COUNT_HIGH, 1, 0 );
-	pci_write ( pci, 0, COMMAND, 1, START | DMA_READ );
+	outb ( STOP | DMA_ABORT, ioaddr + COMMAND );
+	outb ( 0x48, ioaddr + DATA_CONFIG );	/* bytes, not words */
+	outb ( 0, ioaddr + START_LOW );
+	outb ( 0, ioaddr + START_HIGH );
+	outb ( 12, ioaddr + COUNT_LOW );
+	outb ( 0, ioaddr + COUNT_HIGH );
+	outb ( START | DMA_READ, ioaddr + COMMAND );
 	for ( int i = 0 ; i < 6 ; i++ ) {
-		mac |= ( uint64_t ) pci_read ( pci, 0, DATA, 1 ) << ( 8 * i );
-		pci_read ( pci, 0, DATA, 1 );	/* the PROM has each byte twice */
+		mac |= ( uint64_t ) inb ( ioaddr + DATA ) << ( 8 * i );
+		inb ( ioaddr + DATA );	/* the PROM has each byte twice */
 	}
 	return mac;
 }

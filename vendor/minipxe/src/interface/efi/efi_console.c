@@ -2,7 +2,7 @@
 #include <efi.h>
 #include <config/console.h>
 #if defined ( __x86_64__ ) || defined ( __i386__ )
-#include <io.h>
+#include <ports.h>
 #endif
 
 /* Drivers in option ROMs start before the firmware connects its consoles, so ConOut alone is not enough. */

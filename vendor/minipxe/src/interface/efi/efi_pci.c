@@ -28,10 +28,3 @@ uint32_t pci_read ( struct pci_device *device, unsigned bar, unsigned offset, un
 	read ( pci, log_of ( width ), bar, offset, 1, &value );
 	return value;
 }
-
-void pci_write ( struct pci_device *device, unsigned bar, unsigned offset, unsigned width, uint32_t value ) {
-	struct efi_pci *pci = ( struct efi_pci * ) device;
-	efi_bar_access write = pci_config ( device, 0x10 + 4 * bar ) & 1 ? pci->io_write : pci->memory_write;
-
-	write ( pci, log_of ( width ), bar, offset, 1, &value );
-}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The boot code of a legacy ROM. It runs in a copy of the image in RAM: see romprefix.S. */
 #include <pci.h>
-#include <io.h>
+#include <ports.h>
 #include <config/general.h>
 
 extern const uint8_t _payload[], _payload_end[];
@@ -49,18 +49,6 @@ uint32_t pci_read ( struct pci_device *pci, unsigned bar, unsigned offset, unsig
 	}
 	base = ( base & ~0xfu ) + offset;
 	return flat_read ( base & ~3u ) >> ( 8 * ( base & 3 ) ) & mask;
-}
-
-/* I/O regions only: no driver writes to a memory region. */
-void pci_write ( struct pci_device *pci, unsigned bar, unsigned offset, unsigned width, uint32_t value ) {
-	uint32_t port = ( config_port ( pci, 0x10 + 4 * bar ) & 0xfffc ) + offset;
-
-	if ( width == 1 )
-		outb ( value, port );
-	else if ( width == 2 )
-		outw ( value, port );
-	else
-		outl ( value, port );
 }
 
 /* Whether the image is as it was built, by its CRC. */
