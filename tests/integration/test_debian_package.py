@@ -25,7 +25,7 @@ from tests.support.project import TOP
 pytestmark = [pytest.mark.slow, pytest.mark.network]
 
 EXAMPLE = TOP / "examples/debian"
-ROMS = {"ipxe-qemu": 16, "ipxe-qemu-aarch64": 5, "ipxe-qemu-riscv64": 5}
+ROMS = {"ipxe-qemu": 16, "ipxe-qemu-aarch64": 8, "ipxe-qemu-riscv64": 8}
 # of each autopkgtest one ROM; all of them take minutes
 TESTS = {
     "boot-x86": "rom:usr/share/qemu/efi-e1000.rom",

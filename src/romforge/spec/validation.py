@@ -236,7 +236,7 @@ def _check_target(
     yield from _check_references(names, "nic", target.nics or (), (*path, "nics"))
     if target.bucket is not None:
         yield from _check_reference(names, "bucket", target.bucket, (*path, "bucket"))
-    yield from _check_fit_of_target(target, path)
+    yield from _check_fit_of_target(names, target, path)
     yield from _check_images_of_nics(spec, target, path)
     yield from _check_source_of_target(spec, names, target, path)
     if target.recompress and target.level == "stored":
@@ -256,7 +256,7 @@ def _check_target(
         yield from _check_links(target.dir, out, (*path, "dir"))
 
 
-def _check_fit_of_target(target: Target, path: Path) -> Iterator[Problem]:
+def _check_fit_of_target(names: Names, target: Target, path: Path) -> Iterator[Problem]:
     """What may be dropped must be in the target, beside something that stays, and have a limit."""
     if not target.fit:
         return
@@ -269,7 +269,8 @@ def _check_fit_of_target(target: Target, path: Path) -> Iterator[Problem]:
         elif name not in target.images:
             message = f"{show(name)} is not in images"
             hint = f"its images are {join_words(target.images)}"
-            yield Problem((*path, "fit", index), message, hint, name, target.images)
+            misspelt = name if name not in (names.get("platform") or ()) else None
+            yield Problem((*path, "fit", index), message, hint, misspelt, target.images)
     if set(target.images) <= set(target.fit):
         message = "lists all images, so nothing would be left"
         yield Problem((*path, "fit"), message, "remove the image that matters most")
