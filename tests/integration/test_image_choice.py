@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -127,6 +128,11 @@ def test_images_are_dropped_in_the_order_of_the_list(
     names = ", ".join(f'"{platform.removesuffix("-efi")}"' for platform in dropped)
     assert f"dropped = [{names}]" in (project.top / "romspec.lock").read_text()
     assert project.romforge("lock", "--check").returncode == 0
+    assert project.romforge("report", "-o", "page.html").returncode == 0
+    page = (project.top / "page.html").read_text()
+    assert "Images left out" in page
+    for platform in dropped:
+        assert re.search(rf"no {platform}: its [0-9,]+ bytes do not fit into 64 KiB", page)
 
 
 def test_what_does_not_fit_without_all_of_the_list_is_an_error(project: Project):

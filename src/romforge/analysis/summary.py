@@ -15,12 +15,14 @@ from typing import NamedTuple
 from romforge.analysis import compat, image_sizes
 from romforge.analysis.compat import RomFile, Verdict
 from romforge.base.errors import RomforgeError
+from romforge.base.text import join_words
 from romforge.formats import option_rom, rom_check
 from romforge.formats.rom_file import read_rom
 from romforge.plan.steps import Plan, Rom
 from romforge.rom import lock_format
 from romforge.rom.assembly import bucket_of
 from romforge.rom.lock_format import Change
+from romforge.rom.manifest import RomEntry, read_manifest
 from romforge.sources.ipxe import source_tree, tree_record
 from romforge.sources.ipxe.dependencies import DependencyFiles
 from romforge.sources.ipxe.tree_record import TreeRecord
@@ -37,13 +39,18 @@ class Segment(NamedTuple):
 
 @dataclass(frozen=True)
 class Row:
-    """A ROM file. ``wrong`` are its faults, or the reason why there is no file."""
+    """A ROM file. ``wrong`` are its faults, or the reason why there is no file.
+
+    ``missing`` says which images of the spec it lacks, and why: they did not fit, or could not work
+    for the NIC.
+    """
 
     path: str
     nic: str
     bucket: int
     images: tuple[Segment, ...]
     wrong: tuple[str, ...]
+    missing: tuple[str, ...] = ()
 
     @property
     def used(self) -> int:
@@ -123,9 +130,12 @@ def gather_summary(
     ROM is built, or a set cannot be read.
     """
     rows = []
-    for rom in plan.roms():
-        if rom.target in plan.default or (out / rom.path).is_file():
-            rows.append(_row(rom, out))
+    for target, roms in plan.targets.items():
+        entries = read_manifest(out, target).roms
+        for rom in roms:
+            if target in plan.default or (out / rom.path).is_file():
+                missing = _missing_images(entries.get(rom.path))
+                rows.append(_row(rom, out, missing))
     built = [row for row in rows if row.images]
     if not built:
         raise RomforgeError(f"{out}: none of the ROMs of {spec.path} is built; run doit first")
@@ -142,7 +152,17 @@ def gather_summary(
     )
 
 
-def _row(rom: Rom, out: Path) -> Row:
+def _missing_images(entry: RomEntry | None) -> tuple[str, ...]:
+    """A line for each reason why a ROM lacks images of the spec, by its entry in the manifest."""
+    if entry is None:
+        return ()
+    names: dict[str, list[str]] = {}
+    for image in (*entry.get("dropped", ()), *entry.get("impossible", ())):
+        names.setdefault(image["reason"], []).append(image["name"])
+    return tuple(f"no {join_words(found)}: {reason}" for reason, found in names.items())
+
+
+def _row(rom: Rom, out: Path, missing: tuple[str, ...]) -> Row:
     """The sizes and faults of a ROM file, which may not be built."""
     try:
         data = read_rom(out / rom.path)[0]
@@ -152,17 +172,16 @@ def _row(rom: Rom, out: Path) -> Row:
     for fault in rom_check.find_faults(data):
         if fault.severity is not rom_check.Severity.NOTE:
             faults.append(str(fault))
-    return Row(rom.path, rom.nic, bucket_of(len(data)), _segments(rom, data), tuple(faults))
+    segments = _segments(rom, data)
+    return Row(rom.path, rom.nic, bucket_of(len(data)), segments, tuple(faults), missing)
 
 
 def _segments(rom: Rom, data: bytes) -> tuple[Segment, ...]:
-    """The images of a ROM file, named after their platforms, or after their kinds in doubt."""
-    images = option_rom.parse_chain(data).images
-    names = [request.platform for request in rom.requests]
-    if len(names) != len(images):
-        names = [image.kind for image in images]
+    """The images of a ROM file, named after their platforms; one of no platform after its kind."""
+    platforms: dict[str, str] = {request.kind: request.platform for request in rom.requests}
     segments = []
-    for name, image in zip(names, images):
+    for image in option_rom.parse_chain(data).images:
+        name = platforms.get(image.kind, image.kind)
         segments.append(Segment(name, image.kind, len(image.data)))
     return tuple(segments)
 

@@ -34,6 +34,7 @@ def render_page(report: BuildSummary) -> str:
     ]
     lines += _render_head(report)
     lines += _render_sizes(report.rows)
+    lines += _render_missing_images(report.rows)
     lines += _render_changes(report)
     lines += _render_faults(report.rows)
     lines += _render_migration(report.sets)
@@ -152,6 +153,16 @@ def _render_faults(rows: Sequence[Row]) -> Iterator[str]:
         yield _render_list(items)
     else:
         yield '<p class="good">None.</p>'
+
+
+def _render_missing_images(rows: Sequence[Row]) -> Iterator[str]:
+    """The images of the spec that ROMs lack, and why; nothing where they have all."""
+    items = []
+    for row in rows:
+        items += [f"{_span('path', row.path)}: {_text(reason)}" for reason in row.missing]
+    if items:
+        yield "<h2>Images left out</h2>"
+        yield _render_list(items)
 
 
 def _render_migration(sets: Mapping[str, Sequence[Verdict]]) -> Iterator[str]:
