@@ -90,7 +90,7 @@ def _dropped_image(step: Rom, dropped: SourceImage) -> MissingImage:
     size = len(dropped.image.data)
     assert step.bucket is not None
     bucket = format_size(step.bucket)
-    reason = f"its {format_bytes(size)} do not fit into {bucket} with the other images"
+    reason = f"{format_bytes(size)} did not fit into {bucket} beside the others"
     return MissingImage(name=dropped.name, kind=dropped.image.kind, reason=reason)
 
 
