@@ -22,9 +22,11 @@ from tests.support.project import TOP, run, source_files, users
 
 pytestmark = pytest.mark.slow
 
+# examples/every-arch.toml without loong64, for which Debian 12 has no compiler.
+FIVE_IMAGES = "examples/five-images.toml"
 TREES = [
     "romspec.toml",
-    "examples/opt1.toml",
+    FIVE_IMAGES,
     "examples/opt2.toml",
     "examples/debian.toml",
     "examples/qemu.toml",
@@ -40,6 +42,9 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if (TOP / name).is_file() and not name.startswith("vendor/ipxe/"):
             (top / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(TOP / name, top / name)
+    text = (top / "examples/every-arch.toml").read_text()
+    text = re.sub(r"\[platform.loong64-efi\].*\n(strip = .*\n)?", "", text)
+    (top / FIVE_IMAGES).write_text(text.replace(', "loong64-efi"', ""))
     return top
 
 
@@ -99,7 +104,7 @@ def test_a_spec_of_existing_roms_needs_no_tree():
 @pytest.mark.qemu
 def test_the_one_rom_for_all_runs_on_each_machine(checkout: Path, tmp_path: Path):
     """SeaBIOS, OVMF and AAVMF each find their image in the same file; its stripped driver runs."""
-    rom = build(checkout, "examples/opt1.toml", "nic:e1000") / "usr/share/qemu/efi-e1000.rom"
+    rom = build(checkout, FIVE_IMAGES, "nic:e1000") / "usr/share/qemu/efi-e1000.rom"
     machines = {}
     for name in ("bios", "x86", "arm"):
         (tmp_path / name).mkdir()
@@ -114,13 +119,13 @@ def test_the_one_rom_for_all_runs_on_each_machine(checkout: Path, tmp_path: Path
 
 def test_the_arithmetic_of_the_one_rom_is_told(checkout: Path):
     """What the images take of the bucket, in the table of a build and in the plan after it."""
-    out = build(checkout, "examples/opt1.toml", "nic:e1000")
+    out = build(checkout, FIVE_IMAGES, "nic:e1000")
     rom = out / "usr/share/qemu/efi-e1000.rom"
     sizes = [len(image.data) for image in option_rom.parse_rom(rom.read_bytes()).images]
-    names = "pcbios", "x86_64-efi", "arm64-efi", "riscv64-efi"
+    names = "pcbios", "i386-efi", "x86_64-efi", "arm64-efi", "riscv64-efi"
     terms = " + ".join(f"{name} {size:,}" for name, size in zip(names, sizes))
     environment = {
-        "ROMSPEC": "examples/opt1.toml",
+        "ROMSPEC": FIVE_IMAGES,
         "ROMFORGE_OUT": str(out),
         "PYTHONPATH": str(checkout / "src"),
     }

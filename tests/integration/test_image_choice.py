@@ -91,7 +91,8 @@ def project(tmp_path: Path, doit: Run, romforge: Run) -> Project:
 def test_what_fits_is_kept(project: Project):
     """A list of what may be dropped drops nothing from a ROM that fits."""
     project.spec += 'fit = ["i386-efi"]\n'
-    project.build()
+    table = project.build()
+    assert "does not fit" not in table
     assert project.kinds() == list(KINDS)
     assert "dropped" not in project.entry()
 

@@ -34,6 +34,10 @@ NICS = {
     "808610d3": ("e1000e", "e1000e"),
     "80861209": ("eepro100", "i82551"),
     "80861229": ("eepro100", "i82559c"),
+    "80862449": ("eepro100", "i82801"),
+    "8086100c": ("e1000", "e1000-82544gc"),
+    "8086100f": ("e1000", "e1000-82545em"),
+    "10110019": ("tulip", "tulip"),
     "10ec8029": ("ne2k_pci", "ne2k_pci"),
     "10222000": ("pcnet", "pcnet"),
     "10ec8139": ("rtl8139", "rtl8139"),
@@ -344,7 +348,7 @@ def test_load_file_is_offered_where_the_configuration_does_not_hide_it(fresh: Tr
 
 
 def test_a_root_that_nothing_defines_is_an_error(fresh: Tree):
-    done = fresh.run("bin/80861004.rom", TGT_LD_DRIVERS="obj_nonsuch")
+    done = fresh.run("bin/8086100c.rom", TGT_LD_DRIVERS="obj_nonsuch")
     assert done.returncode == 2
     assert "undefined symbol `obj_nonsuch' referenced in expression" in done.stderr
 

@@ -120,7 +120,7 @@ def _row(entry: RomEntry, changes: Mapping[str, str]) -> list[str]:
 def _images_cell(entry: RomEntry) -> str:
     """The images of a ROM with their sizes, and the names of those that did not fit."""
     images = " + ".join(f"{image['name']} {image['size']:,}" for image in entry["images"])
-    dropped = join_words(image["name"] for image in entry.get("dropped", ()))
-    if dropped:
-        images += f"; no {dropped}: does not fit"
+    if "dropped" in entry:
+        names = join_words(image["name"] for image in entry["dropped"])
+        images += f"; no {names}: does not fit"
     return images or "-"

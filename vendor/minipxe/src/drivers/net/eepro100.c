@@ -9,6 +9,7 @@ enum { CLOCK = 1, SELECT = 2, TO_CHIP = 4, FROM_CHIP = 8 };
 static const struct pci_id eepro100_ids[] = {
 	PCI_ROM ( 0x8086, 0x1209, "82559er", "Intel 82559ER", 0 ),
 	PCI_ROM ( 0x8086, 0x1229, "82557", "Intel 8255x", 0 ),
+	PCI_ROM ( 0x8086, 0x2449, "82562em", "Intel 82801", 0 ),
 };
 
 static unsigned eeprom_bit ( uint16_t ioaddr, unsigned bit ) {

@@ -1,18 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* One driver for two families of cards. */
+/* One driver for three families of cards. */
 #include <pci.h>
 
 #define CTRL 0x0000
 #define RAL0 0x5400	/* receive address, which is the MAC address after reset */
 
 static const struct pci_id e1000_ids[] = {
-	PCI_ROM ( 0x8086, 0x1004, "82544gc", "Intel 82544GC", 0 ),
+	PCI_ROM ( 0x8086, 0x100c, "82544gc", "Intel 82544GC", 0 ),
 	PCI_ROM ( 0x8086, 0x100e, "82540em", "Intel 82540EM", 0 ),
 	PCI_ROM ( 0x8086, 0x100f, "82545em", "Intel 82545EM", 0 ),
 };
 
 static const struct pci_id e1000e_ids[] = {
 	PCI_ROM ( 0x8086, 0x10d3, "82574l", "Intel 82574L", 0 ),
+};
+
+static const struct pci_id igb_ids[] = {
+	PCI_ROM ( 0x8086, 0x10c9, "82576", "Intel 82576", 0 ),
 };
 
 static uint64_t e1000_probe ( struct pci_device *pci, const struct pci_id *id ) {
@@ -29,3 +33,4 @@ static uint64_t e1000e_probe ( struct pci_device *pci, const struct pci_id *id )
 
 PCI_DRIVER ( e1000, e1000_ids, e1000_probe );
 PCI_DRIVER ( e1000e, e1000e_ids, e1000e_probe );
+PCI_DRIVER ( igb, igb_ids, e1000e_probe );
