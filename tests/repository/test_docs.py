@@ -340,3 +340,22 @@ def test_the_site_builds_without_a_warning(tmp_path: Path):
         name = page.relative_to(DOCS).with_suffix("")
         built = name.parent if name.name == "index" else name
         assert (tmp_path / "site" / built / "index.html").is_file()
+
+
+def test_the_bytes_of_every_architecture_add_up():
+    """Each table: images make the sum, sum and free space make the bucket, least free first."""
+    text = (DOCS / "every-architecture.md").read_text()
+    tables = re.findall(r"<!-- table (\S+) -->\n(.*?)<!-- end -->", text, re.DOTALL)
+    assert [name for name, _ in tables] == ["v2.0.0", "master"]
+    for name, table in tables:
+        free_spaces = []
+        for line in table.splitlines()[2:]:
+            _, _, *cells, _ = (cell.strip().replace(",", "") for cell in line.split("|"))
+            *images, used, free = (0 if cell == "–" else int(cell) for cell in cells)
+            assert len(images) == 6
+            assert sum(images) == used
+            assert used + free == 256 << 10
+            free_spaces.append(free)
+        assert len(free_spaces) >= 5, name
+        assert free_spaces == sorted(free_spaces)
+        assert free_spaces[0] >= 8 << 10
