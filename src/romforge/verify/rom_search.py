@@ -104,16 +104,6 @@ def find_emulator(name: str) -> Emulator:
     return Emulator(path, arch)
 
 
-def installed_emulators() -> list[Emulator]:
-    """The QEMUs in PATH of all architectures that `verify` has machines for."""
-    found = []
-    for arch in MACHINES:
-        path = shutil.which(program_name(arch))
-        if path:
-            found.append(Emulator(path, arch))
-    return found
-
-
 def _package(arch: Arch | None) -> str:
     if arch in MACHINES:
         return MACHINES[arch].package

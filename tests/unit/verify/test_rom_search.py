@@ -43,7 +43,6 @@ def test_names_of_qemu_and_of_ipxe_stand_for_an_architecture(name: str, arch: Ar
 
 def test_a_qemu_that_is_missing_is_named_with_its_package(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PATH", "/nowhere")
-    assert rom_search.installed_emulators() == []
     with pytest.raises(MissingTool, match=r"qemu-system-aarch64: not found; .* qemu-system-arm"):
         rom_search.find_emulator("arm64")
     with pytest.raises(MissingTool, match=r"/opt/qemu-system-ppc64: not found; .* qemu-system"):
