@@ -130,7 +130,7 @@ def test_a_search_path_holds_of_a_package_a_lock_and_a_spec(layout: Path, romfor
     (package / "DEBIAN").mkdir()
     control = "Package: roms\nVersion: 1\nArchitecture: all\nMaintainer: a <a@b>\nDescription: a\n"
     (package / "DEBIAN/control").write_text(control)
-    build = ["dpkg-deb", "--build", "--root-owner-group", package, layout / "roms.deb"]
+    build = ["dpkg-deb", "--build", "--root-owner-group", str(package), str(layout / "roms.deb")]
     subprocess.run(build, check=True, capture_output=True)
     shutil.rmtree(package / "DEBIAN")
     package.rename(layout / "out")

@@ -208,7 +208,7 @@ def test_a_missing_rom_is_told_before_qemu_refuses_to_start(
     assert f"target.own: qemu-system-x86_64 never looks into {OWN}" in fault
     (top / "out" / COMMON / "efi-e1000.rom").unlink()
     found = looked_up(romforge, "--qemu", moved_qemu, "--root", "out", status=1)
-    command = [moved_qemu, *qemu.PC, "-nodefaults", "-display", "none", "-device", "e1000"]
+    command = [str(moved_qemu), *qemu.PC, "-nodefaults", "-display", "none", "-device", "e1000"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE)
     refusal = 'failed to find romfile "efi-e1000.rom"'
     assert (done.returncode, refusal in done.stderr) == (1, True), done.stderr

@@ -129,9 +129,9 @@ def read_searched(path: Path, directories: Sequence[str], out: Path) -> dict[str
             if place == directory:
                 opened.setdefault(base_name, replace(file, path=name))
     if not opened:
-        names = contents
+        names = list(contents)
         if path.is_dir():
-            names = {str(file.relative_to(path)): file for file in path.rglob("*.rom")}
+            names = [str(file.relative_to(path)) for file in path.rglob("*.rom")]
         known = {name.rpartition("/")[0] for name in names} - {""}
         hint = f"it has some in {join_words(sorted(known))}" if known else "it has none at all"
         raise RomforgeError(f"{path}: holds no *.rom file in {join_words(directories)}; {hint}")

@@ -108,10 +108,9 @@ def _look_up_nic(
     places: Mapping[str, Rom],
 ) -> NicLookup:
     file = view.files.get(device)
-    opened, instead_of, target = None, (), None
-    if file:
-        opened, *others = [*_files_of_name(root, directories, file)] or [None]
-        instead_of = tuple(filter(None, others))
+    files = list(_files_of_name(root, directories, file)) if file else []
+    opened = files[0] if files else None
+    target = None
     if opened and opened.path in places:
         target = places[opened.path].target
     return NicLookup(
@@ -120,7 +119,7 @@ def _look_up_nic(
         unknown=device not in view.files,
         file=file,
         opened=opened,
-        instead_of=instead_of,
+        instead_of=tuple(files[1:]),
         has_image=opened is not None and _runs(view.arch, opened.images),
         target=target,
     )
@@ -239,7 +238,7 @@ def _unused_directories(spec: Spec, plan: Plan, found: Lookup, root: Path) -> It
     view = found.view
     opened = {nic.opened.path for nic in found.nics if nic.opened}
     types = _machine_names(view)
-    reported = set()
+    reported: set[str] = set()
     for name, roms in plan.targets.items():
         if not _is_for(spec, view, roms) or not _is_expected(plan, name, root):
             continue

@@ -104,7 +104,7 @@ def _views(args: Namespace, spec: Spec) -> list[QemuView]:
     from romforge.verify.qemu import MACHINES
 
     names = list(dict.fromkeys([*(arch.ipxe_name for arch in MACHINES), *spec.qemu]))
-    views = []
+    views: list[QemuView] = []
     for name in args.qemu or names:
         views += _views_of(args, spec, name)
     if not views and args.machine:
