@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +92,74 @@ def test_architectures_have_search_paths_of_their_own(layout: Path, romforge: Ru
         "x86_64/efi-e1000.rom": 1 << 17,
         "x86_64/efi-virtio.rom": 1 << 17,
     }
+
+
+SMALL, LARGE = 1 << 17, 1 << 18
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("qemu:ipxe", "qemu:ipxe", {"e1000": (LARGE, LARGE, True), "virtio": (SMALL, SMALL, True)}),
+        (
+            "qemu:ipxe",
+            "ipxe:qemu",
+            {"e1000": (LARGE, SMALL, False), "virtio": (SMALL, SMALL, True)},
+        ),
+        ("/ipxe/:qemu", "ipxe", {"e1000": (SMALL, SMALL, True), "virtio": (SMALL, SMALL, True)}),
+        ("ipxe:qemu", "qemu", {"e1000": (SMALL, LARGE, False), "virtio": (SMALL, None, False)}),
+        ("qemu", "none:ipxe", {"e1000": (LARGE, SMALL, False), "virtio": (None, SMALL, True)}),
+    ],
+)
+def test_each_side_has_a_search_path_of_its_own(
+    layout: Path, romforge: Run, old: str, new: str, expected: dict[str, tuple[Any, ...]]
+):
+    """The first of a name counts on each side; a file of the old side alone is a failure."""
+    done = romforge("compat", "--json", "--old-path", old, "--new-path", new, "out", "out")
+    assert told(done) == {f"efi-{nic}.rom": row for nic, row in expected.items()}
+    assert done.returncode == int(not all(row[2] for row in expected.values()))
+    text = romforge("compat", "--old-path", old, "--new-path", new, "out", "out").stdout
+    lost = 'QEMU would not start there: failed to find romfile "efi-virtio.rom"'
+    assert (lost in text) == (expected["virtio"][1] is None)
+
+
+def test_a_search_path_holds_of_a_package_a_lock_and_a_spec(layout: Path, romforge: Run):
+    """The paths in a .deb and in a lock are those of its files; a spec's lie below its root."""
+    package = layout / "package"
+    (layout / "out").rename(package)
+    (package / "DEBIAN").mkdir()
+    control = "Package: roms\nVersion: 1\nArchitecture: all\nMaintainer: a <a@b>\nDescription: a\n"
+    (package / "DEBIAN/control").write_text(control)
+    build = ["dpkg-deb", "--build", "--root-owner-group", str(package), str(layout / "roms.deb")]
+    subprocess.run(build, check=True, capture_output=True)
+    shutil.rmtree(package / "DEBIAN")
+    package.rename(layout / "out")
+    entry = '[rom."{}/efi-e1000.rom"]\nbucket = {}\nused = 512\nimages = [{}]\n'
+    image = '{ kind = "legacy", size = 512, ids = "8086:100e" }'
+    locked = [entry.format("qemu", LARGE, image), entry.format("ipxe", SMALL, image)]
+    (layout / "a.lock").write_text("lock = 1\n" + "".join(locked))
+    (layout / "a.toml").write_text('spec = 1\n[qemu.x86_64]\nfirmware_path = ["arm"]\n')
+    for path, bucket in {"qemu:ipxe": LARGE, "ipxe:qemu": SMALL}.items():
+        for name in ("roms.deb", "a.lock", "a.toml", "out"):
+            done = romforge("compat", "--json", "--old-path", path, name, "out")
+            assert told(done)["efi-e1000.rom"][0] == bucket, name
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        (["--old-path", "a:b", "out", "out"], 1, "in a and b; it has some in arm, ipxe and qemu"),
+        (["--old-path", "qemu", "out/qemu/efi-e1000.rom", "out"], 2, "no directories to search"),
+        (["--new-path", "qemu:", "out", "out"], 2, "'qemu:' is not a list of directories"),
+        (["--new-path", "../qemu", "out", "out"], 2, "'../qemu' is not a list of directories"),
+    ],
+    ids=["nothing there", "a ROM", "an empty part", "above the root"],
+)
+def test_a_wrong_search_path_is_told(
+    layout: Path, romforge: Run, arguments: list[str], status: int, words: str
+):
+    done = romforge("compat", *arguments)
+    assert (done.returncode, words in done.stderr) == (status, True), done.stderr
 
 
 @pytest.mark.parametrize(

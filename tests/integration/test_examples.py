@@ -28,6 +28,7 @@ TREES = [
     "romspec.toml",
     FIVE_IMAGES,
     "examples/opt2.toml",
+    "examples/two-buckets.toml",
     "examples/debian.toml",
     "examples/qemu.toml",
 ]

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -301,3 +302,73 @@ def test_nothing_half_is_written(project: Project, tmp_path: Path):
     assert done.returncode == 1
     assert "offset" in done.stderr
     assert (project.top / "romspec.lock").read_bytes() == before
+
+
+KEPT = 'bucket = "pxe"\ndefault = false\nmachines = ["pc-i440fx-?.*", "pc-q35-7.2"]\n'
+
+
+@pytest.fixture
+def kept(project: Project) -> Project:
+    """The set of today, and an older one that is kept for old machine types; both locked.
+
+    The older one is not built by default.
+    """
+    project.edit('bucket = "pxe"\n', KEPT)
+    assert project.doit("all").returncode == 0
+    assert project.romforge("lock").stdout == "romspec.lock: 4 ROMs\n"
+    return project
+
+
+TODAY = "efi-e1000.rom: its bucket was 256 KiB, is now 512 KiB"
+OLDER = "pxe-e1000.rom: its bucket was 128 KiB, is now 64 KiB"
+
+
+@pytest.mark.parametrize(
+    ("seed", "told", "silent"),
+    [(bucket_up, TODAY, "pxe-"), (bucket_down, OLDER, "bucket was 256 KiB")],
+    ids=["today", "older"],
+)
+def test_both_sets_of_two_buckets_are_guarded(
+    kept: Project, seed: Callable[[Project], None], told: str, silent: str
+):
+    """A changed bucket of either is a fault, also of the target that is not a default one."""
+    assert kept.check() == (0, "")
+    seed(kept)
+    assert kept.doit("all").returncode == 0
+    status, output = kept.check()
+    assert (status, told in output, silent in output) == (1, True, False), output
+    done = kept.romforge("lock")
+    assert (done.returncode, "the lock was not changed" in done.stderr) == (1, True)
+
+
+def test_a_kept_set_that_is_gone_is_a_fault(kept: Project):
+    """By default no build makes it, but the lock has it."""
+    shutil.rmtree(kept.top / "out")
+    kept.build()
+    status, output = kept.check()
+    assert (status, "pxe-e1000.rom: is in the lock, but was not built" in output) == (1, True)
+    page = kept.top / "page.html"
+    assert kept.romforge("report", "-o", page).returncode == 0
+    assert '<td class="bad">usr/share/qemu/pxe-e1000.rom: is in the lock, but' in page.read_text()
+
+
+def test_the_page_shows_which_guests_use_which_set(kept: Project):
+    """The machine types, files, bucket and verdict of each target, if any names machine types."""
+    page = kept.top / "page.html"
+    assert kept.romforge("report", "-o", page).returncode == 0
+    table = page.read_text().split("<h2>Machine types</h2>")[1].split("</table>")[0]
+    today, older = table.split("<tr>")[2:]
+    for row, machines, kind, bucket in (
+        (today, "all others", "efi", "256 KiB"),
+        (older, "pc-i440fx-?.*, pc-q35-7.2", "pxe", "128 KiB"),
+    ):
+        files = ", ".join(f"usr/share/qemu/{kind}-{nic}.rom" for nic in IDS)
+        cells = re.findall(r"<td class=\"\w*\">(.*?)</td>", row)
+        assert cells == [machines, files, bucket, "as locked"]
+    bucket_down(kept)
+    assert kept.doit("all").returncode == 0
+    assert kept.romforge("report", "-o", page).returncode == 0
+    assert f'<td class="bad">usr/share/qemu/{OLDER}; guests with' in page.read_text()
+    kept.edit(KEPT, 'bucket = "pxe"\n')
+    assert kept.romforge("report", "-o", page).returncode == 0
+    assert "Machine types" not in page.read_text()

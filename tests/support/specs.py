@@ -68,6 +68,7 @@ dir = "."
 file = "{{target}}/{{vendor}}{{device}}-{{nic}}"
 images = ["pcbios"]
 nics = "*"
+machines = ["pc-i440fx-7.2", "pc-*-6.*", "virt-?.1"]
 [toolchain]
 launcher = ["env", "CCACHE_DIR=/srv/ccache", "ccache"]
 jobs = 16

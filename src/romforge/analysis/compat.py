@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from romforge.base.errors import RomforgeError
-from romforge.base.text import format_size
+from romforge.analysis.rom_lookup import follow_links
+from romforge.base.errors import RomforgeError, UsageError
+from romforge.base.text import format_size, join_words
 from romforge.formats import option_rom, rom_file
 from romforge.plan import planner
 from romforge.rom import lock_format
@@ -32,11 +33,13 @@ class RomFile:
     """A ROM file: its size in bytes and the kinds of its images.
 
     ``bucket_changed_in`` is the note in its spec on the last change of its bucket, if any.
+    ``path`` is where QEMU found it, below the set's root, if the set was searched as by QEMU.
     """
 
     size: int
     images: tuple[str, ...]
     bucket_changed_in: str = ""
+    path: str = ""
 
     @property
     def bucket(self) -> int:
@@ -61,14 +64,21 @@ class Verdict:
     said: str = ""  # the note in the new set's spec on its bucket
 
 
-def read_sets(old: Path, new: Path, out: Path) -> tuple[dict[str, RomFile], dict[str, RomFile]]:
+def read_sets(
+    old: Path,
+    new: Path,
+    out: Path,
+    old_path: Sequence[str] | None = None,
+    new_path: Sequence[str] | None = None,
+) -> tuple[dict[str, RomFile], dict[str, RomFile]]:
     """Reads two sets to compare. ``out`` is the output root for specs.
 
-    Two single files are compared with each other even if their names differ. Raises RomforgeError
-    if a set cannot be read.
+    ``old_path`` and ``new_path`` are directories in the order in which QEMU searches them, as for
+    ``read_searched``. Two single files are compared with each other even if their names differ.
+    Raises RomforgeError if a set cannot be read.
     """
-    before = read_set(old, out)
-    after = read_set(new, out)
+    before = read_set(old, out) if old_path is None else read_searched(old, old_path, out)
+    after = read_set(new, out) if new_path is None else read_searched(new, new_path, out)
     if old.is_file() and new.is_file() and len(before) == len(after) == 1:
         after = dict(zip(before, after.values()))
     return before, after
@@ -105,6 +115,60 @@ def read_set(path: Path, out: Path = Path("out")) -> dict[str, RomFile]:
     return _by_base_name({name: _rom_file(data) for name, data in contents.items()})
 
 
+def read_searched(path: Path, directories: Sequence[str], out: Path) -> dict[str, RomFile]:
+    """The files that a QEMU opens which searches these directories in this order, by name.
+
+    They lie below a directory, in a .deb, or below ``out`` if ``path`` is a spec; or a lock has
+    them. Raises RomforgeError if there are none.
+    """
+    contents = _searched_files(path, directories, out)
+    opened: dict[str, RomFile] = {}
+    for directory in directories:
+        for name, file in contents.items():
+            place, _, base_name = name.rpartition("/")
+            if place == directory:
+                opened.setdefault(base_name, replace(file, path=name))
+    if not opened:
+        names = list(contents)
+        if path.is_dir():
+            names = [str(file.relative_to(path)) for file in path.rglob("*.rom")]
+        known = {name.rpartition("/")[0] for name in names} - {""}
+        hint = f"it has some in {join_words(sorted(known))}" if known else "it has none at all"
+        raise RomforgeError(f"{path}: holds no *.rom file in {join_words(directories)}; {hint}")
+    return dict(sorted(opened.items()))
+
+
+def _searched_files(path: Path, directories: Sequence[str], out: Path) -> dict[str, RomFile]:
+    """The files of a set, by path below its root; of a directory only those in ``directories``."""
+    if path.suffix == ".lock":
+        return _files_of_lock(path)
+    if path.suffix == ".deb":
+        return {name: _rom_file(data) for name, data in debian_package.deb_files(path)}
+    if path.is_dir():
+        return dict(_files_in(path, directories))
+    if path.suffix != ".toml":
+        raise UsageError(
+            f"{path}: has no directories to search;"
+            " a search path is for a directory, a .deb, a lock file or a spec"
+        )
+    spec = loader.load_spec(path, out)
+    rules = lock_format.rules(spec, list(planner.make_plan(spec).roms()))
+    files = {}
+    for name, file in _files_in(out, directories):
+        rule = rules.get(name, lock_format.Rule())
+        files[name] = replace(file, bucket_changed_in=rule.bucket_changed_in)
+    return files
+
+
+def _files_in(root: Path, directories: Sequence[str]) -> Iterator[tuple[str, RomFile]]:
+    """The ROM files in directories below a root, links too, by path below the root."""
+    for directory in directories:
+        for path in sorted(follow_links(root, directory).glob("*.rom")):
+            file = follow_links(root, f"{directory}/{path.name}")
+            if os.access(file, os.R_OK) and file.is_file():
+                yield f"{directory}/{path.name}", _rom_file(rom_file.read_rom(file)[0])
+
+
 def _files_of_spec(spec_path: Path, out: Path) -> dict[str, RomFile]:
     """The files that QEMU opens: for each name, the first in the search path.
 
@@ -125,7 +189,9 @@ def _files_of_spec(spec_path: Path, out: Path) -> dict[str, RomFile]:
                 name = path.name if len(spec.qemu) == 1 else f"{arch}/{path.name}"
                 data = rom_file.read_rom(path)[0]
                 rule = rules.get(os.path.join(directory, path.name), lock_format.Rule())
-                files.setdefault(name, _rom_file(data, rule.bucket_changed_in))
+                place = os.path.normpath(f"{directory}/{path.name}")
+                opened = replace(_rom_file(data, rule.bucket_changed_in), path=place)
+                files.setdefault(name, opened)
     if not files:
         raise RomforgeError(
             f"{out}: holds no *.rom file in the directories of {spec_path}; build them first"
@@ -226,3 +292,15 @@ def rows(verdicts: list[Verdict]) -> list[list[str]]:
 
 def _bucket_cell(file: RomFile | None) -> str:
     return format_size(file.bucket) if file else "-"
+
+
+def opened_paths(verdict: Verdict) -> str:
+    """The files that QEMU opens on both sides: ``usr/share/qemu/a.rom -> usr/lib/ipxe/a.rom``.
+
+    Empty for sets that were not searched as by QEMU.
+    """
+    old = verdict.old.path if verdict.old else ""
+    new = verdict.new.path if verdict.new else ""
+    if not old and not new:
+        return ""
+    return f"{old or '-'} -> {new or '-'}"

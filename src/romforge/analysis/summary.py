@@ -107,10 +107,25 @@ class ImageObjects:
 
 
 @dataclass(frozen=True)
+class GuestSet:
+    """The ROMs of a target, and the guests that use them.
+
+    ``machines`` are patterns of machine types; without any, all types of no other target.
+    ``faults`` are the reasons why such guests could not migrate or start, or the ROMs are wrong.
+    """
+
+    target: str
+    machines: tuple[str, ...]
+    files: tuple[str, ...]
+    buckets: tuple[int, ...]
+    faults: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class BuildSummary:
     """The content of a page. ``sets`` are verdicts by the name of the older set.
 
-    ``changes`` is None if there is no lock.
+    ``changes`` is None if there is no lock. ``guests`` is empty if no target names machine types.
     """
 
     spec: str
@@ -119,6 +134,7 @@ class BuildSummary:
     changes: tuple[Change, ...] | None
     sets: Mapping[str, tuple[Verdict, ...]]
     proofs: tuple[Proven, ...]
+    guests: tuple[GuestSet, ...] = ()
 
 
 def gather_summary(
@@ -149,6 +165,7 @@ def gather_summary(
         changes=changes,
         sets=_compare_with_older(_built_files(spec, plan, out, built), older, out),
         proofs=tuple(proofs),
+        guests=tuple(_guest_sets(spec, plan, rows, changes or ())),
     )
 
 
@@ -160,6 +177,31 @@ def _missing_images(entry: RomEntry | None) -> tuple[str, ...]:
     for image in (*entry.get("dropped", ()), *entry.get("impossible", ())):
         names.setdefault(image["reason"], []).append(image["name"])
     return tuple(f"no {join_words(found)}: {reason}" for reason, found in names.items())
+
+
+def _guest_sets(
+    spec: Spec, plan: Plan, rows: Sequence[Row], changes: Sequence[Change]
+) -> Iterator[GuestSet]:
+    """The sets of all targets, if a target names machine types.
+
+    A target that is neither built nor a default one has no rows, and so no buckets.
+    """
+    if not any(target.machines for target in spec.target.values()):
+        return
+    for name, roms in plan.targets.items():
+        paths = {rom.path for rom in roms}
+        own_rows = [row for row in rows if row.path in paths]
+        faults = [f"{row.path}: {fault}" for row in own_rows for fault in row.wrong]
+        for change in changes:
+            if change.fault and change.path in paths:
+                faults.append(f"{change.path}: {change.text}")
+        yield GuestSet(
+            target=name,
+            machines=spec.target[name].machines or (),
+            files=tuple(rom.path for rom in roms),
+            buckets=tuple(sorted({row.bucket for row in own_rows if row.images})),
+            faults=tuple(faults),
+        )
 
 
 def _row(rom: Rom, out: Path, missing: tuple[str, ...]) -> Row:

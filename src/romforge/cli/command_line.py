@@ -45,6 +45,7 @@ FAMILIES = (  # in the order of `romforge --help`
     Family(("inspect", "split", "combine"), "rom_commands", "add_rom_commands"),
     Family(("efirom", "compress", "decompress"), "driver_commands", "add_driver_commands"),
     Family(("compat",), "compat_command", "add_compat_command"),
+    Family(("lookup",), "lookup_command", "add_lookup_command"),
     Family(("completion", "man"), "help_commands", "add_help_commands"),
 )
 

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import argparse
+import os
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,6 +32,14 @@ def add_compat_command(commands: common.Commands) -> None:
             type=Path,
             help="a directory, a .deb, a lock file, a ROM, or a spec with [qemu.ARCH]",
         )
+    for name in ("old", "new"):
+        parser.add_argument(
+            f"--{name}-path",
+            metavar="PATH",
+            type=_read_search_path,
+            help=f"where QEMU looks for ROMs on the {name} host: directories of {name.upper()},"
+            " separated by colons; the first file of a name counts",
+        )
     parser.add_argument(
         "--out",
         metavar="DIR",
@@ -39,8 +49,22 @@ def add_compat_command(commands: common.Commands) -> None:
     )
 
 
+def _read_search_path(text: str) -> list[str]:
+    """Reads a search path, for argparse: relative paths, also of directories as installed at /."""
+    directories = []
+    for part in text.split(":"):
+        directory = os.path.normpath(part.lstrip("/")) if part.strip("/") else ""
+        if not directory or ".." in directory.split("/"):
+            raise argparse.ArgumentTypeError(
+                f"{text!r} is not a list of directories; write it as usr/share/qemu:usr/lib/ipxe"
+            )
+        directories.append(directory)
+    return directories
+
+
 def _run_compat(args: Namespace) -> int:
-    old, new = compat.read_sets(args.old, args.new, args.out)
+    paths = args.old_path, args.new_path
+    old, new = compat.read_sets(args.old, args.new, args.out, *paths)
     verdicts = compat.compare_sets(old, new)
     if args.json:
         common.print_json(list(map(_verdict_as_json, verdicts)))
@@ -58,7 +82,13 @@ def _show_verdicts(verdicts: Sequence[Verdict]) -> None:
         Column("guests"),
         Column("why"),
     ]
-    heading, rule, *lines = render_table(columns, compat.rows(list(verdicts)))
+    rows = compat.rows(list(verdicts))
+    paths = list(map(compat.opened_paths, verdicts))
+    if any(paths):
+        columns.insert(3, Column("QEMU opens"))
+        for cells, opened in zip(rows, paths):
+            cells.insert(3, opened)
+    heading, rule, *lines = render_table(columns, rows)
     print(heading)
     print(rule)
     for line, verdict in zip(lines, verdicts):
@@ -79,4 +109,4 @@ def _verdict_as_json(verdict: Verdict) -> dict[str, Any]:
 def _rom_as_json(rom: RomFile | None) -> dict[str, Any] | None:
     if rom is None:
         return None
-    return {"size": rom.size, "bucket": rom.bucket, "images": rom.images}
+    return {"size": rom.size, "bucket": rom.bucket, "images": rom.images, "path": rom.path}

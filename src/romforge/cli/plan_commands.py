@@ -18,6 +18,7 @@ from romforge.plan.steps import Fetch, Plan, Rom, TreeBuild
 from romforge.rom.manifest import RomEntry, read_manifest
 from romforge.sources.ipxe import nic_drivers
 from romforge.spec import loader
+from romforge.spec.model import Spec
 
 
 class StepSummary(NamedTuple):
@@ -31,13 +32,14 @@ class StepSummary(NamedTuple):
     bucket: str = ""
     sizes: str = ""
     notes: tuple[str, ...] = ()
+    guests: str = ""  # the machine types of its target
 
     def lines(self) -> Iterator[str]:
         """The step as text, without its task."""
         yield from _labelled("tool", [self.tool])
         yield from _labelled("inputs", self.inputs)
         yield from _labelled("outputs", self.outputs)
-        for label in ("ids", "bucket", "sizes"):
+        for label in ("ids", "bucket", "sizes", "guests"):
             text = getattr(self, label)
             if text:
                 yield from _labelled(label, [text])
@@ -90,7 +92,7 @@ def _run_plan(args: Namespace) -> int:
     plan = nic_drivers.make_buildable_plan(spec, source_tree_override(), args.out)
     if args.why:
         return _show_reasons(plan, args.out, args.json)
-    steps = list(_step_summaries(plan, args.out))
+    steps = list(_step_summaries(spec, plan, args.out))
     if args.json:
         common.print_json([step._asdict() for step in steps])
         return 0
@@ -118,7 +120,7 @@ def _show_reasons(plan: Plan, out: Path, as_json: bool) -> int:
     return 0
 
 
-def _step_summaries(plan: Plan, out: Path) -> Iterator[StepSummary]:
+def _step_summaries(spec: Spec, plan: Plan, out: Path) -> Iterator[StepSummary]:
     for fetch in plan.fetches:
         yield _fetch_summary(fetch, out)
     for make in plan.makes:
@@ -127,7 +129,11 @@ def _step_summaries(plan: Plan, out: Path) -> Iterator[StepSummary]:
     for target in plan.targets:
         built |= read_manifest(out, target).roms
     for rom in plan.roms():
-        yield _rom_summary(rom, out, built.get(rom.path))
+        summary = _rom_summary(rom, out, built.get(rom.path))
+        machines = spec.target[rom.target].machines
+        if machines:
+            summary = summary._replace(guests=join_words(machines))
+        yield summary
 
 
 def _fetch_summary(fetch: Fetch, out: Path) -> StepSummary:

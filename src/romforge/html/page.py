@@ -12,7 +12,7 @@ from pathlib import Path
 
 from romforge import __version__
 from romforge.analysis.compat import Verdict
-from romforge.analysis.summary import BuildSummary, ImageObjects, ObjectSize, Proven, Row
+from romforge.analysis.summary import BuildSummary, GuestSet, ImageObjects, ObjectSize, Proven, Row
 from romforge.base.text import format_size
 from romforge.html.treemap import Box, squarify
 
@@ -37,6 +37,7 @@ def render_page(report: BuildSummary) -> str:
     lines += _render_missing_images(report.rows)
     lines += _render_changes(report)
     lines += _render_faults(report.rows)
+    lines += _render_guests(report)
     lines += _render_migration(report.sets)
     lines += _render_proofs(report.proofs)
     lines += _render_objects(report.images)
@@ -165,6 +166,36 @@ def _render_missing_images(rows: Sequence[Row]) -> Iterator[str]:
         yield _render_list(items)
 
 
+def _render_guests(report: BuildSummary) -> Iterator[str]:
+    """A table with a row for each target: its machine types, files, buckets and verdict."""
+    if not report.guests:
+        return
+    yield "<h2>Machine types</h2>"
+    yield "<p>Which guests use which set of ROMs, and whether their set is as it was.</p>"
+    sets = {guests.target: guests for guests in report.guests}
+
+    def cells(target: str) -> list[str]:
+        guests = sets[target]
+        machines = ", ".join(guests.machines) or "all others"
+        buckets = ", ".join(map(format_size, guests.buckets))
+        files = ", ".join(guests.files)
+        verdict = _guests_cell(guests, has_lock=report.changes is not None)
+        return [_cell("", machines), _cell("path", files), _cell("", buckets), verdict]
+
+    columns = ["machine types", "files", "bucket", "verdict"]
+    yield from _render_table(sets, columns, cells, first="target")
+
+
+def _guests_cell(guests: GuestSet, has_lock: bool) -> str:
+    if guests.faults:
+        return _cell("bad", "; ".join(guests.faults))
+    if not guests.buckets:
+        return _cell("dim", "not built")
+    if not has_lock:
+        return _cell("dim", "no fault, but there is no lock to compare with")
+    return _cell("good", "as locked")
+
+
 def _render_migration(sets: Mapping[str, Sequence[Verdict]]) -> Iterator[str]:
     """A table with a row for each file, and a column for each older set."""
     yield "<h2>Migration</h2>"
@@ -226,10 +257,13 @@ def _cell(style: str, value: object) -> str:
 
 
 def _render_table(
-    files: Iterable[str], columns: Iterable[str], cells: Callable[[str], Iterable[str]]
+    files: Iterable[str],
+    columns: Iterable[str],
+    cells: Callable[[str], Iterable[str]],
+    first: str = "file",
 ) -> Iterator[str]:
     """A table with a row for each file. ``cells`` returns the cells of a row as HTML."""
-    headings = [f'<th scope="col">{_text(column)}</th>' for column in ("file", *columns)]
+    headings = [f'<th scope="col">{_text(column)}</th>' for column in (first, *columns)]
     yield '<div class="scroll" tabindex="0" role="region" aria-label="table"><table>'
     yield f"<thead><tr>{''.join(headings)}</tr></thead><tbody>"
     for file in files:

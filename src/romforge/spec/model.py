@@ -6,9 +6,10 @@ The manual page romspec(5), docs/spec-reference.md and the JSON Schema are gener
 
 from __future__ import annotations
 
+import fnmatch
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import Literal
@@ -264,11 +265,20 @@ class Target:
         " default: a ROM that does not fit is an error",
         (),
     )
+    machines: tuple[str, ...] | None = key(
+        value_types.MACHINES,
+        "patterns of the QEMU machine types whose guests use this set;"
+        " default: those of no other target",
+        None,
+    )
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Qemu:
-    """Where the QEMU of an architecture looks for ROMs, for `romforge compat`."""
+    """Where the QEMU of an architecture looks for ROMs.
+
+    `romforge compat` uses it, and `romforge lookup` if this QEMU is not installed.
+    """
 
     firmware_path: tuple[str, ...] = key(
         value_types.DIRECTORIES,
@@ -390,6 +400,18 @@ def bin_directory(name: str, platform: Platform) -> str:
     if platform.bin:
         return platform.bin
     return "bin" if name == "pcbios" else f"bin-{name}"
+
+
+def serves(target: Target, machine_types: Iterable[str]) -> bool:
+    """Whether a target names one of these machine types; False for a target without machines.
+
+    >>> serves(Target("d", "f", (), machines=("pc-*-6.*",)), ["pc-i440fx-6.2"])
+    True
+    """
+    for pattern in target.machines or ():
+        if any(fnmatch.fnmatchcase(name, pattern) for name in machine_types):
+            return True
+    return False
 
 
 def rom_path(name: str, target: Target, nic: str, ids: PciId) -> str:

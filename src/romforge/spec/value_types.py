@@ -93,6 +93,13 @@ def _read_nics(value: object) -> tuple[str, ...] | None:
     return _read_each(TEXT)(value)
 
 
+def _read_machines(value: object) -> tuple[str, ...]:
+    patterns = _read_each(MACHINE)(value)
+    if not patterns:
+        raise ValueError("the list is empty")
+    return patterns
+
+
 def _read_seconds(value: object) -> int:
     if not _is_integer(value) or not 0 < value <= 3600:
         raise ValueError(f"{show(value)} is not a valid number of seconds")
@@ -237,6 +244,7 @@ _GOAL = "[A-Za-z0-9_]+(?:-{1,2}[A-Za-z0-9_]+)*"
 _PACKAGE = "[a-z0-9][a-z0-9+.-]+(?:/[a-z0-9][a-z0-9.-]*|=[0-9][A-Za-z0-9.+~:-]*)?"
 _WORD = "[A-Za-z0-9_.-]+"
 _DEVICE = f"{_WORD}(?:,{_WORD}={_WORD})*"
+_MACHINE = r"(?=.*[A-Za-z0-9])[A-Za-z0-9_.+*?-]+"
 _MARK = r"(?:[ -z|~]|\{(?:nic|vendor|device)\})+"
 # The start of a pattern: relative paths that neither go up nor lead into romforge's state.
 _RELATIVE = r"^(?!/)(?!(?:.*/)?\.\.(?:/|$))(?!(?:\./)*\.romforge(?:/|$))"
@@ -364,6 +372,19 @@ DEVICE = ValueType(
     'write it as for -device, such as "virtio-net-pci,disable-legacy=on"',
     _pattern(f"^{_DEVICE}$"),
     _match(_DEVICE, "a QEMU device"),
+)
+MACHINE = ValueType(
+    "write the name of a machine type, in which * and ? may stand for other characters,"
+    ' such as "pc-i440fx-7.2" or "pc-*-6.*"',
+    _pattern(f"^{_MACHINE}$"),
+    _match(_MACHINE, "a pattern of machine types"),
+)
+MACHINES = ValueType(
+    'write a list of machine types, such as ["pc-i440fx-7.2", "pc-*-6.*"],'
+    " or leave machines out for all types that no other target names",
+    {"type": "array", "items": MACHINE.schema, "minItems": 1},
+    _read_machines,
+    placeholder=None,
 )
 MARK = ValueType(
     'write part of a line, such as "iPXE initialising devices";'

@@ -181,17 +181,19 @@ def flash(machine: Machine, directory: Path) -> list[str]:
     return ["-drive", code, "-drive", variables]
 
 
-@functools.lru_cache
 def default_rom(machine: Machine, pc: bool, device: str) -> str | None:
     """The name of the file that QEMU loads as a device's ROM by default; None where it has none.
 
     ``pc`` chooses the machine PC. Raises RomforgeError where QEMU does not know the device.
     """
-    options = machine.options
-    if pc:
-        options = PC
+    return default_file(binary(machine), PC if pc else machine.options, device)
+
+
+@functools.lru_cache
+def default_file(program: str, options: tuple[str, ...], device: str) -> str | None:
+    """The same for any QEMU, by the path of its program, with the options of a machine."""
     nic = ("-device", f"{device},addr={SLOT},id=nic")
-    command = [binary(machine), *_COMMON, *options, "-S", "-serial", "none", *nic]
+    command = [program, *_COMMON, *options, "-S", "-serial", "none", *nic]
     with _monitored(command, Path("/"), subprocess.PIPE) as (process, monitor):
         try:
             name = monitor.ask("qom-get", path="/machine/peripheral/nic", property="romfile")
@@ -199,12 +201,12 @@ def default_rom(machine: Machine, pc: bool, device: str) -> str | None:
             errors = process.communicate(timeout=_ANSWER)[1].decode(errors="replace")
         else:
             return str(name) if name else None
-    # A QEMU that does not find the file names it.
-    missing = re.search(r'failed to find romfile "([^"]*)"', errors)
-    if missing:
-        return missing[1]
+    # A QEMU that does not find the file, or finds an empty one, names it.
+    refused = re.search(r'romfile "([^"]*)"', errors)
+    if refused:
+        return refused[1]
     reason = _first_error(errors)
-    raise RomforgeError(f"{machine.binary} does not start with -device {device}: {reason}")
+    raise RomforgeError(f"{Path(program).name} does not start with -device {device}: {reason}")
 
 
 @functools.lru_cache
