@@ -68,6 +68,9 @@ dir = "."
 file = "{{target}}/{{vendor}}{{device}}-{{nic}}"
 images = ["pcbios"]
 nics = "*"
+[verify]
+migrate_from = ["lock", "debian"]
+migrate_on = ["q35", "riscv64"]
 [toolchain]
 launcher = ["env", "CCACHE_DIR=/srv/ccache", "ccache"]
 jobs = 16

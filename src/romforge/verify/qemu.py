@@ -182,14 +182,12 @@ def flash(machine: Machine, directory: Path) -> list[str]:
 
 
 @functools.lru_cache
-def default_rom(machine: Machine, pc: bool, device: str) -> str | None:
+def default_rom(machine: Machine, options: tuple[str, ...], device: str) -> str | None:
     """The name of the file that QEMU loads as a device's ROM by default; None where it has none.
 
-    ``pc`` chooses the machine PC. Raises RomforgeError where QEMU does not know the device.
+    ``options`` choose one of QEMU's machines. Paths in them are absolute. Raises RomforgeError
+    where QEMU does not know the device.
     """
-    options = machine.options
-    if pc:
-        options = PC
     nic = ("-device", f"{device},addr={SLOT},id=nic")
     command = [binary(machine), *_COMMON, *options, "-S", "-serial", "none", *nic]
     with _monitored(command, Path("/"), subprocess.PIPE) as (process, monitor):
@@ -209,10 +207,14 @@ def default_rom(machine: Machine, pc: bool, device: str) -> str | None:
 
 @functools.lru_cache
 def has_device(machine: Machine, device: str) -> bool:
-    """Whether QEMU has a device of this name; raises RomforgeError."""
+    """Whether QEMU has a device of this name or alias; raises RomforgeError."""
     command = [binary(machine), "-device", "help"]
     devices = programs.run_program(command, package=machine.package).decode(errors="replace")
-    return f'name "{device}"' in devices
+    return f'name "{device}"' in devices or f'alias "{device}"' in devices
+
+
+class Refusal(RomforgeError):
+    """A command that QEMU's monitor refused to run."""
 
 
 class Monitor:
@@ -226,7 +228,8 @@ class Monitor:
     def ask(self, command: str, **arguments: object) -> Any:
         """Runs a QMP command and returns its result.
 
-        Raises RomforgeError where QEMU refuses it, and EOFError where QEMU has ended.
+        Raises Refusal where QEMU refuses it, EOFError where QEMU has ended, and RomforgeError where
+        it does not answer.
         """
         if not self.greeted:
             self.greeted = True
@@ -241,7 +244,7 @@ class Monitor:
         while True:
             answer = self._read()
             if "error" in answer:
-                raise RomforgeError(f"QEMU refuses {command}: {answer['error'].get('desc')}")
+                raise Refusal(f"QEMU refuses {command}: {answer['error'].get('desc')}")
             if "return" in answer:
                 return answer["return"]
             # anything else is an event
