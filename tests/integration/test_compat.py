@@ -12,11 +12,14 @@ from typing import Any
 import pytest
 
 from romforge.analysis import compat
-from romforge.base.arch import Arch
-from romforge.verify import boot, cases, migration
+from romforge.base.arch import BY_NAME, Arch
+from romforge.base.programs import MissingTool
+from romforge.spec.value_types import MACHINES_ALL
+from romforge.verify import boot, cases, migration, qemu
 from romforge.verify.boot import CheckFailed, NicSetup
 from romforge.verify.cases import Proof
-from tests.support import builders
+from tests.support import builders, matrix
+from tests.support.machines import COUNTING_MACHINES
 from tests.support.project import PATIENCE, Run
 
 PROOF = Proof(
@@ -36,6 +39,11 @@ PROOF = Proof(
     needs=(),
     timeout=PATIENCE,
 )
+
+
+def on(machine: str) -> Proof:
+    """The proof of a migration on one of QEMU's machines."""
+    return PROOF._replace(machine=machine, arch=cases.machine_arch(machine))
 
 
 def rom(bucket: int) -> bytes:
@@ -180,6 +188,69 @@ def test_a_spec_that_tells_nothing_is_told(layout: Path, romforge: Run, text: st
 
 @pytest.mark.slow
 @pytest.mark.qemu
+@pytest.mark.parametrize("machine", COUNTING_MACHINES)
+@pytest.mark.parametrize(
+    ("old", "new"), [(1 << 18, 1 << 18), (1 << 18, 1 << 19), (1 << 19, 1 << 18), (1 << 17, 1 << 18)]
+)
+def test_the_verdict_is_qemu_s_on_every_machine(tmp_path: Path, machine: str, old: int, new: int):
+    """As default ROM, under the name that QEMU asks for; a refusal is the error of `compat`."""
+    before, after = (compat.RomFile(size, ("legacy",)) for size in (old, new))
+    (verdict,) = compat.compare_sets({"efi-e1000.rom": before}, {"efi-e1000.rom": after})
+    assert verdict.compatible == (old == new)
+    proof = on(machine)._replace(default=True)
+    if verdict.compatible:
+        seen = migration.prove_migration(proof, rom(old), rom(new), tmp_path, tmp_path / "cache")
+        assert "went on" in seen
+        return
+    with pytest.raises(CheckFailed) as refused:
+        migration.prove_migration(proof, rom(old), rom(new), tmp_path, tmp_path / "cache")
+    assert str(refused.value) == f"migration: {verdict.reason.replace('00:02.0', '00:03.0')}"
+    machine_of_guest = (tmp_path / "source" / qemu.COMMAND).read_text()
+    assert f"-M {'virt' if machine in BY_NAME else machine} " in machine_of_guest
+
+
+@pytest.mark.qemu
+@pytest.mark.parametrize("machine", MACHINES_ALL)
+def test_blocks_have_the_names_that_compat_gives_them(tmp_path: Path, machine: str):
+    """For all NICs that QEMU has default ROMs for, on every machine."""
+    (tmp_path / "nic.rom").write_bytes(rom(1 << 17))
+    options = list(migration._MACHINES[machine])
+    for slot, (nic, ids) in enumerate(matrix.IDS.items(), start=2):
+        device = cases.device_of(nic, ids)
+        options += ["-device", f"{device},addr={slot},romfile=nic.rom"]
+    options += ["-S", "-bios", str(tmp_path / "nic.rom")]  # which does not run
+    with qemu.start(qemu.MACHINES[cases.machine_arch(machine)], options, tmp_path) as guest:
+        shown = guest.monitor.ask("human-monitor-command", **{"command-line": "info ramblock"})
+    names = {name for name in shown.split() if name.startswith("0000:")}
+    expected = set()
+    for slot, nic in enumerate(matrix.IDS, start=2):
+        expected.add(compat._block(f"efi-{nic}.rom").replace("00:02.0", f"00:{slot:02x}.0"))
+    assert {name for name in names if name.endswith(".rom")} == expected
+
+
+@pytest.mark.slow
+@pytest.mark.qemu
+def test_what_no_guest_migrates_with_is_no_failure_of_the_rom(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """A device that QEMU does not have, and one that QEMU does not migrate."""
+    proof = on("riscv64")
+    unknown = proof._replace(device="no-such-nic,x=y")
+    with pytest.raises(
+        MissingTool,
+        match=r"^qemu-system-riscv64 has no -device no-such-nic, so no guest migrates with it$",
+    ):
+        migration.prove_migration(unknown, rom(2048), rom(2048), tmp_path, tmp_path / "cache")
+    rocker = (*migration._NETWORK, "-device", "rocker")
+    monkeypatch.setattr(migration, "_NETWORK", rocker)
+    with pytest.raises(
+        MissingTool, match=r"^no guest migrates with -device e1000: .* non-migratable device"
+    ):
+        migration.prove_migration(proof, rom(2048), rom(2048), tmp_path, tmp_path / "cache")
+
+
+@pytest.mark.slow
+@pytest.mark.qemu
 @pytest.mark.parametrize(
     ("old", "new", "side"), [(1 << 18, 1 << 17, "destination"), (1 << 17, 1 << 18, "source")]
 )
@@ -201,8 +272,8 @@ def test_what_is_said_of_romsize_is_true(
     sides = {"destination": "migrates to a QEMU started with", "source": "guests started with"}
     assert verdict.romsize.startswith(f"{sides[side]} romsize={larger}")
 
-    def enlarged(proof: Proof, data: bytes, directory: Path) -> NicSetup:
-        found = boot.nic_setup(proof, data, directory)
+    def enlarged(proof: Proof, data: bytes, directory: Path, machine: tuple[str, ...]) -> NicSetup:
+        found = boot.nic_setup(proof, data, directory, machine)
         return (
             found
             if directory.name != side

@@ -33,6 +33,7 @@ from romforge.verify.boot import CheckFailed
 from romforge.verify.cases import Proof
 from romforge.verify.qemu import MACHINES
 from tests.support import builders
+from tests.support.machines import COUNTING_MACHINES
 from tests.support.project import PATIENCE, TOP, Run, Started, all_gone, spec_text, users
 
 pytestmark = [pytest.mark.slow, pytest.mark.qemu]
@@ -197,9 +198,13 @@ def test_guests_migrate_from_the_lock_and_older_sets(project: Project):
     }
     assert states == {
         "e1000.rom:from-old": "passed",
+        "e1000.rom:from-old-q35": "passed",
         "e1000.rom:from-lock": "passed",
+        "e1000.rom:from-lock-q35": "passed",
         "rtl8139.rom:from-old": "failed",
+        "rtl8139.rom:from-old-q35": "failed",
         "rtl8139.rom:from-lock": "passed",
+        "rtl8139.rom:from-lock-q35": "passed",
     }
     assert (
         "Size mismatch: 0000:00:03.0/rtl8139.rom: 0x80000 != 0x40000"
@@ -211,6 +216,47 @@ def test_guests_migrate_from_the_lock_and_older_sets(project: Project):
         "has no efi-e1000.rom, which a guest could run with"
         in rows["qemu/efi-e1000.rom:from-old"]["text"]
     )
+
+
+def test_guests_migrate_from_two_images_to_six_on_every_machine(project: Project):
+    """If the bucket is the same. A bucket too large is refused, by all machines of the spec."""
+    archs = [Arch.I386, Arch.X86_64, Arch.ARM64, Arch.RISCV64, Arch.LOONG64]
+
+    def chain(archs: list[Arch]) -> bytes:
+        images = [builders.legacy(last=False)]
+        for arch in archs:
+            images.append(builders.efi(machine=arch.machine, last=arch is archs[-1]))
+        return b"".join(images).ljust(256 << 10, b"\xff")
+
+    for name, images in (("old", [Arch.X86_64]), ("new", archs)):
+        (project.top / name).mkdir()
+        (project.top / name / "efi-e1000.rom").write_bytes(chain(images))
+    platforms = ["pcbios", *(f"{arch.ipxe_name}-efi" for arch in archs)]
+    tables = "".join(f"[platform.{name}]\n" for name in platforms)
+    tables += "".join(f'[source.{name}]\nroms = "{name}"\n' for name in ("old", "new"))
+    tables += '[nic.e1000]\nid = "8086:100e"\n[bucket.efi]\nsize = "256KiB"\n'
+    tables += '[target.qemu]\ndir = "qemu"\nfile = "efi-{nic}.rom"\nsource = "new"\n'
+    tables += f'bucket = "efi"\nimages = {json.dumps(platforms)}\n'
+    machines = json.dumps(COUNTING_MACHINES)
+    tables += f'[verify]\nboot = []\nmigrate_from = ["old"]\nmigrate_on = {machines}\n'
+    project.write(f"spec = 1\n{tables}")
+    rows = project.verify()
+    columns = {f"from-old-{name}" for name in COUNTING_MACHINES if name != "pc"} | {"from-old"}
+    assert {row["column"] for row in rows.values()} == columns | {"structure"}
+    for row in rows.values():
+        assert row["state"] == "passed"
+        if row["kind"] == cases.MIGRATE:
+            assert re.fullmatch(r"counted to [0-9,]+, went on at [0-9,]+", row["text"])
+    seen = project.romforge("compat", "old", "out/qemu")
+    assert (seen.returncode, "migrates" in seen.stdout) == (0, True)
+
+    rows = project.verify("--controls")
+    controls = [row for row in rows.values() if row["kind"] == cases.MIGRATE]
+    assert {row["column"] for row in controls} == columns
+    for row in controls:
+        assert (row["control"], row["state"]) == (corruptions.TOO_LARGE, "passed")
+        message = "Size mismatch: 0000:00:03.0/e1000.rom: 0x40000 != 0x80000: Invalid argument"
+        assert row["text"] == f"fails as it must: migration: {message}"
 
 
 # Dependencies of a proof

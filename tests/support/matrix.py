@@ -21,12 +21,12 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from romforge.analysis import compat
-from romforge.base.arch import Arch
 from romforge.base.pci_id import PciId
 from romforge.formats import option_rom
 from romforge.verify import cases, migration
 from romforge.verify.boot import CheckFailed
 from tests.support import debian
+from tests.support.machines import COUNTING_MACHINES
 from tests.support.project import PATIENCE, TOP
 
 _IDS = {
@@ -132,16 +132,18 @@ def expected(move: Move) -> Outcome:
     return Outcome(False, verdict.reason.replace("00:02.0", "00:03.0"))
 
 
-def moved(move: Move, directory: Path) -> Outcome:
-    """The outcome of a live migration in QEMU.
+def moved(move: Move, directory: Path, machine: str = cases.PC) -> Outcome:
+    """The outcome of a live migration in QEMU, on one of its machines.
 
     A file whose name does not begin with efi is not the device's default ROM, and needs romfile=.
     """
     ids = IDS[move.nic]
     device = cases.device_of(move.nic, ids)
-    proof = cases.of_device(cases.MIGRATE, Arch.X86_64, device, ids, timeout=PATIENCE)
-    proof = proof._replace(rom=move.file, default=move.file.startswith("efi-"))
-    guests = directory / move.name.replace(" ", "_")
+    arch = cases.machine_arch(machine)
+    proof = cases.of_device(cases.MIGRATE, arch, device, ids, timeout=PATIENCE)
+    default = move.file.startswith("efi-")
+    proof = proof._replace(rom=move.file, default=default, machine=machine)
+    guests = directory / machine / move.name.replace(" ", "_")
     try:
         migration.prove_migration(proof, move.before, move.after, guests, directory / "cache")
     except CheckFailed as failure:
@@ -170,12 +172,12 @@ def _run_boots(suite: str, roms: Path, directory: Path) -> bool:
     return counts == complete and process.returncode == 0
 
 
-def _run_moves(releases: dict[str, Path], directory: Path) -> bool:
-    """Makes all migrations, and prints those on which QEMU and ``compat`` disagree."""
+def _run_moves(releases: dict[str, Path], directory: Path, machine: str) -> bool:
+    """Makes all migrations on a machine; prints those on which QEMU and ``compat`` disagree."""
     all_moves = list(moves(sets(releases)))
     start = time.monotonic()
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        outcomes = list(pool.map(lambda move: moved(move, directory), all_moves))
+        outcomes = list(pool.map(lambda move: moved(move, directory, machine), all_moves))
     seconds = time.monotonic() - start
     successes = sum(outcome.moves for outcome in outcomes)
     disagreements = []
@@ -187,7 +189,7 @@ def _run_moves(releases: dict[str, Path], directory: Path) -> bool:
                 f"QEMU says {outcome.message or 'migrates'}"
             )
     print(
-        f"migrations: {successes} moved, {len(all_moves) - successes} refused by QEMU, "
+        f"{machine}: {successes} migrations moved, {len(all_moves) - successes} refused by QEMU, "
         f"in {seconds:.0f} s; compat agrees on {len(all_moves) - len(disagreements)}"
     )
     for line in disagreements:
@@ -201,7 +203,8 @@ def main() -> int:
         passed = []
         for suite, roms in releases.items():
             passed.append(_run_boots(suite, roms, Path(top, f"boots-{suite}")))
-        passed.append(_run_moves(releases, Path(top, "moves")))
+        for machine in COUNTING_MACHINES:
+            passed.append(_run_moves(releases, Path(top, "moves"), machine))
     if all(passed):
         return 0
     return 1

@@ -69,6 +69,9 @@ file = "{{target}}/{{vendor}}{{device}}-{{nic}}"
 images = ["pcbios"]
 nics = "*"
 machines = ["pc-i440fx-7.2", "pc-*-6.*", "virt-?.1"]
+[verify]
+migrate_from = ["lock", "debian"]
+migrate_on = ["q35", "riscv64"]
 [toolchain]
 launcher = ["env", "CCACHE_DIR=/srv/ccache", "ccache"]
 jobs = 16

@@ -274,7 +274,10 @@ def _size_mismatch(name: str, old: RomFile, new: RomFile) -> Verdict:
 
 
 def _block(name: str) -> str:
-    """QEMU's name of the ROM's memory block, for a NIC in the first free PCI slot."""
+    """QEMU's name of the ROM's memory block, for a NIC in slot 2 of the root bus.
+
+    It is the same on each machine. Without a display, that is the first free slot on pc.
+    """
     nic = PurePosixPath(name).stem.removeprefix("efi-").removeprefix("pxe-")
     return f"0000:00:02.0/{_BLOCKS.get(nic, nic)}.rom"
 

@@ -315,6 +315,12 @@ class Verify:
         'sources of older ROMs, or "lock"; a guest with an older ROM must migrate to the new one',
         (),
     )
+    migrate_on: tuple[str, ...] | None = key(
+        value_types.MACHINES,
+        "QEMU's machines on which guests migrate: pc, q35, or the machine virt of an architecture;"
+        " default: those for which the ROM has an image",
+        None,
+    )
     snp: bool | None = key(
         value_types.FLAG,
         "whether to call the Simple Network Protocol of each EFI driver;"
@@ -429,6 +435,13 @@ def images_of(nic: Nic, target: Target) -> tuple[str, ...]:
     if nic.images is None:
         return target.images
     return tuple(platform for platform in nic.images if platform in target.images)
+
+
+def migration_column(source: str, machine: str) -> str:
+    """The name of the proof that a guest with a source's ROM migrates on one of QEMU's machines."""
+    if machine == value_types.MACHINES_ALL[0]:
+        return f"from-{source}"
+    return f"from-{source}-{machine}"
 
 
 def manifest_name(target: str) -> str:

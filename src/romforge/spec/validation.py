@@ -28,8 +28,10 @@ from romforge.spec.model import (
     firmware_of,
     images_of,
     manifest_name,
+    migration_column,
     rom_path,
 )
+from romforge.spec.value_types import MACHINES_ALL
 
 _PLACEHOLDERS = ("nic", "vendor", "device", "target")
 _MOST_LISTED = 12  # names in a hint
@@ -95,6 +97,21 @@ def _check_verify(spec: Spec, names: Names) -> Iterator[Problem]:
         if name in spec.source and spec.source[name].tree:
             message = f"the source {name} is an iPXE tree, not a set of older ROMs"
             yield Problem((*path, index), message, "name a source with roms or package")
+    yield from _check_migration_columns(spec.verify.migrate_from, path)
+
+
+def _check_migration_columns(sources: tuple[str, ...], path: Path) -> Iterator[Problem]:
+    """Proofs of migrations must have different names."""
+    owners = {}
+    for name in sources:
+        for machine in MACHINES_ALL[1:]:
+            owners[migration_column(name, machine)] = name, machine
+    for index, name in enumerate(sources):
+        column = migration_column(name, MACHINES_ALL[0])
+        if column in owners:
+            other, machine = owners[column]
+            message = f"{column} is also the name of the proof of {other} on {machine}"
+            yield Problem((*path, index), message, f"rename the source {name}")
 
 
 def _check_source(name: str, source: Source) -> Iterator[Problem]:

@@ -208,10 +208,13 @@ def random_numbers(machine: qemu.Machine) -> list[str]:
     return ["-object", "rng-builtin,id=rng", "-device", f"{_RNG},rng=rng,addr={_RNG_SLOT}"]
 
 
-def nic_setup(proof: Proof, data: bytes, directory: Path) -> NicSetup:
+def nic_setup(
+    proof: Proof, data: bytes, directory: Path, machine_options: tuple[str, ...] | None = None
+) -> NicSetup:
     """Writes a ROM where QEMU finds it: under the name of its default ROM, or for romfile=.
 
-    Raises RomforgeError where QEMU has no default ROM for the device.
+    ``machine_options`` choose QEMU's machine, if it is not the one that boots. Raises RomforgeError
+    where QEMU has no default ROM for the device.
     """
     device = f"{proof.device},netdev=n0,addr={SLOT},id=nic"
     roms = directory / "roms"
@@ -220,8 +223,10 @@ def nic_setup(proof: Proof, data: bytes, directory: Path) -> NicSetup:
     if not proof.default:
         (roms / "by-hand.rom").write_bytes(data)
         return NicSetup(["-device", f"{device},romfile=roms/by-hand.rom"], content)
-    on_pc = proof.kind != UEFI and proof.arch is Arch.X86_64
-    name = qemu.default_rom(MACHINES[proof.arch], on_pc, proof.device)
+    machine = MACHINES[proof.arch]
+    if machine_options is None:
+        machine_options = PC if proof.kind == BIOS else machine.options
+    name = qemu.default_rom(machine, machine_options, proof.device)
     if name is None:
         raise RomforgeError(
             f"QEMU has no default ROM for -device {proof.device}; "

@@ -17,11 +17,13 @@ from romforge.base.pci_id import PciId
 from romforge.plan.image_requests import ImageRequest
 from romforge.plan.planner import fetch_step, source_root
 from romforge.plan.steps import Fetch, Plan, Rom
-from romforge.spec.model import LOCK, Source, Spec
+from romforge.spec.model import LOCK, Source, Spec, migration_column
+from romforge.spec.value_types import MACHINES_ALL
 
 # kinds of proofs
 STRUCTURE, BIOS, UEFI, START, MIGRATE = "structure", "bios", "uefi", "start", "migrate"
 IPV4, IPV6 = "ipv4", "ipv6"  # networks
+PC = "pc"  # the machine to migrate on if a ROM has an image for none
 SNP = "snp"  # our own calls of the driver's Simple Network Protocol
 # What QEMU calls the device of these IDs, where that is not the name of the NIC.
 _DEVICES = {
@@ -63,6 +65,7 @@ class Proof(NamedTuple):
     timeout: int  # seconds
     network: str = IPV4
     droppable: tuple[ImageKind, ...] = ()  # what the ROM may lack, in the order of dropping
+    machine: str = PC  # where to migrate
     control: str | None = None  # how the ROM is corrupted, so that the proof must fail
     other: str | None = None  # the ROM to run in its place, for a control
 
@@ -145,18 +148,40 @@ def _proofs_of_rom(spec: Spec, rom: Rom, replaced: Collection[str]) -> Iterator[
             started = proof._replace(kind=START, arch=arch)
             yield from _each_mode(started, f"starts-{name}", verify.roms)
     for name in verify.migrate_from:
-        yield _migration(spec, proof, name)
+        for machine in _machines(spec, proof.images):
+            yield _migration(spec, proof, name, machine)
 
 
-def _migration(spec: Spec, proof: Proof, name: str) -> Proof:
+def _machines(spec: Spec, images: Sequence[ImageKind]) -> list[str]:
+    """The machines to migrate on: those of the spec, or for which the ROM has an image.
+
+    A ROM that has no such image migrates on the machine pc: QEMU compares no images.
+    """
+    wanted = spec.verify.migrate_on
+    if wanted is not None:
+        return [name for name in MACHINES_ALL if name in wanted]
+    archs = {BY_MACHINE[kind.machine] for kind in images if kind.machine in BY_MACHINE}
+    if archs & {Arch.I386, Arch.X86_64} or any(kind.is_legacy for kind in images):
+        archs.add(Arch.X86_64)
+    return [name for name in MACHINES_ALL if machine_arch(name) in archs] or [PC]
+
+
+def machine_arch(name: str) -> Arch:
+    """The architecture of a machine to migrate on."""
+    return BY_NAME.get(name, Arch.X86_64)
+
+
+def _migration(spec: Spec, proof: Proof, name: str, machine: str) -> Proof:
     """The migration from the ROM of a source, or from the lock, to that of ``proof``."""
     needs = proof.needs
     if name != LOCK and fetch_step(spec, name, spec.source[name]):
         needs = (*needs, f"source:{name}")
     return proof._replace(
         kind=MIGRATE,
-        column=f"from-{name}",
-        default=True,
+        column=migration_column(name, machine),
+        arch=machine_arch(machine),
+        machine=machine,
+        default="default" in spec.verify.roms,
         baseline=_baseline_place(spec, name),
         needs=needs,
     )

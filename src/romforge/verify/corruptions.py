@@ -49,6 +49,7 @@ class _Variant(NamedTuple):
     arch: Arch
     default: bool
     network: str
+    machine: str  # to migrate on
     virtio: bool  # the firmware could use its own driver instead
 
 
@@ -64,7 +65,15 @@ def add_controls(proofs: Sequence[Proof]) -> list[Proof]:
             if proof.kind not in control.kinds or not _applies(name, proof, other):
                 continue
             virtio = name == ALONE and "virtio" in proof.device  # OVMF has a driver of its own
-            variant = _Variant(name, proof.kind, proof.arch, proof.default, proof.network, virtio)
+            variant = _Variant(
+                name,
+                proof.kind,
+                proof.arch,
+                proof.default,
+                proof.network,
+                proof.machine,
+                virtio,
+            )
             controls.setdefault(variant, _make_control(name, proof, other))
     return list(controls.values())
 

@@ -19,7 +19,8 @@ from romforge.base.arch import Arch
 from romforge.base.errors import RomforgeError
 from romforge.sources.ipxe.toolchain import NATIVE
 
-BIOS, COUNT = "bios", "count"  # a network boot program for PC BIOS; a PC BIOS that counts
+# A network boot program for PC BIOS; a PC BIOS that counts, or what counts in its place elsewhere.
+BIOS, COUNT = "bios", "count"
 # EFI applications: one that boots over the network; one that boots from a disk where that failed;
 # one that boots from a disk and calls the Simple Network Protocol.
 NETWORK, DISK, SNP = "efi", "disk", "snp"
@@ -49,6 +50,16 @@ class _EfiTarget(NamedTuple):
 
     flags: list[str]
     emulation: str
+
+
+class _Tools(NamedTuple):
+    """How the tools for an architecture are called, and the Debian packages that have them."""
+
+    compiler: list[str]
+    linker: list[str]
+    objcopy: list[str]
+    gcc: str
+    binutils: str
 
 
 class _Command(NamedTuple):
@@ -82,7 +93,7 @@ _FREESTANDING = ["-c", "-Os", "-g0", "-std=gnu11", "-ffreestanding", "-nostdinc"
 _FREESTANDING += ["-fpie", "-fno-jump-tables", "-fno-tree-loop-distribute-patterns"]
 _FREESTANDING += ["-fno-stack-protector", "-fno-stack-clash-protection", "-fcf-protection=none"]
 _FREESTANDING += ["-fno-asynchronous-unwind-tables", "-fno-unwind-tables"]
-_EFI_LINK = ["-pie", "--no-dynamic-linker", "--build-id=none", "-e", "efi_main", "-T", "efi.lds"]
+_FLAT_LINK = ["-pie", "--no-dynamic-linker", "--build-id=none"]
 _LEGACY_LINK = ["-m", "elf_i386", "--build-id=none", "-e", "_start", "--oformat", "binary"]
 
 PROGRAM_NAMES: dict[ProgramKind, str] = {
@@ -95,8 +106,9 @@ PROGRAM_NAMES: dict[ProgramKind, str] = {
 def compile_program(kind: ProgramKind, cache: Path, application: str = NETWORK) -> Path:
     """The path of a program, without a nonce, in ``cache``; builds it where it is missing.
 
-    ``application`` chooses one of the EFI applications of an architecture. The file's name carries
-    a digest of the sources and commands, so a program of other sources is never used.
+    ``application`` chooses one of the EFI applications of an architecture, or ``COUNT``, which
+    counts without firmware. The file's name carries a digest of the sources and commands, so a
+    program of other sources is never used.
 
     Raises RomforgeError where the program cannot be built or written.
     """
@@ -105,8 +117,11 @@ def compile_program(kind: ProgramKind, cache: Path, application: str = NETWORK) 
     stem = name.stem
     if application != NETWORK:
         stem += f"-{application}"
+    suffix = name.suffix
+    if application == COUNT:
+        suffix = Path(PROGRAM_NAMES[COUNT]).suffix
     digest = fingerprint.sha256(repr(recipe).encode())[:16]
-    path = cache / f"{stem}-{digest}{name.suffix}"
+    path = cache / f"{stem}-{digest}{suffix}"
     if path.is_file():
         return path
     data = _build(recipe)
@@ -137,6 +152,8 @@ def _build(recipe: _Recipe) -> bytes:
 def _make_recipe(kind: ProgramKind, application: str) -> _Recipe:
     if isinstance(kind, Arch):
         source = f"{application}.c"
+        if application == COUNT:
+            return _Recipe(_read_sources(source, "count.lds"), list(_count_commands(kind)))
         sources = _read_sources("header.S", "uefi.h", "device.h", "efi.lds", source)
         return _Recipe(sources, list(_efi_commands(kind, source)))
     program = _LEGACY[kind]
@@ -153,15 +170,33 @@ def _efi_commands(arch: Arch, source: str) -> Iterator[_Command]:
 
     efi.lds lays it out as it lies in memory, and fails the link where that needs relocations.
     """
+    tools = _find_tools(arch)
+    yield _Command([*tools.compiler, source, "-o", "efi.o"], tools.gcc)
+    yield _Command([*tools.compiler, "header.S", "-o", "header.o"], tools.gcc)
+    link = [*tools.linker, "-e", "efi_main", "-T", "efi.lds"]
+    yield _Command([*link, "header.o", "efi.o", "-o", "efi.elf"], tools.binutils)
+    yield _Command([*tools.objcopy, "efi.elf", _OUTPUT], tools.binutils)
+
+
+def _count_commands(arch: Arch) -> Iterator[_Command]:
+    """The commands for a program that counts; count.lds also fails where it needs relocations."""
+    tools = _find_tools(arch)
+    yield _Command([*tools.compiler, f"{COUNT}.c", "-o", "count.o"], tools.gcc)
+    link = [*tools.linker, "-e", "start", "-T", "count.lds"]
+    yield _Command([*link, "count.o", "-o", "count.elf"], tools.binutils)
+    yield _Command([*tools.objcopy, "count.elf", _OUTPUT], tools.binutils)
+
+
+def _find_tools(arch: Arch) -> _Tools:
     prefix = _tool_prefix(arch)
-    gcc, binutils = _package("gcc", prefix), _package("binutils", prefix)
     target = _EFI[arch]
-    compiler = [f"{prefix}gcc", *_FREESTANDING, *target.flags]
-    linker = [f"{prefix}ld", "-m", target.emulation, *_EFI_LINK]
-    yield _Command([*compiler, source, "-o", "efi.o"], gcc)
-    yield _Command([*compiler, "header.S", "-o", "header.o"], gcc)
-    yield _Command([*linker, "header.o", "efi.o", "-o", "efi.elf"], binutils)
-    yield _Command([f"{prefix}objcopy", "-O", "binary", "efi.elf", _OUTPUT], binutils)
+    return _Tools(
+        compiler=[f"{prefix}gcc", *_FREESTANDING, *target.flags],
+        linker=[f"{prefix}ld", "-m", target.emulation, *_FLAT_LINK],
+        objcopy=[f"{prefix}objcopy", "-O", "binary"],
+        gcc=_package("gcc", prefix),
+        binutils=_package("binutils", prefix),
+    )
 
 
 def _legacy_commands(program: _LegacyProgram) -> Iterator[_Command]:

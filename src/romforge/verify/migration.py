@@ -3,6 +3,7 @@
 
 QEMU requires that both ROMs have the same bucket (``ram_load`` in QEMU's migration/ram.c compares
 the sizes of RAM blocks). The guest counts, so the test sees that it goes on after the migration.
+Its program runs in place of firmware, which need not be installed.
 """
 
 from __future__ import annotations
@@ -11,13 +12,22 @@ import secrets
 import time
 from pathlib import Path
 
+from romforge.base.arch import BY_NAME
+from romforge.base.programs import MissingTool
 from romforge.verify import guest_program, guest_report, qemu
 from romforge.verify.boot import CheckFailed, fresh_directory, nic_setup
 from romforge.verify.cases import Proof
 from romforge.verify.qemu import MACHINES, Guest
 
 _SOCKET, _BIOS = "migration", "count.bin"
-_MACHINE = "-M", "pc", "-m", "64", "-vga", "none", "-bios", _BIOS
+# QEMU's machines by the names in the spec. loong64's has no less memory in QEMU 7.2.
+_MACHINES = {
+    "pc": ("-M", "pc", "-m", "64", "-vga", "none"),
+    "q35": ("-M", "q35", "-m", "64", "-vga", "none"),
+    "arm64": ("-M", "virt", "-cpu", "cortex-a57", "-m", "64"),
+    "riscv64": ("-M", "virt", "-m", "64"),
+    "loong64": ("-M", "virt", "-m", "1025"),
+}
 _NETWORK = "-netdev", "user,id=n0,restrict=on"
 _COUNTED = 3  # lines to wait for on either side
 _POLL = 0.02  # seconds
@@ -26,15 +36,18 @@ _POLL = 0.02  # seconds
 def prove_migration(proof: Proof, old: bytes, new: bytes, directory: Path, cache: Path) -> str:
     """Moves a guest from the old ROM to the new one; returns what was observed, as text.
 
-    Raises CheckFailed with QEMU's reason where the guest does not move or does not go on.
+    Raises CheckFailed with QEMU's reason where the guest does not move or does not go on, and
+    MissingTool where this QEMU cannot migrate guests with this device, whatever their ROM.
     """
-    nonce = secrets.token_hex(8)
-    program = guest_program.compile_program(guest_program.COUNT, cache)
-    bios = guest_program.patch_nonce(program.read_bytes(), nonce)
-    source_options = _prepare_side(proof, old, bios, directory / "source")
-    destination_options = _prepare_side(proof, new, bios, directory / "destination")
-    destination_options += ["-incoming", f"unix:../{_SOCKET}"]
     machine = MACHINES[proof.arch]
+    device = proof.device.split(",")[0]
+    if not qemu.has_device(machine, device):
+        raise MissingTool(f"{machine.binary} has no -device {device}, so no guest migrates with it")
+    nonce = secrets.token_hex(8)
+    program = _compile_program(proof.machine, cache)
+    source_options = _prepare_side(proof, old, program, nonce, directory / "source")
+    destination_options = _prepare_side(proof, new, program, nonce, directory / "destination")
+    destination_options += ["-incoming", f"unix:../{_SOCKET}"]
     with (
         qemu.start(machine, source_options, directory / "source") as source,
         qemu.start(machine, destination_options, directory / "destination") as destination,
@@ -61,12 +74,24 @@ def prove_migration(proof: Proof, old: bytes, new: bytes, directory: Path, cache
     return f"counted to {last:,}, went on at {first:,}"
 
 
-def _prepare_side(proof: Proof, rom: bytes, bios: bytes, directory: Path) -> list[str]:
+def _compile_program(machine: str, cache: Path) -> Path:
+    """The absolute path of the program that counts on a machine, without a nonce."""
+    cache = cache.absolute()
+    if machine in BY_NAME:
+        return guest_program.compile_program(BY_NAME[machine], cache, guest_program.COUNT)
+    return guest_program.compile_program(guest_program.COUNT, cache)
+
+
+def _prepare_side(
+    proof: Proof, rom: bytes, program: Path, nonce: str, directory: Path
+) -> list[str]:
     """Makes the directory of the source or the destination; returns the options of its QEMU."""
     fresh_directory(directory)
+    machine = _MACHINES[proof.machine]
+    nic = nic_setup(proof, rom, directory, (*machine, "-bios", str(program)))
+    bios = guest_program.patch_nonce(program.read_bytes(), nonce)
     (directory / _BIOS).write_bytes(bios)
-    nic = nic_setup(proof, rom, directory)
-    return [*_MACHINE, *_NETWORK, *nic.options]
+    return [*machine, "-bios", _BIOS, *_NETWORK, *nic.options]
 
 
 def _wait_for_counts(guest: Guest, proof: Proof, nonce: str) -> bool:
@@ -79,13 +104,17 @@ def _wait_for_counts(guest: Guest, proof: Proof, nonce: str) -> bool:
 def _move(source: Guest, destination: Guest, proof: Proof) -> None:
     """Moves the guest, and waits until it has moved.
 
-    Raises CheckFailed where QEMU refuses, with the destination's message: that one has the reason.
+    Raises CheckFailed where QEMU fails, with the destination's message: that one has the reason.
+    Raises MissingTool where QEMU does not even begin, since a device is not made for migration.
     """
     try:
         destination.monitor.ask("query-status")
     except EOFError:
         raise CheckFailed("start", destination.failure()) from None
-    source.monitor.ask("migrate", uri=f"unix:../{_SOCKET}")
+    try:
+        source.monitor.ask("migrate", uri=f"unix:../{_SOCKET}")
+    except qemu.Refusal as refusal:
+        raise MissingTool(f"no guest migrates with -device {proof.device}: {refusal}") from None
     end = time.monotonic() + proof.timeout
     while True:
         state = source.monitor.ask("query-migrate").get("status")

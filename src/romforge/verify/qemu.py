@@ -181,12 +181,13 @@ def flash(machine: Machine, directory: Path) -> list[str]:
     return ["-drive", code, "-drive", variables]
 
 
-def default_rom(machine: Machine, pc: bool, device: str) -> str | None:
+def default_rom(machine: Machine, options: tuple[str, ...], device: str) -> str | None:
     """The name of the file that QEMU loads as a device's ROM by default; None where it has none.
 
-    ``pc`` chooses the machine PC. Raises RomforgeError where QEMU does not know the device.
+    ``options`` choose one of QEMU's machines. Paths in them are absolute. Raises RomforgeError
+    where QEMU does not know the device.
     """
-    return default_file(binary(machine), PC if pc else machine.options, device)
+    return default_file(binary(machine), options, device)
 
 
 @functools.lru_cache
@@ -211,10 +212,14 @@ def default_file(program: str, options: tuple[str, ...], device: str) -> str | N
 
 @functools.lru_cache
 def has_device(machine: Machine, device: str) -> bool:
-    """Whether QEMU has a device of this name; raises RomforgeError."""
+    """Whether QEMU has a device of this name or alias; raises RomforgeError."""
     command = [binary(machine), "-device", "help"]
     devices = programs.run_program(command, package=machine.package).decode(errors="replace")
-    return f'name "{device}"' in devices
+    return f'name "{device}"' in devices or f'alias "{device}"' in devices
+
+
+class Refusal(RomforgeError):
+    """A command that QEMU's monitor refused to run."""
 
 
 class Monitor:
@@ -228,7 +233,8 @@ class Monitor:
     def ask(self, command: str, **arguments: object) -> Any:
         """Runs a QMP command and returns its result.
 
-        Raises RomforgeError where QEMU refuses it, and EOFError where QEMU has ended.
+        Raises Refusal where QEMU refuses it, EOFError where QEMU has ended, and RomforgeError where
+        it does not answer.
         """
         if not self.greeted:
             self.greeted = True
@@ -243,7 +249,7 @@ class Monitor:
         while True:
             answer = self._read()
             if "error" in answer:
-                raise RomforgeError(f"QEMU refuses {command}: {answer['error'].get('desc')}")
+                raise Refusal(f"QEMU refuses {command}: {answer['error'].get('desc')}")
             if "return" in answer:
                 return answer["return"]
             # anything else is an event

@@ -127,6 +127,7 @@ WRONG = {
         'require = ["snpnet", "efi-driver"]',
         'require = "snpnet"',
     ),
+    "an unknown machine to migrate on": ('["q35", "riscv64"]', '["q35", "virt"]'),
     "a required object without a name": ('require = ["snpnet", "efi-driver"]', 'require = [""]'),
     "embedded files that are not a list": (
         'embed = ["boot/qemu.ipxe", "/srv/logo.png"]',

@@ -4,10 +4,13 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import struct
 import subprocess
+import time
 import zlib
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -38,6 +41,14 @@ EFI = [kind for kind in PROGRAM_NAMES if isinstance(kind, Arch)]
 AVAILABLE = [
     arch for arch in EFI if arch is not Arch.LOONG64 or shutil.which("loongarch64-linux-gnu-gcc")
 ]
+# QEMU, and its options, for the programs that count on a machine virt.
+_VIRT = {
+    Arch.ARM64: ["qemu-system-aarch64", "-cpu", "cortex-a57", "-m", "64"],
+    Arch.RISCV64: ["qemu-system-riscv64", "-m", "64"],
+    Arch.LOONG64: ["qemu-system-loongarch64", "-m", "1025"],
+}
+COUNTING = {arch: machine for arch, machine in _VIRT.items() if arch in AVAILABLE}
+COMPILED = [*product(AVAILABLE, APPLICATIONS), *product(COUNTING, [COUNT])]
 KINDS: list[guest_program.ProgramKind] = [BIOS, COUNT, *AVAILABLE]
 
 
@@ -114,10 +125,32 @@ def test_what_a_flat_file_cannot_hold_stops_the_build(
     assert not (tmp_path / "cache").exists()
 
 
-@pytest.mark.parametrize("application", APPLICATIONS)
-@pytest.mark.parametrize("arch", AVAILABLE, ids=title)
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        (
+            "const char *const table[] = { nonce, nonce + 1 };",
+            "there are relocations, and nobody applies them",
+        ),
+        ("int counter = 1;", "there are variables, and the program may lie in flash"),
+        ("int counter;", "there are variables, and the program may lie in flash"),
+    ],
+)
+@pytest.mark.parametrize("arch", COUNTING, ids=title)
+def test_what_flash_cannot_hold_stops_the_build_of_a_program_that_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arch: Arch, code: str, message: str
+):
+    shutil.copytree(SOURCES, tmp_path / "boot")
+    with (tmp_path / "boot/count.c").open("a") as source:
+        source.write(code + "\n")
+    monkeypatch.setattr(guest_program, "_SOURCES", tmp_path / "boot")
+    with pytest.raises(RomforgeError, match=message):
+        guest_program.compile_program(arch, tmp_path / "cache", COUNT)
+
+
+@pytest.mark.parametrize(("arch", "application"), COMPILED, ids=str)
 def test_compilers_give_no_warnings(tmp_path: Path, arch: Arch, application: str):
-    compile_source, *_ = guest_program._efi_commands(arch, f"{application}.c")
+    compile_source, *_ = guest_program._make_recipe(arch, application).commands
     arguments = [*compile_source.arguments[:-1], str(tmp_path / "efi.o")]
     strict = [*arguments, "-Wall", "-Wextra", "-Wvla", "-Wshadow", "-Werror"]
     done = subprocess.run(strict, cwd=SOURCES, capture_output=True, text=True, check=False)
@@ -137,6 +170,15 @@ def test_every_application_is_of_its_architecture(
     assert pe.parse_pe(data) == pe.Pe(arch.machine, pe.EFI_APPLICATION, len(data))
     assert data != built[arch]
     assert guest_program.patch_nonce(data, OTHER).count(OTHER.encode()) == 1
+
+
+@pytest.mark.parametrize("arch", COUNTING, ids=title)
+def test_a_program_that_counts_is_of_its_architecture(tmp_path: Path, arch: Arch):
+    path = guest_program.compile_program(arch, tmp_path / "cache", COUNT)
+    assert re.fullmatch(rf"{arch.ipxe_name}-count-[0-9a-f]{{16}}\.bin", path.name)
+    assert guest_program.patch_nonce(path.read_bytes(), OTHER).count(OTHER.encode()) == 1
+    again = guest_program.compile_program(arch, tmp_path / "elsewhere", COUNT)
+    assert again.read_bytes() == path.read_bytes()
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=title)
@@ -352,6 +394,25 @@ def test_u_boot_runs_the_program_on_riscv64(
         GuestReport("uefi", 0, 0, "none"),
         0,
     ), text
+
+
+@pytest.mark.slow
+@pytest.mark.qemu
+@pytest.mark.parametrize("arch", COUNTING, ids=title)
+def test_a_program_counts_in_place_of_firmware(tmp_path: Path, arch: Arch):
+    """From 1 on, in whole lines, and not faster than a count in 10 ms of the guest's clock."""
+    program = guest_program.compile_program(arch, tmp_path / "cache", COUNT)
+    (tmp_path / "bios").write_bytes(guest_program.patch_nonce(program.read_bytes(), NONCE))
+    binary, *options = COUNTING[arch]
+    machine = [binary, "-M", "virt", *options, *COMMON, "-bios", str(tmp_path / "bios")]
+    began = time.monotonic()
+    text, status = boot(
+        tmp_path, machine, lambda text: len(guest_report.read_counts(text, NONCE)) >= 50
+    )
+    counts = guest_report.read_counts(text, NONCE)
+    assert counts == list(range(1, len(counts) + 1)), text
+    assert status is None
+    assert len(counts) <= 100 * (time.monotonic() - began)
 
 
 @pytest.mark.slow

@@ -63,10 +63,20 @@ def test_firmware_that_requires_signatures_is_not_used(
 def test_the_name_of_a_default_rom_comes_from_qemu():
     """Whether the file is installed or not; that of i82559c does not begin with efi."""
     machine = MACHINES[Arch.X86_64]
-    assert qemu.default_rom(machine, True, "e1000") == "efi-e1000.rom"
-    assert qemu.default_rom(machine, False, "i82559c") == "pxe-eepro100.rom"
+    assert qemu.default_rom(machine, qemu.PC, "e1000") == "efi-e1000.rom"
+    old = ("-M", "pc-i440fx-1.4", *qemu.PC[2:])
+    assert qemu.default_rom(machine, old, "e1000") == "pxe-e1000.rom"
+    assert qemu.default_rom(machine, machine.options, "i82559c") == "pxe-eepro100.rom"
     with pytest.raises(RomforgeError, match="does not start with -device nonsense"):
-        qemu.default_rom(machine, False, "nonsense")
+        qemu.default_rom(machine, machine.options, "nonsense")
+
+
+@pytest.mark.qemu
+@pytest.mark.parametrize(
+    ("device", "known"), [("virtio-net-pci", True), ("virtio-net", True), ("virtio", False)]
+)
+def test_a_device_is_known_by_its_name_and_its_alias(device: str, known: bool):
+    assert qemu.has_device(MACHINES[Arch.X86_64], device) == known
 
 
 @pytest.mark.qemu
