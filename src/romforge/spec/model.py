@@ -266,7 +266,7 @@ class Target:
         (),
     )
     machines: tuple[str, ...] | None = key(
-        value_types.MACHINES,
+        value_types.MACHINE_TYPES,
         "patterns of the QEMU machine types whose guests use this set;"
         " default: those of no other target",
         None,

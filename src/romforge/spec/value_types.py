@@ -379,7 +379,7 @@ MACHINE = ValueType(
     _pattern(f"^{_MACHINE}$"),
     _match(_MACHINE, "a pattern of machine types"),
 )
-MACHINES = ValueType(
+MACHINE_TYPES = ValueType(
     'write a list of machine types, such as ["pc-i440fx-7.2", "pc-*-6.*"],'
     " or leave machines out for all types that no other target names",
     {"type": "array", "items": MACHINE.schema, "minItems": 1},
