@@ -323,7 +323,7 @@ class Verify:
     )
     snp: bool | None = key(
         value_types.FLAG,
-        "whether to call the Simple Network Protocol of each EFI driver;"
+        "whether programs of romforge use the Simple Network Protocol of each EFI driver;"
         " default: only of drivers that are built from a tree without a mark",
         None,
     )

@@ -171,8 +171,7 @@ def _examine(proof: Proof, data: bytes, directory: Path, cache: Path) -> GuestRe
     directory.mkdir()
     nic = nic_setup(proof, data, directory)
     nonce = secrets.token_hex(8)
-    program = guest_program.compile_program(proof.arch, cache, guest_program.DISK)
-    application = guest_program.patch_nonce(program.read_bytes(), nonce)
+    application = guest_program.make_application(proof.arch, guest_program.DISK, nonce, cache)
     options = [*ISOLATED_NETWORK, *nic.options, *disk_options(proof, application, directory)]
     with qemu.start(MACHINES[proof.arch], options, directory) as guest:
         guest.wait(

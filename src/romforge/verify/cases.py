@@ -25,6 +25,9 @@ STRUCTURE, BIOS, UEFI, START, MIGRATE = "structure", "bios", "uefi", "start", "m
 IPV4, IPV6 = "ipv4", "ipv6"  # networks
 PC = "pc"  # the machine to migrate on if a ROM has an image for none
 SNP = "snp"  # our own calls of the driver's Simple Network Protocol
+# Our own calls with several NICs, with a NIC that comes and goes, and after ExitBootServices.
+NICS, HOTPLUG, EXIT = "nics", "hotplug", "exit"
+CALLED = SNP, NICS, HOTPLUG, EXIT  # the kinds in which a program of ours uses the driver
 # What QEMU calls the device of these IDs, where that is not the name of the NIC.
 _DEVICES = {
     PciId(0x8086, 0x100E): "e1000",
@@ -43,6 +46,13 @@ _DEVICES = {
     PciId(0x1AF4, 0x1000): "virtio-net-pci",
     PciId(0x1AF4, 0x1041): "virtio-net-pci,disable-legacy=on,disable-modern=off",
 }
+
+
+class Companion(NamedTuple):
+    """A NIC of another model beside those of a proof: its ROM, and QEMU's device."""
+
+    rom: str
+    device: str
 
 
 class Proof(NamedTuple):
@@ -68,6 +78,7 @@ class Proof(NamedTuple):
     machine: str = PC  # where to migrate
     control: str | None = None  # how the ROM is corrupted, so that the proof must fail
     other: str | None = None  # the ROM to run in its place, for a control
+    companion: Companion | None = None  # only of NICS
 
     @property
     def task(self) -> str:
@@ -83,7 +94,31 @@ def make_proofs(spec: Spec, plan: Plan, replaced: Collection[str] = ()) -> tuple
     proofs: list[Proof] = []
     for rom in plan.roms():
         proofs += _proofs_of_rom(spec, rom, replaced)
-    return tuple(proofs)
+    return tuple(_add_companions(proofs))
+
+
+def _add_companions(proofs: Sequence[Proof]) -> Iterator[Proof]:
+    """The proofs; those of several NICs with the next other model of the same set of ROMs."""
+    groups: dict[tuple[str, Arch], list[Proof]] = {}
+    for proof in proofs:
+        if proof.kind == NICS:
+            groups.setdefault((os.path.dirname(proof.rom), proof.arch), []).append(proof)
+    for proof in proofs:
+        if proof.kind == NICS:
+            group = groups[os.path.dirname(proof.rom), proof.arch]
+            yield _add_companion(proof, group)
+        else:
+            yield proof
+
+
+def _add_companion(proof: Proof, group: Sequence[Proof]) -> Proof:
+    """The proof with the next NIC of another model in the group, if there is one."""
+    following = group.index(proof) + 1
+    for other in [*group[following:], *group[:following]]:
+        if other.device != proof.device:
+            needs = tuple(dict.fromkeys(proof.needs + other.needs))
+            return proof._replace(companion=Companion(other.rom, other.device), needs=needs)
+    return proof
 
 
 def baseline_fetches(spec: Spec, plan: Plan) -> list[Fetch]:
@@ -213,7 +248,8 @@ def _boots(
                 column = f"{column}-{network}"
             yield proof_of_mode._replace(column=column, network=network)
     if _drives_interface(spec, source):
-        yield booted._replace(kind=SNP, column=f"snp-{name}")
+        for kind in CALLED:
+            yield booted._replace(kind=kind, column=f"{kind}-{name}")
 
 
 def _drives_interface(spec: Spec, source: Source) -> bool:

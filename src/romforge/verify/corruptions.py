@@ -15,11 +15,13 @@ from romforge.base.errors import RomforgeError
 from romforge.formats import option_rom
 from romforge.formats.option_rom import Chain, EfiHeader, Image
 from romforge.rom.assembly import bucket_of
-from romforge.verify.cases import BIOS, MIGRATE, SNP, START, STRUCTURE, UEFI, Proof
+from romforge.verify.cases import BIOS, CALLED, EXIT, MIGRATE, SNP, START, STRUCTURE, UEFI, Proof
 
 FLIPPED, BROKEN, OTHER_BYTES = "flipped bit", "broken driver", "other bytes"
 ALONE, ANOTHER, MACHINE = "legacy image alone", "ROM of another NIC", "wrong machine"
 EMPTY, TRUNCATED, TOO_LARGE = "empty file", "truncated", "bucket too large"
+STAYS = "no ExitBootServices"  # the ROM is good, and the program does not call it
+_WITHOUT_DMA = ("ne2k_pci",)  # devices that never write to memory
 _MACHINE_FIELD = 0x0A  # offset in an EFI image's header (UEFI Specification, 14.4.2)
 
 
@@ -105,6 +107,8 @@ def _applies(name: str, proof: Proof, other: Proof | None) -> bool:
         return other is not None
     if name == ALONE:
         return proof.images[0].is_legacy
+    if name == STAYS:
+        return proof.device not in _WITHOUT_DMA
     if name in (BROKEN, MACHINE):
         return any(kind.machine for kind in proof.images)
     return True
@@ -175,7 +179,7 @@ def _empty(chain: Chain, data: bytes, proof: Proof) -> CorruptedRom:
 
 
 def _keep(chain: Chain, data: bytes, proof: Proof) -> CorruptedRom:
-    """The ROM is unchanged: it is that of another NIC."""
+    """The ROM is unchanged: it is that of another NIC, or the program is another one."""
     return CorruptedRom(data)
 
 
@@ -183,7 +187,7 @@ _BOOTED = "boot", "driver"
 _STRUCTURE_OR_BOOTED = "structure", *_BOOTED
 CONTROLS = {
     FLIPPED: Control((BIOS,), ("boot",), _flip_bit),
-    BROKEN: Control((STRUCTURE, UEFI, SNP), _STRUCTURE_OR_BOOTED, _break_driver),
+    BROKEN: Control((STRUCTURE, UEFI, *CALLED), _STRUCTURE_OR_BOOTED, _break_driver),
     ALONE: Control((UEFI,), _BOOTED, _keep_legacy_image),
     ANOTHER: Control((STRUCTURE, BIOS, UEFI, SNP), _STRUCTURE_OR_BOOTED, _keep),
     EMPTY: Control((STRUCTURE, BIOS, UEFI, START), ("structure", "boot", "start"), _empty),
@@ -191,6 +195,7 @@ CONTROLS = {
     MACHINE: Control((STRUCTURE,), ("structure",), _change_machine),
     TOO_LARGE: Control((STRUCTURE, MIGRATE), ("structure", "migration"), _enlarge),
     OTHER_BYTES: Control((BIOS, UEFI), ("content",), _expect_other_byte),
+    STAYS: Control((EXIT,), ("memory",), _keep),
 }
 
 

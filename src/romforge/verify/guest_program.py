@@ -22,9 +22,11 @@ from romforge.sources.ipxe.toolchain import NATIVE
 # A network boot program for PC BIOS; a PC BIOS that counts, or what counts in its place elsewhere.
 BIOS, COUNT = "bios", "count"
 # EFI applications: one that boots over the network; one that boots from a disk where that failed;
-# one that boots from a disk and calls the Simple Network Protocol.
+# those that boot from a disk and use NICs. SNP calls the Simple Network Protocol, NICS uses several
+# NICs, HOTPLUG disconnects them, EXIT watches memory after ExitBootServices, STAY does not call it.
 NETWORK, DISK, SNP = "efi", "disk", "snp"
-APPLICATIONS = NETWORK, DISK, SNP
+NICS, HOTPLUG, EXIT, STAY = "nics", "hotplug", "exit", "stay"
+APPLICATIONS = NETWORK, DISK, SNP, NICS, HOTPLUG, EXIT, STAY
 # The programs write 10h to isa-debug-exit, and QEMU then ends with 2 * 10h + 1.
 EXIT_STATUS = 33
 ProgramKind = Arch | str  # an architecture stands for its EFI application
@@ -32,6 +34,7 @@ ProgramKind = Arch | str  # an architecture stands for its EFI application
 _SOURCES = Path(__file__).resolve().parent / "guest"
 _PLACEHOLDER = b"NONCE-GOES-HERE!"
 _OUTPUT = "output"
+_HEADERS = "header.S", "uefi.h", "device.h", "network.h", "serial.h", "efi.lds"
 
 
 class _LegacyProgram(NamedTuple):
@@ -84,7 +87,7 @@ _EFI = {
     Arch.X86_64: _EfiTarget(["-m64", "-mno-red-zone", "-mgeneral-regs-only"], "elf_x86_64"),
     Arch.ARM64: _EfiTarget(["-mgeneral-regs-only", "-mstrict-align"], "aarch64linux"),
     Arch.RISCV64: _EfiTarget(
-        ["-march=rv64imac", "-mabi=lp64", "-mcmodel=medany", "-mno-relax"], "elf64lriscv"
+        ["-march=rv64imac_zicsr", "-mabi=lp64", "-mcmodel=medany", "-mno-relax"], "elf64lriscv"
     ),
     Arch.LOONG64: _EfiTarget(["-mabi=lp64s", "-msoft-float"], "elf64loongarch"),
 }
@@ -140,6 +143,11 @@ def patch_nonce(data: bytes, nonce: str) -> bytes:
     return data.replace(_PLACEHOLDER, nonce.encode())
 
 
+def make_application(arch: Arch, application: str, nonce: str, cache: Path) -> bytes:
+    """An EFI application with its nonce; raises as ``compile_program``."""
+    return patch_nonce(compile_program(arch, cache, application).read_bytes(), nonce)
+
+
 def _build(recipe: _Recipe) -> bytes:
     with TemporaryDirectory(prefix="romforge-boot-") as directory:
         for name, source in recipe.sources.items():
@@ -154,7 +162,9 @@ def _make_recipe(kind: ProgramKind, application: str) -> _Recipe:
         source = f"{application}.c"
         if application == COUNT:
             return _Recipe(_read_sources(source, "count.lds"), list(_count_commands(kind)))
-        sources = _read_sources("header.S", "uefi.h", "device.h", "efi.lds", source)
+        sources = _read_sources(*_HEADERS, source)
+        if application == STAY:  # includes the source of the other one
+            sources |= _read_sources(f"{EXIT}.c")
         return _Recipe(sources, list(_efi_commands(kind, source)))
     program = _LEGACY[kind]
     sources = _read_sources("com1.S", program.source)

@@ -58,7 +58,7 @@ class GuestReport:
     ROM lies in it from ``start`` to ``end``, which is its last byte. A BIOS reports no driver.
     """
 
-    firmware: str  # "bios"; "uefi" over the network; "disk" or "snp" from a disk
+    firmware: str  # "bios"; "uefi" over the network; the name of a program from a disk
     rom_size: int
     rom_crc: int
     driver: str | None = None
@@ -70,6 +70,54 @@ class GuestReport:
     calls: tuple[Call, ...] = ()  # only of "snp"
 
 
+class Card(NamedTuple):
+    """A network card of a guest that has several; its driver is ``own`` if from the card's ROM.
+
+    ``place`` is its bus, device and function, as PCI writes them into 16 bits.
+    """
+
+    place: int
+    own: bool
+    report: GuestReport
+
+
+class Cards(NamedTuple):
+    """The cards of a guest in the order of their places, and the calls of their interfaces."""
+
+    cards: tuple[Card, ...]
+    calls: tuple[Call, ...]
+
+
+class Pass(NamedTuple):
+    """The bytes of memory that have changed since a watch began, with the first and last address.
+
+    They are counted in the firmware's memory, and in free memory.
+    """
+
+    number: int
+    firmware: int
+    free: int
+    lowest: int
+    highest: int
+
+
+class Watch(NamedTuple):
+    """A watch over memory: how many pages of 4 KiB are copied, filled and left out; its passes."""
+
+    copied: int
+    filled: int
+    left: int
+    passes: tuple[Pass, ...]
+
+
+class Observation(NamedTuple):
+    """What the program that watches memory has printed so far: its last state, and the watches."""
+
+    state: str | None
+    calls: tuple[Call, ...]
+    watches: tuple[Watch, ...]
+
+
 class _Section(NamedTuple):
     """The console from one report's first line to the next report's."""
 
@@ -78,7 +126,7 @@ class _Section(NamedTuple):
 
 
 _HEX = "([0-9a-f]{8})"
-_HEAD = re.compile(r"romforge ([a-z0-9]{16}) (bios|uefi|disk|snp)\n")
+_HEAD = re.compile(r"romforge ([a-z0-9]{16}) (bios|uefi|disk|snp|nics|hotplug|exit)\n")
 _ROM = re.compile(rf"^romforge rom {_HEX} {_HEX}$", re.MULTILINE)
 _NO_DRIVER = re.compile(r"^romforge driver none$", re.MULTILINE)
 _BUILT_IN_DRIVER = re.compile(r"^romforge driver built-in(?: (?P<name>.+))?$", re.MULTILINE)
@@ -88,6 +136,10 @@ _ROM_DRIVER = re.compile(
 _COUNTS = " ".join(f"{name}=(?P<{name}>[0-9]{{2}})" for name in Interfaces._fields)
 _INTERFACES = re.compile(rf"^romforge interfaces {_COUNTS}$", re.MULTILINE)
 _CALL = re.compile(r"^romforge call (\S+) ([0-9a-f]{8})(?: (.*))?$", re.MULTILINE)
+_CARD = re.compile(rf"^romforge nic {_HEX} (own|other)$", re.MULTILINE)
+_STATE = re.compile(r"^romforge state ([a-z]+)\n", re.MULTILINE)
+_PAGES = re.compile(rf"^romforge pages {_HEX} {_HEX} {_HEX}\n", re.MULTILINE)
+_PASS = re.compile(rf"^romforge pass {_HEX} {_HEX} {_HEX} {_HEX} {_HEX}\n", re.MULTILINE)
 _END = re.compile(r"^romforge end\n", re.MULTILINE)
 # Escape sequences of ECMA-48, and control characters that do not begin a line.
 _TERMINAL_CODES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[ -/]*[0-~]|[\r\0\a\b]")
@@ -111,6 +163,25 @@ def unfinished_calls(console: str, nonce: str) -> tuple[Call, ...]:
     for section in _sections(console, nonce):
         return _parse_calls(section.lines)
     return ()
+
+
+def read_cards(console: str, nonce: str) -> list[Cards]:
+    """The complete reports of the boots with this nonce, where a guest has several cards."""
+    reports = []
+    for section in _sections(console, nonce):
+        end = _END.search(section.lines)
+        if end:
+            reports.append(_parse_cards(section.firmware, section.lines[: end.start()]))
+    return reports
+
+
+def read_observation(console: str, nonce: str) -> Observation:
+    """What the program that watches memory has printed so far, from whole lines."""
+    for section in _sections(console, nonce):
+        states = [None, *_STATE.findall(section.lines)]
+        watches = _parse_watches(section.lines)
+        return Observation(states[-1], _parse_calls(section.lines), watches)
+    return Observation(None, (), ())
 
 
 def read_counts(console: str, nonce: str) -> list[int]:
@@ -188,3 +259,30 @@ def _parse_calls(lines: str) -> tuple[Call, ...]:
     for match in _CALL.finditer(lines):
         calls.append(Call(match[1], int(match[2], 16), match[3] or ""))
     return tuple(calls)
+
+
+def _parse_cards(firmware: str, lines: str) -> Cards:
+    """The cards of a section, without those of which a line is missing; and its calls."""
+    cards = []
+    _, *parts = _CARD.split(lines)
+    for place, whose, part in zip(parts[::3], parts[1::3], parts[2::3]):
+        report = _parse_report(firmware, part)
+        if report:
+            cards.append(Card(int(place, 16), whose == "own", report))
+    return Cards(tuple(cards), _parse_calls(lines))
+
+
+def _parse_watches(lines: str) -> tuple[Watch, ...]:
+    """The watches of a section; a program prints the pages twice, and then the state."""
+    watches = []
+    starts = [match.end() for match in re.finditer("^romforge state watch\n", lines, re.MULTILINE)]
+    for start, end in zip(starts, [*starts[1:], len(lines)]):
+        pages = _PAGES.findall(lines[:start])
+        if not pages:
+            continue
+        passes = []
+        for numbers in _PASS.findall(lines[start:end]):
+            passes.append(Pass(*(int(number, 16) for number in numbers)))
+        copied, filled, left = pages[-1]
+        watches.append(Watch(int(copied, 16), int(filled, 16), int(left, 16), tuple(passes)))
+    return tuple(watches)

@@ -19,9 +19,29 @@ from romforge.formats import option_rom, rom_check, rom_file, stub_image
 from romforge.formats.rom_check import Severity
 from romforge.rom import lock_format
 from romforge.rom.assembly import bucket_of
-from romforge.verify import boot, cases, corruptions, migration, qemu, snp
+from romforge.verify import (
+    boot,
+    cases,
+    corruptions,
+    exit_watch,
+    guest_program,
+    migration,
+    qemu,
+    several_nics,
+    snp,
+)
 from romforge.verify.boot import CheckFailed
-from romforge.verify.cases import BIOS, MIGRATE, SNP, STRUCTURE, UEFI, Proof
+from romforge.verify.cases import (
+    BIOS,
+    CALLED,
+    EXIT,
+    HOTPLUG,
+    MIGRATE,
+    NICS,
+    STRUCTURE,
+    UEFI,
+    Proof,
+)
 from romforge.verify.snp import Seen
 
 CACHE = f"{STATE}/boot"  # boot programs, below the output root
@@ -89,11 +109,11 @@ def _run_kind(
     """
     if proof.kind == STRUCTURE:
         return Seen(structure(proof, data))
-    if proof.kind in (BIOS, UEFI, SNP) and not proof.control:
+    if proof.kind in (BIOS, UEFI, *CALLED) and not proof.control:
         structure(proof, data)  # of a control, this may be what is corrupted
     machine = qemu.MACHINES[proof.arch]
     programs = [qemu.binary(machine)]
-    if proof.kind in (UEFI, SNP):
+    if proof.kind in (UEFI, *CALLED):
         programs += qemu.find_firmware(machine)
     elif proof.kind == BIOS:
         programs.append(qemu.pc_bios())
@@ -105,9 +125,33 @@ def _run_kind(
     if proof.kind == MIGRATE:
         baseline = _read_baseline(proof, out, inputs)
         return Seen(migration.prove_migration(proof, baseline, data, directory, out / CACHE))
-    if proof.kind == SNP:
-        return snp.prove_interface(proof, data, directory, out / CACHE, expected)
+    if proof.kind in CALLED:
+        return _use_interface(proof, data, out, directory, inputs, expected)
     return Seen(boot.prove_boot(proof, data, directory, out / CACHE, expected))
+
+
+def _use_interface(
+    proof: Proof,
+    data: bytes,
+    out: Path,
+    directory: Path,
+    inputs: InputStates,
+    expected: bytes | None,
+) -> Seen:
+    """Does a proof in which a program of ours uses the driver's network interface."""
+    if proof.kind == NICS:
+        companion = None
+        if proof.companion:
+            companion = _read_rom(out / proof.companion.rom, inputs)
+        return several_nics.prove_nics(proof, data, companion, directory, out / CACHE)
+    if proof.kind == HOTPLUG:
+        return several_nics.prove_hotplug(proof, data, directory, out / CACHE)
+    if proof.kind == EXIT:
+        application = guest_program.EXIT
+        if proof.control == corruptions.STAYS:
+            application = guest_program.STAY
+        return exit_watch.prove_exit(proof, data, directory, out / CACHE, application)
+    return snp.prove_interface(proof, data, directory, out / CACHE, expected)
 
 
 def structure(proof: Proof, data: bytes) -> str:

@@ -146,8 +146,7 @@ def prove_interface(
     nic = boot.nic_setup(proof, data, directory)
     content = boot.expected_content(proof, nic, expected)
     nonce = secrets.token_hex(8)
-    program = guest_program.compile_program(proof.arch, cache, guest_program.SNP)
-    application = guest_program.patch_nonce(program.read_bytes(), nonce)
+    application = guest_program.make_application(proof.arch, guest_program.SNP, nonce, cache)
     options = [*_NETWORK, *nic.options, *boot.disk_options(proof, application, directory)]
     with qemu.start(qemu.MACHINES[proof.arch], options, directory) as guest:
         guest.wait(lambda console: guest_report.read_report(console, nonce), proof.timeout)
@@ -155,7 +154,7 @@ def prove_interface(
         report = guest_report.read_report(console, nonce)
         if not report:
             made = guest_report.unfinished_calls(console, nonce)
-            raise CheckFailed("calls", _describe_unfinished(guest, proof, made))
+            raise CheckFailed("calls", describe_unfinished(guest, proof, made))
     driver = boot.check_driver(proof, report, content)
     if not report.calls:
         raise CheckFailed("driver", diagnosis.no_interface(driver, identified=False))
@@ -201,7 +200,7 @@ def check_calls(made: Sequence[Call], driver: str) -> str:
     deviations = []
     made_by_name = {call.name: call for call in made}
     for name, expected in CALLS.items():
-        failure = _check_call(name, made_by_name.get(name), expected)
+        failure = check_call(name, made_by_name.get(name), expected)
         if failure is None:
             continue
         if name not in made_by_name or expected.required:
@@ -217,7 +216,7 @@ def check_calls(made: Sequence[Call], driver: str) -> str:
     return text
 
 
-def _check_call(name: str, call: Call | None, expected: Expected) -> str | None:
+def check_call(name: str, call: Call | None, expected: Expected) -> str | None:
     """How a call differs from the expected one, as text; None where it does not."""
     if call is None:
         return f"{name} was not called"
@@ -243,7 +242,7 @@ def _describe_call(call: Call | None) -> str:
     return f"{status_name(call.status)} ({call.detail})"
 
 
-def _describe_unfinished(guest: qemu.Guest, proof: Proof, made: Sequence[Call]) -> str:
+def describe_unfinished(guest: qemu.Guest, proof: Proof, made: Sequence[Call]) -> str:
     """What is known of a program that did not come to its end."""
     end = f"the program did not end within {proof.timeout} s"
     status = guest.process.poll()

@@ -153,7 +153,7 @@ def check_link(
 def _check_dropped_roots(step: TreeBuild, roots: NotedRoots, where: str) -> None:
     """Raises RomforgeError if ``drop`` names a root that the tree does not link from."""
     for root in step.strip.drop:
-        if root not in roots.tree and root != link_roots.INTERFACE_ROOT:
+        if root not in roots.tree and root not in link_roots.ADDED_ROOTS:
             raise RomforgeError(
                 f"drop in {where} names {root}, which is not a root of this link"
                 f"{did_you_mean(root, roots.tree)}; its roots are {join_words(roots.tree)}"

@@ -16,9 +16,9 @@ An object that is left out needs a replacement:
 All replacements are weak symbols of one object that is linked first. So the linker does not search
 the library for the objects. If one is linked for another reason, its own symbols take precedence.
 
-    >>> plan = make_link_plan(strip, legacy=False, downgraded=True, sources={"efi_snp"})
+    >>> plan = make_link_plan(strip, legacy=False, downgraded=True, sources={"efi_snp", "device"})
     >>> plan.drop, plan.add
-    (("obj_config", "obj_config_efi"), ("obj_efi_snp",))
+    (("obj_config", "obj_config_efi"), ("obj_efi_snp", "obj_device"))
 """
 
 from __future__ import annotations
@@ -36,7 +36,10 @@ NONE, SAFE, MINIMAL = STRENGTHS = "none", "safe", "minimal"
 _CONFIGURATION = "obj_config", "obj_config_efi"
 # efi_snp is the network interface. Only the configuration requires it, so it must become a root.
 _INTERFACE = "efi_snp"
-INTERFACE_ROOT = f"obj_{_INTERFACE}"
+# device stops the NIC at ExitBootServices. Nothing refers to it, for its functions are in a table.
+# Without it the NIC goes on writing received frames to memory that the operating system then owns.
+_SHUTDOWN = "device"
+ADDED_ROOTS = f"obj_{_INTERFACE}", f"obj_{_SHUTDOWN}"
 _STUBS = Path(__file__).resolve().parent / "stubs" / "objects.c"
 _BLOCK = re.compile(r"^/\* object (\w+) \*/\n", re.MULTILINE)
 
@@ -97,7 +100,7 @@ def make_link_plan(
         reason = _reason_to_keep_all(downgraded, sources)
         if reason is None:
             drop = (*_CONFIGURATION, *drop)
-            add = (INTERFACE_ROOT, *add)
+            add = (*_needed_roots(sources), *add)
             groups = known_groups(strip.strength)
     return LinkPlan(
         drop=_without(drop, strip.keep),
@@ -105,6 +108,11 @@ def make_link_plan(
         left_out=_apply_lists(groups, strip),
         reason=reason,
     )
+
+
+def _needed_roots(sources: Collection[str]) -> list[str]:
+    """The roots that a driver needs and only the configuration requires, if a tree has them."""
+    return [root for root in ADDED_ROOTS if root.removeprefix("obj_") in sources]
 
 
 def _without(names: Iterable[str], excluded: Collection[str]) -> tuple[str, ...]:

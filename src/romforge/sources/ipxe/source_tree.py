@@ -115,7 +115,7 @@ def build_settings(step: TreeBuild, tree: Tree) -> BuildSettings:
         tools=toolchain.tools_identity(step),
         cross=toolchain.cross_prefix(step),
         make=[list(pair) for pair in compile_variables(step)],
-        strip=_as_lists([*step.strip, link_roots.stubs_digest()]),
+        strip=_as_lists([*step.strip, link_roots.stubs_digest(), link_roots.ADDED_ROOTS]),
         require=list(step.require),
         files=[[variable, list(files)] for variable, files in step.files],
         debug=list(step.debug),

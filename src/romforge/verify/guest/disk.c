@@ -5,7 +5,6 @@
  */
 #include "device.h"
 
-static const EFI_GUID LoadedImageDevicePath = EFI_LOADED_IMAGE_DEVICE_PATH_PROTOCOL_GUID;
 static const EFI_GUID NetworkInterfaceIdentifier = EFI_NETWORK_INTERFACE_IDENTIFIER_PROTOCOL_GUID_31;
 static const EFI_GUID ManagedNetwork = EFI_MANAGED_NETWORK_SERVICE_BINDING_PROTOCOL_GUID;
 static const EFI_GUID PxeBaseCode = EFI_PXE_BASE_CODE_PROTOCOL_GUID;

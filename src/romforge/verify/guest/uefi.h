@@ -79,6 +79,18 @@ typedef struct {
 
 typedef enum { AllHandles, ByRegisterNotify, ByProtocol } EFI_LOCATE_SEARCH_TYPE;
 
+typedef enum { AllocateAnyPages } EFI_ALLOCATE_TYPE;
+
+typedef enum {
+	EfiReservedMemoryType, EfiLoaderCode, EfiLoaderData, EfiBootServicesCode, EfiBootServicesData,
+	EfiRuntimeServicesCode, EfiRuntimeServicesData, EfiConventionalMemory
+} EFI_MEMORY_TYPE;
+
+typedef struct {
+	UINT32 Type;
+	UINT64 PhysicalStart, VirtualStart, NumberOfPages, Attribute;
+} EFI_MEMORY_DESCRIPTOR;
+
 typedef struct {
 	EFI_HANDLE AgentHandle, ControllerHandle;
 	UINT32 Attributes, OpenCount;
@@ -86,18 +98,27 @@ typedef struct {
 
 typedef struct {
 	EFI_TABLE_HEADER Hdr;
-	void *RaiseTPLToUninstallProtocolInterface[16];
+	void *RaiseTPLAndRestoreTPL[2];
+	EFI_STATUS ( EFIAPI *AllocatePages ) ( EFI_ALLOCATE_TYPE Type, EFI_MEMORY_TYPE MemoryType, UINTN Pages, UINT64 *Memory );
+	void *FreePages;
+	EFI_STATUS ( EFIAPI *GetMemoryMap ) ( UINTN *MemoryMapSize, EFI_MEMORY_DESCRIPTOR *MemoryMap, UINTN *MapKey,
+			UINTN *DescriptorSize, UINT32 *DescriptorVersion );
+	void *AllocatePoolToUninstallProtocolInterface[11];
 	EFI_STATUS ( EFIAPI *HandleProtocol ) ( EFI_HANDLE Handle, const EFI_GUID *Protocol, void **Interface );
-	void *ReservedToGetNextMonotonicCount[11];
+	void *ReservedToUnloadImage[9];
+	EFI_STATUS ( EFIAPI *ExitBootServices ) ( EFI_HANDLE ImageHandle, UINTN MapKey );
+	void *GetNextMonotonicCount;
 	EFI_STATUS ( EFIAPI *Stall ) ( UINTN Microseconds );
 	EFI_STATUS ( EFIAPI *SetWatchdogTimer ) ( UINTN Timeout, UINT64 WatchdogCode, UINTN DataSize,
 			const CHAR16 *WatchdogData );
 	EFI_STATUS ( EFIAPI *ConnectController ) ( EFI_HANDLE ControllerHandle, EFI_HANDLE *DriverImageHandle,
 			void *RemainingDevicePath, BOOLEAN Recursive );
-	void *DisconnectController;
+	EFI_STATUS ( EFIAPI *DisconnectController ) ( EFI_HANDLE ControllerHandle, EFI_HANDLE DriverImageHandle,
+			EFI_HANDLE ChildHandle );
 	EFI_STATUS ( EFIAPI *OpenProtocol ) ( EFI_HANDLE Handle, const EFI_GUID *Protocol, void **Interface,
 			EFI_HANDLE AgentHandle, EFI_HANDLE ControllerHandle, UINT32 Attributes );
-	void *CloseProtocol;
+	EFI_STATUS ( EFIAPI *CloseProtocol ) ( EFI_HANDLE Handle, const EFI_GUID *Protocol, EFI_HANDLE AgentHandle,
+			EFI_HANDLE ControllerHandle );
 	EFI_STATUS ( EFIAPI *OpenProtocolInformation ) ( EFI_HANDLE Handle, const EFI_GUID *Protocol,
 			EFI_OPEN_PROTOCOL_INFORMATION_ENTRY **EntryBuffer, UINTN *EntryCount );
 	void *ProtocolsPerHandle;
@@ -155,9 +176,23 @@ struct EFI_COMPONENT_NAME2_PROTOCOL {
 	EFI_STATUS ( EFIAPI *GetDriverName ) ( EFI_COMPONENT_NAME2_PROTOCOL *This, const CHAR8 *Language, CHAR16 **DriverName );
 };
 
+typedef enum { EfiPciIoWidthUint8, EfiPciIoWidthUint16, EfiPciIoWidthUint32 } EFI_PCI_IO_PROTOCOL_WIDTH;
+
+#define PCI_REVISION_AND_CLASS 0x08
+#define PCI_CLASS_NETWORK 0x02
+
 typedef struct EFI_PCI_IO_PROTOCOL EFI_PCI_IO_PROTOCOL;
+
+typedef struct {
+	EFI_STATUS ( EFIAPI *Read ) ( EFI_PCI_IO_PROTOCOL *This, EFI_PCI_IO_PROTOCOL_WIDTH Width, UINT32 Offset, UINTN Count,
+			void *Buffer );
+	void *Write;
+} EFI_PCI_IO_PROTOCOL_CONFIG_ACCESS;
+
 struct EFI_PCI_IO_PROTOCOL {
-	void *PollMemToFlush[14];
+	void *PollMemToIoWrite[6];
+	EFI_PCI_IO_PROTOCOL_CONFIG_ACCESS Pci;
+	void *CopyMemToFlush[6];
 	EFI_STATUS ( EFIAPI *GetLocation ) ( EFI_PCI_IO_PROTOCOL *This, UINTN *SegmentNumber, UINTN *BusNumber,
 			UINTN *DeviceNumber, UINTN *FunctionNumber );
 	void *Attributes, *GetBarAttributes, *SetBarAttributes;

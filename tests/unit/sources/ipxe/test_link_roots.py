@@ -16,7 +16,7 @@ from romforge.plan.steps import StripOptions
 from romforge.sources.ipxe import link_check, link_roots, make_rules
 from romforge.sources.ipxe.link_roots import LeftOut, LinkPlan, make_link_plan
 
-SOURCES = {"efi_snp", "config", "intel"}
+SOURCES = {"efi_snp", "device", "config", "intel"}
 
 
 def downgraded_plan(strip: StripOptions) -> LinkPlan:
@@ -31,11 +31,11 @@ def left_out(plan: LinkPlan) -> set[str]:
     return names
 
 
-def test_safe_drops_the_configuration_and_adds_the_network_interface():
-    """Only the configuration requires efi_snp; without it the driver would be dead."""
+def test_safe_drops_the_configuration_and_adds_the_interface_and_the_shutdown():
+    """Only the configuration requires both. The driver would be dead, or would not be shut down."""
     plan = downgraded_plan(StripOptions())
     assert plan.drop == ("obj_config", "obj_config_efi")
-    assert plan.add == ("obj_efi_snp",)
+    assert plan.add == ("obj_efi_snp", "obj_device")
     assert {"autoboot", "ipv4", "config_ethernet"} <= left_out(plan)
     assert "efi_snp_hii" not in left_out(plan)
 
@@ -64,6 +64,14 @@ def test_without_downgrade_nothing_is_left_out_and_the_plan_says_why(
     assert 'config = "qemu"' in plan.reason
 
 
+def test_a_tree_without_devices_needs_no_root_for_them():
+    """The miniature has none, and an undefined root fails the link."""
+    plan = make_link_plan(
+        StripOptions(), legacy=False, downgraded=True, sources={"efi_snp", "config"}
+    )
+    assert plan.add == ("obj_efi_snp",)
+
+
 def test_a_tree_without_efi_snp_keeps_all():
     """It is not known which objects such a driver needs."""
     plan = make_link_plan(StripOptions(), legacy=False, downgraded=True, sources={"config"})
@@ -85,7 +93,7 @@ def test_lists_of_the_spec_take_precedence_over_a_strength():
     )
     plan = downgraded_plan(strip)
     assert plan.drop == ("obj_config_efi", "obj_x")
-    assert plan.add == ("obj_efi_snp", "obj_config", "obj_ipv4")
+    assert plan.add == ("obj_efi_snp", "obj_device", "obj_config", "obj_ipv4")
     assert "ipv4" not in left_out(plan)
     assert LeftOut(("aoe",), True) in plan.left_out
     assert LeftOut(("config_pci",), True) in plan.left_out
