@@ -498,9 +498,9 @@ def test_a_repository_without_tags_gives_a_version_without_numbers(tree: Tree):
         ({"VERSION": "9.9"}, "9.9"),
     ],
 )
-def test_a_version_can_be_given(tree: Tree, variables: dict[str, str], version: str):
-    tree.make("bin/version.e1000.rom.o", jobs=1, **variables)
-    assert f"\0{version}\0".encode() in b"\0" + tree.read("bin/version.e1000.rom.o")
+def test_a_version_can_be_given(fresh: Tree, variables: dict[str, str], version: str):
+    fresh.make("bin/version.e1000.rom.o", jobs=1, **variables)
+    assert f"\0{version}\0".encode() in b"\0" + fresh.read("bin/version.e1000.rom.o")
 
 
 # Configuration
@@ -744,7 +744,12 @@ def test_two_makes_agree_once_what_they_share_is_there(ready: Tree, fresh: Tree)
     shutil.rmtree(fresh.src / "bin-x86_64-efi")
     words = [f"{name}={value}" for name, value in DEFAULTS.items()]
     running = [
-        subprocess.Popen(["make", *words, goal], cwd=fresh.src, stdout=subprocess.DEVNULL)
+        subprocess.Popen(
+            ["make", *words, goal],
+            cwd=fresh.src,
+            env=os.environ | fresh.compilers,
+            stdout=subprocess.DEVNULL,
+        )
         for goal in goals
     ]
     assert [make.wait(PATIENCE) for make in running] == [0, 0]
