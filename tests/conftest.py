@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from pathlib import Path
@@ -16,6 +17,9 @@ from tests.support.project import Run, run, write_dodo
 for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
     if signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, signal.SIG_DFL)
+
+# Of what tests run thousands of times, each process would compile romforge anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 FETCHED = {"releases", "applications"}  # fixtures for which Debian's packages are fetched
 

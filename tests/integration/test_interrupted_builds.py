@@ -137,20 +137,20 @@ def disk(project: Project) -> Iterator[Disk]:
 def test_a_kill_at_any_moment_leaves_whole_files_and_the_next_build_right(
     project: Project, command: str
 ):
-    """Ten kills for each way to build, spread over the run; each build replaces a set of ROMs."""
+    """Six kills for each way to build, spread over the run; each build replaces a set of ROMs."""
     dice = random.Random(f"kill {command}")
     begin = time.monotonic()
     assert project.run(COMMANDS[command])[0] == 0
     duration = time.monotonic() - begin
     caught = 0
     suites = ["trixie", "sid"]
-    for turn in range(10):
-        if turn in (3, 7):
+    for turn in range(6):
+        if turn in (2, 4):
             shutil.rmtree(project.out)
         project.write(suites[0])
         process, begin = project.start(*COMMANDS[command]), time.monotonic()
         try:
-            process.wait((turn + dice.random()) / 10 * duration)
+            process.wait((turn + dice.random()) / 6 * duration)
             duration = time.monotonic() - begin  # the machine has become quicker
         except subprocess.TimeoutExpired:
             caught += 1
@@ -160,7 +160,7 @@ def test_a_kill_at_any_moment_leaves_whole_files_and_the_next_build_right(
         project.check_whole("sid", "trixie")
         project.check_built(suites[0])
         suites.reverse()
-    assert caught >= 5, "most builds had ended before they were killed"
+    assert caught >= 3, "most builds had ended before they were killed"
 
 
 def test_a_kill_at_every_write_leaves_whole_files_and_the_next_build_right(project: Project):

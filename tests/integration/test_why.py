@@ -21,7 +21,7 @@ from romforge.formats.ld_map import LinkMap, object_name
 from romforge.plan.steps import TreeBuild
 from romforge.sources.ipxe import image_build, make_rules, source_tree, toolchain
 from tests.support import yardstick
-from tests.support.linked import ROM, SPEC, Built, minipxe, project, tree_of_400
+from tests.support.linked import ROM, SPEC, Built, minipxe, project, tree_of_200
 from tests.support.project import TOP, run
 
 pytestmark = pytest.mark.slow
@@ -29,14 +29,21 @@ pytestmark = pytest.mark.slow
 OBJECTS = 20  # whose chains are confirmed
 
 
-@pytest.fixture(scope="module", params=[minipxe, tree_of_400], ids=["minipxe", "400 sources"])
-def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Built:
-    return project(tmp_path_factory.mktemp("why"), request.param)
-
-
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Built:
     return project(tmp_path_factory.mktemp("small"), minipxe)
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Built:
+    return project(tmp_path_factory.mktemp("large"), tree_of_200)
+
+
+@pytest.fixture(scope="module", params=["small", "large"], ids=["minipxe", "200 sources"])
+def built(request: pytest.FixtureRequest) -> Built:
+    made = request.getfixturevalue(request.param)
+    assert isinstance(made, Built)
+    return made
 
 
 def loaded(file: Path) -> dict[str, int]:
@@ -253,7 +260,7 @@ def inspected(built: Built) -> list[dict[str, Any]]:
 
 
 def test_an_answer_takes_fifty_loops_at_most(built: Built):
-    """For both images, of the tree of 400 sources too; minipxe's take 8."""
+    """For both images, of the tree of 200 sources too; minipxe's take 8."""
     assert yardstick.ratio(lambda: built.why(ROM), enough=50) <= 50
 
 

@@ -16,6 +16,7 @@ from subprocess import CompletedProcess
 import pytest
 
 from romforge.formats import option_rom
+from tests.support.compilers import CACHED_PATH, REAL_PATH, cached_compilers
 from tests.support.project import TOP, run, write_dodo
 
 NICS = {"e1000": "8086:100e", "pcnet": "1022:2000", "rtl8139": "10ec:8139"}
@@ -34,20 +35,27 @@ MARK, MARKED = "minipxe version %s", "minipxe VERSION %s"  # in core/mark.c, whi
 
 
 class Forge:
-    """A directory with a tree, a spec for it, and a make that notes how it was called."""
+    """A directory with a tree, a spec for it, and a make that notes how it was called.
 
-    def __init__(self, top: Path, tools: Path) -> None:
+    Objects come from the cache of all tests where ``cached`` is true.
+    """
+
+    def __init__(self, top: Path, tools: Path, cached: bool = True) -> None:
         self.top, self.tree, self.src, self.tools = top, top / "tree", top / "tree/src", tools
+        self.cached, self.real_path = cached, f"{tools}:{REAL_PATH}"
         self.environment = {
             "SOURCE_DATE_EPOCH": "1700000000",
             "HOME": str(top),
-            "PATH": f"{tools}:{os.environ['PATH']}",
+            "PATH": self.real_path,
         }
+        if cached:
+            self.environment |= cached_compilers()
+            self.environment["PATH"] = f"{tools}:{CACHED_PATH}"
         self.environment |= dict.fromkeys(["IPXE_SRC", "MAKEFLAGS", "DEB_BUILD_OPTIONS"], "")
 
     def copy(self, top: Path) -> Forge:
         shutil.copytree(self.top, top, symlinks=True, dirs_exist_ok=True)
-        return Forge(top, self.tools)
+        return Forge(top, self.tools, self.cached)
 
     def spec(
         self,
@@ -164,7 +172,7 @@ class Forge:
         return f"{self.top}/bin:{self.environment['PATH']}"
 
     def make(self, directory: Path, *words: str) -> None:
-        """The tree's own make."""
+        """The tree's own make, with the compilers themselves."""
         clean = {
             key: value
             for key, value in os.environ.items()
@@ -175,12 +183,12 @@ class Forge:
         subprocess.run(command, cwd=directory, env=clean, check=True, capture_output=True)
 
 
-def new_forge(factory: pytest.TempPathFactory, make_script: str) -> Forge:
+def new_forge(factory: pytest.TempPathFactory, make_script: str, *, cached: bool = True) -> Forge:
     """A forge with a copy of minipxe, and ``make_script`` as its make; it has no spec yet."""
     tools = factory.mktemp("tools")
     (tools / "make").write_text(make_script)
     (tools / "make").chmod(0o755)
-    forge = Forge(factory.mktemp("empty"), tools)
+    forge = Forge(factory.mktemp("empty"), tools, cached)
     shutil.copytree(TOP / "vendor/minipxe", forge.tree)
     write_dodo(forge.top)
     return forge

@@ -81,6 +81,6 @@ def bigtree(place: Path, sources: int = 1000) -> None:
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 
-def tree_of_400(place: Path) -> None:
+def tree_of_200(place: Path) -> None:
     """A generated tree that is large, and still built within a minute."""
-    bigtree(place, sources=400)
+    bigtree(place, sources=200)

@@ -10,6 +10,7 @@ import subprocess
 from pathlib import Path
 
 from romforge.formats import option_rom
+from tests.support.compilers import cached_compilers
 from tests.support.project import TOP
 
 SOURCE = TOP / "vendor" / "minipxe"
@@ -23,11 +24,15 @@ DEFAULTS = {
 
 
 class Tree:
-    """A private copy of the source, and make in it."""
+    """A private copy of the source, and make in it.
 
-    def __init__(self, top: Path, source: Path = SOURCE):
+    Objects come from the cache of all tests where ``cached`` is true.
+    """
+
+    def __init__(self, top: Path, source: Path = SOURCE, *, cached: bool = True):
         shutil.copytree(source, top, symlinks=True)
         self.top, self.src = top, top / "src"
+        self.compilers = cached_compilers() if cached else {}
 
     def run(self, *goals: str, jobs: int = 2, **variables: str) -> subprocess.CompletedProcess[str]:
         words = [f"{name}={value}" for name, value in (DEFAULTS | variables).items()]
@@ -40,7 +45,7 @@ class Tree:
         return subprocess.run(
             command,
             cwd=self.src,
-            env=clean | {"LC_ALL": "C"},
+            env=clean | self.compilers | {"LC_ALL": "C"},
             capture_output=True,
             text=True,
             check=False,

@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.support.compilers import cached_compilers
+
 TOP = Path(__file__).resolve().parents[2]
 # An upstream tree, for test_real_tree.py alone: all other tests build vendor/minipxe. From here on
 # the variable has another name, which the workers of pytest read and romforge does not.
@@ -74,11 +76,14 @@ def run(
 
 
 def users(environment: dict[str, str]) -> dict[str, str]:
-    """The environment of a user who has the checkout's romforge, and else only what is given."""
+    """The environment of a user who has the checkout's romforge, and else only what is given.
+
+    Its compilers are those of the cache, where no PATH is given.
+    """
     clean = {
         key: value for key, value in os.environ.items() if not key.startswith(("ROM", "PYTEST"))
     }
-    return clean | {"PYTHONPATH": str(TOP / "src")} | environment
+    return clean | cached_compilers() | {"PYTHONPATH": str(TOP / "src")} | environment
 
 
 def spec_text(roms: Path | str, *, nics: str = 'e1000 = "8086:100e"', extra: str = "") -> str:

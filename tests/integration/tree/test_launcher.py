@@ -90,7 +90,7 @@ def all_sources(forge: Forge, pattern: str) -> set[str]:
 @pytest.fixture(scope="module")
 def empty(tmp_path_factory: pytest.TempPathFactory) -> Forge:
     """A forge where nothing was built yet."""
-    made = new_forge(tmp_path_factory, FLAGS)
+    made = new_forge(tmp_path_factory, FLAGS, cached=False)
     spec(made)
     return made
 

@@ -137,7 +137,7 @@ def only(forge: Forge, *missing: str) -> str:
     directory = forge.top / "only"
     directory.mkdir()
     for name in set(TOOLS.split()) - set(missing):
-        found = shutil.which(name, path=forge.environment["PATH"])
+        found = shutil.which(name, path=forge.real_path)
         assert found
         (directory / name).symlink_to(found)
     return str(directory)
@@ -200,7 +200,10 @@ def test_another_linker_than_gnu_ld_is_refused(forge: Forge):
 
 
 def test_the_environment_changes_no_byte(forge: Forge, ready: Forge):
-    """Neither dpkg-buildflags' variables, nor those of an outer make, of git, or of gcc."""
+    """Neither dpkg-buildflags' variables, nor those of an outer make, of git, or of gcc.
+
+    The compilers themselves read the variables, and not the cache of all tests.
+    """
     forge.spec(nics=("e1000",))
     odd = {
         "CFLAGS": "-O0 -g",
@@ -226,7 +229,7 @@ def test_the_environment_changes_no_byte(forge: Forge, ready: Forge):
         "GCC_EXEC_PREFIX": "/none",
         "BIN": "none",
     }
-    forge.build(**odd)
+    forge.build(**odd, PATH=forge.real_path)
     assert forge.roms() == {name: ready.roms()[name] for name in both("e1000")}
 
 

@@ -46,7 +46,7 @@ def test_output_roots_and_checkouts_have_no_part_in_the_bytes(forge: Forge):
     for number in range(300):  # so that its commits need more digits to be told apart
         (forge.top / "blob").write_text(str(number))
         git(trees["full"], "hash-object", "-w", str(forge.top / "blob"))
-    environment = {"CCACHE_DIR": str(forge.top / "ccache")}
+    environment = {"CCACHE_DIR": str(forge.top / "ccache"), "PATH": forge.real_path}
     for kind, tree in trees.items():
         for extra in ("", CCACHE, CCACHE):  # the second time out of the cache
             forge.spec(QEMU, extra=extra)

@@ -88,8 +88,9 @@ def applications(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.mark.exact_bytes("sid", "trixie")
 @pytest.mark.slow
-@pytest.mark.parametrize("level", ["fast", "default"])
-@pytest.mark.parametrize("suite", ["trixie", "sid"])
+@pytest.mark.parametrize(
+    ("suite", "level"), [("trixie", "fast"), ("sid", "fast"), ("sid", "default")]
+)
 def test_the_eight_drivers_of_a_release_decode_and_are_small_enough(
     releases: dict[str, Path], suite: str, level: str
 ):
@@ -107,6 +108,16 @@ def test_the_eight_drivers_of_a_release_decode_and_are_small_enough(
     assert total <= LIMITS.get((suite, level), reference)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("nic", ["eepro100", "virtio"])
+def test_a_driver_of_another_release_is_small_enough_at_the_default_level(
+    releases: dict[str, Path], nic: str
+):
+    data = drivers(releases, "trixie")[nic]
+    reference = uefi_decoder.sizes(bytes(independent.EfiCompress(data, len(data))))[0]
+    assert size(data, "default") < reference
+
+
 @pytest.mark.exact_bytes("sid", "trixie")
 @pytest.mark.slow
 @pytest.mark.parametrize(("suite", "nic"), [("sid", "vmxnet3"), ("trixie", "rtl8139")])
@@ -120,8 +131,8 @@ def test_best_keeps_its_share_of_the_limit(releases: dict[str, Path], suite: str
 @pytest.mark.slow
 @pytest.mark.parametrize("arch", ["arm64", "loong64", "riscv64"])
 def test_the_applications_of_foreign_architectures_decode(applications: dict[str, Path], arch: str):
-    """About 1 MiB each, and other instructions than x86's; that of amd64 is timed below."""
-    data = applications[arch].read_bytes()
+    """256 KiB of each, which are other instructions than x86's; that of amd64 is timed below."""
+    data = applications[arch].read_bytes()[: 256 << 10]
     assert (
         size(data, "fast") < uefi_decoder.sizes(bytes(independent.EfiCompress(data, len(data))))[0]
     )
@@ -504,11 +515,11 @@ def test_a_mib_of_what_has_no_structure_takes_330_loops_at_most(name: str):
 
 
 @pytest.mark.slow
-def test_a_mib_of_code_takes_3_000_loops_at_most(applications: dict[str, Path]):
-    """iPXE's application for amd64, which is little more than that, at the default level."""
-    data = applications["amd64"].read_bytes()
-    assert len(data) >= MIB
-    assert loops_of_one(data) <= 3000 * SLACK
+def test_half_a_mib_of_code_takes_1_500_loops_at_most(applications: dict[str, Path]):
+    """From the middle of iPXE's application for amd64, at the default level."""
+    data = applications["amd64"].read_bytes()[MIB // 4 : MIB * 3 // 4]
+    assert len(data) == MIB // 2
+    assert loops_of_one(data) <= 1500 * SLACK
 
 
 @pytest.mark.slow
