@@ -32,6 +32,7 @@ from romforge.verify.guest_report import GuestReport
 from romforge.verify.qemu import CONSOLE, MACHINES, PC, SLOT, Guest
 
 _BOOT_FILE = "boot"
+_WITH_EXIT_DEVICE = Arch.I386, Arch.X86_64  # the architectures whose guests end QEMU themselves
 _RNG, _RNG_SLOT = "virtio-rng-pci", 4
 _DISK, _DISK_SLOT = "disk.img", 5
 # Newer firmware then does not try IPv4 (OvmfPkg's README, "Network Support"). Older firmware
@@ -67,6 +68,10 @@ class CheckFailed(RomforgeError):
         self.check = check
 
 
+class NotProvable(RomforgeError):
+    """A proof that this machine can neither pass nor fail; the text says what it lacks."""
+
+
 class NicSetup(NamedTuple):
     """A NIC with its ROM: the options of QEMU, and the ROM's content as the guest must see it."""
 
@@ -80,7 +85,8 @@ def prove_boot(
     """Boots a ROM, or only starts QEMU with it; returns what was observed, as text.
 
     ``expected`` is the ROM that the guest must find, if that is not ``data``. Raises CheckFailed
-    where the proof fails, and RomforgeError where it cannot be run.
+    where the proof fails, NotProvable where the firmware has no network stack, and RomforgeError
+    where the proof cannot be run.
     """
     nic = nic_setup(proof, data, directory)
     if proof.kind == START:
@@ -102,6 +108,12 @@ def prove_boot(
     examined = _examine(proof, data, directory, cache)
     if examined and examined.driver == "rom":
         check_driver(proof, examined, content)  # that the driver is of this ROM
+    if diagnosis.lacks_network_stack(console, examined):
+        firmware = qemu.find_firmware(MACHINES[proof.arch])
+        raise NotProvable(
+            f"the firmware {firmware.code} has no network stack; "
+            "snp = true in [verify] proves drivers without one"
+        )
     check = "boot"
     if examined and examined.interfaces and not examined.interfaces.snp:
         check = "driver"
@@ -306,7 +318,7 @@ def _check_report(guest: Guest, proof: Proof, report: GuestReport, content: byte
         driver = "legacy image"
     else:
         driver = check_driver(proof, report, content)
-    if proof.arch is Arch.X86_64:  # which has isa-debug-exit
+    if proof.arch in _WITH_EXIT_DEVICE:
         status = guest.status()
         if status != guest_program.EXIT_STATUS:
             raise CheckFailed(

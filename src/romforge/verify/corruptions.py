@@ -103,15 +103,16 @@ def _applies(name: str, proof: Proof, other: Proof | None) -> bool:
     """Whether the ROM has what the control corrupts."""
     if proof.mark and name in (FLIPPED, BROKEN, OTHER_BYTES):
         return False  # code that only shows a mark may show it although it is corrupted
-    if name == ANOTHER:
-        return other is not None
-    if name == ALONE:
-        return proof.images[0].is_legacy
-    if name == STAYS:
-        return proof.device not in _WITHOUT_DMA
-    if name in (BROKEN, MACHINE):
-        return any(kind.machine for kind in proof.images)
-    return True
+    has_efi_image = any(kind.machine for kind in proof.images)
+    conditions = {
+        ANOTHER: other is not None,
+        ALONE: proof.images[0].is_legacy,
+        STAYS: proof.device not in _WITHOUT_DMA,
+        TOO_LARGE: proof.kind != STRUCTURE or proof.bucket is not None,
+        BROKEN: has_efi_image,
+        MACHINE: has_efi_image,
+    }
+    return conditions.get(name, True)
 
 
 def _flip_bit(chain: Chain, data: bytes, proof: Proof) -> CorruptedRom:
