@@ -195,3 +195,39 @@ def test_a_nic_has_its_own_list_of_what_to_drop(project: Project):
     project.build()
     assert project.kinds() == ["legacy", "i386", "x86_64", "arm64"]
     assert project.kinds("other") == ["i386", "x86_64", "arm64", "riscv64"]
+
+
+@pytest.mark.qemu
+def test_an_image_that_was_dropped_is_not_provable(project: Project):
+    """Neither passed nor failed, with the reason; nor is a NIC that QEMU does not have."""
+    project.spec += 'fit = ["x86_64-efi"]\n[verify]\nboot = ["x86_64"]\nroms = ["romfile"]\n'
+    project.put_rom(driver=9000)
+    (project.top / "romspec.toml").write_text(project.spec)
+    done = project.romforge("verify", "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    boot = next(row for row in json.loads(done.stdout) if row["column"] == "x86_64-romfile")
+    assert boot["state"] == "not provable here"
+    assert boot["text"] == "the x86_64 image of the ROM was dropped to fit its bucket"
+    assert project.romforge("verify", "--strict").returncode == 1
+
+
+@pytest.mark.qemu
+@pytest.mark.parametrize(
+    ("device", "mode", "reason"),
+    [
+        ("nonsuch-nic", "romfile", "this qemu-system-x86_64 has no device nonsuch-nic"),
+        ("tulip", "default", "this QEMU gives -device tulip no ROM by default"),
+    ],
+)
+def test_what_qemu_does_not_have_is_not_provable(
+    project: Project, device: str, mode: str, reason: str
+):
+    """A NIC that it does not emulate, and a default ROM for a NIC that it gives none."""
+    project.spec = project.spec.replace('device = "e1000"', f'device = "{device}"')
+    project.spec = project.spec.replace('nics = ["e1000"]', 'nics = ["other"]')
+    project.spec += f'[verify]\nboot = ["x86_64"]\nroms = ["{mode}"]\n'
+    (project.top / "romspec.toml").write_text(project.spec)
+    done = project.romforge("verify", "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    boot = next(row for row in json.loads(done.stdout) if row["kind"] == "uefi")
+    assert (boot["state"], boot["text"]) == ("not provable here", reason)

@@ -224,7 +224,7 @@ def nic_setup(
 ) -> NicSetup:
     """Writes a ROM where QEMU finds it: under the name of its default ROM, or for romfile=.
 
-    ``machine_options`` choose QEMU's machine, if it is not the one that boots. Raises RomforgeError
+    ``machine_options`` choose QEMU's machine, if it is not the one that boots. Raises NotProvable
     where QEMU has no default ROM for the device.
     """
     device = f"{proof.device},netdev=n0,addr={SLOT},id=nic"
@@ -239,10 +239,7 @@ def nic_setup(
         machine_options = PC if proof.kind == BIOS else machine.options
     name = qemu.default_rom(machine, machine_options, proof.device)
     if name is None:
-        raise RomforgeError(
-            f"QEMU has no default ROM for -device {proof.device}; "
-            'write roms = ["romfile"] in [verify]'
-        )
+        raise NotProvable(f"this QEMU gives -device {proof.device} no ROM by default")
     (roms / name).write_bytes(data)
     return NicSetup(["-L", "roms", "-device", device], content)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from romforge.base import fingerprint, jobserver, output_lock
 from romforge.base.errors import RomforgeError
 from romforge.base.fingerprint import BuildRecord, FileState, InputStates
+from romforge.base.image_kind import LEGACY, ImageKind
 from romforge.base.output_files import STATE
 from romforge.base.programs import MissingTool
 from romforge.base.text import format_size, plural
@@ -116,8 +117,10 @@ def _run_kind(
         return Seen(structure(proof, data))
     if proof.kind in (BIOS, UEFI, *CALLED) and not proof.control:
         structure(proof, data)  # of a control, this may be what is corrupted
+        _require_image(proof, data)
     machine = qemu.MACHINES[proof.arch]
     programs = [qemu.binary(machine)]
+    _require_device(proof, machine)
     if proof.kind in (UEFI, *CALLED):
         firmware = qemu.find_firmware(machine)
         programs += [firmware.code, firmware.variables]
@@ -136,6 +139,41 @@ def _run_kind(
     return Seen(boot.prove_boot(proof, data, directory, out / CACHE, expected))
 
 
+def _require_image(proof: Proof, data: bytes) -> None:
+    """Raises NotProvable where the image that a proof runs was dropped to fit the bucket."""
+    kind = ImageKind(LEGACY) if proof.kind == BIOS else ImageKind.efi(proof.arch)
+    if kind not in proof.droppable:
+        return
+    if kind not in [image.kind for image in option_rom.parse_rom(data).images]:
+        raise NotProvable(f"the {kind} image of the ROM was dropped to fit its bucket")
+
+
+def _require_device(proof: Proof, machine: qemu.Machine) -> None:
+    """Raises NotProvable where QEMU does not have the NIC."""
+    name = _device_name(proof.device)
+    if not qemu.has_device(machine, name):
+        raise NotProvable(f"this {machine.binary} has no device {name}")
+
+
+def _device_name(device: str) -> str:
+    """The name in an argument of QEMU's option -device."""
+    return device.partition(",")[0]
+
+
+def _companion_rom(proof: Proof, out: Path, inputs: InputStates) -> bytes | None:
+    """The ROM of the NIC of another model that is in the guest, too.
+
+    None where there is no such NIC, or its ROM has no image that could run.
+    """
+    companion = proof.companion
+    machine = qemu.MACHINES[proof.arch]
+    if companion is None or not qemu.has_device(machine, _device_name(companion.device)):
+        return None
+    data = _read_rom(out / companion.rom, inputs)
+    kinds = [image.kind for image in option_rom.parse_rom(data).images]
+    return data if ImageKind.efi(proof.arch) in kinds else None
+
+
 def _use_interface(
     proof: Proof,
     data: bytes,
@@ -146,9 +184,7 @@ def _use_interface(
 ) -> Seen:
     """Does a proof in which a program of ours uses the driver's network interface."""
     if proof.kind == NICS:
-        companion = None
-        if proof.companion:
-            companion = _read_rom(out / proof.companion.rom, inputs)
+        companion = _companion_rom(proof, out, inputs)
         return several_nics.prove_nics(proof, data, companion, directory, out / CACHE)
     if proof.kind == HOTPLUG:
         return several_nics.prove_hotplug(proof, data, directory, out / CACHE)
