@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
 
 from romforge.base.errors import RomforgeError
 from romforge.base.text import did_you_mean, join_words
@@ -24,22 +23,8 @@ from romforge.spec.model import Header, Spec
 _CONFIG_DIRECTORY = re.compile(r"config/(?!local/|defaults/)([^/]+)/")
 # A line that sets a macro, or offers to in a comment: `#define A`, `//#undef A`, `/* #define A`.
 _SETS = re.compile(r"^[ \t]*(?://|/\*)?[ \t]*#[ \t]*(?:define|undef)[ \t]+(\w+)", re.MULTILINE)
-_TESTS = re.compile(r"^[ \t]*#[ \t]*(?:if|ifdef|ifndef|elif)\b(.*)", re.MULTILINE)
-_GUARD = re.compile(r"CONFIG_\w+_H")
 _WORD = re.compile(r"[A-Za-z_]\w*")
 _CODE = (".c", ".h", ".S", ".s")
-
-
-class HeaderMacros(NamedTuple):
-    """The macros of a tree's configuration.
-
-    ``owners`` are the headers, such as ``general``, that set each macro or offer it in a comment.
-    ``tested`` are those that a header only tests, and ``defaults`` those that platforms set.
-    """
-
-    owners: dict[str, list[str]]
-    tested: dict[str, set[str]]
-    defaults: set[str]
 
 
 def header_problems(step: TreeBuild, src: Path, sizes: Mapping[str, int]) -> Iterator[Problem]:
@@ -114,18 +99,16 @@ class _Checker:
         self.src = src
         self.config = config
         self.headers = headers
-        self.macros = read_macros(src)
+        self.owners = read_owners(src)
 
     def warnings(self) -> Iterator[Problem]:
         unknown = []
         for path, header, macro in self._macros_of_spec():
-            owners = self.macros.owners.get(macro, [])
-            if header in owners or macro in self.macros.defaults:
-                continue
-            if owners:
-                yield self._misplaced(path, header, macro, owners)
-            elif macro not in self.macros.tested.get(header, set()):
+            owners = self.owners.get(macro)
+            if owners is None:
                 unknown.append((path, header, macro))
+            elif header not in owners:
+                yield self._misplaced(path, header, macro, owners)
         if unknown:
             mentioned = self._mentioned({macro for _, _, macro in unknown})
             for path, header, macro in unknown:
@@ -156,10 +139,10 @@ class _Checker:
 
     def _unknown(self, path: KeyPath, header: str, macro: str) -> Problem:
         message = f"nothing in {self.src} mentions {macro}, so it has no effect"
-        near_miss = did_you_mean(macro, self.macros.owners)
+        near_miss = did_you_mean(macro, self.owners)
         if near_miss:
             meant = near_miss.split('"')[1]
-            owners = self.macros.owners[meant]
+            owners = self.owners[meant]
             if header not in owners:
                 near_miss = near_miss.replace("?", f" of config/{owners[0]}.h?")
         return Problem(path, message + near_miss)
@@ -180,29 +163,24 @@ class _Checker:
         return found
 
 
-def read_macros(src: Path) -> HeaderMacros:
-    """The macros of all configuration headers of a tree; those of a header's guard are left out.
+def read_owners(src: Path) -> dict[str, list[str]]:
+    """The headers that set each macro of a tree's configuration, or offer it in a comment.
 
-    A header of a named or a local configuration counts as the header of that name.
+    A header of a named or a local configuration counts as the header of that name. What a platform
+    sets by default belongs to no header.
 
-    >>> read_macros(src).owners["DOWNLOAD_PROTO_HTTPS"]
+    >>> read_owners(src)["DOWNLOAD_PROTO_HTTPS"]
     ['general']
     """
-    macros = HeaderMacros({}, {}, set())
+    owners: dict[str, list[str]] = {}
     for path in sorted((src / "config").rglob("*.h")):
-        text = path.read_text(errors="replace")
-        names = {name for name in _SETS.findall(text) if not _GUARD.fullmatch(name)}
         if path.parent == src / "config/defaults":
-            macros.defaults.update(names)
             continue
-        header = path.stem
-        for name in sorted(names):
-            owners = macros.owners.setdefault(name, [])
-            if header not in owners:
-                owners.append(header)
-        for condition in _TESTS.findall(text):
-            macros.tested.setdefault(header, set()).update(_WORD.findall(condition))
-    return macros
+        for name in sorted(set(_SETS.findall(path.read_text(errors="replace")))):
+            headers = owners.setdefault(name, [])
+            if path.stem not in headers:
+                headers.append(path.stem)
+    return owners
 
 
 def require_config(step: TreeBuild, tree: source_tree.Tree, spec: Path | None) -> None:

@@ -19,13 +19,14 @@ HEADERS = {
 //#define PROTO_HTTPS	/* a comment */
 //#undef OLD_CMD
 /* #define QUOTED_CMD */
+//#undef OF_BOTH
 #ifdef CONSOLE_SERIAL
 #endif
 """,
     "console.h": "#ifndef CONFIG_CONSOLE_H\n#define CONFIG_CONSOLE_H\n#define CONSOLE_SERIAL\n"
     "#if defined ( TESTED ) && ! defined ( TESTED_TOO )\n#endif\n",
     "qemu/console.h": "#define OF_QEMU\n",
-    "defaults/efi.h": "#define OF_PLATFORM\n",
+    "defaults/efi.h": "#define OF_PLATFORM\n#define OF_BOTH\n",
 }
 SPEC = """spec = 1
 [source.ipxe]
@@ -63,7 +64,13 @@ def warnings(top: Path, tables: str, tree: str | None = None) -> list[Problem]:
 @pytest.mark.parametrize("key", ["define", "undef"])
 @pytest.mark.parametrize(
     ("macro", "owner"),
-    [("PING_CMD", "general"), ("PROTO_HTTPS", "general"), ("OLD_CMD", "general")],
+    [
+        ("PING_CMD", "general"),
+        ("PROTO_HTTPS", "general"),
+        ("OLD_CMD", "general"),
+        ("QUOTED_CMD", "general"),
+        ("OF_BOTH", "general"),
+    ],
 )
 def test_a_macro_of_another_header_is_a_warning(top: Path, key: str, macro: str, owner: str):
     """Whether the header sets it or offers it in a comment; the remedy names the table."""
