@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.support import debian
 from tests.support.project import Run, run, write_dodo
@@ -20,6 +21,10 @@ for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
 
 # Of what tests run thousands of times, each process would compile romforge anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+# The time of an example says nothing on a busy machine.
+settings.register_profile("romforge", deadline=None)
+settings.load_profile("romforge")
 
 FETCHED = {"releases", "applications"}  # fixtures for which Debian's packages are fetched
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from romforge.analysis import compat
+from romforge.base import nic_models
 from romforge.base.arch import BY_NAME, Arch
 from romforge.base.programs import MissingTool
 from romforge.spec.value_types import MACHINES_ALL
@@ -216,7 +217,7 @@ def test_blocks_have_the_names_that_compat_gives_them(tmp_path: Path, machine: s
     (tmp_path / "nic.rom").write_bytes(rom(1 << 17))
     options = list(migration._MACHINES[machine])
     for slot, (nic, ids) in enumerate(matrix.IDS.items(), start=2):
-        device = cases.device_of(nic, ids)
+        device = nic_models.device_of(nic, ids)
         options += ["-device", f"{device},addr={slot},romfile=nic.rom"]
     options += ["-S", "-bios", str(tmp_path / "nic.rom")]  # which does not run
     with qemu.start(qemu.MACHINES[cases.machine_arch(machine)], options, tmp_path) as guest:

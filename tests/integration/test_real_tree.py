@@ -20,9 +20,10 @@ from typing import Any
 
 import pytest
 
+from romforge.base import nic_models
 from romforge.base.arch import Arch
 from romforge.formats import option_rom
-from romforge.verify import cases, snp
+from romforge.verify import snp
 from tests.support.project import REAL_TREE, TOP, run, write_dodo
 
 pytestmark = [
@@ -192,7 +193,7 @@ def test_stripped_drivers_do_what_whole_ones_do_call_by_call(real: RealTree, str
         whole = {nic: (real.out / f"usr/share/qemu/efi-{nic}.rom").read_bytes() for nic in NICS}
     for nic in NICS:
         ids = option_rom.parse_rom(whole[nic]).images[0].ids
-        device = cases.device_of(nic, ids)
+        device = nic_models.device_of(nic, ids)
         made = [
             snp.calls(rom, Arch.X86_64, device, real.top / "snp", real.top / "cache")
             for rom in (small[nic], whole[nic])

@@ -21,6 +21,7 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from romforge.analysis import compat
+from romforge.base import nic_models
 from romforge.base.pci_id import PciId
 from romforge.formats import option_rom
 from romforge.verify import cases, migration
@@ -138,7 +139,7 @@ def moved(move: Move, directory: Path, machine: str = cases.PC) -> Outcome:
     A file whose name does not begin with efi is not the device's default ROM, and needs romfile=.
     """
     ids = IDS[move.nic]
-    device = cases.device_of(move.nic, ids)
+    device = nic_models.device_of(move.nic, ids)
     arch = cases.machine_arch(machine)
     proof = cases.of_device(cases.MIGRATE, arch, device, ids, timeout=PATIENCE)
     default = move.file.startswith("efi-")

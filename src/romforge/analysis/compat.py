@@ -175,7 +175,7 @@ def _files_of_spec(spec_path: Path, out: Path) -> dict[str, RomFile]:
     If the spec has several architectures, a name starts with the architecture:
     ``arm64/efi-virtio.rom``.
     """
-    spec = loader.load_spec(spec_path, out)
+    spec = loader.load_spec(spec_path, out, complete=False)
     if not spec.qemu:
         raise RomforgeError(
             f"{spec_path}: does not define where QEMU looks for ROMs; "

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from romforge.base import nic_models
 from romforge.base.arch import Arch
 from romforge.base.text import join_words
 from romforge.formats import option_rom, rom_file
 from romforge.plan.steps import Plan, Rom
 from romforge.rom.assembly import bucket_of
 from romforge.spec.model import Spec, serves
-from romforge.verify import cases
 from romforge.verify.rom_search import QemuView
 
 _MOST_LINKS = 40  # symbolic links in a row, as in Linux
@@ -80,7 +80,7 @@ def spec_devices(spec: Spec) -> dict[str, str]:
     """QEMU's device for each NIC of a spec, with properties, as for its option -device."""
     devices = {}
     for name, nic in spec.nic.items():
-        devices[name] = nic.device or cases.device_of(name, nic.id)
+        devices[name] = nic.device or nic_models.device_of(name, nic.id)
     return devices
 
 

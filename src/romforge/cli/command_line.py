@@ -40,6 +40,7 @@ FAMILIES = (  # in the order of `romforge --help`
     Family(("lock",), "lock_command", "add_lock_command"),
     Family(("report",), "report_command", "add_report_command"),
     Family(("check", "plan"), "plan_commands", "add_plan_commands"),
+    Family(("nics",), "nics_command", "add_nics_command"),
     Family(("stripped",), "stripped_command", "add_stripped_command"),
     Family(("why",), "why_parser", "add_why_command"),
     Family(("inspect", "split", "combine"), "rom_commands", "add_rom_commands"),

@@ -50,19 +50,24 @@ def add_command(
 
 def add_spec_options(parser: CommandParser) -> None:
     """Adds --spec and --out, for a command that works on a spec."""
-    parser.add_argument(
-        "--spec",
-        metavar="FILE",
-        type=Path,
-        default=environment.spec_file(),
-        help=f"the spec; default: $ROMSPEC, or {environment.SPEC_NAME}",
-    )
+    add_spec_option(parser)
     parser.add_argument(
         "--out",
         metavar="DIR",
         type=Path,
         default=environment.output_root(),
         help=f"the output root; default: $ROMFORGE_OUT, or {environment.OUTPUT_NAME}",
+    )
+
+
+def add_spec_option(parser: CommandParser) -> None:
+    """Adds --spec alone, for a command that works on no output root."""
+    parser.add_argument(
+        "--spec",
+        metavar="FILE",
+        type=Path,
+        default=environment.spec_file(),
+        help=f"the spec; default: $ROMSPEC, or {environment.SPEC_NAME}",
     )
 
 

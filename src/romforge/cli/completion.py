@@ -232,7 +232,7 @@ def _load_plan(position: _Position) -> tuple[Spec, Plan] | None:
 
     path = position.values.get("spec") or position.parser.get_default("spec")
     try:
-        spec = loader.load_spec(Path(path).expanduser())
+        spec = loader.load_spec(Path(path).expanduser(), complete=False)
     except RomforgeError:
         return None
     return spec, planner.make_plan(spec)

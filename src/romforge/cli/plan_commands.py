@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from romforge.base.programs import MissingTool
 from romforge.base.table import BOLD, paint, wants_colours
@@ -18,6 +19,7 @@ from romforge.plan.steps import Fetch, Plan, Rom, TreeBuild
 from romforge.rom.manifest import RomEntry, read_manifest
 from romforge.sources.ipxe import nic_drivers
 from romforge.spec import loader
+from romforge.spec.fields import Problem
 from romforge.spec.model import Spec
 
 
@@ -53,7 +55,9 @@ def _labelled(label: str, texts: list[str]) -> Iterator[str]:
 
 def add_plan_commands(commands: common.Commands) -> None:
     """Adds `check` and `plan`."""
-    check = common.add_command(commands, "check", _run_check, "checks the spec for errors")
+    check = common.add_command(
+        commands, "check", _run_check, "checks the spec, and what it names outside"
+    )
     common.add_spec_options(check)
     common.add_json_option(check)
 
@@ -70,8 +74,14 @@ def add_plan_commands(commands: common.Commands) -> None:
 
 
 def _run_check(args: Namespace) -> int:
+    from romforge.sources import spec_inputs  # `plan` does without
+
     spec = loader.load_spec(args.spec, args.out)
-    plan = nic_drivers.make_buildable_plan(spec, source_tree_override(), args.out)
+    tree = source_tree_override()
+    plan = nic_drivers.make_buildable_plan(spec, tree, args.out)
+    errors = spec_inputs.missing_inputs(spec, plan, tree, args.out)
+    warnings = spec_inputs.doubtful_inputs(spec, plan)
+    status = 1 if errors else 0
     counts = {
         "nics": len(spec.nic),
         "platforms": len(spec.platform),
@@ -79,12 +89,31 @@ def _run_check(args: Namespace) -> int:
         "roms": len(list(plan.roms())),
     }
     if args.json:
-        common.print_json(counts)
-        return 0
+        found = {
+            "errors": _problems_as_data(spec.path, errors),
+            "warnings": _problems_as_data(spec.path, warnings),
+        }
+        common.print_json(counts | found)
+        return status
+    marked = [one._replace(message=f"warning: {one.message}") for one in warnings]
+    if errors or marked:
+        print(loader.point_to_all(spec.path, [*errors, *marked]), file=sys.stderr)
+    if errors:
+        return status
     nouns = ("NIC", "platform", "target", "ROM")
     parts = [plural(count, noun) for count, noun in zip(counts.values(), nouns)]
     print(f"{args.spec}: valid: {join_words(parts)}")
-    return 0
+    return status
+
+
+def _problems_as_data(spec: Path, problems: list[Problem]) -> list[dict[str, Any]]:
+    """Problems for JSON, in the order of lines: the key, its line, and the text."""
+    data: list[dict[str, Any]] = []
+    for problem in problems:
+        path = loader.dotted(problem.path)
+        line = loader.line_of(spec, problem.path)
+        data.append({"path": path, "line": line, "message": problem.text})
+    return sorted(data, key=lambda one: one["line"] or 0)
 
 
 def _run_plan(args: Namespace) -> int:

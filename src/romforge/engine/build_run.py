@@ -66,6 +66,8 @@ class BuildRun:
             self._sources.update(self.demand.sources)
             for message in self.demand.messages():
                 report(message)
+            for note in staleness.configuration_notes(self.plan, self.demand):
+                report(note)
         if takes_long:
             local = jobserver.MOST_JOBS
             if self.plan.may_distribute():

@@ -8,7 +8,6 @@ begins.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
@@ -94,34 +93,30 @@ def _fallback_notes(makes: list[TreeBuild]) -> tuple[str, ...]:
     """One note for each source of which the fallback tree is built."""
     notes: dict[str, str] = {}
     for make in makes:
-        tree = _fallback(make)
-        if tree is None:
-            continue
-        missing = _shorten(make.trees[0])
-        built = _shorten(str(tree.parent))
-        notes[make.source] = (
-            f"{missing} is not there, so {built} is built;"
-            f" to get the real one: {source_tree.HOW_TO_GET}"
-        )
+        note = source_tree.fallback_note(make)
+        if note:
+            notes[make.source] = note
     return tuple(notes.values())
 
 
 def replaced_sources(plan: Plan) -> set[str]:
     """The sources of which the fallback tree is built."""
-    return {make.source for make in plan.makes if _fallback(make)}
+    return {make.source for make in plan.makes if source_tree.built_fallback(make)}
 
 
-def _fallback(make: TreeBuild) -> Path | None:
-    """The fallback tree of a platform, if that is what is built."""
-    if len(make.trees) < 2:
-        return None
+def configuration_notes(plan: Plan, demand: Demand) -> list[str]:
+    """What to report of configurations and macros without effect, where something is built."""
+    makes = [make for make in plan.makes if demand.wanted.get(make.task)]
+    if not makes:
+        return []
+    from romforge.sources.ipxe import config_check  # a run with nothing to build does without
+    from romforge.spec import loader
+
+    path = Path(plan.spec)
     try:
-        tree = source_tree.locate_tree(make)
+        spec = loader.load_spec(path)
+        warnings = [*config_check.unused_configurations(spec)]
+        warnings += config_check.macro_warnings(spec, makes)
     except RomforgeError:
-        return None  # reported for each platform
-    return None if tree.is_relative_to(make.trees[0]) else tree
-
-
-def _shorten(path: str) -> str:
-    """A path relative to the working directory, if it lies below."""
-    return os.path.relpath(path) if Path(path).is_relative_to(Path.cwd()) else path
+        return []  # the spec or the tree has changed meanwhile; the next run reports that
+    return [loader.point_to(path, one.path, f"warning: {one.text}") for one in warnings]

@@ -43,10 +43,11 @@ _PARSER_MESSAGES = {
 }
 
 
-def load_spec(path: FilePath, out: FilePath | None = None) -> Spec:
+def load_spec(path: FilePath, out: FilePath | None = None, complete: bool = True) -> Spec:
     """Reads and checks a spec; raises SpecError, whose text has all its problems.
 
-    With the output root ``out``, a directory that leaves it by a symbolic link is a problem too.
+    With the output root ``out``, a directory that leaves it by a symbolic link is a problem too. A
+    spec that is right otherwise must stand for a ROM, unless it need not be ``complete``.
     """
     text = _read(path)
     document = _parse(path, text)
@@ -66,6 +67,8 @@ def load_spec(path: FilePath, out: FilePath | None = None) -> Spec:
         **tables,
     )
     problems += _check_consistency(spec, _collect_names(document), out, problems)
+    if complete and not problems:
+        problems += validation.check_roms(spec)
     if problems:
         raise SpecError(render_problems(path, text, problems))
     return spec
@@ -103,7 +106,7 @@ def render_problems(path: FilePath, text: str, problems: list[Problem]) -> str:
     shown = []
     for problem in ordered[:_MOST_SHOWN]:
         line = lines[_nearest_key(lines, problem.path)]
-        parts = [f"{path.name}:{line}", _dotted(problem.path), problem.text]
+        parts = [f"{path.name}:{line}", dotted(problem.path), problem.text]
         shown.append(": ".join(filter(None, parts)) + _quote_line(source, line))
     if len(ordered) > _MOST_SHOWN:
         shown.append(plural(len(ordered) - _MOST_SHOWN, "more problem"))
@@ -133,15 +136,19 @@ def point_to(path: FilePath | None, key: Path, text: str) -> str:
 
     ``romspec.toml:44: platform.pcbios.embed[0]: /top/script: cannot be read: …``
     """
-    problem = Problem(key, text)
+    return point_to_all(path, [Problem(key, text)])
+
+
+def point_to_all(path: FilePath | None, problems: list[Problem]) -> str:
+    """The text of problems of a spec that was loaded earlier, in the order of its lines."""
     try:
-        if path is not None:
+        if path is not None and problems:
             content = _read(path)
             _parse(path, content)
-            return render_problems(path, content, [problem])
+            return render_problems(path, content, problems)
     except SpecError:
         pass  # the spec has changed meanwhile; the next run reports that
-    return f"{_dotted(key)}: {text}"
+    return "\n".join(f"{dotted(problem.path)}: {problem.text}" for problem in problems)
 
 
 def _quote_line(source: list[str], line: int) -> str:
@@ -162,10 +169,10 @@ def _nearest_key(lines: dict[Path, int], path: Path) -> Path:
     return path
 
 
-def _dotted(path: Path) -> str:
+def dotted(path: Path) -> str:
     """A path as in TOML.
 
-    >>> _dotted(("target", "a.b", "images", 0))
+    >>> dotted(("target", "a.b", "images", 0))
     'target."a.b".images[0]'
     """
     text = ""
@@ -243,7 +250,7 @@ def _rewrite_parser_message(message: str) -> str:
 
         key = re.search(r"\(['\"].*\)", message)
         if key:
-            message = message.replace(key[0], _dotted(ast.literal_eval(key[0])))
+            message = message.replace(key[0], dotted(ast.literal_eval(key[0])))
         message += ", because it is already defined or in an inline table"
     return message
 

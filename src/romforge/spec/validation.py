@@ -35,6 +35,14 @@ from romforge.spec.value_types import MACHINES_ALL
 
 _PLACEHOLDERS = ("nic", "vendor", "device", "target")
 _MOST_LISTED = 12  # names in a hint
+_TARGET_HINT = (
+    'write a [target.NAME], such as [target.qemu] with dir = "usr/share/qemu",'
+    ' file = "efi-{nic}.rom" and images = ["PLATFORM"]'
+)
+_NIC_HINT = (
+    'write a [nic.NAME], such as [nic.e1000] with id = "8086:100e";'
+    " `romforge nics` lists QEMU's with their IDs"
+)
 # Variables of make that must not be set as such, and what to use instead: it does more.
 _INSTEAD_OF_VARIABLE = {
     "BIN": "bin in the platform",
@@ -83,6 +91,21 @@ def check_spec(spec: Spec, names: Names, out: FilePath | None) -> Iterator[Probl
                 faulty.add(name)
     yield from _check_clashes(spec, faulty)
     yield from _check_verify(spec, names)
+
+
+def check_roms(spec: Spec) -> Iterator[Problem]:
+    """What keeps a spec from standing for any ROM: no target, no NIC, or a target of no NIC."""
+    if not spec.target:
+        message = "there is no target, so there is nothing to build"
+        yield Problem(("target",), message, _TARGET_HINT)
+    if not spec.nic:
+        message = "there is no NIC, so there is no ROM to build"
+        yield Problem(("nic",), message, _NIC_HINT)
+    for name, target in spec.target.items():
+        if target.nics == ():
+            message = "the list is empty, so the target has no ROM"
+            path = ("target", name, "nics")
+            yield Problem(path, message, 'name at least one NIC, or write "*" for all')
 
 
 def _check_verify(spec: Spec, names: Names) -> Iterator[Problem]:

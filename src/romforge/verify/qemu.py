@@ -28,6 +28,7 @@ from typing import IO, Any, NamedTuple
 from romforge.base import programs
 from romforge.base.arch import Arch
 from romforge.base.errors import RomforgeError
+from romforge.base.pci_id import PciId
 
 SLOT = 3  # of the NIC on the PCI bus; the boot programs look there
 CONSOLE, LOG, COMMAND = "console.log", "qemu.log", "command"
@@ -250,6 +251,34 @@ def has_device(machine: Machine, device: str) -> bool:
 
 class Refusal(RomforgeError):
     """A command that QEMU's monitor refused to run."""
+
+
+@functools.lru_cache
+def network_devices(machine: Machine) -> tuple[str, ...]:
+    """The network devices for the PCI bus that QEMU has; raises RomforgeError."""
+    command = [binary(machine), "-device", "help"]
+    text = programs.run_program(command, package=machine.package).decode(errors="replace")
+    _, _, section = text.partition("Network devices:")
+    section = section.partition("\n\n")[0]
+    return tuple(re.findall(r'^name "([^"]+)", bus PCI', section, re.MULTILINE))
+
+
+def ids_of_device(machine: Machine, device: str) -> PciId | None:
+    """The IDs of a device, as QEMU presents it to a guest; None where it does not say.
+
+    Some devices do not start alone.
+    """
+    nic = ("-device", f"{device},addr={SLOT},id=nic")
+    command = [binary(machine), *_COMMON, *machine.options, "-S", "-serial", "none", *nic]
+    with (
+        suppress(EOFError, RomforgeError),
+        _monitored(command, Path("/"), subprocess.DEVNULL) as (_, monitor),
+    ):
+        for bus in monitor.ask("query-pci"):
+            for found in bus["devices"]:
+                if found["qdev_id"] == "nic":
+                    return PciId(found["id"]["vendor"], found["id"]["device"])
+    return None
 
 
 class Monitor:

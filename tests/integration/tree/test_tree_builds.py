@@ -522,10 +522,9 @@ def test_a_header_may_move_from_the_spec_to_the_tree(configured: Forge):
     header = configured.src / "config/local/c/general.h"
     header.parent.mkdir(parents=True)
     header.write_text('#undef BANNER\n#define BANNER "from the tree"\n')
-    assert (
-        "config/local/c/general.h and [config.c.general] of the spec set the same header"
-        in configured.failed()
-    )
+    words = "config.c.general: " + f"{header} sets the same header; remove one of them"
+    assert words in configured.failed()
+    assert words in configured.romforge("check").stderr
     configured.spec(**CONFIGURED, extra="[config.c.console]")
     configured.build()
     assert b"from the tree" in configured.code("pcbios/e1000.rom")
@@ -539,7 +538,7 @@ UNKNOWN = 'the tree has no configuration "c"; it has qemu, and the spec no [conf
     [
         (
             "[config.c.generel]",
-            '[config.c.generel]: the tree has no header config/generel.h (did you mean "general"?)',
+            'config.c.generel: the tree has no header config/generel.h (did you mean "general"?)\n',
         ),
         ("[config.c]", UNKNOWN),
         ("[config.d.general]", UNKNOWN),
@@ -549,12 +548,28 @@ UNKNOWN = 'the tree has no configuration "c"; it has qemu, and the spec no [conf
 def test_an_unknown_configuration_or_header_is_an_error_in_words(
     forge: Forge, extra: str, words: str
 ):
-    """No make is started for it."""
+    """No make is started for it, and `check` finds it, too."""
     forge.spec({LEGACY: 'config = "c"'}, extra=extra)
+    checked = forge.romforge("check")
+    assert checked.returncode == 1
+    assert words in checked.stderr
     done = forge.doit()
     assert done.returncode in {1, 2}
     assert words in done.stderr
     assert forge.asked() == []
+
+
+def test_a_build_warns_once_of_macros_without_effect(forge: Forge):
+    """Not once a platform, and not where all is up to date. Nor does it fail for them."""
+    forge.spec(
+        {LEGACY: 'config = "c"', EFI: 'config = "c"'},
+        nics=("e1000",),
+        extra='[config.c.console]\ndefine = ["PCI_CMD"]\n[config.d.general]\n',
+    )
+    errors = forge.build().stderr
+    assert errors.count(": warning: PCI_CMD belongs to config/general.h") == 1
+    assert errors.count("config.d: warning: no source and no platform") == 1
+    assert forge.build().stderr == ""
 
 
 def test_embedded_files_are_in_the_image_as_they_are_now(built: Forge):

@@ -47,7 +47,7 @@ NICS = "".join(
 def load(directory: Path, text: str) -> Spec:
     path = directory / "romspec.toml"
     path.write_text(text)
-    return loader.load_spec(path)
+    return loader.load_spec(path, complete=False)
 
 
 def plan(directory: Path, text: str) -> Plan:

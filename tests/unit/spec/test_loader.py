@@ -37,9 +37,10 @@ BASE = spec_text("roms")
 
 
 def load(directory: Path, text: str | bytes, out: Path | None = None) -> Spec:
+    """Reads a spec, which may be a part of one."""
     path = directory / "romspec.toml"
     path.write_bytes(text.encode() if isinstance(text, str) else text)
-    return loader.load_spec(path, out)
+    return loader.load_spec(path, out, complete=False)
 
 
 def load_error(directory: Path, text: str | bytes, out: Path | None = None) -> str:

@@ -11,6 +11,7 @@ import pytest
 
 from romforge.base.arch import Arch
 from romforge.base.errors import RomforgeError
+from romforge.base.nic_models import NIC_MODELS
 from romforge.verify import qemu
 from romforge.verify.qemu import MACHINES
 
@@ -130,3 +131,22 @@ def test_a_monitor_reports_refusals_and_the_end(tmp_path: Path):
 )
 def test_the_first_error_is_reported_and_warnings_only_without_one(log: str, error: str):
     assert qemu._first_error(log) == error
+
+
+@pytest.mark.qemu
+@pytest.mark.slow
+def test_known_network_devices_have_the_ids_and_roms_of_the_table():
+    """As this QEMU has them, which may be older or newer than the table."""
+    machine = MACHINES[Arch.X86_64]
+    present = qemu.network_devices(machine)
+    assert {"e1000", "virtio-net-pci"} <= set(present)
+    assert "usb-net" not in present
+    for model in NIC_MODELS:
+        if model.name in present:
+            assert qemu.ids_of_device(machine, model.device) == model.ids
+            assert qemu.default_rom(machine, qemu.PC, model.device) == model.default_rom
+
+
+@pytest.mark.qemu
+def test_a_device_that_does_not_start_has_no_ids():
+    assert qemu.ids_of_device(MACHINES[Arch.X86_64], "no-such-device") is None

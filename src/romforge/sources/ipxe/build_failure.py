@@ -30,6 +30,7 @@ from romforge.sources.ipxe.config_options import Option
 from romforge.sources.ipxe.make_output import Failure
 from romforge.spec import loader
 from romforge.spec.fields import Path as KeyPath
+from romforge.spec.fields import Problem
 
 _LONGEST_LINE = 300  # characters
 _LISTED = 5  # objects or options in one hint
@@ -482,14 +483,17 @@ def require_embedded(step: TreeBuild, spec: Path | None) -> None:
 
     These are the files of ``embed``, ``trust`` and ``cert``.
     """
-    problems = []
+    problems = list(embedded_problems(step))
+    if problems:
+        raise RomforgeError(loader.point_to_all(spec, problems))
+
+
+def embedded_problems(step: TreeBuild) -> Iterator[Problem]:
+    """The files to embed that cannot be read."""
     for variable, files in step.files:
         for index, file in enumerate(files):
             try:
                 Path(file).open("rb").close()
             except OSError as error:
                 key = ("platform", step.platform, variable.lower(), index)
-                text = f"{file}: cannot be read: {error.strerror}"
-                problems.append(loader.point_to(spec, key, text))
-    if problems:
-        raise RomforgeError("\n".join(problems))
+                yield Problem(key, f"{file}: cannot be read: {error.strerror}")

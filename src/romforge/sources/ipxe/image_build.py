@@ -45,7 +45,7 @@ def build_images(
     with gnu_make.build():
         toolchain.require_tools(step)
         tree = Trees(out).of(step)
-        record = preparation.prepare_worktree(step, out, tree)
+        record = preparation.prepare_worktree(step, out, tree, spec)
         errors: dict[str, str] = {}
         if goals:
             errors = _Build(step, out, tree, record, spec).run(goals)

@@ -8,7 +8,6 @@ and links, but never finds its device. So its images are left out of ROMs.
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -28,15 +27,6 @@ from romforge.spec.model import Spec
 
 _CACHE = f"{STATE}/drivers.json"  # below the output root
 _CACHE_VERSION = 1
-# A device in a driver's source: vendor, device, and the name of its ROM.
-_PCI_ROM = re.compile(
-    rb'PCI_ROM\s*\(\s*0x([0-9a-fA-F]{1,4})\s*,\s*0x([0-9a-fA-F]{1,4})\s*,\s*"([^"\n]*)"'
-)
-_IGNORED = re.compile(rb'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"', re.DOTALL)
-_PORT_IO = re.compile(rb"\b(?:in|out)s?[bwl]\s*\(")
-_MEMORY_IO = re.compile(
-    rb"\b(?:pci_)?ioremap\s*\(|\b(?:read|write)[bwlq]\s*\(|\bio(?:read|write)(?:8|16|32|64)\s*\("
-)
 
 
 class Driver(NamedTuple):
@@ -120,13 +110,15 @@ def _is_current(src: Path, known: _Cached) -> bool:
 
 def _scan_tree(src: Path, goals: list[str]) -> dict[str, _Cached]:
     """The drivers of each goal that has any, found in the sources below ``drivers``."""
+    from romforge.sources.ipxe import pci_drivers  # not needed where nothing has changed
+
     devices: dict[tuple[int, int], list[str]] = {}
     names: dict[str, list[str]] = {}
-    for path, content in _driver_sources(src):
+    for path, content in pci_drivers.driver_sources(src):
         names.setdefault(Path(path).stem, []).append(path)
-        for vendor, device, name in _PCI_ROM.findall(content):
-            devices.setdefault((int(vendor, 16), int(device, 16)), []).append(path)
-            names.setdefault(name.decode(errors="replace"), []).append(path)
+        for device in pci_drivers.devices_of(content):
+            devices.setdefault(device.ids, []).append(path)
+            names.setdefault(device.name, []).append(path)
     scanned = {}
     for goal in goals:
         sources: dict[str, None] = {}
@@ -142,43 +134,16 @@ def _scan_tree(src: Path, goals: list[str]) -> dict[str, _Cached]:
     return scanned
 
 
-def _driver_sources(src: Path) -> Iterator[tuple[str, bytes]]:
-    """The C sources with PCI devices, each with its path below ``src``."""
-    for directory, _, files in os.walk(src / "drivers"):
-        for name in files:
-            if not name.endswith(".c"):
-                continue
-            path = Path(directory, name)
-            with suppress(OSError):
-                content = path.read_bytes()
-                if b"PCI_ROM" in content:
-                    yield str(path.relative_to(src)), content
-
-
 def _examine(src: Path, sources: list[str]) -> _Cached:
+    from romforge.sources.ipxe import pci_drivers
+
     drivers = []
     states = []
     for source in sources:
         content, state = fingerprint.read_file(src / source)
-        drivers.append(Driver(source, _count_port_io(content)))
+        drivers.append(Driver(source, pci_drivers.count_port_io(content)))
         states.append(state)
     return _Cached(drivers, states)
-
-
-def _count_port_io(content: bytes) -> int:
-    """How often a driver's source uses port I/O; 0 where it uses memory-mapped registers, too.
-
-    A driver that does neither itself leaves both to a bus driver, which has the choice.
-
-    >>> _count_port_io(b"outb ( 1, ioaddr ); x = inw ( ioaddr );  // readl (")
-    2
-    >>> _count_port_io(b"regs = pci_ioremap ( pci, bar, 8 ); outb ( 1, ioaddr );")
-    0
-    """
-    code = _IGNORED.sub(b"", content)
-    if _MEMORY_IO.search(code):
-        return 0
-    return len(_PORT_IO.findall(code))
 
 
 def _read_cache(out: Path, src: Path) -> dict[str, _Cached]:

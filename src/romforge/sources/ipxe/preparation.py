@@ -8,34 +8,33 @@ that make cannot take it for up to date.
 
 from __future__ import annotations
 
-import re
 import shutil
 from pathlib import Path
 
 from romforge.base import fingerprint, output_files
 from romforge.base.errors import RomforgeError
-from romforge.base.text import did_you_mean, join_words
 from romforge.plan.steps import TreeBuild
-from romforge.sources.ipxe import source_tree, tree_record, worktree
+from romforge.sources.ipxe import config_check, source_tree, tree_record, worktree
 from romforge.sources.ipxe.rebuild_reasons import reasons_to_rebuild
 from romforge.sources.ipxe.source_tree import Tree
 from romforge.sources.ipxe.tree_record import BuildSettings, TreeRecord
 from romforge.sources.ipxe.worktree import Changes
 
-_CONFIG_DIRECTORY = re.compile(r"config/(?!local/|defaults/)([^/]+)/")
 
-
-def prepare_worktree(step: TreeBuild, out: Path, tree: Tree) -> TreeRecord:
+def prepare_worktree(
+    step: TreeBuild, out: Path, tree: Tree, spec: Path | None = None
+) -> TreeRecord:
     """Brings the working tree up to date with its source; returns its record.
 
-    From here on the tree is marked as unfinished, until ``save_record``. Raises RomforgeError.
+    From here on the tree is marked as unfinished, until ``save_record``. Raises RomforgeError,
+    which points to lines of the file ``spec``.
     """
     work = out / step.directory
     record = tree_record.load_record(step, out)
     if record is None:
         worktree.clear_worktree(work, output_files.temporary(out))
         record = TreeRecord()
-    _require_config(step, tree)
+    config_check.require_config(step, tree, spec)
     embedded = {
         place: fingerprint.read_file(Path(path)) for path, place in source_tree.embedded_files(step)
     }
@@ -97,42 +96,6 @@ def _may_change_macros(changes: Changes) -> bool:
     """Whether the configuration may define other macros than before."""
     paths = changes.changed | changes.added | changes.removed
     return any(path.startswith("config/") or path.endswith("compiler.h") for path in paths)
-
-
-def _require_config(step: TreeBuild, tree: Tree) -> None:
-    """Raises RomforgeError where the tree has no such configuration or header.
-
-    Or where it has the same header itself.
-    """
-    known = source_tree.config_headers(tree.files)
-    for header, _ in step.headers:
-        table = f"[config.{step.config}.{header}]"
-        if header not in known:
-            raise RomforgeError(
-                f"{table}: the tree has no header config/{header}.h{did_you_mean(header, known)}"
-            )
-        path = source_tree.header_path(step, header)
-        status = tree.files.get(path)
-        if status and status.size:
-            raise RomforgeError(
-                f"{tree.src / path} and {table} of the spec set the same header; remove one of them"
-            )
-    if step.config and not step.headers:
-        _require_own_config(step.config, tree)
-
-
-def _require_own_config(config: str, tree: Tree) -> None:
-    """Raises RomforgeError where neither the tree nor the spec has the configuration."""
-    directories = f"config/{config}/", f"config/local/{config}/"
-    if any(path.startswith(directories) for path in tree.files):
-        return
-    matches = map(_CONFIG_DIRECTORY.match, tree.files)
-    known = sorted({match[1] for match in matches if match})
-    has = f"it has {join_words(known)}" if known else "it has none"
-    raise RomforgeError(
-        f'the tree has no configuration "{config}"{did_you_mean(config, known)}; {has},'
-        f" and the spec no [config.{config}.HEADER]"
-    )
 
 
 def _write_commit(commit: str, work: Path) -> None:

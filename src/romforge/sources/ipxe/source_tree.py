@@ -61,15 +61,48 @@ class Trees:
 
 def locate_tree(step: TreeBuild) -> Path:
     """The src directory of the tree to build. Raises RomforgeError, which says how to get one."""
-    for tree in map(Path, step.trees):
-        for src in (tree / "src", tree):
-            if src.name == "src" and (src / "Makefile").is_file():
-                return src
+    src = find_tree(step.trees)
+    if src is not None:
+        return src
     places = " or ".join(step.trees)
     raise RomforgeError(
         f"there is no iPXE source tree (with src/Makefile) at {places}; get one:\n  {HOW_TO_GET}\n"
         f"  or set IPXE_SRC=DIR, or tree in [source.{step.source}]"
     )
+
+
+def find_tree(places: Sequence[str]) -> Path | None:
+    """The src directory of the first of these trees that is there; a place may be src itself."""
+    for tree in map(Path, places):
+        for src in (tree / "src", tree):
+            if src.name == "src" and (src / "Makefile").is_file():
+                return src
+    return None
+
+
+def built_fallback(step: TreeBuild) -> Path | None:
+    """The fallback tree of a platform, if that is what is built."""
+    if len(step.trees) < 2:
+        return None
+    tree = find_tree(step.trees)
+    if tree is None or tree.is_relative_to(step.trees[0]):
+        return None
+    return tree
+
+
+def fallback_note(step: TreeBuild) -> str | None:
+    """What to say of a platform of which the fallback tree is built."""
+    tree = built_fallback(step)
+    if tree is None:
+        return None
+    missing = _shorten(step.trees[0])
+    built = _shorten(str(tree.parent))
+    return f"{missing} is not there, so {built} is built; to get the real one: {HOW_TO_GET}"
+
+
+def _shorten(path: str) -> str:
+    """A path relative to the working directory, if it lies below."""
+    return os.path.relpath(path) if Path(path).is_relative_to(Path.cwd()) else path
 
 
 HOW_TO_GET = (
