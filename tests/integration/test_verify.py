@@ -44,7 +44,9 @@ BIOS = '[target.qemu]\ndir = "qemu"\nfile = "efi-{nic}.rom"\nimages = ["pcbios"]
 
 def spec(more: str = "", target: str = BIOS, mark: str = MARK) -> str:
     source = f'spec = 1\n[source.ipxe]\ntree = "{TOP}/vendor/minipxe"\n{mark}'
-    platforms = "[platform.pcbios]\n[platform.x86_64-efi]\n[platform.arm64-efi]\n"
+    platforms = (
+        "[platform.pcbios]\n[platform.i386-efi]\n[platform.x86_64-efi]\n[platform.arm64-efi]\n"
+    )
     return f'{source}{platforms}{NICS}[bucket.efi]\nsize = "256KiB"\n{target}{more}'
 
 
@@ -102,11 +104,11 @@ def project(tmp_path: Path, romforge: Run, doit: Run) -> Iterator[Project]:
 
 
 def test_minipxe_runs_on_each_machine_stripped_and_whole(project: Project):
-    """Its mark under SeaBIOS, OVMF and AAVMF, with and without the code stripped by default."""
+    """Its mark under SeaBIOS, OVMF of both sizes and AAVMF, with and without what is stripped."""
     target = (
         '[target.{0}]\ndir = "{0}"\nfile = "efi-{{nic}}.rom"\nnics = ["e1000"]\nbucket = "efi"\n'
     )
-    target += 'images = ["pcbios", "x86_64-efi", "arm64-efi"]\n'
+    target += 'images = ["pcbios", "i386-efi", "x86_64-efi", "arm64-efi"]\n'
     downgraded = 'config = "qemu"\n'
     for name, strip in (("stripped", downgraded), ("whole", f'{downgraded}strip = "none"\n')):
         text = spec('[verify]\nroms = ["romfile"]\n', target=target.format(name))
@@ -118,7 +120,8 @@ def test_minipxe_runs_on_each_machine_stripped_and_whole(project: Project):
         )
         rows = project.verify()
         assert {row["column"]: row["state"] for row in rows.values()} == dict.fromkeys(
-            ("structure", "bios-romfile", "x86_64-romfile", "arm64-romfile"), "passed"
+            ("structure", "bios-romfile", "i386-romfile", "x86_64-romfile", "arm64-romfile"),
+            "passed",
         )
 
 

@@ -25,8 +25,8 @@ UEFI_TEXT = (
 )
 
 
-def make_proof(device: str, ids: PciId, kind: str = cases.UEFI) -> Proof:
-    return cases.of_device(kind, Arch.X86_64, device, ids, timeout=PATIENCE)
+def make_proof(device: str, ids: PciId, kind: str = cases.UEFI, arch: Arch = Arch.X86_64) -> Proof:
+    return cases.of_device(kind, arch, device, ids, timeout=PATIENCE)
 
 
 def without_interfaces(rom: bytes) -> bytes:

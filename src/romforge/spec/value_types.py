@@ -393,7 +393,7 @@ JOBS = ValueType(
     _read_jobs,
     placeholder=None,
 )
-FIRMWARES_ALL = "bios", "x86_64", "arm64", "riscv64", "loong64"  # those that QEMU has machines for
+FIRMWARES_ALL = "bios", "i386", "x86_64", "arm64", "riscv64", "loong64"  # QEMU has machines for all
 MODES_ALL = "default", "romfile"
 NETWORKS_ALL = "ipv4", "ipv6"
 FIRMWARES = _some_of(FIRMWARES_ALL)

@@ -32,6 +32,7 @@ from romforge.verify.guest_report import GuestReport
 from romforge.verify.qemu import CONSOLE, MACHINES, PC, SLOT, Guest
 
 _BOOT_FILE = "boot"
+_WITH_EXIT_DEVICE = Arch.I386, Arch.X86_64  # the architectures whose guests end QEMU themselves
 _RNG, _RNG_SLOT = "virtio-rng-pci", 4
 _DISK, _DISK_SLOT = "disk.img", 5
 # Newer firmware then does not try IPv4 (OvmfPkg's README, "Network Support"). Older firmware
@@ -302,7 +303,7 @@ def _check_report(guest: Guest, proof: Proof, report: GuestReport, content: byte
         driver = "legacy image"
     else:
         driver = check_driver(proof, report, content)
-    if proof.arch is Arch.X86_64:  # which has isa-debug-exit
+    if proof.arch in _WITH_EXIT_DEVICE:
         status = guest.status()
         if status != guest_program.EXIT_STATUS:
             raise CheckFailed(

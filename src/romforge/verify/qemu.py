@@ -33,8 +33,12 @@ SLOT = 3  # of the NIC on the PCI bus; the boot programs look there
 CONSOLE, LOG, COMMAND = "console.log", "qemu.log", "command"
 # QEMU's docs/interop/firmware.json
 _DESCRIPTORS = (Path("/usr/share/qemu/firmware"), Path("/etc/qemu/firmware"))
-# Features of firmware that does not run an unsigned boot program, or needs another machine.
-_UNWANTED = {"enrolled-keys", "secure-boot", "requires-smm"}
+# Features of firmware in the order of preference. Secure Boot is off until a platform key is
+# enrolled (UEFI Specification, 32.3), so firmware without keys runs our programs.
+_SMM, _ENROLLED_KEYS = "requires-smm", "enrolled-keys"
+_AVOIDED = {"secure-boot", _SMM}
+# What firmware with such a feature needs of the machine (OvmfPkg's README, "SMM support").
+_SMM_OPTIONS = ("-machine", "smm=on", "-global", "driver=cfi.pflash01,property=secure,value=on")
 _POLL = 0.05  # seconds between two looks at a console
 _ANSWER = 20  # seconds that a monitor may take
 _COMMON = ("-nodefaults", "-display", "none", "-accel", "tcg", "-no-reboot", "-no-user-config")
@@ -52,6 +56,13 @@ class Machine(NamedTuple):
 
 
 MACHINES = {
+    Arch.I386: Machine(
+        binary="qemu-system-i386",
+        package="qemu-system-x86",
+        firmware="ovmf-ia32",
+        name="i386",
+        options=("-M", "q35,graphics=off", "-m", "256", *_EXIT),
+    ),
     Arch.X86_64: Machine(
         binary="qemu-system-x86_64",
         package="qemu-system-x86",
@@ -89,10 +100,14 @@ _stopped = threading.Event()
 
 
 class Firmware(NamedTuple):
-    """The paths of UEFI firmware in flash: its code, and the template of its variables."""
+    """UEFI firmware in flash: the paths of its code and of the template of its variables.
+
+    ``options`` are those of QEMU without which it does not run.
+    """
 
     code: str
     variables: str
+    options: tuple[str, ...] = ()
 
 
 class Stopped(RomforgeError):
@@ -121,16 +136,24 @@ def absent(machine: Machine) -> list[str]:
 def find_firmware(machine: Machine) -> Firmware:
     """The first UEFI firmware for a machine that runs unsigned programs; raises MissingTool.
 
-    The order is that of the descriptors' file names, as for libvirt. Unreadable ones are skipped.
+    The order is that of the descriptors' file names, as for libvirt; but firmware with Secure Boot
+    or System Management Mode comes last. Unreadable descriptors are skipped.
     """
     descriptors: list[Path] = []
     for directory in _DESCRIPTORS:
         descriptors += directory.glob("*.json")
+    last_resort = None
     for path in sorted(descriptors, key=lambda path: path.name):
         with suppress(OSError, ValueError, KeyError, TypeError):
-            firmware = _described_firmware(json.loads(path.read_bytes()), machine)
-            if firmware and all(Path(file).is_file() for file in firmware):
+            descriptor = json.loads(path.read_bytes())
+            firmware = _described_firmware(descriptor, machine)
+            if not firmware or not _is_installed(firmware):
+                continue
+            if not _AVOIDED & set(descriptor["features"]):
                 return firmware
+            last_resort = last_resort or firmware
+    if last_resort:
+        return last_resort
     raise programs.MissingTool(
         f"there is no UEFI firmware for {machine.binary}; "
         f"install the Debian package {machine.firmware}"
@@ -140,12 +163,19 @@ def find_firmware(machine: Machine) -> Firmware:
 def _described_firmware(descriptor: Any, machine: Machine) -> Firmware | None:
     """The firmware of a descriptor; None where it is of no use for the machine."""
     mapping = descriptor["mapping"]
+    features = set(descriptor["features"])
     architectures = {target["architecture"] for target in descriptor["targets"]}
     if machine.name not in architectures or mapping["device"] != "flash":
         return None
-    if _UNWANTED & set(descriptor["features"]):
+    if _ENROLLED_KEYS in features:
         return None
-    return Firmware(mapping["executable"]["filename"], mapping["nvram-template"]["filename"])
+    options = _SMM_OPTIONS if _SMM in features else ()
+    code, variables = mapping["executable"], mapping["nvram-template"]
+    return Firmware(code["filename"], variables["filename"], options)
+
+
+def _is_installed(firmware: Firmware) -> bool:
+    return Path(firmware.code).is_file() and Path(firmware.variables).is_file()
 
 
 @functools.lru_cache
@@ -178,7 +208,7 @@ def flash(machine: Machine, directory: Path) -> list[str]:
     drive = "if=pflash,format=raw,unit"
     code = f"{drive}=0,readonly=on,file={firmware.code}"
     variables = f"{drive}=1,file=variables.fd"
-    return ["-drive", code, "-drive", variables]
+    return [*firmware.options, "-drive", code, "-drive", variables]
 
 
 @functools.lru_cache

@@ -94,7 +94,8 @@ def _run_kind(
     machine = qemu.MACHINES[proof.arch]
     programs = [qemu.binary(machine)]
     if proof.kind in (UEFI, SNP):
-        programs += qemu.find_firmware(machine)
+        firmware = qemu.find_firmware(machine)
+        programs += [firmware.code, firmware.variables]
     elif proof.kind == BIOS:
         programs.append(qemu.pc_bios())
     for path in programs:

@@ -35,9 +35,12 @@ GIVEN_UP = '{}: the boot file did not run: the firmware says "UEFI Interactive S
 
 @pytest.mark.slow
 @pytest.mark.qemu
-def test_a_rom_without_an_efi_image_has_no_driver(tmp_path: Path, releases: dict[str, Path]):
+@pytest.mark.parametrize("arch", [Arch.X86_64, Arch.I386])
+def test_a_rom_without_an_efi_image_has_no_driver(
+    tmp_path: Path, releases: dict[str, Path], arch: Arch
+):
     rom = releases["sid"] / "pxe-e1000.rom"
-    text = failure_of(make_proof("e1000", E1000), rom.read_bytes(), tmp_path)
+    text = failure_of(make_proof("e1000", E1000, arch=arch), rom.read_bytes(), tmp_path)
     assert text.startswith(
         GIVEN_UP.format("driver")
         + "no driver is bound to the NIC, and the firmware holds no driver from its ROM"
@@ -80,10 +83,14 @@ def test_a_driver_without_a_network_interface_does_not_boot(tmp_path: Path, e100
 
 @pytest.mark.slow
 @pytest.mark.qemu
-def test_a_driver_of_the_firmware_is_not_the_rom_s(tmp_path: Path, releases: dict[str, Path]):
+@pytest.mark.parametrize("arch", [Arch.X86_64, Arch.I386])
+def test_a_driver_of_the_firmware_is_not_the_rom_s(
+    tmp_path: Path, releases: dict[str, Path], arch: Arch
+):
     """Although it fetches our program."""
     rom = releases["sid"] / "pxe-virtio.rom"
-    text = failure_of(make_proof("virtio-net-pci", VIRTIO), rom.read_bytes(), tmp_path)
+    proof = make_proof("virtio-net-pci", VIRTIO, arch=arch)
+    text = failure_of(proof, rom.read_bytes(), tmp_path)
     assert text.startswith("driver: the NIC has a driver of the firmware's own (Virtio ")
 
 

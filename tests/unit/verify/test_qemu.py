@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -24,20 +25,18 @@ def test_firmware_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, tmp_
         qemu.find_firmware(MACHINES[Arch.X86_64])
 
 
-def test_firmware_that_requires_signatures_is_not_used(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-):
-    """The first descriptor of the architecture without such features, and with existing files.
+@pytest.fixture
+def describe(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[..., None]]:
+    """Writes descriptors of firmware whose code has the name of the descriptor."""
+    monkeypatch.setattr(qemu, "_DESCRIPTORS", (tmp_path,))
+    qemu.find_firmware.cache_clear()
+    (tmp_path / "variables").touch()
 
-    Malformed descriptors are skipped.
-    """
-    for name in ("a", "b", "c", "code", "variables"):
+    def write(name: str, *features: str, architecture: str = "x86_64") -> None:
         (tmp_path / name).touch()
-
-    def describe(name: str, code: str, features: list[str], architecture: str = "x86_64") -> None:
         mapping = {
             "device": "flash",
-            "executable": {"filename": code},
+            "executable": {"filename": str(tmp_path / name)},
             "nvram-template": {"filename": str(tmp_path / "variables")},
         }
         descriptor = {
@@ -45,18 +44,44 @@ def test_firmware_that_requires_signatures_is_not_used(
             "targets": [{"architecture": architecture}],
             "features": features,
         }
-        (tmp_path / name).write_text(json.dumps(descriptor))
+        (tmp_path / f"{name}.json").write_text(json.dumps(descriptor))
 
-    describe("10.json", str(tmp_path / "a"), ["enrolled-keys"])
-    describe("20.json", str(tmp_path / "b"), ["requires-smm", "secure-boot"])
-    describe("30.json", str(tmp_path / "c"), [], "aarch64")
-    describe("40.json", str(tmp_path / "not-there"), [])
+    yield write
+    qemu.find_firmware.cache_clear()
+
+
+def test_firmware_that_requires_signatures_is_not_used(
+    describe: Callable[..., None], tmp_path: Path
+):
+    """The first descriptor of the architecture without such features, and with existing files.
+
+    Malformed descriptors are skipped.
+    """
+    describe("10", "enrolled-keys")
+    describe("20", "requires-smm", "secure-boot")
+    describe("30", architecture="aarch64")
+    describe("40")
+    (tmp_path / "40").unlink()
     (tmp_path / "45.json").write_text("{")
-    describe("50.json", str(tmp_path / "code"), ["acpi-s3"])
-    monkeypatch.setattr(qemu, "_DESCRIPTORS", (tmp_path,))
-    qemu.find_firmware.cache_clear()
-    assert qemu.find_firmware(MACHINES[Arch.X86_64]).code == str(tmp_path / "code")
-    qemu.find_firmware.cache_clear()
+    describe("50", "acpi-s3")
+    firmware = qemu.find_firmware(MACHINES[Arch.X86_64])
+    assert (firmware.code, firmware.options) == (str(tmp_path / "50"), ())
+
+
+def test_firmware_with_secure_boot_is_used_where_there_is_no_other(
+    describe: Callable[..., None], tmp_path: Path
+):
+    """Unless it has keys: then it runs no program of ours."""
+    describe("10", "secure-boot", "enrolled-keys", "requires-smm")
+    with pytest.raises(RomforgeError, match=r"install the Debian package ovmf$"):
+        qemu.find_firmware(MACHINES[Arch.X86_64])
+    describe("20", "secure-boot", "requires-smm")
+    firmware = qemu.find_firmware(MACHINES[Arch.X86_64])
+    assert firmware.code == str(tmp_path / "20")
+    (tmp_path / "own").mkdir()
+    options = qemu.flash(MACHINES[Arch.X86_64], tmp_path / "own")
+    assert "smm=on" in options
+    assert "driver=cfi.pflash01,property=secure,value=on" in options
 
 
 @pytest.mark.qemu
