@@ -32,7 +32,7 @@ from romforge.verify import boot, cases, corruptions, qemu, runner
 from romforge.verify.boot import CheckFailed
 from romforge.verify.cases import Proof
 from romforge.verify.qemu import MACHINES
-from tests.support import builders
+from tests.support import builders, firmware
 from tests.support.project import PATIENCE, TOP, Run, Started, all_gone, spec_text, users
 
 pytestmark = [pytest.mark.slow, pytest.mark.qemu]
@@ -398,44 +398,111 @@ def bios_proof(device: str, ids: PciId) -> Proof:
     )
 
 
+def path_without(project: Project, *missing: str) -> str:
+    """A PATH without some programs, and without assemblers for other machines."""
+    directory = project.top / "bin"
+    directory.mkdir()
+    for path in (*Path("/usr/bin").iterdir(), *Path("/bin").iterdir()):
+        link = directory / path.name
+        if path.name in missing or path.name.endswith("-as") or os.path.lexists(link):
+            continue
+        link.symlink_to(path)
+    return str(directory)
+
+
+ROM = "qemu/efi-e1000.rom"
+STARTS = spec('[verify]\nroms = ["romfile"]\nstart = ["arm64"]\n')
+BIOS_COLUMN, START_COLUMN = "bios-romfile", "starts-arm64-romfile"
+
+
 @pytest.mark.parametrize(
-    ("missing", "message"),
+    ("missing", "package", "column"),
     [
-        (
-            ("qemu-system-x86_64",),
-            "qemu-system-x86_64: not found; install the Debian package qemu-system-x86",
-        ),
-        (
-            ("qemu-system-aarch64",),
-            "qemu-system-aarch64: not found; install the Debian package qemu-system-arm",
-        ),
-        (("as",), "as: not found; install the Debian package binutils"),
+        ("qemu-system-x86_64", "qemu-system-x86", BIOS_COLUMN),
+        ("qemu-system-aarch64", "qemu-system-arm", START_COLUMN),
+        ("as", "binutils", BIOS_COLUMN),
     ],
-    ids=" ".join,
 )
-def test_a_missing_tool_is_named_and_fails_the_proof(
-    project: Project, missing: tuple[str, ...], message: str
+def test_what_a_missing_tool_would_prove_is_neither_passed_nor_failed(
+    project: Project, missing: str, package: str, column: str
 ):
-    """Without QEMU or the tools for boot programs; a proof that cannot be run is not skipped."""
-    (project.top / "bin").mkdir()
-    for directory in ("/usr/bin", "/bin"):
-        for path in Path(directory).iterdir():
-            link = project.top / "bin" / path.name
-            if (
-                path.name not in missing
-                and not os.path.lexists(link)
-                and not path.name.endswith("-as")
-            ):
-                link.symlink_to(path)
-    project.write(spec('[verify]\nstart = ["arm64"]\n', mark=""))
+    """Without QEMU, or the tools for boot programs. The next run of verify tries again."""
+    project.write(STARTS)
+    path = path_without(project, missing)
     assert project.romforge("build").returncode == 0
-    done = project.romforge(
-        "verify", "--json", "rom:qemu/efi-e1000.rom", PATH=str(project.top / "bin")
-    )
-    rows = json.loads(done.stdout)
+    reason = f"{missing}: not found; install the Debian package {package}"
+    done = project.romforge("verify", "--json", "--junit", "junit.xml", f"rom:{ROM}", PATH=path)
+    rows = {row["column"]: row for row in json.loads(done.stdout)}
+    assert done.returncode == 0, done.stderr
+    assert (rows[column]["state"], rows[column]["text"]) == ("not provable here", reason)
+    others = {name: row["state"] for name, row in rows.items() if name != column}
+    assert others == dict.fromkeys({"structure", BIOS_COLUMN, START_COLUMN} - {column}, "passed")
+    suite = ElementTree.parse(project.top / "junit.xml").getroot()
+    assert [suite.get(name) for name in ("failures", "errors", "skipped")] == ["0", "0", "1"]
+    assert [skipped.get("message") for skipped in suite.iter("skipped")] == [reason]
+    done = project.romforge("verify", "--strict", f"rom:{ROM}", PATH=path)
     assert done.returncode == 1
-    assert any(row["state"] == "failed" and message in row["text"] for row in rows), done.stdout
-    assert rows[0]["state"] == "passed"
+    assert re.search(r"efi-e1000.rom +.*not provable", done.stdout), done.stdout
+    assert f"1 proof not provable here: {reason}\n" in done.stdout
+    assert "1 not provable here, 0 proven, 2 proven before" in done.stdout
+    assert project.romforge("report", "-o", "report.html").returncode == 0
+    assert f"not provable here: {reason}" in (project.top / "report.html").read_text()
+    rows = project.verify(f"rom:{ROM}")
+    assert {row["state"] for row in rows.values()} == {"passed"}
+    assert [row["column"] for row in rows.values() if not row["before"]] == [column]
+    done = project.romforge("verify", "--strict", f"rom:{ROM}")
+    assert done.returncode == 0, done.stdout
+
+
+def test_a_failure_counts_although_another_proof_is_not_provable(project: Project):
+    project.write(STARTS.replace(MARK, 'mark = "nothing"\n').replace("roms", "timeout = 1\nroms"))
+    path = path_without(project, "qemu-system-aarch64")
+    done = project.romforge("verify", "--json", f"rom:{ROM}", PATH=path)
+    states = {row["column"]: row["state"] for row in json.loads(done.stdout)}
+    assert done.returncode == 1
+    assert (states[BIOS_COLUMN], states[START_COLUMN]) == ("failed", "not provable here")
+
+
+def test_controls_that_need_a_missing_tool_do_not_pass(project: Project):
+    project.write(STARTS)
+    path = path_without(project, "qemu-system-x86_64")
+    done = project.romforge("verify", "--controls", "--json", PATH=path)
+    states: dict[str, set[str]] = {}
+    for row in json.loads(done.stdout):
+        states.setdefault(row["kind"], set()).add(row["state"])
+    assert done.returncode == 0
+    assert states == {
+        "structure": {"passed"},
+        "bios": {"not provable here"},
+        "start": {"passed"},
+    }
+
+
+def test_an_interface_is_proven_where_the_firmware_has_no_network_stack(
+    project: Project, releases: dict[str, Path]
+):
+    """The network boot is not provable there."""
+    real = qemu.find_firmware(MACHINES[Arch.X86_64])
+    code = project.top / "code.fd"
+    data = Path(real.code).read_bytes()
+    code.write_bytes(firmware.without_driver(data, firmware.MANAGED_NETWORK_DRIVER))
+    text = spec_text(releases["sid"], nics='e1000 = "8086:100e"').partition("[target.pxe]")[0]
+    project.write(f'{text}[verify]\nboot = ["x86_64"]\nroms = ["romfile"]\nsnp = true\n')
+    environment = project.patched(
+        "from romforge.verify import qemu\n"
+        f"firmware = qemu.Firmware({str(code)!r}, {real.variables!r})\n"
+        "qemu.find_firmware = lambda machine: firmware\n"
+    )
+    done = project.romforge("verify", "--json", **environment)
+    rows = {row["column"]: row for row in json.loads(done.stdout)}
+    assert done.returncode == 0, done.stderr
+    assert {column: row["state"] for column, row in rows.items()} == {
+        "structure": "passed",
+        "x86_64-romfile": "not provable here",
+        "snp-x86_64": "passed",
+    }
+    assert rows["x86_64-romfile"]["text"].startswith(f"the firmware {code} has no network stack")
+    assert project.romforge("verify", "--strict", **environment).returncode == 1
 
 
 def test_proofs_of_a_rom_that_cannot_be_built_are_not_run(project: Project):

@@ -55,7 +55,7 @@ class Row:
 class Proven:
     """The result of `verify` for a ROM in a column, and what the check observed.
 
-    ``state`` is "proven", "out of date" or "not proven".
+    ``state`` is "proven", "out of date", "not proven" or "not provable here".
     """
 
     rom: str

@@ -54,6 +54,11 @@ def add_build_commands(commands: common.Commands) -> None:
         verify, "the number of proofs to run at once; default: one per processor"
     )
     verify.add_argument(
+        "--strict",
+        action="store_true",
+        help="fail also if this machine lacks the QEMU, firmware or compiler of a proof",
+    )
+    verify.add_argument(
         "--junit",
         type=Path,
         metavar="FILE",
@@ -77,6 +82,7 @@ def _run_verify(args: Namespace) -> int:
     proofs = "controls" if args.controls else "all"
     graph = tasks.load_tasks(args.spec, args.out, source_tree_override(), verify=proofs)
     graph.run.junit = args.junit
+    graph.run.strict = args.strict
     graph.run.as_json = args.json
     selected = _selected_proofs(graph, args.selection)
     if not selected:

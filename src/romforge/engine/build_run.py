@@ -27,7 +27,8 @@ class BuildRun:
     """What the tasks of one run share; the actions of tasks have it as an argument.
 
     ``proofs`` are those that the run may do. ``as_json`` asks for JSON in place of a table,
-    ``junit`` is a file for the outcomes of proofs. ``entries`` are what the manifests will say of
+    ``junit`` is a file for the outcomes of proofs. ``strict`` makes a run fail if this machine
+    cannot do one of its proofs. ``entries`` are what the manifests will say of
     each ROM, by its path: JSON, which is seldom decoded. ``failed`` are the paths of the ROMs that
     failed, ``removed`` those of files that the spec no longer asks for.
     """
@@ -41,6 +42,7 @@ class BuildRun:
         self.proofs = proofs
         self.as_json = False
         self.junit: Path | None = None
+        self.strict = False
         self.demand: Demand | None = None
         self.entries: dict[str, str] = {}
         self.failed: set[str] = set()

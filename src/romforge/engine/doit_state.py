@@ -24,6 +24,9 @@ from romforge.base.output_files import STATE
 STATE_FILE = f"{STATE}/state.json"
 # A file that is never there: doit's JSON database then begins empty, and only its dump would write.
 CONFIG = {"backend": "json", "dep_file": f"/dev/null/{STATE}"}
+# A task with this value was not done, since the machine lacks what the value says. Its values have
+# no digest of the step, so the next run tries again.
+NOT_PROVABLE = "not_provable"
 # doit's keys: what an action returned, and whether `doit ignore` named the task.
 _KEYS = ("_values_:", "ignore:")
 

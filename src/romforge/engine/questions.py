@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 
 
 class ProofState(NamedTuple):
-    """A proof, its state (``proven``, ``out of date``, ``not proven``), and what was seen."""
+    """A proof, its state, and what was seen.
+
+    States are ``proven``, ``out of date``, ``not proven``, and ``not provable here``: the machine
+    lacks what the text says.
+    """
 
     proof: Proof
     state: str
@@ -69,6 +73,10 @@ def proof_states(graph: TaskGraph) -> list[ProofState]:
     states = []
     for proof in graph.proofs:
         values = _values(saved, proof.task)
+        if doit_state.NOT_PROVABLE in values:
+            lack = values[doit_state.NOT_PROVABLE]
+            states.append(ProofState(proof, "not provable here", lack))
+            continue
         if "proof" not in values:
             states.append(ProofState(proof, "not proven", ""))
             continue

@@ -207,6 +207,8 @@ def run_step(step: TaskStep, run: BuildRun) -> dict[str, Any] | TaskFailed:
             note = _run_make(step, run)
             values: dict[str, Any] = {"step": step_digest(step)}
             return values | {"note": note} if note else values
+        if isinstance(step, Proof):
+            return _run_proof(step, run.out)
         record = _run_recorded(step, run.out)
     except RomforgeError as error:
         failure = TaskFailed(str(error))
@@ -216,20 +218,30 @@ def run_step(step: TaskStep, run: BuildRun) -> dict[str, Any] | TaskFailed:
     return record.to_values(step_digest(step), run.out)
 
 
-def _run_recorded(step: Fetch | Rom | Proof, out: Path) -> BuildRecord:
+def _run_recorded(step: Fetch | Rom, out: Path) -> BuildRecord:
     """Runs a step that records the files it read and wrote; raises RomforgeError."""
     # The modules are imported here, since a run in which all is up to date does without them.
     if isinstance(step, Fetch):
         from romforge.sources import debian_package
 
         return debian_package.fetch_package(step, out)
-    if isinstance(step, Rom):
-        from romforge.rom import build
+    from romforge.rom import build
 
-        return build.build_rom(step, out)
-    from romforge.verify import runner
+    return build.build_rom(step, out)
 
-    return runner.run_proof(step, out)
+
+def _run_proof(proof: Proof, out: Path) -> dict[str, Any]:
+    """Does a proof, and returns the task's values; raises RomforgeError where it failed.
+
+    What this machine cannot prove is no failure, but is not done either.
+    """
+    from romforge.verify import boot, runner
+
+    try:
+        record = runner.run_proof(proof, out)
+    except boot.NotProvable as lack:
+        return {doit_state.NOT_PROVABLE: str(lack)}
+    return record.to_values(step_digest(proof), out)
 
 
 def _failed_entry(step: Rom, error: RomforgeError) -> str:

@@ -5,16 +5,22 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple, TextIO
 
 from romforge.base import output_files
 from romforge.base.table import BOLD, DIM, RED, Column, paint, render_table, wants_colours
+from romforge.base.text import plural
+from romforge.engine import doit_state
 from romforge.engine.build_reporter import Reporter, closure
 from romforge.verify.cases import Proof
 
 _PREFIX = "verify:"
 PASSED, FAILED, NOT_RUN, RUNNING = "passed", "failed", "not run", "running"
+NOT_PROVABLE = "not provable here"  # the machine lacks what the proof needs
+_JUNIT = {FAILED: "failure", NOT_RUN: "error", NOT_PROVABLE: "skipped"}  # elements of a test case
+_CELLS = {FAILED: "FAILED", NOT_RUN: "not run", RUNNING: "…", NOT_PROVABLE: "not provable"}
 
 
 class Outcome(NamedTuple):
@@ -34,7 +40,7 @@ class Outcome(NamedTuple):
         """A few characters for the matrix."""
         if self.state == PASSED:
             return "ok before" if self.before else f"ok {self.seconds:.1f} s"
-        return {FAILED: "FAILED", NOT_RUN: "not run", RUNNING: "…"}[self.state]
+        return _CELLS[self.state]
 
 
 class ProofReporter(Reporter):
@@ -68,8 +74,12 @@ class ProofReporter(Reporter):
 
     def add_success(self, task: Any) -> None:
         super().add_success(task)
-        if task.name.startswith(_PREFIX):
-            self.outcomes[task.name] = _outcome(task, before=False)
+        if not task.name.startswith(_PREFIX):
+            return
+        outcome = _outcome(task, before=False)
+        self.outcomes[task.name] = outcome
+        if outcome.state == NOT_PROVABLE and self.run.strict:
+            self.failed.append(task.name)
 
     def add_failure(self, task: Any, fail: Any) -> None:
         if task.name.startswith(_PREFIX):
@@ -114,13 +124,23 @@ class ProofReporter(Reporter):
         states = [row["state"] for row in self._rows()]
         before = sum(row["before"] for row in self._rows())
         counts = [
-            f"{states.count(state)} {state}" for state in (FAILED, NOT_RUN) if state in states
+            f"{states.count(state)} {state}"
+            for state in (FAILED, NOT_RUN, NOT_PROVABLE)
+            if state in states
         ]
         counts += [f"{states.count(PASSED) - before} proven", f"{before} proven before"]
-        lines = [*self.lines(), f"{', '.join(counts)}, in {self.run.out}"]
+        lines = [*self.lines(), *self._lacks(), f"{', '.join(counts)}, in {self.run.out}"]
         if self.built or self.run.failed:
             sizes = super()._table()
             lines = [*sizes[:-1], *lines]
+        return lines
+
+    def _lacks(self) -> list[str]:
+        """What this machine lacks: a line for each reason, with the number of proofs."""
+        reasons = Counter(row["text"] for row in self._rows() if row["state"] == NOT_PROVABLE)
+        lines = []
+        for reason, count in reasons.items():
+            lines.append(f"{plural(count, 'proof')} not provable here: {reason}")
         return lines
 
     def lines(self) -> list[str]:
@@ -169,6 +189,9 @@ def _failure(fail: Any) -> Outcome:
 
 
 def _outcome(task: Any, before: bool) -> Outcome:
+    lack = task.values.get(doit_state.NOT_PROVABLE)
+    if lack is not None:
+        return Outcome(NOT_PROVABLE, lack)
     proof = json.loads(task.values["proof"])
     return Outcome(PASSED, proof["seen"], proof["seconds"], before, proof.get("calls", ()))
 
@@ -177,22 +200,23 @@ def _junit(rows: list[dict[str, Any]]) -> bytes:
     """The outcomes as JUnit's XML, a test case each."""
     from xml.etree import ElementTree
 
-    count = {state: str(sum(row["state"] == state for row in rows)) for state in (FAILED, NOT_RUN)}
+    count = Counter(row["state"] for row in rows)
     suite = ElementTree.Element(
         "testsuite",
         name="romforge verify",
         tests=str(len(rows)),
-        failures=count[FAILED],
-        errors=count[NOT_RUN],
+        failures=str(count[FAILED]),
+        errors=str(count[NOT_RUN]),
+        skipped=str(count[NOT_PROVABLE]),
     )
     for row in rows:
         name = f"{row['column']}: {row['control']}" if row["control"] else row["column"]
         case = ElementTree.SubElement(
             suite, "testcase", classname=row["rom"], name=name, time=f"{row['seconds']:.2f}"
         )
-        if row["state"] in (FAILED, NOT_RUN):
+        kind = _JUNIT.get(row["state"])
+        if kind:
             text = "".join(one if one.isprintable() or one == "\n" else "?" for one in row["text"])
-            kind = "failure" if row["state"] == FAILED else "error"
             ElementTree.SubElement(case, kind, message=text.partition("\n")[0]).text = text
         else:
             ElementTree.SubElement(case, "system-out").text = row["text"]

@@ -68,6 +68,10 @@ class CheckFailed(RomforgeError):
         self.check = check
 
 
+class NotProvable(RomforgeError):
+    """A proof that this machine can neither pass nor fail; the text says what it lacks."""
+
+
 class NicSetup(NamedTuple):
     """A NIC with its ROM: the options of QEMU, and the ROM's content as the guest must see it."""
 
@@ -81,7 +85,8 @@ def prove_boot(
     """Boots a ROM, or only starts QEMU with it; returns what was observed, as text.
 
     ``expected`` is the ROM that the guest must find, if that is not ``data``. Raises CheckFailed
-    where the proof fails, and RomforgeError where it cannot be run.
+    where the proof fails, NotProvable where the firmware has no network stack, and RomforgeError
+    where the proof cannot be run.
     """
     nic = nic_setup(proof, data, directory)
     if proof.kind == START:
@@ -103,6 +108,12 @@ def prove_boot(
     examined = _examine(proof, data, directory, cache)
     if examined and examined.driver == "rom":
         check_driver(proof, examined, content)  # that the driver is of this ROM
+    if diagnosis.lacks_network_stack(console, examined):
+        firmware = qemu.find_firmware(MACHINES[proof.arch])
+        raise NotProvable(
+            f"the firmware {firmware.code} has no network stack; "
+            "snp = true in [verify] proves drivers without one"
+        )
     check = "boot"
     if examined and examined.interfaces and not examined.interfaces.snp:
         check = "driver"

@@ -96,6 +96,8 @@ def _applies(name: str, proof: Proof, other: Proof | None) -> bool:
         return other is not None
     if name == ALONE:
         return proof.images[0].is_legacy
+    if name == TOO_LARGE and proof.kind == STRUCTURE:
+        return proof.bucket is not None
     if name in (BROKEN, MACHINE):
         return any(kind.machine for kind in proof.images)
     return True

@@ -48,6 +48,23 @@ def explain_uefi(console: str, report: GuestReport | None) -> str:
     return _no_boot_option(name, interfaces)
 
 
+def lacks_network_stack(console: str, report: GuestReport | None) -> bool:
+    """Whether a boot failed only because the firmware has no network stack.
+
+    The ROM's driver is bound to the NIC then and has its network interface, and no driver of the
+    firmware supports any network interface.
+    """
+    if not report or not report.interfaces or report.driver != "rom":
+        return False
+    text = strip_terminal_codes(console)
+    if _PXE_STARTED.search(text) or _HTTP_STARTED.search(text) or _download_errors(text):
+        return False
+    interfaces = report.interfaces
+    there = interfaces.snp and interfaces.rng
+    booting = interfaces.mnp or interfaces.pxe or interfaces.loadfile
+    return bool(there and not booting and not interfaces.stack)
+
+
 def explain_bios(console: str) -> str:
     """Why a PC BIOS did not boot from the network."""
     text = strip_terminal_codes(console)
@@ -130,10 +147,7 @@ def _no_boot_option(name: str, interfaces: Interfaces) -> str:
             "which the network stack of edk2 since 2024 asks for: add -device virtio-rng-pci"
         )
     if not interfaces.mnp:
-        return (
-            f"{message}: its network stack is not bound to the interface, "
-            "or it was built without one"
-        )
+        return f"{message}: its network stack is not bound to the interface"
     return f"{message} (no PXE Base Code, no Load File)"
 
 

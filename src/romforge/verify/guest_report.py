@@ -23,9 +23,11 @@ from typing import NamedTuple
 class Interfaces(NamedTuple):
     """How far the firmware prepared PCI device 00:03.0 for a network boot, as numbers of handles.
 
-    ``images`` counts the drivers that the firmware loaded from the device's ROM. ``rng`` counts the
-    sources of random numbers anywhere. All others count protocols on the device or below it: Simple
-    Network, Network Interface Identifier (UNDI), Managed Network, PXE Base Code, and Load File.
+    ``images`` counts the drivers that the firmware loaded from the device's ROM. Others count
+    protocols on the device or below it: Simple Network, Network Interface Identifier (UNDI),
+    Managed Network, PXE Base Code, and Load File. The last two are not of the device: ``rng``
+    counts the sources of random numbers, ``stack`` the drivers of the firmware that support any
+    network interface.
     """
 
     images: int
@@ -35,6 +37,7 @@ class Interfaces(NamedTuple):
     pxe: int
     loadfile: int
     rng: int
+    stack: int
 
 
 class Call(NamedTuple):
@@ -85,8 +88,9 @@ _BUILT_IN_DRIVER = re.compile(r"^romforge driver built-in(?: (?P<name>.+))?$", r
 _ROM_DRIVER = re.compile(
     rf"^romforge driver rom {_HEX} {_HEX} {_HEX}(?: (?P<name>.+))?$", re.MULTILINE
 )
-_COUNTS = " ".join(f"{name}=(?P<{name}>[0-9]{{2}})" for name in Interfaces._fields)
-_INTERFACES = re.compile(rf"^romforge interfaces {_COUNTS}$", re.MULTILINE)
+_COUNTS = [f"{name}=([0-9]{{2}})" for name in Interfaces._fields]
+_INTERFACES = re.compile(rf"^romforge interfaces {' '.join(_COUNTS[:-2])}$", re.MULTILINE)
+_FIRMWARE = re.compile(rf"^romforge firmware {' '.join(_COUNTS[-2:])}$", re.MULTILINE)
 _CALL = re.compile(r"^romforge call (\S+) ([0-9a-f]{8})(?: (.*))?$", re.MULTILINE)
 _END = re.compile(r"^romforge end\n", re.MULTILINE)
 # Escape sequences of ECMA-48, and control characters that do not begin a line.
@@ -177,10 +181,11 @@ def _parse_name(name: str | None) -> str | None:
 
 
 def _parse_interfaces(lines: str) -> Interfaces | None:
-    counts = _INTERFACES.search(lines)
-    if not counts:
+    of_device = _INTERFACES.search(lines)
+    of_firmware = _FIRMWARE.search(lines)
+    if not of_device or not of_firmware:
         return None
-    return Interfaces(*map(int, counts.groups()))
+    return Interfaces(*map(int, of_device.groups() + of_firmware.groups()))
 
 
 def _parse_calls(lines: str) -> tuple[Call, ...]:

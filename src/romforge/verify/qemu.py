@@ -79,7 +79,7 @@ MACHINES = {
     ),
     Arch.RISCV64: Machine(
         binary="qemu-system-riscv64",
-        package="qemu-system-riscv",
+        package="qemu-system-riscv (in Debian 12: qemu-system-misc)",
         firmware="qemu-efi-riscv64",
         name="riscv64",
         options=("-M", "virt", "-m", "256"),

@@ -14,13 +14,14 @@ from romforge.base import fingerprint, jobserver, output_lock
 from romforge.base.errors import RomforgeError
 from romforge.base.fingerprint import BuildRecord, FileState, InputStates
 from romforge.base.output_files import STATE
+from romforge.base.programs import MissingTool
 from romforge.base.text import format_size, plural
 from romforge.formats import option_rom, rom_check, rom_file, stub_image
 from romforge.formats.rom_check import Severity
 from romforge.rom import lock_format
 from romforge.rom.assembly import bucket_of
 from romforge.verify import boot, cases, corruptions, migration, qemu, snp
-from romforge.verify.boot import CheckFailed
+from romforge.verify.boot import CheckFailed, NotProvable
 from romforge.verify.cases import BIOS, MIGRATE, SNP, STRUCTURE, UEFI, Proof
 from romforge.verify.snp import Seen
 
@@ -31,7 +32,8 @@ def run_proof(proof: Proof, out: Path) -> BuildRecord:
     """Does a proof; returns its record: what it read, and as JSON what it saw.
 
     Raises RomforgeError where it failed. Its directory then stays, with the console's log and the
-    command to run the guest again.
+    command to run the guest again. Raises NotProvable where this machine lacks a QEMU, a firmware
+    or a compiler that the proof needs.
     """
     directory = (out / cases.proof_directory(proof)).absolute()
     inputs: InputStates = {}
@@ -50,6 +52,9 @@ def run_proof(proof: Proof, out: Path) -> BuildRecord:
             if (directory / qemu.COMMAND).exists():
                 lines += boot.qemu_command_to_paste(directory)
             raise RomforgeError("\n  ".join(lines)) from None
+        except (MissingTool, NotProvable) as lack:
+            shutil.rmtree(directory, ignore_errors=True)
+            raise NotProvable(str(lack)) from None
         shutil.rmtree(directory, ignore_errors=True)
     seconds = round(time.monotonic() - began, 2)
     proven = {"seen": seen.text, "seconds": seconds}

@@ -6,6 +6,7 @@ They come from QEMU where its firmware can be made to fail, and from texts other
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,10 @@ from romforge.base.arch import Arch
 from romforge.base.pci_id import PciId
 from romforge.formats import efi_image, option_rom
 from romforge.verify import boot, cases, diagnosis, qemu
-from romforge.verify.boot import CheckFailed
+from romforge.verify.boot import CheckFailed, NotProvable
 from romforge.verify.cases import Proof
 from romforge.verify.guest_report import GuestReport, Interfaces
+from tests.support import firmware, matrix
 from tests.support.proofs import E1000, VIRTIO, make_proof, without_interfaces
 
 
@@ -79,6 +81,43 @@ def test_a_driver_without_a_network_interface_does_not_boot(tmp_path: Path, e100
         )
         == "booted by 82540em.efidrv"
     )
+
+
+@pytest.mark.slow
+@pytest.mark.qemu
+def test_firmware_without_a_network_stack_proves_nothing_of_a_sound_driver(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, e1000: bytes
+):
+    """A driver without a network interface fails there as it does elsewhere."""
+    real = qemu.find_firmware(qemu.MACHINES[Arch.X86_64])
+    code = tmp_path / "code.fd"
+    data = Path(real.code).read_bytes()
+    code.write_bytes(firmware.without_driver(data, firmware.MANAGED_NETWORK_DRIVER))
+    monkeypatch.setattr(qemu, "find_firmware", lambda machine: real._replace(code=str(code)))
+    proof = make_proof("e1000", E1000)
+    boot.fresh_directory(tmp_path / "guest")
+    with pytest.raises(NotProvable, match=f"^the firmware {code} has no network stack; snp = true"):
+        boot.prove_boot(proof, e1000, tmp_path / "guest", tmp_path / "cache")
+    text = failure_of(proof, without_interfaces(e1000), tmp_path)
+    assert "is bound to the NIC, but offers no network interface" in text
+    text = failure_of(proof, matrix.legacy_image(e1000), tmp_path)
+    assert "no driver is bound to the NIC" in text
+
+
+@pytest.mark.slow
+@pytest.mark.qemu
+@pytest.mark.parametrize("arch", [Arch.X86_64, Arch.I386, Arch.ARM64])
+def test_the_network_stack_of_firmware_is_found(
+    tmp_path: Path, releases: dict[str, Path], arch: Arch
+):
+    """Also if the NIC has no interface that it could use."""
+    boot.fresh_directory(tmp_path / "guest")
+    proof = make_proof("e1000", E1000, arch=arch)
+    rom = (releases["sid"] / "pxe-e1000.rom").read_bytes()
+    report = boot._examine(proof, rom, tmp_path / "guest", tmp_path / "cache")
+    assert report
+    assert report.interfaces
+    assert (report.interfaces.snp, report.interfaces.stack) == (0, 1)
 
 
 @pytest.mark.slow
@@ -154,7 +193,7 @@ def test_a_qemu_without_the_rng_device_gets_none(monkeypatch: pytest.MonkeyPatch
 
 # Without QEMU
 
-INTERFACES = Interfaces(images=1, snp=1, nii=1, mnp=1, pxe=2, loadfile=2, rng=1)
+INTERFACES = Interfaces(images=1, snp=1, nii=1, mnp=1, pxe=2, loadfile=2, rng=1, stack=1)
 
 
 def report_of(interfaces: Interfaces) -> GuestReport:
@@ -183,6 +222,27 @@ def report_of(interfaces: Interfaces) -> GuestReport:
 )
 def test_the_report_of_the_program_on_the_disk_is_explained(interfaces: Interfaces, text: str):
     assert text in diagnosis.explain_uefi("BdsDxe: starting\r\n", report_of(interfaces))
+
+
+WITHOUT_STACK = INTERFACES._replace(mnp=0, pxe=0, loadfile=0, stack=0)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"snp": 0}, {"rng": 0}, {"mnp": 1}, {"pxe": 1}, {"loadfile": 1}, {"stack": 1}],
+    ids=str,
+)
+def test_a_network_stack_is_missing_only_where_all_else_is_there(change: dict[str, int]):
+    console = "BdsDxe: starting\r\n"
+    report = report_of(WITHOUT_STACK)
+    assert diagnosis.lacks_network_stack(console, report)
+    changed = report_of(WITHOUT_STACK._replace(**change))
+    assert not diagnosis.lacks_network_stack(console, changed)
+    started = f"{console}>>Start PXE over IPv4.\r\n"
+    assert not diagnosis.lacks_network_stack(started, report)
+    built_in = dataclasses.replace(report, driver="built-in")
+    assert not diagnosis.lacks_network_stack(console, built_in)
+    assert not diagnosis.lacks_network_stack(console, None)
 
 
 def test_a_download_on_the_console_is_quoted_with_and_without_a_report():

@@ -41,17 +41,20 @@ def test_a_uefi_report_is_read(line: str):
 
 DISK_TEXT = UEFI_TEXT.replace("uefi", "disk").replace(
     "romforge end",
-    "romforge interfaces images=01 snp=01 nii=01 mnp=02 pxe=03 loadfile=04 rng=99\r\nromforge end",
+    "romforge interfaces images=01 snp=01 nii=01 mnp=02 pxe=03 loadfile=04\r\n"
+    "romforge firmware rng=99 stack=05\r\n"
+    "romforge end",
 )
 
 
 @pytest.mark.parametrize("line", DRIVERS)
 def test_a_report_from_a_disk_is_read(line: str):
     text = DISK_TEXT.format(line)
-    interfaces = Interfaces(images=1, snp=1, nii=1, mnp=2, pxe=3, loadfile=4, rng=99)
+    interfaces = Interfaces(images=1, snp=1, nii=1, mnp=2, pxe=3, loadfile=4, rng=99, stack=5)
     expected = GuestReport("disk", 0x3A200, 0x12345678, *DRIVERS[line], interfaces)
     assert guest_report.read_report(text, NONCE) == expected
     assert guest_report.read_report(text.replace("images=01 ", ""), NONCE) is None
+    assert guest_report.read_report(text.replace(" stack=05", ""), NONCE) is None
     assert guest_report.read_report(text.replace(" disk", " floppy"), NONCE) is None
 
 

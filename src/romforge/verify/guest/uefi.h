@@ -27,6 +27,7 @@ typedef void *EFI_EVENT;
 #define EFI_SUCCESS 0
 #define EFI_ERROR_BIT ( ~ ( ( ( UINTN ) -1 ) >> 1 ) )
 #define EFI_NOT_READY ( EFI_ERROR_BIT | 6 )
+#define EFI_SIMPLE_NETWORK_PROTOCOL_REVISION 0x00010000
 #define EFI_OPEN_PROTOCOL_BY_DRIVER 0x10
 #define EFI_OPEN_PROTOCOL_EXCLUSIVE 0x20
 
@@ -86,7 +87,10 @@ typedef struct {
 
 typedef struct {
 	EFI_TABLE_HEADER Hdr;
-	void *RaiseTPLToUninstallProtocolInterface[16];
+	void *RaiseTPLToCheckEvent[13];
+	EFI_STATUS ( EFIAPI *InstallProtocolInterface ) ( EFI_HANDLE *Handle, const EFI_GUID *Protocol, UINT32 InterfaceType,
+			void *Interface );
+	void *ReinstallProtocolInterfaceToUninstallProtocolInterface[2];
 	EFI_STATUS ( EFIAPI *HandleProtocol ) ( EFI_HANDLE Handle, const EFI_GUID *Protocol, void **Interface );
 	void *ReservedToGetNextMonotonicCount[11];
 	EFI_STATUS ( EFIAPI *Stall ) ( UINTN Microseconds );
@@ -121,6 +125,9 @@ typedef struct {
 	EFI_BOOT_SERVICES *BootServices;
 } EFI_SYSTEM_TABLE;
 
+#define EFI_NATIVE_INTERFACE 0
+#define MESSAGING_DEVICE_PATH 3
+#define MSG_MAC_ADDR_DP 11
 #define MEDIA_DEVICE_PATH 4
 #define MEDIA_RELATIVE_OFFSET_RANGE_DP 8
 #define END_DEVICE_PATH_TYPE 0x7f
@@ -143,11 +150,25 @@ typedef struct {
 	EFI_DEVICE_PATH_PROTOCOL *FilePath;
 } EFI_LOADED_IMAGE_PROTOCOL;
 
-typedef struct {
-	void *Supported, *Start, *Stop;
+typedef struct EFI_DRIVER_BINDING_PROTOCOL EFI_DRIVER_BINDING_PROTOCOL;
+struct EFI_DRIVER_BINDING_PROTOCOL {
+	EFI_STATUS ( EFIAPI *Supported ) ( EFI_DRIVER_BINDING_PROTOCOL *This, EFI_HANDLE ControllerHandle,
+			EFI_DEVICE_PATH_PROTOCOL *RemainingDevicePath );
+	void *Start, *Stop;
 	UINT32 Version;
 	EFI_HANDLE ImageHandle, DriverBindingHandle;
-} EFI_DRIVER_BINDING_PROTOCOL;
+};
+
+/* A link-layer address. Only the first HwAddressSize bytes are used. */
+typedef struct {
+	UINT8 Addr[32];
+} EFI_MAC_ADDRESS;
+
+typedef struct {
+	EFI_DEVICE_PATH_PROTOCOL Header;
+	EFI_MAC_ADDRESS MacAddress;
+	UINT8 IfType;
+} MAC_ADDR_DEVICE_PATH;
 
 /* Also EFI_COMPONENT_NAME_PROTOCOL, which differs only in the codes of languages. */
 typedef struct EFI_COMPONENT_NAME2_PROTOCOL EFI_COMPONENT_NAME2_PROTOCOL;
@@ -164,11 +185,6 @@ struct EFI_PCI_IO_PROTOCOL {
 	UINT64 RomSize;
 	void *RomImage;
 };
-
-/* A link-layer address. Only the first HwAddressSize bytes are used. */
-typedef struct {
-	UINT8 Addr[32];
-} EFI_MAC_ADDRESS;
 
 #define MAX_MCAST_FILTER_CNT 16
 #define EFI_SIMPLE_NETWORK_RECEIVE_UNICAST 0x01
