@@ -157,7 +157,10 @@ def test_base_relocations_are_those_of_addresses(ready: Tree, name: str):
 def test_all_names_of_pcbios_make_roms(tree: Tree, tmp_path: Path, name: str):
     tree.make(f"{name}/realtek.rom", f"{name}/10ec8139.mrom")
     assert option_rom.parse_image(tree.read(f"{name}/realtek.rom")).ids == (0, 0)
-    assert rom_check.find_faults(tree.read(f"{name}/10ec8139.mrom")) == []
+    mrom = tree.read(f"{name}/10ec8139.mrom")
+    assert rom_check.find_faults(mrom) == []
+    kinds = [image.kind for image in option_rom.parse_rom(mrom).images]
+    assert kinds == ["legacy", "payload"]
     assert bios(tmp_path, "rtl8139", tree.src / f"{name}/10ec8139.mrom")[1] == 33
 
 

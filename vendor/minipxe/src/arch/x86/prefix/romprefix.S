@@ -2,6 +2,9 @@
 /*
  * Start of a legacy ROM: the structures that a BIOS reads, the init code, which the BIOS calls in the ROM itself, and
  * the boot code, which continues in a copy of the image in RAM. util/zbin sets the lengths and checksums.
+ *
+ * With MROM, the image ends where the payload begins. The payload is in a second image, which the BIOS does not copy:
+ * the boot code reads it from the card.
  */
 #include <config/console.h>
 #include <config/general.h>
@@ -10,9 +13,13 @@
 
 	.code16
 	.section ".prefix", "ax", @progbits
-	.globl	_rom_start, _mrom_start
-_rom_start:
+#ifdef MROM
+	.globl	_mrom_start
 _mrom_start:
+#else
+	.globl	_rom_start
+_rom_start:
+#endif
 	.byte	0x55, 0xaa
 	.byte	0			/* length in blocks of 512 bytes */
 	.byte	0xe9			/* jump with a 16-bit offset, which ends at offset 6 */
@@ -64,7 +71,11 @@ build_id:
 	.long	_build_id
 	/* Our own fields, for zbin: start and end of the payload, size in memory, and space for the CRC */
 	.globl	payload_crc
+#ifdef MROM
+	.long	_payload, _payload_end, _bss_end
+#else
 	.long	_payload, _payload_end, _image_end
+#endif
 payload_crc:
 	.long	0
 
@@ -176,7 +187,11 @@ boot:
 	movw	%ax, %es
 	xorw	%si, %si
 	xorw	%di, %di
+#ifdef MROM
+	movl	$_payload, %ecx
+#else
 	movl	$_image_end, %ecx
+#endif
 	rep movsb
 	xorw	%ax, %ax
 	movl	$_bss, %edi
@@ -191,8 +206,12 @@ boot:
 	movw	%ax, %ss
 	movl	$0xfff0, %esp
 	sti
+#ifdef MROM
+	call	load_payload
+	jc	3f
+#endif
 	calll	bios_main
-	int	$0x18			/* have the BIOS try its next boot device */
+3:	int	$0x18			/* have the BIOS try its next boot device */
 2:	hlt
 	jmp	2b
 
@@ -201,6 +220,13 @@ boot:
 flat_read:
 	movl	4(%esp), %ecx
 	cli
+	call	flat_fs
+	movl	%fs:(%ecx), %eax
+	sti
+	retl
+
+/* Gives FS all of the lower 4 GiB, until an interrupt. Changes EAX and DX. */
+flat_fs:
 	lgdtl	gdt
 	movl	%cr0, %eax
 	orb	$1, %al
@@ -211,9 +237,7 @@ flat_read:
 	movl	%eax, %cr0
 	xorw	%dx, %dx
 	movw	%dx, %fs
-	movl	%fs:(%ecx), %eax
-	sti
-	retl
+	ret
 
 	.balign	8
 gdt:	.word	gdt_end - gdt - 1	/* the null descriptor has the table's own address */
@@ -221,3 +245,82 @@ gdt:	.word	gdt_end - gdt - 1	/* the null descriptor has the table's own address 
 	.word	0
 	.quad	0x00cf93000000ffff	/* data, 4 GiB */
 gdt_end:
+
+#ifdef MROM
+#define PCI_FIND_DEVICE	0xb102	/* functions of the PCI BIOS, INT 0x1a */
+#define PCI_READ_DWORD	0xb10a
+#define PCI_WRITE_DWORD	0xb10d
+#define ROM_BAR		0x30
+#define PAYLOAD_HEADER	512	/* the first block of the second image */
+#define PAYLOAD_TYPE	0xff
+
+text_no_payload:	.asciz	"minipxe: the payload is not behind its image\r\n"
+
+/*
+ * Copies the payload from the card's ROM, which is at an address of its own as long as its BAR is enabled. The payload
+ * must be right behind this image. Sets the carry flag if it is not.
+ */
+load_payload:
+	movw	$PCI_FIND_DEVICE, %ax
+	movw	pcir + 4, %dx		/* QEMU may have changed the IDs */
+	movw	pcir + 6, %cx
+	xorw	%si, %si
+	int	$0x1a
+	jc	8f
+	movw	$PCI_READ_DWORD, %ax
+	movw	$ROM_BAR, %di
+	int	$0x1a
+	jc	8f
+	pushl	%ecx
+	orb	$1, %cl
+	movw	$PCI_WRITE_DWORD, %ax
+	int	$0x1a
+	movl	(%esp), %esi
+	andl	$0xfffff800, %esi
+	cli
+	call	flat_fs
+1:	cmpw	$0xaa55, %fs:(%esi)	/* our image need not be the first of the ROM */
+	jne	7f
+	movl	%fs:build_id(%esi), %eax
+	cmpl	build_id, %eax
+	je	2f
+	movzwl	%fs:0x18(%esi), %eax
+	testb	$0x80, %fs:0x15(%esi,%eax)
+	jnz	7f
+	movzwl	%fs:0x10(%esi,%eax), %ecx
+	shll	$9, %ecx
+	jz	7f
+	addl	%ecx, %esi
+	jmp	1b
+2:	addl	$_payload, %esi
+	cmpw	$0xaa55, %fs:(%esi)
+	jne	7f
+	movzwl	%fs:0x18(%esi), %eax
+	cmpb	$PAYLOAD_TYPE, %fs:0x14(%esi,%eax)
+	jne	7f
+	addl	$PAYLOAD_HEADER, %esi
+	movl	$_payload, %edi
+1:	movl	%fs:(%esi), %eax
+	movl	%eax, (%edi)
+	addl	$4, %esi
+	addl	$4, %edi
+	cmpl	$_payload_end, %edi
+	jb	1b
+	clc
+	jmp	6f
+7:	stc
+6:	sti
+	popl	%ecx
+	pushfw
+	movw	$PCI_WRITE_DWORD, %ax
+	movw	$ROM_BAR, %di
+	int	$0x1a
+	popfw
+	jc	8f
+	ret
+8:	movw	$text_no_payload, %si
+	xorw	%bp, %bp
+	call	puts
+	stc
+	ret
+#endif
