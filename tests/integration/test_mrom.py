@@ -43,7 +43,7 @@ media = "mrom"
 [nic.e1000]
 id = "8086:100e"
 [bucket.b]
-size = "256KiB"
+size = "128KiB"
 [target.t]
 dir = "set"
 file = "{{nic}}.rom"
@@ -167,6 +167,8 @@ def test_the_list_of_an_efi_image_counts_and_that_of_a_legacy_image_does_not(
     assert rom["images"][0]["devices"] == ["8086:100f", "8086:100e"]
     assert "8086:100f, 100e  " in romforge("inspect", "listed.rom").stdout
     listed = (tmp_path / "listed.rom").read_bytes()
+    (tmp_path / "legacy.rom").write_bytes(builders.legacy())
+    assert romforge("combine", "-o", "both.rom", "legacy.rom", "listed.rom").stderr == ""
     put_rom(tmp_path, builders.legacy(last=False) + listed)
     (tmp_path / "romspec.toml").write_text(SOURCE + "[verify]\nboot = []\n")
     assert romforge("verify").returncode == 0
@@ -196,7 +198,7 @@ def test_an_mrom_of_a_tree_boots_beside_an_efi_image(romforge: Run, tmp_path: Pa
     data = (tmp_path / "out/set/e1000.rom").read_bytes()
     assert kinds(data) == ["legacy", "payload", "x86_64"]
     put_rom(tmp_path, data)
-    source = SOURCE.replace("16KiB", "256KiB").replace("[platform.pc", f"{MARK}[platform.pc")
+    source = SOURCE.replace("16KiB", "128KiB").replace("[platform.pc", f"{MARK}[platform.pc")
     (tmp_path / "romspec.toml").write_text(source + '[verify]\nboot = ["bios"]\n')
     done = romforge("verify", "--json")
     assert done.returncode == 0, done.stdout + done.stderr

@@ -249,16 +249,62 @@ gdt_end:
 #ifdef MROM
 #define PCI_FIND_DEVICE	0xb102	/* functions of the PCI BIOS, INT 0x1a */
 #define PCI_READ_DWORD	0xb10a
+#define PCI_WRITE_WORD	0xb10c
 #define PCI_WRITE_DWORD	0xb10d
+#define COMMAND		0x04	/* registers of a PCI device */
+#define COMMAND_MEMORY		0x02
+#define FIRST_BAR	0x10
+#define LAST_BAR	0x24
 #define ROM_BAR		0x30
 #define PAYLOAD_HEADER	512	/* the first block of the second image */
 #define PAYLOAD_TYPE	0xff
 
+text_no_bar:		.asciz	"minipxe: no memory BAR of the card is as large as its ROM\r\n"
 text_no_payload:	.asciz	"minipxe: the payload is not behind its image\r\n"
 
+	.balign	4
+rom_bar:	.long	0	/* values to restore */
+borrowed_bar:	.long	0
+borrowed:	.word	0	/* the register */
+
+pci_read:
+	movw	$PCI_READ_DWORD, %ax
+	int	$0x1a
+	ret
+pci_write:
+	movw	$PCI_WRITE_DWORD, %ax
+	int	$0x1a
+	ret
+
+/* Returns in EAX the size of the BAR in register DI, and in ECX its value. */
+size_bar:
+	call	pci_read
+	pushl	%ecx
+	movl	$0xffffffff, %ecx
+	call	pci_write
+	call	pci_read
+	andb	$0xf0, %cl
+	negl	%ecx
+	movl	%ecx, %esi
+	popl	%ecx
+	call	pci_write
+	movl	%esi, %eax
+	ret
+
+/* Turns the card's memory off (CX = 0) or on. */
+set_memory:
+	movw	%cx, %si
+	movw	$COMMAND, %di
+	call	pci_read
+	andb	$~COMMAND_MEMORY, %cl
+	orw	%si, %cx
+	movw	$PCI_WRITE_WORD, %ax
+	int	$0x1a
+	ret
+
 /*
- * Copies the payload from the card's ROM, which is at an address of its own as long as its BAR is enabled. The payload
- * must be right behind this image. Sets the carry flag if it is not.
+ * Copies the payload from the card's ROM. Nothing else may lie at the ROM's address, so it gets that of a memory BAR, which
+ * must be as large as the ROM. The payload must be right behind this image. Sets the carry flag on failure.
  */
 load_payload:
 	movw	$PCI_FIND_DEVICE, %ax
@@ -267,32 +313,49 @@ load_payload:
 	xorw	%si, %si
 	int	$0x1a
 	jc	8f
-	movw	$PCI_READ_DWORD, %ax
+	xorw	%cx, %cx
+	call	set_memory
 	movw	$ROM_BAR, %di
-	int	$0x1a
-	jc	8f
-	pushl	%ecx
+	call	size_bar
+	movl	%ecx, rom_bar
+	movl	%eax, %ebp
+	movw	$( FIRST_BAR - 4 ), %di
+1:	addw	$4, %di
+	cmpw	$LAST_BAR, %di
+	ja	4f
+	call	size_bar
+	testb	$5, %cl			/* not a BAR of I/O or of 64 bits */
+	jnz	1b
+	cmpl	%ebp, %eax
+	jb	1b
+	movw	%di, borrowed
+	movl	%ecx, borrowed_bar
+	andb	$0xf0, %cl
+	movl	%ecx, %ebp
+	xorl	%ecx, %ecx
+	call	pci_write
+	movl	%ebp, %ecx
 	orb	$1, %cl
-	movw	$PCI_WRITE_DWORD, %ax
-	int	$0x1a
-	movl	(%esp), %esi
-	andl	$0xfffff800, %esi
+	movw	$ROM_BAR, %di
+	call	pci_write
+	movw	$COMMAND_MEMORY, %cx
+	call	set_memory
 	cli
 	call	flat_fs
-1:	cmpw	$0xaa55, %fs:(%esi)	/* our image need not be the first of the ROM */
+1:	cmpw	$0xaa55, %fs:(%ebp)	/* our image need not be the first of the ROM */
 	jne	7f
-	movl	%fs:build_id(%esi), %eax
+	movl	%fs:build_id(%ebp), %eax
 	cmpl	build_id, %eax
 	je	2f
-	movzwl	%fs:0x18(%esi), %eax
-	testb	$0x80, %fs:0x15(%esi,%eax)
+	movzwl	%fs:0x18(%ebp), %eax
+	testb	$0x80, %fs:0x15(%ebp,%eax)
 	jnz	7f
-	movzwl	%fs:0x10(%esi,%eax), %ecx
+	movzwl	%fs:0x10(%ebp,%eax), %ecx
 	shll	$9, %ecx
 	jz	7f
-	addl	%ecx, %esi
+	addl	%ecx, %ebp
 	jmp	1b
-2:	addl	$_payload, %esi
+2:	leal	_payload(%ebp), %esi
 	cmpw	$0xaa55, %fs:(%esi)
 	jne	7f
 	movzwl	%fs:0x18(%esi), %eax
@@ -310,16 +373,22 @@ load_payload:
 	jmp	6f
 7:	stc
 6:	sti
-	popl	%ecx
 	pushfw
-	movw	$PCI_WRITE_DWORD, %ax
 	movw	$ROM_BAR, %di
-	int	$0x1a
+	movl	rom_bar, %ecx
+	call	pci_write
+	movw	borrowed, %di
+	movl	borrowed_bar, %ecx
+	call	pci_write
 	popfw
 	jc	8f
 	ret
+4:	movw	$COMMAND_MEMORY, %cx
+	call	set_memory
+	movw	$text_no_bar, %si
+	jmp	9f
 8:	movw	$text_no_payload, %si
-	xorw	%bp, %bp
+9:	xorw	%bp, %bp
 	call	puts
 	stc
 	ret
