@@ -171,17 +171,33 @@ def handle_rom(data: bytes) -> None:
 def combine_parts(parts: list[SourceImage], ids: PciId | None, bucket: int | None) -> None:
     """Chains the parts. The result has the sizes and sums of the parts, and as many images."""
     chained = assembly.chain_images(parts, ids=ids)
-    for before, after in zip(parts, chained):
-        assert len(before.image.data) == len(after.image.data)
+    images = [image for part in parts for image in part.images]
+    for before, after in zip(images, [image for part in chained for image in part.images]):
+        assert len(before.data) == len(after.data)
         assert (
-            isinstance(before.image.header, option_rom.EfiHeader)
-            or not (sum(before.image.data) - sum(after.image.data)) % 256
+            isinstance(before.header, option_rom.EfiHeader)
+            or not (sum(before.data) - sum(after.data)) % 256
         )
-        assert after.image.ids == (ids or before.image.ids)
-    images = option_rom.parse_chain(assembly.fit_bucket(chained, bucket=bucket)).images
-    assert [image.is_last for image in images] == [False] * (len(parts) - 1) + [True] * (
-        len(parts) > 0
+        assert after.ids == (ids or before.ids)
+        assert after.kind == before.kind
+        _check_list(before, after)
+    found = option_rom.parse_chain(assembly.fit_bucket(chained, bucket=bucket)).images
+    assert len(found) == len(images)
+    assert [image.is_last for image in found] == [False] * (len(images) - 1) + [True] * (
+        len(images) > 0
     )
+
+
+def _check_list(before: option_rom.Image, after: option_rom.Image) -> None:
+    """The list is whole, or has the image's own device alone."""
+    try:
+        old, new = option_rom.device_list(before), option_rom.device_list(after)
+    except RomforgeError:
+        return
+    if before.ids == after.ids:
+        assert new == old
+    elif old and after.ids.device:
+        assert new in (old, [after.ids.device])
 
 
 @pytest.mark.parametrize("suite", list(debian.KNOWN))
