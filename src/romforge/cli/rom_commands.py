@@ -354,7 +354,7 @@ def _read_images(path: Path) -> list[option_rom.Image]:
 
 
 def _warn_of_different_ids(images: list[SourceImage], output: Path) -> None:
-    if len({source.image.ids for source in images}) <= 1:
+    if set.intersection(*(option_rom.served_ids(source.image) for source in images)):
         return
     ids = join_words(f"{source.image.ids} ({source.name})" for source in images)
     common.warn(
