@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from romforge.base.errors import RomforgeError
 from romforge.base.pci_id import PciId
 from romforge.cli import command_line
-from romforge.formats import option_rom, rom_check
+from romforge.formats import efi_image, option_rom, rom_check
 from romforge.formats.option_rom import PciDataStructure
 from romforge.formats.uefi_compression import decoder
 from romforge.rom import assembly
@@ -57,11 +57,11 @@ OF_REAL_ROM, OF_BUILT_ROM, OF_COMMANDS, OF_STREAM, OF_REAL_STREAM, OF_SPEC, OF_N
     2000,
     800,
 )
-BUILT_ROMS, STREAMS, SPECS = 9, 6, 2
+BUILT_ROMS, STREAMS, SPECS = 13, 6, 2
 COUNTS = [
     48 * OF_REAL_ROM,
     BUILT_ROMS * OF_BUILT_ROM,
-    2 * OF_COMMANDS,
+    4 * OF_COMMANDS,
     STREAMS * OF_STREAM,
     16 * OF_REAL_STREAM,
 ]
@@ -159,7 +159,10 @@ def handle_rom(data: bytes) -> None:
     effort = rom_check.effort_each(chain.images)
     for image in chain.images:
         refusal(partial(option_rom.driver_of, image, effort))
-    parts = [SourceImage(image, image.kind, "case") for image in chain.images]
+    parts = [
+        SourceImage(image, image.kind, "case", payload=payload)
+        for image, payload in option_rom.group_images(chain.images)
+    ]
     refusal(lambda: assembly.image_layout(parts))
     refusal(lambda: combine_parts(parts, None, None))
     refusal(lambda: combine_parts(parts, PciId(0x10EC, 0x8139), 64 << 10))
@@ -168,17 +171,33 @@ def handle_rom(data: bytes) -> None:
 def combine_parts(parts: list[SourceImage], ids: PciId | None, bucket: int | None) -> None:
     """Chains the parts. The result has the sizes and sums of the parts, and as many images."""
     chained = assembly.chain_images(parts, ids=ids)
-    for before, after in zip(parts, chained):
-        assert len(before.image.data) == len(after.image.data)
+    images = [image for part in parts for image in part.images]
+    for before, after in zip(images, [image for part in chained for image in part.images]):
+        assert len(before.data) == len(after.data)
         assert (
-            isinstance(before.image.header, option_rom.EfiHeader)
-            or not (sum(before.image.data) - sum(after.image.data)) % 256
+            isinstance(before.header, option_rom.EfiHeader)
+            or not (sum(before.data) - sum(after.data)) % 256
         )
-        assert after.image.ids == (ids or before.image.ids)
-    images = option_rom.parse_chain(assembly.fit_bucket(chained, bucket=bucket)).images
-    assert [image.is_last for image in images] == [False] * (len(parts) - 1) + [True] * (
-        len(parts) > 0
+        assert after.ids == (ids or before.ids)
+        assert after.kind == before.kind
+        _check_list(before, after)
+    found = option_rom.parse_chain(assembly.fit_bucket(chained, bucket=bucket)).images
+    assert len(found) == len(images)
+    assert [image.is_last for image in found] == [False] * (len(images) - 1) + [True] * (
+        len(images) > 0
     )
+
+
+def _check_list(before: option_rom.Image, after: option_rom.Image) -> None:
+    """The list is whole, or has the image's own device alone."""
+    try:
+        old, new = option_rom.device_list(before), option_rom.device_list(after)
+    except RomforgeError:
+        return
+    if before.ids == after.ids:
+        assert new == old
+    elif old and after.ids.device:
+        assert new in (old, [after.ids.device])
 
 
 @pytest.mark.parametrize("suite", list(debian.KNOWN))
@@ -202,6 +221,8 @@ def test_mutants_of_debians_roms_give_a_result_or_an_error(
 def built_roms() -> dict[str, bytes]:
     driver = builders.driver(size=512)
     matched = encode(greedy(driver))
+    others = [PciId(0x8086, 0x100F), PciId(0x8086, 0x1010)]
+    listed = efi_image.wrap_driver(driver, builders.E1000, others)
     found = {
         "legacy": legacy(),
         "devices": legacy(devices=[0x100E, 0x100F, 1, 2, 3]),
@@ -211,6 +232,18 @@ def built_roms() -> dict[str, bytes]:
         "matched stream": compressed_efi(matched),
         "both": legacy(last=False) + compressed_efi(matched),
         "three": legacy(last=False) + efi(last=False) + efi(machine=builders.ARM64) + b"\xff" * 700,
+        "mrom": builders.mrom(),
+        "mrom and efi": builders.mrom(last=False) + efi(),
+        "efi list": listed,
+        "list where a checksum may be": builders.mended(
+            builders.with_field(
+                builders.changed(efi(free_byte=False), builders.PCIR_END, b"\x0e\x10\x0f\x10\0\0"),
+                PciDataStructure,
+                PCIR,
+                device_list_pointer=builders.PCIR_END - PCIR,
+            ),
+            0x3E,
+        ),
         "other": builders.with_field(legacy(last=False), PciDataStructure, PCIR, code_type=1)
         + legacy(),
     }
@@ -239,7 +272,7 @@ def test_mutants_of_small_roms_give_a_result_or_an_error(name: str, data: bytes)
     assert try_all(cases, handle_rom, name) == OF_BUILT_ROM
 
 
-@pytest.mark.parametrize("name", ["both", "three"])
+@pytest.mark.parametrize("name", ["both", "three", "mrom and efi", "efi list"])
 def test_commands_on_mutants_of_small_roms_end_with_status_0_or_1(
     tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
 ):

@@ -155,10 +155,13 @@ def test_base_relocations_are_those_of_addresses(ready: Tree, name: str):
 
 @pytest.mark.parametrize("name", LEGACY)
 def test_all_names_of_pcbios_make_roms(fresh: Tree, tmp_path: Path, name: str):
-    fresh.make(f"{name}/realtek.rom", f"{name}/10ec8139.mrom")
+    fresh.make(f"{name}/realtek.rom", f"{name}/8086100e.mrom")
     assert option_rom.parse_image(fresh.read(f"{name}/realtek.rom")).ids == (0, 0)
-    assert rom_check.find_faults(fresh.read(f"{name}/10ec8139.mrom")) == []
-    assert bios(tmp_path, "rtl8139", fresh.src / f"{name}/10ec8139.mrom")[1] == 33
+    mrom = fresh.read(f"{name}/8086100e.mrom")
+    assert rom_check.find_faults(mrom) == []
+    kinds = [image.kind for image in option_rom.parse_rom(mrom).images]
+    assert kinds == ["legacy", "payload"]
+    assert bios(tmp_path, "e1000", fresh.src / f"{name}/8086100e.mrom")[1] == 33
 
 
 def test_a_name_is_a_driver_a_rom_or_ids_and_several_are_joined(fresh: Tree):
@@ -381,6 +384,31 @@ def test_a_legacy_image_that_is_too_large_is_refused_at_its_end(fresh: Tree, siz
     assert "[LD] bin/8086100e.rom.tmp" in done.stdout
     assert re.search(error, done.stderr)
     fresh.make(EFIDRV, EMBED="large")
+
+
+def test_an_mrom_may_be_larger_than_any_legacy_image(fresh: Tree, tmp_path: Path):
+    """Its payload has 16 bits for its length, and no BIOS copies it. The card limits it instead.
+
+    e1000's largest memory BAR is of 128 KiB, and the ROM must fit there.
+    """
+    for size, boots in ((70_000, True), (200_000, False)):
+        (fresh.src / "large").write_bytes(b"x" * size)
+        fresh.make("bin/8086100e.mrom", EMBED="large")
+        assert len(fresh.read("bin/8086100e.mrom")) > size
+        assert rom_check.find_faults(fresh.read("bin/8086100e.mrom")) == []
+        text, status = bios(tmp_path, "e1000", fresh.src / "bin/8086100e.mrom")
+        assert (status == 33) == boots
+        assert ("no memory BAR of the card is as large as its ROM" in text) != boots
+
+
+def test_an_mrom_without_its_payload_says_so(fresh: Tree, tmp_path: Path):
+    fresh.make("bin/8086100e.mrom")
+    first, _ = option_rom.parse_rom(fresh.read("bin/8086100e.mrom")).images
+    (tmp_path / "half.rom").write_bytes(option_rom.rewrite(first, last=True).data)
+    text, status = bios(tmp_path, "e1000", tmp_path / "half.rom")
+    assert "minipxe e1000 8086:100e" in text
+    assert "the payload is not behind its image" in text
+    assert status != 33
 
 
 def test_version_objects_and_late_stages_are_removed_after_the_link(fresh: Tree):

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import groupby, islice
 
-from romforge.base.image_kind import EFI, LEGACY
+from romforge.base.image_kind import EFI, LEGACY, NOBODY
 from romforge.base.pci_id import PciId
 from romforge.formats.option_rom import (
     BLOCK,
@@ -67,10 +67,15 @@ def legacy(
     blocks: int = 2,
     devices: Sequence[int] = (),
     entry: bytes = b"\xe9\xf0\0",
+    needs_payload: bool = False,
 ) -> bytes:
-    """A sound legacy image with all of iPXE's headers; ``entry`` is the jump at offset 3."""
+    """A sound legacy image with all of iPXE's headers; ``entry`` is the jump at offset 3.
+
+    With ``needs_payload`` it is the first image of an .mrom.
+    """
     header = LegacyHeader(SIGNATURE, blocks, entry, 0, bytes(9), IPXE, bytes(4), UNDI, PCIR, PNP)
-    ipxe = IpxeHeader(b"iPXE", IpxeHeader.LAYOUT.size, 0, blocks, 0, 0x12345678)
+    shrunk = blocks if needs_payload else blocks - 1
+    ipxe = IpxeHeader(b"iPXE", IpxeHeader.LAYOUT.size, 0, shrunk, 0, 0x12345678)
     undi = UndiHeader(
         b"UNDI", UndiHeader.LAYOUT.size, 0, 0, b"\0\x01\x02", 0x200, 0x800, 0x1000, 0x2000, b"PCIR"
     )
@@ -85,6 +90,19 @@ def legacy(
         PNP: mended(pnp.emit(), 9),
     }
     return mended(overlaid(blocks * BLOCK, parts, fill=0x90), 6)
+
+
+def payload(ids: PciId = E1000, *, last: bool = True, blocks: int = 3) -> bytes:
+    """The second image of an .mrom: a dummy header, and code up to the last byte."""
+    header = LegacyHeader(SIGNATURE, 1, bytes(3), 0, bytes(9), 0, bytes(4), 0, PCIR, 0)
+    listed = pcir(ids, blocks, NOBODY, last)
+    image = overlaid(blocks * BLOCK, {0: header.emit(), PCIR: listed.emit()}, fill=0x91)
+    return mended(image, 6)
+
+
+def mrom(ids: PciId = E1000, *, last: bool = True) -> bytes:
+    """A sound .mrom: its first image, and the payload."""
+    return legacy(ids, last=False, needs_payload=True) + payload(ids, last=last)
 
 
 SIMPLE_NETWORK = uuid.UUID("a19832b9-ac25-11d3-9a2d-0090273fc14d").bytes_le

@@ -73,8 +73,9 @@ def card(device: str, rom: Path) -> list[str]:
 
 
 def bios(directory: Path, device: str, rom: Path) -> tuple[str, int | None]:
+    """Ends where the image ends QEMU, or SeaBIOS gives up."""
     machine = [*PC_BIOS, "-debugcon", f"file:{directory / 'debug'}", *card(device, rom)]
-    return boot(directory, machine, lambda text: False)
+    return boot(directory, machine, lambda text: "No bootable device" in text)
 
 
 def ovmf(directory: Path, device: str, rom: Path, until: str) -> str:

@@ -26,10 +26,64 @@ _LEVELS = ("fast", "default", "best")
 
 
 class CommandParser(argparse.ArgumentParser):
-    """A parser that prints errors as romforge does, and exits with status 2."""
+    """A parser that prints errors as romforge does, and exits with status 2.
+
+    An option that does not add up may be given only once: argparse would take the last value, and
+    say nothing about the others.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._given: set[argparse.Action] = set()
+        for name in (None, "store"):
+            self.register("action", name, _StoreOnce)
+        self.register("action", "store_true", _StoreTrueOnce)
+
+    def parse_known_args(self, *args: Any, **kwargs: Any) -> Any:
+        """Reads arguments as argparse does, and begins to count options anew."""
+        self._given.clear()
+        return super().parse_known_args(*args, **kwargs)
+
+    def refuse_second(self, action: argparse.Action, option: str | None) -> None:
+        """Raises ArgumentError where an option was given before; positional arguments never are."""
+        if option is None:
+            return
+        if action in self._given:
+            raise argparse.ArgumentError(action, "given twice, and may be given once")
+        self._given.add(action)
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"romforge: {message}\nsee `{self.prog} --help`\n")
+
+
+class _StoreOnce(argparse._StoreAction):
+    """Stores the value of an option, which may be given once."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        assert isinstance(parser, CommandParser)
+        parser.refuse_second(self, option_string)
+        super().__call__(parser, namespace, values, option_string)
+
+
+class _StoreTrueOnce(argparse._StoreTrueAction):
+    """Stores that an option is given, which may be once."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        assert isinstance(parser, CommandParser)
+        parser.refuse_second(self, option_string)
+        super().__call__(parser, namespace, values, option_string)
 
 
 Commands: TypeAlias = "argparse._SubParsersAction[CommandParser]"

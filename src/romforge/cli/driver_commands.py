@@ -8,11 +8,10 @@ from argparse import Namespace
 from pathlib import Path
 
 from romforge.base import fingerprint, output_files
-from romforge.base.errors import RomforgeError
-from romforge.base.text import format_bytes, format_size
+from romforge.base.errors import RomforgeError, UsageError
+from romforge.base.text import format_bytes, format_size, join_words
 from romforge.cli import common
-from romforge.formats import option_rom, rom_file
-from romforge.formats.efi_image import wrap_driver
+from romforge.formats import efi_image, option_rom, rom_file
 from romforge.formats.uefi_compression import decoder, encoder
 from romforge.rom import compression_cache
 from romforge.spec import value_types
@@ -27,9 +26,12 @@ def add_driver_commands(commands: common.Commands) -> None:
     efirom.add_argument("output", metavar="OUT.rom", type=Path, help="the image to write")
     efirom.add_argument(
         "--id",
+        dest="ids",
+        action="append",
         metavar="VVVV:DDDD",
         required=True,
-        help="the vendor and device ID of the image",
+        help="the vendor and device ID of the image; may be repeated, for a device list of several "
+        "devices of one vendor",
     )
     compression = efirom.add_mutually_exclusive_group()
     common.add_level_option(compression)
@@ -59,10 +61,13 @@ def _add_files(parser: common.CommandParser) -> None:
 
 
 def _run_efirom(args: Namespace) -> int:
-    ids = common.read_option(value_types.ID, args.id, "--id")
+    ids, *others = [common.read_option(value_types.ID, text, "--id") for text in args.ids]
+    fault = efi_image.device_list_fault(ids, others)
+    if fault:
+        raise UsageError(f"--id: {fault}")
     driver, _ = rom_file.read_rom(args.driver)
     with common.named_errors(args.driver):
-        image = option_rom.parse_image(wrap_driver(driver, ids))
+        image = option_rom.parse_image(efi_image.wrap_driver(driver, ids, others))
     if not args.stored:
 
         def compress(data: bytes) -> bytes:
@@ -70,7 +75,8 @@ def _run_efirom(args: Namespace) -> int:
 
         image = compression_cache.smallest_image(image, driver, compress)
     output_files.replace_file(args.output, image.data)
-    print(f"{args.output}: {image.kind} image of {format_bytes(len(image.data))}, {args.id}")
+    size, devices = format_bytes(len(image.data)), join_words(map(str, [ids, *others]))
+    print(f"{args.output}: {image.kind} image of {size}, {devices}")
     return 0
 
 

@@ -59,7 +59,8 @@ def romforge(parser: argparse.ArgumentParser) -> str:
     lines.append(".SH COMMANDS")
     for command in commands:
         lines += _command_section(command, common)
-    lines += [".SH OPTIONS", "Many commands take these:"]
+    lines += [".SH OPTIONS", "An option that may be given more than once says so."]
+    lines.append("Many commands take these:")
     others = [option for option in declarations.list_options(parser) if option not in common]
     for option in (*common, *others):
         lines += _argument_item(option)

@@ -29,7 +29,7 @@ _COMMAND_INTRODUCTION = """\
 `doit`, in a directory with romforge's `dodo.py`, does what `romforge build` does.
 See [Building](building.md).
 
-Each command takes `--help`.
+Each command takes `--help`. An option that may be given more than once says so.
 """
 
 

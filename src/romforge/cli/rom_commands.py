@@ -20,6 +20,7 @@ from romforge.sources.image import SourceImage
 from romforge.spec import value_types
 
 _NOTE, _FAULT = "note", "fault"  # severities, as --json names them
+_DEVICES_SHOWN = 4  # of a device list, in the table of images
 
 
 class ImageSummary(NamedTuple):
@@ -29,6 +30,7 @@ class ImageSummary(NamedTuple):
     offset: int
     size: int
     ids: str
+    devices: list[str]  # the IDs of the device list
     last: bool
     contents: str
 
@@ -87,7 +89,8 @@ def add_rom_commands(commands: common.Commands) -> None:
         commands,
         "split",
         _run_split,
-        "writes each image of a ROM to a file, and the driver of each EFI image",
+        "writes each image of a ROM to a file, and the driver of each EFI image; "
+        "those of an .mrom stay together",
     )
     common.add_json_option(split)
     split.add_argument("rom", metavar="ROM", type=Path, help="the file to split")
@@ -124,7 +127,8 @@ def add_rom_commands(commands: common.Commands) -> None:
     combine.add_argument(
         "--id",
         metavar="VVVV:DDDD",
-        help="write this vendor and device ID into every image",
+        help="write this vendor and device ID into every image; a device list that lacks it "
+        "becomes a list of this device alone",
     )
 
 
@@ -171,6 +175,7 @@ def _summarise_image(image: option_rom.Image) -> ImageSummary:
         offset=image.offset,
         size=len(image.data),
         ids=str(image.ids),
+        devices=list(map(str, option_rom.listed_ids(image))),
         last=image.is_last,
         contents=_describe_contents(image),
     )
@@ -180,7 +185,7 @@ def _describe_contents(image: option_rom.Image) -> str:
     """What an image holds, such as ``driver of 69,120 bytes, compressed to 40,211``."""
     header = image.header
     if not isinstance(header, option_rom.EfiHeader):
-        return "code"
+        return _describe_code(image)
     if header.compression_type != option_rom.UEFI_COMPRESSED:
         return "driver, stored"
     try:
@@ -188,6 +193,15 @@ def _describe_contents(image: option_rom.Image) -> str:
     except FormatError:
         return "driver, compressed"
     return f"driver of {original:,} bytes, compressed to {compressed:,}"
+
+
+def _describe_code(image: option_rom.Image) -> str:
+    """What an image without a driver holds."""
+    if image.kind.is_stub:
+        return "no code"
+    if image.kind.is_payload:
+        return "code of the image before"
+    return "code that loads the payload" if image.needs_payload else "code"
 
 
 def _summarise_finding(finding: rom_check.Fault) -> FindingSummary:
@@ -220,8 +234,17 @@ def _image_table(images: list[ImageSummary]) -> list[str]:
     rows = []
     for index, image in enumerate(images):
         offset, size = f"{image.offset:#x}", f"{image.size:,}"
-        rows.append([str(index), image.kind, offset, size, image.ids, image.contents])
+        rows.append([str(index), image.kind, offset, size, _ids_cell(image), image.contents])
     return render_table(columns, rows)
+
+
+def _ids_cell(image: ImageSummary) -> str:
+    """The IDs of an image, and the further devices of its list: ``8086:100e, 100f``."""
+    others = [ids.partition(":")[2] for ids in image.devices if ids != image.ids]
+    cell = ", ".join([image.ids, *others[:_DEVICES_SHOWN]])
+    if len(others) > _DEVICES_SHOWN:
+        cell += f", {len(others) - _DEVICES_SHOWN} more"
+    return cell
 
 
 def _finding_line(finding: FindingSummary) -> str:
@@ -268,11 +291,19 @@ def _run_split(args: Namespace) -> int:
 
 
 def _split_chain(chain: option_rom.Chain, rom: Path) -> Iterator[Part]:
-    """The images of a chain, and the driver inside each EFI image."""
+    """The images of a chain, and the driver inside each EFI image.
+
+    A payload stays in the file of the image that cannot boot without it.
+    """
     effort = rom_check.effort_each(chain.images)
-    for index, image in enumerate(chain.images):
+    for image, payload in option_rom.group_images(chain.images):
+        index = chain.images.index(image)
         stem = f"{index}-{image.kind.replace(' ', '-')}"
-        yield Part(f"{stem}.rom", image.data, "the image, byte for byte")
+        if payload is None:
+            yield Part(f"{stem}.rom", image.data, "the image, byte for byte")
+        else:
+            description = "the image and its payload, byte for byte"
+            yield Part(f"{stem}.rom", image.data + payload.data, description)
         if isinstance(image.header, option_rom.EfiHeader):
             with common.named_errors(f"{rom}: image {index}"):
                 driver = option_rom.driver_of(image, effort)
@@ -284,8 +315,8 @@ def _run_combine(args: Namespace) -> int:
     bucket = common.read_option(value_types.SIZE, args.bucket, "--bucket")
     images = []
     for path in args.images:
-        for image in _read_images(path):
-            images.append(SourceImage(image, image.kind, str(path)))
+        for image, payload in option_rom.group_images(_read_images(path)):
+            images.append(SourceImage(image, image.kind, str(path), payload=payload))
     if ids is None:
         _warn_of_different_ids(images, args.output)
     with common.named_errors(join_words(map(str, args.images))):
@@ -296,7 +327,7 @@ def _run_combine(args: Namespace) -> int:
         raise RomforgeError(f"{args.output}: {error}") from None
     rom_check.require_sound(data, str(args.output))
     output_files.replace_file(args.output, data)
-    count = plural(len(images), "image")
+    count = plural(sum(len(source.images) for source in images), "image")
     bucket_size = format_size(assembly.bucket_of(len(data)))
     print(f"{args.output}: {count}, {len(data):,} bytes, bucket {bucket_size}")
     return 0
@@ -323,7 +354,7 @@ def _read_images(path: Path) -> list[option_rom.Image]:
 
 
 def _warn_of_different_ids(images: list[SourceImage], output: Path) -> None:
-    if len({source.image.ids for source in images}) <= 1:
+    if set.intersection(*(option_rom.served_ids(source.image) for source in images)):
         return
     ids = join_words(f"{source.image.ids} ({source.name})" for source in images)
     common.warn(

@@ -10,11 +10,12 @@ Specification, 14.4 (EFI expansion ROM header); Plug and Play BIOS Specification
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from romforge.base.errors import FormatError
-from romforge.base.image_kind import EFI, ImageKind
+from romforge.base.image_kind import EFI, LEGACY, NOBODY, ImageKind
 from romforge.base.pci_id import PciId
 from romforge.base.text import format_bytes
 from romforge.formats.structure import Structure
@@ -28,6 +29,8 @@ UNCOMPRESSED, UEFI_COMPRESSED = 0, 1  # compression types of an EFI image
 NETWORK_ETHERNET = b"\0\0\x02"  # class code 02 00 00, in the byte order of the ROM
 MAX_IMAGES = 32  # one for each architecture would be seven
 MAX_DEVICES = 4096  # in a device list; iPXE's longest have some hundreds
+REVISION_WITH_LIST = 3  # of the PCI Data Structure, from which on it may point to a device list
+PAYLOAD_PCIR = 0x1C  # where the first image of an .mrom expects the PCIR of its payload
 CHECKSUM = 6  # the byte of a legacy image that iPXE leaves free for the checksum
 
 
@@ -166,7 +169,31 @@ class Image:
 
     @property
     def kind(self) -> ImageKind:
-        return ImageKind(self.pcir.code_type, self.machine)
+        if self.pcir.code_type != NOBODY:
+            return ImageKind(self.pcir.code_type, self.machine)
+        if len(self.data) == BLOCK:
+            return ImageKind.stub()
+        # The header of a payload is a dummy of one block, whatever the length of the image is.
+        if self.header.initialization_blocks == 1:
+            return ImageKind.payload()
+        return ImageKind(NOBODY)
+
+    @property
+    def needs_payload(self) -> bool:
+        """Whether this is the first image of an iPXE .mrom, which cannot boot without the second.
+
+        iPXE's header says how long the image is without its payload. That is all of it in an .mrom.
+        """
+        header = self.header
+        if self.pcir.code_type != LEGACY or not isinstance(header, LegacyHeader):
+            return False
+        place = header.ipxe_pointer
+        if self.data[place : place + 4] != b"iPXE":
+            return False
+        if place + IpxeHeader.LAYOUT.size > len(self.data):
+            return False
+        shrunk = IpxeHeader.parse(self.data, place).shrunk_blocks
+        return shrunk == header.initialization_blocks
 
 
 @dataclass(frozen=True)
@@ -256,6 +283,22 @@ def parse_rom(data: bytes) -> Chain:
     return chain
 
 
+def group_images(images: Sequence[Image]) -> list[tuple[Image, Image | None]]:
+    """Each image of a chain, with the payload that lies right behind it and belongs to it.
+
+    A payload that belongs to no image is an entry of its own.
+    """
+    groups: list[tuple[Image, Image | None]] = []
+    for image in images:
+        if image.kind.is_payload and groups:
+            owner, payload = groups[-1]
+            if payload is None and owner.needs_payload:
+                groups[-1] = (owner, image)
+                continue
+        groups.append((image, None))
+    return groups
+
+
 def is_padding(data: bytes) -> bool:
     """Whether all bytes are 0xff, or all are 0. ROMs are padded with these."""
     return not data.strip(b"\xff") or not data.strip(b"\0")
@@ -269,10 +312,12 @@ def checksum(data: bytes) -> int:
 def device_list(image: Image) -> list[int] | None:
     """The device IDs of the device list, or None if the image has none.
 
-    Raises FormatError if the list does not end, or overlaps the PCI Data Structure.
+    Before revision 3 of the PCI Data Structure, its place had another meaning (PCI Firmware
+    Specification 3.3, 5.1.2). Raises FormatError if the list does not end, or overlaps the PCI Data
+    Structure.
     """
     pointer = image.pcir.device_list_pointer
-    if not pointer:
+    if not pointer or image.pcir.revision < REVISION_WITH_LIST:
         return None
     if pointer < PciDataStructure.LAYOUT.size:
         raise FormatError(
@@ -293,6 +338,26 @@ def device_list(image: Image) -> list[int] | None:
             message = f"the device list has no terminating 0 within {MAX_DEVICES:,} devices"
             raise FormatError(image.offset + place, message)
         devices.append(device)
+
+
+def listed_ids(image: Image) -> tuple[PciId, ...]:
+    """The IDs of the device list; none if the image has no list, or one that cannot be read."""
+    try:
+        devices = device_list(image) or ()
+    except FormatError:
+        return ()
+    return tuple(PciId(image.pcir.vendor_id, device) for device in devices)
+
+
+def served_ids(image: Image) -> set[PciId]:
+    """The IDs of the devices that an image is for, as firmware reads them.
+
+    SeaBIOS does not read device lists. UEFI firmware may, so the list of an EFI image counts.
+    """
+    served = {image.ids}
+    if image.pcir.code_type == EFI:
+        served.update(listed_ids(image))
+    return served
 
 
 def driver_of(image: Image, effort: int | None = None) -> bytes:
@@ -319,9 +384,9 @@ def driver_of(image: Image, effort: int | None = None) -> bytes:
 def rewrite(image: Image, *, ids: PciId | None = None, last: bool | None = None) -> Image:
     """Returns the image with other IDs or another last-image bit.
 
-    A checksum that was valid stays valid, and a wrong one stays as wrong as it was. The device ID
-    is replaced in the device list, too. Raises FormatError if the image has no free byte that can
-    correct the checksum.
+    A checksum that was valid stays valid, and a wrong one stays as wrong as it was. A device list
+    that has the new IDs stays as it is; any other is then a list of the new device alone. Raises
+    FormatError if the list is damaged, or the image has no free byte that can correct the checksum.
     """
     pcir = image.pcir
     if ids is not None:
@@ -335,10 +400,11 @@ def rewrite(image: Image, *, ids: PciId | None = None, last: bool | None = None)
     data = bytearray(image.data)
     place = image.header.pcir_pointer
     data[place : place + pcir.LAYOUT.size] = pcir.emit()
-    for index, device in enumerate(device_list(image) or []):
-        if device == image.pcir.device_id:
-            entry = place + pcir.device_list_pointer + 2 * index
-            data[entry : entry + 2] = pcir.device_id.to_bytes(2, "little")
+    devices = device_list(image)
+    if devices and ids is not None and ids not in listed_ids(image):
+        begin = place + pcir.device_list_pointer
+        size = 2 * len(devices)
+        data[begin : begin + size] = ids.device.to_bytes(2, "little").ljust(size, b"\0")
     difference = (sum(data) - sum(image.data)) & 0xFF
     if difference:
         slot = _checksum_slot(image)
@@ -373,8 +439,12 @@ def _checksum_slot(image: Image) -> int | None:
         return _efi_checksum_slot(image, image.header)
     if image.data[3] in (0xE9, 0xEB):  # a jump, which ends before offset 6
         return CHECKSUM
-    if image.data[-1] in (0x00, 0xFF) and image.data[-2] == image.data[-1]:
-        return len(image.data) - 1  # padding, not the end of a payload
+    if image.kind.is_payload:  # its header is a dummy, and its last bytes are compressed code
+        return CHECKSUM
+    end = len(image.data) - 1
+    is_padded = image.data[-1] in (0x00, 0xFF) and image.data[-2] == image.data[-1]
+    if is_padded and end not in _list_range(image):
+        return end
     raise FormatError(
         image.offset + CHECKSUM,
         "no free byte to correct the checksum: the init code begins at offset 3",
@@ -384,14 +454,25 @@ def _checksum_slot(image: Image) -> int | None:
 def _efi_checksum_slot(image: Image, header: EfiHeader) -> int | None:
     """The byte that efirom adds behind the PCI Data Structure.
 
-    The UEFI Specification requires no checksum, so None if the bytes do not sum to 0.
+    The UEFI Specification requires no checksum, so None if the bytes do not sum to 0. None, too, if
+    the device list lies there, as that of EDK2's EfiRom does.
     """
     slot = header.pcir_pointer + image.pcir.length
     is_free = image.pcir.length >= PciDataStructure.LAYOUT.size
     is_free = is_free and slot < min(header.efi_image_offset, len(image.data))
+    is_free = is_free and slot not in _list_range(image)
     if is_free and not checksum(image.data):
         return slot
     return None
+
+
+def _list_range(image: Image) -> range:
+    """The offsets of the device list and its terminating 0; empty if the image has no list."""
+    devices = device_list(image)
+    if devices is None:
+        return range(0)
+    begin = image.header.pcir_pointer + image.pcir.device_list_pointer
+    return range(begin, begin + 2 * len(devices) + 2)
 
 
 def _show_bytes(data: bytes, offset: int, count: int) -> str:

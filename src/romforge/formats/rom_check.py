@@ -78,13 +78,16 @@ def find_faults(data: bytes) -> list[Fault]:
     if not data:
         return [Fault(0, "the file is empty")]
     chain = option_rom.parse_chain(data)
-    faults = list(_check_chain_end(data, chain))
+    faults_of_end = list(_check_chain_end(data, chain))
+    faults = list(faults_of_end)
     effort = effort_each(chain.images)
     for index, image in enumerate(chain.images):
         for finding in _check_image(image, effort):
             offset = image.offset + finding.offset
             faults.append(Fault(offset, finding.text, finding.severity, index))
     faults += _check_agreement(chain.images)
+    walk_stops_early = any(fault.image is not None for fault in faults_of_end)
+    faults += _check_payloads(chain.images, walk_stops_early)
     return sorted(faults, key=lambda fault: (fault.offset, fault.severity.name, fault.text))
 
 
@@ -158,7 +161,8 @@ def _check_pcir(image: Image) -> Iterator[_Finding]:
         class_code = pcir.class_code[::-1].hex(" ")
         text = f"class code {class_code} is not 02 00 00 (Ethernet controller)"
         yield _Finding(place + 0xD, text, Severity.NOTE)
-    if pcir.code_type not in (image_kind.LEGACY, image_kind.EFI, image_kind.NOBODY):
+    kind = image.kind
+    if not (kind.is_legacy or pcir.code_type == image_kind.EFI or kind.is_stub or kind.is_payload):
         text = f"code type {pcir.code_type:#04x} is neither legacy (0) nor EFI (3)"
         yield _Finding(place + 0x14, text, Severity.NOTE)
     try:
@@ -295,17 +299,59 @@ def _check_network_interface(header: EfiHeader, driver: bytes) -> Iterator[_Find
 
 def _check_agreement(images: tuple[Image, ...]) -> Iterator[Fault]:
     """Checks that all images are for one device, and that each firmware has one image."""
+    agree = bool(images) and bool(set.intersection(*map(option_rom.served_ids, images)))
     first_of_kind: dict[str, int] = {}
     for index, image in enumerate(images):
-        if image.ids != images[0].ids:
+        if not agree and image.ids != images[0].ids:
             place = image.offset + image.header.pcir_pointer + 4
             text = f"vendor:device is {image.ids}, but {images[0].ids} in image 0"
             yield Fault(place, text, Severity.IDS, index)
-        if image.kind in first_of_kind:
+        if image.kind in first_of_kind and not image.kind.is_payload:
             first = first_of_kind[image.kind]
             text = f"a second {image.kind} image; firmware uses image {first}"
             yield Fault(image.offset, text, Severity.NOTE, index)
         first_of_kind.setdefault(image.kind, index)
+
+
+def _check_payloads(images: tuple[Image, ...], walk_stops_early: bool) -> Iterator[Fault]:
+    """Checks that the two images of an iPXE .mrom are there, the second right behind the first.
+
+    The first finds the payload by its own length in its header, and the payload's length at a fixed
+    offset. The payload says nothing about the build that it belongs to. With ``walk_stops_early``,
+    another fault says already what is wrong behind the last of the images.
+    """
+    for index, image in enumerate(images):
+        following = images[index + 1] if index + 1 < len(images) else None
+        end = image.offset + len(image.data)
+        is_unknown = following is None and walk_stops_early
+        lacks_payload = not (following and following.kind.is_payload)
+        if image.needs_payload and lacks_payload and not is_unknown:
+            what = f"image {index + 1} is {following.kind}" if following else "no image follows"
+            text = (
+                f"the first image of an iPXE .mrom ends here, and {what}: its payload must be "
+                "right behind it; take both from the same .mrom"
+            )
+            yield Fault(end, text, image=index)
+        if not image.kind.is_payload:
+            continue
+        owner = images[index - 1] if index else None
+        if owner is None or not owner.needs_payload:
+            what = f"image {index - 1} is {owner.kind}" if owner else "there is none"
+            text = (
+                f"the image before this payload must be the first image of its iPXE .mrom, and "
+                f"{what}; take both from the same .mrom"
+            )
+            yield Fault(image.offset, text, image=index)
+            continue
+        code_end = owner.offset + owner.header.initialization_blocks * option_rom.BLOCK
+        if code_end != image.offset:
+            place = format_offset(code_end)
+            text = f"the image before this payload looks for it at {place}, where its code ends"
+            yield Fault(image.offset, text, image=index)
+        if image.header.pcir_pointer != option_rom.PAYLOAD_PCIR:
+            pointer, expected = image.header.pcir_pointer, option_rom.PAYLOAD_PCIR
+            text = f"the PCIR pointer of the payload is {pointer:#x}, not {expected:#x}"
+            yield Fault(image.offset + 0x18, text, image=index)
 
 
 def _is_compressed(image: Image) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from romforge.base.image_kind import NOBODY, ImageKind
+from romforge.base.image_kind import ImageKind
 from romforge.spec.model import STUB
 
 
@@ -58,7 +58,7 @@ class StubRequest(ImageRequest):
     """An image with no code, which romforge makes itself."""
 
     platform: str = STUB
-    kind: ImageKind = ImageKind(NOBODY)
+    kind: ImageKind = ImageKind.stub()
     compress: bool = False
 
 

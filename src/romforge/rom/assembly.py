@@ -16,7 +16,7 @@ from romforge.base.pci_id import PciId
 from romforge.base.table import Column, render_table
 from romforge.base.text import format_bytes, format_size, join_words
 from romforge.formats import option_rom
-from romforge.formats.option_rom import EfiHeader
+from romforge.formats.option_rom import EfiHeader, Image
 from romforge.formats.uefi_compression import decoder
 from romforge.rom.manifest import ImageEntry, Layout
 from romforge.sources.image import SourceImage
@@ -38,28 +38,43 @@ def bucket_of(size: int) -> int:
 def chain_images(parts: Sequence[SourceImage], *, ids: PciId | None = None) -> list[SourceImage]:
     """The images as they lie in the ROM: only the last has the last-image bit, checksums are right.
 
-    With ``ids``, these are written into every image.
+    With ``ids``, these are written into every image: see ``option_rom.rewrite``.
     """
     chained = []
     for index, part in enumerate(parts):
         is_last = index == len(parts) - 1
-        image = option_rom.rewrite(part.image, ids=ids, last=is_last)
-        chained.append(SourceImage(image, part.name, part.origin))
+        payload = part.payload
+        if payload is not None:
+            payload = option_rom.rewrite(payload, ids=ids, last=is_last)
+        ends_chain = is_last and payload is None
+        image = option_rom.rewrite(part.image, ids=ids, last=ends_chain)
+        chained.append(SourceImage(image, part.name, part.origin, payload=payload))
     return chained
 
 
 def check_ids(
     parts: Sequence[SourceImage], expected: PciId, accepted: Sequence[PciId] = ()
 ) -> None:
-    """Raises RomforgeError unless every image carries the device's IDs, or accepted ones."""
+    """Raises RomforgeError unless every image carries the device's IDs, or accepted ones.
+
+    What counts is what firmware reads: see ``option_rom.served_ids``.
+    """
     wrong = []
     for part in parts:
-        ids = part.image.ids
-        if ids != expected and ids not in accepted:
-            wrong.append(f"  {part.name} of {part.origin} carries {ids}")
+        for image in part.images:
+            if option_rom.served_ids(image).isdisjoint([expected, *accepted]):
+                carried = describe_ids(image, expected)
+                wrong.append(f"  {part.name} of {part.origin} carries {carried}")
     if wrong:
         remedy = "  `fix_ids = true` in the target would rewrite them"
         raise RomforgeError("\n".join([f"the device is {expected}, but", *wrong, remedy]))
+
+
+def describe_ids(image: Image, expected: PciId) -> str:
+    """The IDs of an image that is not for ``expected``, and why its device list does not help."""
+    if expected in option_rom.listed_ids(image):
+        return f"{image.ids}; its device list has {expected}, but SeaBIOS does not read it"
+    return str(image.ids)
 
 
 def image_layout(parts: Sequence[SourceImage]) -> Layout:
@@ -67,15 +82,16 @@ def image_layout(parts: Sequence[SourceImage]) -> Layout:
     layout: Layout = []
     offset = 0
     for part in parts:
-        layout.append(_image_entry(part, offset))
-        offset += len(part.image.data)
+        for image in part.images:
+            name = part.name if image is part.image else f"{part.name} payload"
+            layout.append(_image_entry(part, image, name, offset))
+            offset += len(image.data)
     return layout
 
 
-def _image_entry(part: SourceImage, offset: int) -> ImageEntry:
-    image = part.image
+def _image_entry(part: SourceImage, image: Image, name: str, offset: int) -> ImageEntry:
     entry = ImageEntry(
-        name=part.name,
+        name=name,
         kind=image.kind,
         offset=offset,
         size=len(image.data),
@@ -116,7 +132,7 @@ def drop_images(
 
 
 def _total_size(parts: Sequence[SourceImage]) -> int:
-    return sum(len(part.image.data) for part in parts)
+    return sum(part.size for part in parts)
 
 
 def fit_bucket(
@@ -131,7 +147,7 @@ def fit_bucket(
     ``fit`` are the images that could be dropped, for the error: all of them were not enough. Raises
     BucketError where QEMU would give the ROM another size than its bucket.
     """
-    data = b"".join(part.image.data for part in parts)
+    data = b"".join(image.data for part in parts for image in part.images)
     if bucket is None:
         return data
     if len(data) <= bucket and pad:
@@ -177,7 +193,7 @@ def _table_of_images(parts: Sequence[SourceImage], used: int) -> list[str]:
     ]
     rows = []
     for part in parts:
-        size = len(part.image.data)
+        size = part.size
         rows.append([part.name, f"{size:,}", f"{size:#x}", part.origin])
     rows.append(["together", f"{used:,}", f"{used:#x}", ""])
     return render_table(columns, rows)
@@ -189,7 +205,7 @@ def _ways_to_shrink(parts: Sequence[SourceImage], over: int) -> list[str]:
     large_enough = []
     for part in parts:
         header = part.image.header
-        size = len(part.image.data)
+        size = part.size
         if isinstance(header, EfiHeader) and header.compression_type == option_rom.UNCOMPRESSED:
             remedies.append(
                 f"have {part.name} compressed; it is stored as linked, {format_bytes(size)}"
@@ -197,8 +213,8 @@ def _ways_to_shrink(parts: Sequence[SourceImage], over: int) -> list[str]:
         if size >= over:
             large_enough.append(part)
     if len(parts) > 1 and large_enough:
-        smallest = min(large_enough, key=lambda part: len(part.image.data))
-        size = len(smallest.image.data)
+        smallest = min(large_enough, key=lambda part: part.size)
+        size = smallest.size
         remedies.append(
             f"leave out {smallest.name}, which frees {format_bytes(size)};"
             f' `fit = ["{smallest.name}"]` in the target does so where it must'

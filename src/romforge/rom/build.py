@@ -87,7 +87,7 @@ def _entry(step: Rom, layout: Layout, data: bytes, dropped: Sequence[SourceImage
 
 
 def _dropped_image(step: Rom, dropped: SourceImage) -> MissingImage:
-    size = len(dropped.image.data)
+    size = dropped.size
     assert step.bucket is not None
     bucket = format_size(step.bucket)
     reason = f"{format_bytes(size)} did not fit into {bucket} beside the others"

@@ -17,12 +17,24 @@ class SourceImage:
     """An image to chain: its name in messages, and where it came from.
 
     ``driver`` is what an EFI image holds, where that is known better than from the image.
+    ``payload`` is the second image of an iPXE .mrom, without which the first cannot boot.
     """
 
     image: Image
     name: str
     origin: str
     driver: bytes | None = None
+    payload: Image | None = None
+
+    @property
+    def images(self) -> list[Image]:
+        """The image, and its payload behind it."""
+        return [self.image] if self.payload is None else [self.image, self.payload]
+
+    @property
+    def size(self) -> int:
+        """The size of the image with its payload, in bytes."""
+        return sum(len(image.data) for image in self.images)
 
 
 @dataclass

@@ -32,10 +32,10 @@ def take_from_rom(taker: ImageTaker, request: RomFileRequest) -> SourceImage:
         if chain is None:
             continue
         present.append(name)
-        for index, image in enumerate(chain.images):
+        for image, payload in option_rom.group_images(chain.images):
             if image.kind == request.kind:
-                origin = f"{request.source}: {name} image {index}"
-                return SourceImage(image, request.platform, origin)
+                origin = f"{request.source}: {name} image {chain.images.index(image)}"
+                return SourceImage(image, request.platform, origin, payload=payload)
     if present:
         raise RomforgeError(
             f"{source}: {join_words(present)} of {root} holds no {request.kind} image"

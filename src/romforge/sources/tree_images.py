@@ -31,13 +31,14 @@ def take_tree_image(taker: ImageTaker, request: TreeRequest) -> SourceImage:
     try:
         wrapped = efi_image.wrap_driver(data, rom.ids) if is_driver else data
         rom_check.require_sound(wrapped, str(path))
-        image = option_rom.parse_rom(wrapped).images[0]
+        images = option_rom.parse_rom(wrapped).images
     except FormatError as error:
         raise RomforgeError(f"{path}: {error}") from None
+    image, payload = option_rom.group_images(images)[0]
     _require_kind(path, image, request)
     taker.inputs[str(path)] = state
     driver = data if is_driver else None
-    return SourceImage(image, request.platform, f"{request.source}: {name}", driver)
+    return SourceImage(image, request.platform, f"{request.source}: {name}", driver, payload)
 
 
 def _require_kind(path: Path, image: option_rom.Image, request: TreeRequest) -> None:

@@ -117,7 +117,8 @@ class Platform:
     )
     media: str | None = key(
         value_types.MEDIA,
-        'the medium that make builds; default: "rom" for pcbios, "efidrv" for EFI',
+        'the medium that make builds; default: "rom" for pcbios, "efidrv" for EFI; "mrom" is for a '
+        "legacy image of more than 127.5 KiB, on a card with a memory BAR as large as the ROM",
         None,
     )
     cross: str | None = key(
@@ -235,7 +236,12 @@ class Target:
         "the source of images whose platform has no source; default: the only source",
         None,
     )
-    fix_ids: bool = key(value_types.FLAG, "whether to write the NIC's IDs into every image", False)
+    fix_ids: bool = key(
+        value_types.FLAG,
+        "whether to write the NIC's IDs into every image; a device list that lacks them becomes a "
+        "list of the NIC alone",
+        False,
+    )
     level: str = key(
         value_types.LEVEL,
         "how hard to compress EFI images that are built from a tree or compressed again",

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from romforge.base import image_kind
 from romforge.base.arch import Arch
 from romforge.base.errors import RomforgeError
 from romforge.formats import option_rom
@@ -116,8 +115,13 @@ def _applies(name: str, proof: Proof, other: Proof | None) -> bool:
 
 
 def _flip_bit(chain: Chain, data: bytes, proof: Proof) -> CorruptedRom:
-    """A bit in the middle of the legacy image is inverted; its checksum is valid again."""
-    image = _first_image(chain, _is_legacy)
+    """A bit in the middle of the legacy image is inverted; its checksum is valid again.
+
+    Of an .mrom, that is the middle of the payload, which has the code.
+    """
+    image, payload = _first_legacy_image(chain)
+    if payload is not None:
+        image = payload
     offset = image.offset + len(image.data) // 2
     checksum = image.offset + option_rom.CHECKSUM
     corrupted = bytearray(data)
@@ -150,8 +154,11 @@ def _break_driver(chain: Chain, data: bytes, proof: Proof) -> CorruptedRom:
 
 def _keep_legacy_image(chain: Chain, data: bytes, proof: Proof) -> CorruptedRom:
     """The EFI images are removed; the ROM has the same bucket."""
-    image = _first_image(chain, _is_legacy)
-    return CorruptedRom(option_rom.rewrite(image, last=True).data.ljust(len(data), b"\xff"))
+    image, payload = _first_legacy_image(chain)
+    kept = option_rom.rewrite(image, last=payload is None).data
+    if payload is not None:
+        kept += option_rom.rewrite(payload, last=True).data
+    return CorruptedRom(kept.ljust(len(data), b"\xff"))
 
 
 def _change_machine(chain: Chain, data: bytes, proof: Proof) -> CorruptedRom:
@@ -200,8 +207,12 @@ CONTROLS = {
 }
 
 
-def _is_legacy(image: Image) -> bool:
-    return image.pcir.code_type == image_kind.LEGACY
+def _first_legacy_image(chain: Chain) -> tuple[Image, Image | None]:
+    """The first legacy image, and its payload if it is that of an .mrom."""
+    for image, payload in option_rom.group_images(chain.images):
+        if image.kind.is_legacy:
+            return image, payload
+    raise RomforgeError("the ROM has no legacy image that the control could corrupt")
 
 
 def _is_efi(image: Image) -> bool:

@@ -22,6 +22,17 @@ _LOAD_FAILED = re.compile(
 _IPXE_ERROR = re.compile(r"[^\n]*\(https?://ipxe\.org/[^\n]*")
 _IPXE_BANNER = re.compile(r"iPXE [0-9][^\n]*Network Boot Firmware[^\n]*")
 _IPXE_STARTED = re.compile(r"iPXE \(PCI [^\n]*")
+# What iPXE prints where it cannot load itself: three numbers, of which the second says why.
+_IPXE_STOPPED = re.compile(
+    r"[0-9A-F]{8} (?P<address>[0-9A-F]{8}) [0-9A-F]{8}\s+Installation failed", re.IGNORECASE
+)
+_IPXE_STOPS = {
+    "BABABABA": (
+        "its image is an .mrom, and the NIC has no memory BAR that is as large as the ROM: "
+        "make the bucket smaller, or build .rom"
+    )
+}
+_IPXE_STOP = "its image is damaged, or is an .mrom whose payload is not right behind it"
 _IPXE_NO_NIC = re.compile(r"No more network devices|No network devices")
 _SEABIOS_END = re.compile(r"No bootable device[^\n]*")
 
@@ -101,6 +112,10 @@ def _ipxe_without_error(text: str, started: str) -> str:
             f'iPXE ran and has no network device: it says "{no_nic[0]}"; its driver does not '
             "support the NIC, or failed to start it"
         )
+    stopped = _IPXE_STOPPED.search(text)
+    if stopped:
+        cause = _IPXE_STOPS.get(stopped["address"].upper(), _IPXE_STOP)
+        return f'iPXE stopped the machine: it says "Installation failed"; {cause}'
     return f'iPXE ran as far as "{started}", and printed nothing after that'
 
 

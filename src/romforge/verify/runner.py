@@ -20,7 +20,7 @@ from romforge.base.text import format_size, plural
 from romforge.formats import option_rom, rom_check, rom_file, stub_image
 from romforge.formats.rom_check import Severity
 from romforge.rom import lock_format
-from romforge.rom.assembly import bucket_of
+from romforge.rom.assembly import bucket_of, describe_ids
 from romforge.verify import (
     boot,
     cases,
@@ -205,17 +205,17 @@ def structure(proof: Proof, data: bytes) -> str:
     if faults:
         raise CheckFailed(STRUCTURE, "\n  ".join(["the ROM is not sound:", *map(str, faults)]))
     images = option_rom.parse_rom(data).images
-    kinds = tuple(image.kind for image in images)
+    kinds = tuple(image.kind for image in images if not image.kind.is_payload)
     if kinds not in _allowed_images(proof):
         raise CheckFailed(
             STRUCTURE,
             f"the ROM holds {', '.join(kinds)}, and the spec asks for {', '.join(proof.images)}",
         )
     for image in images:
-        if image.ids != proof.ids and image.ids not in proof.accept_ids:
+        if option_rom.served_ids(image).isdisjoint([proof.ids, *proof.accept_ids]):
+            carried = describe_ids(image, proof.ids)
             raise CheckFailed(
-                STRUCTURE,
-                f"its {image.kind} image carries {image.ids}, the NIC is {proof.ids}",
+                STRUCTURE, f"its {image.kind} image carries {carried}, the NIC is {proof.ids}"
             )
     romsize = bucket_of(len(data))
     if proof.bucket and romsize != proof.bucket:

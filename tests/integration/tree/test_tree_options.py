@@ -360,6 +360,8 @@ def test_other_media_give_sound_roms_too(built: Forge):
     built.spec({LEGACY: 'media = "mrom"', EFI: 'media = "efirom"'}, ("e1000",))
     built.build()
     assert b"8086100e.mrom\0" in built.code("pcbios/e1000.rom")
+    images = option_rom.parse_rom(built.roms()["pcbios/e1000.rom"]).images
+    assert [image.kind for image in images] == ["legacy", "payload"]
     assert built.code(f"{EFI}/e1000.rom").startswith(driver)
     for data in built.roms().values():
         assert rom_check.find_faults(data) == []

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from romforge.base.errors import FormatError
 from romforge.base.pci_id import PciId
+from romforge.cli import command_line
 from romforge.formats import efi_image, option_rom, pe, rom_check
 from tests.support import debian
-from tests.support.builders import SIMPLE_NETWORK
+from tests.support.builders import SIMPLE_NETWORK, stored
 from tests.support.project import Run
 
 
@@ -114,6 +115,45 @@ def test_the_command_reports_errors(
     assert done.returncode == status
     assert message in done.stderr
     assert not (tmp_path / "x.rom").exists()
+
+
+@pytest.mark.parametrize("count", [2, 3, 7, 400, option_rom.MAX_DEVICES])
+def test_several_devices_make_a_list(count: int):
+    """The driver follows it at a multiple of 8 bytes, and can be compressed."""
+    ids = [PciId(0x8086, 0x1000 + index) for index in range(count)]
+    data = efi_image.wrap_driver(driver(), ids[0], ids[1:])
+    image = option_rom.parse_image(data)
+    assert (image.pcir.revision, image.pcir.length, image.ids) == (3, 0x1C, ids[0])
+    assert option_rom.listed_ids(image) == tuple(ids)
+    assert rom_check.find_faults(data) == []
+    assert option_rom.checksum(data) == 0
+    assert isinstance(image.header, option_rom.EfiHeader)
+    assert image.header.efi_image_offset % 8 == 0
+    assert option_rom.driver_of(image).startswith(driver())
+    repacked = option_rom.repacked(image, stored(driver(padding=5000)))
+    assert option_rom.listed_ids(repacked) == tuple(ids)
+    assert rom_check.find_faults(repacked.data) == []
+
+
+@pytest.mark.parametrize(
+    ("ids", "message"),
+    [
+        (["8086:100e", "8087:100f"], "8086:100e and 8087:100f are of different vendors"),
+        (["8086:100e", "8086:100f", "8086:100e"], "8086:100e is given twice"),
+        (["8086:100e", "8086:0000"], "8086:0000 cannot be in a device list"),
+        ([f"8086:{device:04x}" for device in range(1, 4098)], "4,097 devices; a device list has"),
+    ],
+)
+def test_devices_that_cannot_be_in_one_list_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], ids: list[str], message: str
+):
+    (tmp_path / "in.efi").write_bytes(driver())
+    words = ["efirom", str(tmp_path / "in.efi"), str(tmp_path / "out.rom")]
+    for each in ids:
+        words += ["--id", each]
+    assert command_line.main(words) == 2
+    assert f"romforge: --id: {message}" in capsys.readouterr().err
+    assert not (tmp_path / "out.rom").exists()
 
 
 def test_the_pe_machine_and_not_the_caller_decides_the_header():

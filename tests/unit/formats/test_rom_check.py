@@ -10,7 +10,7 @@ import pytest
 from romforge.base.errors import RomforgeError
 from romforge.base.pci_id import PciId
 from romforge.base.text import format_bytes
-from romforge.formats import option_rom
+from romforge.formats import efi_image, option_rom, stub_image
 from romforge.formats.option_rom import EfiHeader, LegacyHeader, PciDataStructure
 from romforge.formats.rom_check import (
     EFFORT,
@@ -65,6 +65,9 @@ def test_built_roms_have_no_fault():
     assert find_faults(legacy(last=False) + compressed_efi(stream)) == []
     assert find_faults(legacy(last=False) + efi(last=False) + efi(machine=ARM64)) == []
     assert find_faults(BOTH.ljust(8192, b"\xff")) == []
+    assert find_faults(builders.mrom()) == []
+    assert find_faults(builders.mrom(last=False) + efi()) == []
+    assert find_faults(efi(last=False) + builders.mrom()) == []
     assert find_faults(efi(free_byte=False)) == []  # no sum is asked of an EFI image
 
 
@@ -330,7 +333,66 @@ EFI = {
 }
 
 
-CASES = WALK | BEHIND | STRUCTURE | EFI
+MROM = builders.mrom()
+ALONE = option_rom.rewrite(option_rom.parse_image(MROM), last=True).data
+FIRST, PAYLOAD = MROM[:SECOND], MROM[SECOND:]
+NOT_LAST = builders.payload(last=False)
+MOVED = changed(PAYLOAD, 0x40, PAYLOAD[PCIR:0x34])
+SHORT = with_field(FIRST, LegacyHeader, 0, initialization_blocks=1)
+SHORT = with_field(SHORT, option_rom.IpxeHeader, IPXE, shrunk_blocks=1)
+SHORT = mended(SHORT[:IPXE] + mended(SHORT[IPXE : IPXE + 12], 5) + SHORT[IPXE + 12 :], 6)
+ENDS = "the first image of an iPXE .mrom ends here, and"
+BEHIND_IT = "its payload must be right behind it; take both from the same .mrom"
+BEFORE = "the image before this payload must be the first image of its iPXE .mrom, and"
+FROM_SAME = "take both from the same .mrom"
+PAYLOADS = {
+    "no payload": (ALONE, SECOND, f"{ENDS} no image follows: {BEHIND_IT}", 0),
+    "another image": (FIRST + efi(), SECOND, f"{ENDS} image 1 is x86_64: {BEHIND_IT}", 0),
+    "a stub": (
+        FIRST + stub_image.make_stub(E1000),
+        SECOND,
+        f"{ENDS} image 1 is stub: {BEHIND_IT}",
+        0,
+    ),
+    "no first image": (PAYLOAD, 0, f"{BEFORE} there is none; {FROM_SAME}", 0),
+    "behind a complete image": (
+        legacy(last=False) + PAYLOAD,
+        SECOND,
+        f"{BEFORE} image 0 is legacy; {FROM_SAME}",
+        1,
+    ),
+    "two payloads": (
+        FIRST + NOT_LAST + PAYLOAD,
+        len(FIRST + NOT_LAST),
+        f"{BEFORE} image 1 is payload; {FROM_SAME}",
+        2,
+    ),
+    "a gap": (
+        SHORT + PAYLOAD,
+        SECOND,
+        "the image before this payload looks for it at offset 0x200 (512), where its code ends",
+        1,
+    ),
+    "PCIR pointer of the payload": (
+        FIRST + with_field(MOVED, LegacyHeader, 0, pcir_pointer=0x40),
+        SECOND + 0x18,
+        "the PCIR pointer of the payload is 0x40, not 0x1c",
+        1,
+    ),
+    "the first image is marked as the last": (
+        mended(with_field(FIRST, PciDataStructure, PCIR, indicator=0x80), 6) + PAYLOAD,
+        PCIR + 0x15,
+        f"marked as the last image, but another (payload) follows at offset {SECOND:#x} ({SECOND})",
+        0,
+    ),
+    "no signature where the payload is": (
+        FIRST + changed(PAYLOAD, 0, b"MZ"),
+        SECOND,
+        "no expansion ROM signature: 4d 5a where 55 aa must be",
+        1,
+    ),
+}
+CASES = WALK | BEHIND | STRUCTURE | EFI | PAYLOADS
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -392,6 +454,18 @@ def test_faults_of_the_ids_have_their_own_severity_and_rewriting_fixes_them(name
         option_rom.rewrite(image, ids=E1000).data for image in option_rom.parse_rom(rom).images
     ]
     assert find_faults(b"".join(mended_images)) == []
+
+
+def test_the_list_of_an_efi_image_may_have_the_ids_of_the_others():
+    """Firmware takes the image for them, too; SeaBIOS would not."""
+    listed = efi_image.wrap_driver(builders.driver(), PciId(0x8086, 0x100F), [E1000])
+    assert find_faults(legacy(last=False) + listed) == []
+    first = option_rom.rewrite(option_rom.parse_image(listed), last=False).data
+    assert find_faults(first + legacy()) == []
+    (fault,) = find_faults(
+        efi(last=False) + legacy(PciId(0x8086, 0x100F), devices=[0x100F, 0x100E])
+    )
+    assert fault.text == "vendor:device is 8086:100f, but 8086:100e in image 0"
 
 
 LISTED = legacy(devices=[0x2000 + index for index in range(20)])

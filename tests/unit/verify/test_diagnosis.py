@@ -268,6 +268,16 @@ def test_a_boot_option_that_cannot_be_loaded_is_quoted_once():
         ("SeaBIOS (version 1.16)\r\nPress ESC\r\n", "neither iPXE nor the BIOS says why"),
         ("SeaBIOS\r\nNo bootable device.  Retrying in 60 seconds.\r\n", "iPXE printed nothing"),
         ("iPXE (PCI 00:03.0) starting execution...ok\r\n", "iPXE ran as far as"),
+        (
+            "iPXE (PCI 00:03.0) starting execution...00000000 BABABABA 00040000\r\n"
+            "Installation failed - cannot continue\r\n",
+            "no memory BAR that is as large as the ROM",
+        ),
+        (
+            "iPXE (PCI 00:03.0) starting execution...1B101B10 02FD11F4 00000763\r\n"
+            "Installation failed - cannot continue\r\n",
+            "is an .mrom whose payload is not right behind it",
+        ),
         ("iPXE (PCI 00:03.0) starting\r\nNo more network devices\r\n", "has no network device"),
         (
             "iPXE 2.0.0 -- Open Source Network Boot Firmware\r\n"

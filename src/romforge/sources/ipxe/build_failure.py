@@ -312,7 +312,8 @@ def _legacy_too_large(message: str, facts: Facts) -> Iterator[str]:
     yield (
         f"the legacy image has {size:,} bytes, and its header can state at most {limit:,} "
         "(127.5 KiB); remove options from its configuration, or set media = "
-        f'"mrom" in {platform}'
+        f'"mrom" in {platform}, for a card with a memory BAR as large as the ROM; those '
+        "of QEMU's cards have at most 128 KiB"
     )
     for goal in facts.goals[:1]:
         yield from _largest_objects(goal, facts)

@@ -260,7 +260,9 @@ def test_a_legacy_image_that_is_too_large_is_reported_with_its_largest_objects(f
         f"  {overflow}\n"
         "  hint: the legacy image has 144,384 bytes, and its header can state at most 130,560 "
         "(127.5 KiB); remove options from its configuration, "
-        'or set media = "mrom" in [platform.pcbios] (romspec.toml:10)\n'
+        'or set media = "mrom" in [platform.pcbios] (romspec.toml:10), '
+        "for a card with a memory BAR as large as the ROM; those of QEMU's cards have "
+        "at most 128 KiB\n"
         "  hint: its largest objects in bytes before compression, "
         "and the option that pulls each in: "
         "intel 8,192, http 4,096 (DOWNLOAD_PROTO_HTTP), uri 2,048 (DOWNLOAD_PROTO_HTTP)"

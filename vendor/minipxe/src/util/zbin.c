@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Finishes a legacy ROM: pads it, and sets its lengths, the CRC of its payload and its checksums. */
+/*
+ * Finishes a legacy ROM: pads it, and sets its lengths, the CRC of its payload and its checksums. With --mrom, moves the
+ * payload into a second image, which no BIOS runs.
+ */
 #include <lzma.h>
 #include "host.h"
 
 #define SEGMENT 0xf000	/* bytes; the stack uses what the image does not */
+#define BLOCK 512
+#define PCIR 0x1c	/* of the second image */
 
 /* Sets the byte at slot so that the bytes of the range sum to 0. */
 static void balance ( uint8_t *data, size_t size, uint8_t *slot ) {
@@ -14,42 +19,76 @@ static void balance ( uint8_t *data, size_t size, uint8_t *slot ) {
 	*slot = -sum;
 }
 
-int main ( int argc, char **argv ) {
-	size_t size, padded, payload, payload_end;
-	uint8_t *rom, *ipxe, *pcir, *pnp;
+/* Makes the header block of the second image, whose payload has this size; pcir is that of the first. */
+static void write_payload_header ( uint8_t *image, const uint8_t *pcir, size_t size ) {
+	size_t blocks = 1 + size / BLOCK;
 
-	if ( argc != 3 )
-		fail ( "usage", "zbin IN OUT" );
-	rom = slurp ( argv[1], &size, 512 );
-	padded = ( size + 511 ) / 512 * 512;
+	memset ( image, 0, BLOCK );
+	set16 ( image, 0xaa55 );
+	image[2] = 1;	/* a BIOS need not read more than the header */
+	set16 ( image + 0x18, PCIR );
+	memcpy ( image + PCIR, pcir, 8 );	/* signature and IDs */
+	set16 ( image + PCIR + 0xa, 0x1c );
+	image[PCIR + 0xc] = 3;
+	memcpy ( image + PCIR + 0xd, pcir + 0xd, 3 );	/* class code */
+	set16 ( image + PCIR + 0x10, blocks );
+	set16 ( image + PCIR + 0x12, 1 );
+	image[PCIR + 0x14] = 0xff;
+	image[PCIR + 0x15] = 0x80;
+	balance ( image, BLOCK + size, image + 6 );
+}
+
+int main ( int argc, char **argv ) {
+	size_t size, padded, payload, payload_end, rest = 0;
+	uint8_t *rom, *ipxe, *pcir, *pnp;
+	int mrom = argc == 4 && ! strcmp ( argv[1], "--mrom" );
+
+	argv += mrom;
+	if ( argc - mrom != 3 )
+		fail ( "usage", "zbin [--mrom] IN OUT" );
+	rom = slurp ( argv[1], &size, 2 * BLOCK );
+	padded = ( size + BLOCK - 1 ) / BLOCK * BLOCK;
 	if ( size < 0x20 || rom[0] != 0x55 )
 		fail ( argv[1], "no ROM" );
-	/* The length field is one byte, in blocks of 512 bytes: the maximum is 255 blocks. */
-	if ( padded / 512 > 255 ) {
-		fprintf ( stderr, "Add 0x0+%#zx at 0x2 overflows 1-byte field\n", padded / 512 );
-		return 1;
-	}
 	memset ( rom + size, 0xff, padded - size );
 	ipxe = rom + get16 ( rom + 0x10 );
+	payload = get32 ( ipxe + 12 );
+	if ( payload > size || ( mrom && payload % BLOCK ) )
+		fail ( argv[1], "the payload leaves the image" );
+	if ( mrom ) {
+		rest = padded - payload;
+		padded = payload;
+		memmove ( rom + payload + BLOCK, rom + payload, rest );
+	}
+	/* The length field is one byte, in blocks of 512 bytes: the maximum is 255 blocks. */
+	if ( padded / BLOCK > 255 ) {
+		fprintf ( stderr, "Add 0x0+%#zx at 0x2 overflows 1-byte field\n", padded / BLOCK );
+		return 1;
+	}
 	pcir = rom + get16 ( rom + 0x18 );
 	pnp = rom + get16 ( rom + 0x1a );
 	if ( memcmp ( ipxe, "iPXE", 4 ) || memcmp ( pcir, "PCIR", 4 ) || memcmp ( pnp, "$PnP", 4 ) )
 		fail ( argv[1], "a pointer of the header is wrong" );
 
-	rom[2] = padded / 512;
-	set16 ( pcir + 0x10, padded / 512 );
-	set16 ( pcir + 0x16, padded / 512 );
-	ipxe[6] = padded / 512;
-	payload = get32 ( ipxe + 12 );
+	rom[2] = padded / BLOCK;
+	set16 ( pcir + 0x10, padded / BLOCK );
+	set16 ( pcir + 0x16, padded / BLOCK );
+	if ( mrom )
+		pcir[0x15] = 0;	/* not the last image */
+	ipxe[6] = ( payload + BLOCK - 1 ) / BLOCK;	/* the length without the payload */
 	payload_end = get32 ( ipxe + 16 );
 	if ( payload > payload_end || payload_end > size )
 		fail ( argv[1], "the payload leaves the image" );
 	if ( get32 ( ipxe + 20 ) > SEGMENT )
 		fail ( argv[1], "the image does not fit its segment" );
-	set32 ( ipxe + 24, lzma_crc32 ( rom + payload, payload_end - payload, 0 ) );
+	set32 ( ipxe + 24, lzma_crc32 ( rom + payload + ( mrom ? BLOCK : 0 ), payload_end - payload, 0 ) );
 	balance ( ipxe, ipxe[4], ipxe + 5 );
 	balance ( pnp, pnp[5] * 16, pnp + 9 );
 	balance ( rom, padded, rom + 6 );
+	if ( mrom ) {
+		write_payload_header ( rom + payload, pcir, rest );
+		padded += BLOCK + rest;
+	}
 	spew ( argv[2], rom, padded );
 	return 0;
 }

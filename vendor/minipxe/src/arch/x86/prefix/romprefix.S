@@ -2,6 +2,9 @@
 /*
  * Start of a legacy ROM: the structures that a BIOS reads, the init code, which the BIOS calls in the ROM itself, and
  * the boot code, which continues in a copy of the image in RAM. util/zbin sets the lengths and checksums.
+ *
+ * With MROM, the image ends where the payload begins. The payload is in a second image, which the BIOS does not copy:
+ * the boot code reads it from the card.
  */
 #include <config/console.h>
 #include <config/general.h>
@@ -10,9 +13,13 @@
 
 	.code16
 	.section ".prefix", "ax", @progbits
-	.globl	_rom_start, _mrom_start
-_rom_start:
+#ifdef MROM
+	.globl	_mrom_start
 _mrom_start:
+#else
+	.globl	_rom_start
+_rom_start:
+#endif
 	.byte	0x55, 0xaa
 	.byte	0			/* length in blocks of 512 bytes */
 	.byte	0xe9			/* jump with a 16-bit offset, which ends at offset 6 */
@@ -64,7 +71,11 @@ build_id:
 	.long	_build_id
 	/* Our own fields, for zbin: start and end of the payload, size in memory, and space for the CRC */
 	.globl	payload_crc
+#ifdef MROM
+	.long	_payload, _payload_end, _bss_end
+#else
 	.long	_payload, _payload_end, _image_end
+#endif
 payload_crc:
 	.long	0
 
@@ -176,7 +187,11 @@ boot:
 	movw	%ax, %es
 	xorw	%si, %si
 	xorw	%di, %di
+#ifdef MROM
+	movl	$_payload, %ecx
+#else
 	movl	$_image_end, %ecx
+#endif
 	rep movsb
 	xorw	%ax, %ax
 	movl	$_bss, %edi
@@ -191,8 +206,12 @@ boot:
 	movw	%ax, %ss
 	movl	$0xfff0, %esp
 	sti
+#ifdef MROM
+	call	load_payload
+	jc	3f
+#endif
 	calll	bios_main
-	int	$0x18			/* have the BIOS try its next boot device */
+3:	int	$0x18			/* have the BIOS try its next boot device */
 2:	hlt
 	jmp	2b
 
@@ -201,6 +220,13 @@ boot:
 flat_read:
 	movl	4(%esp), %ecx
 	cli
+	call	flat_fs
+	movl	%fs:(%ecx), %eax
+	sti
+	retl
+
+/* Gives FS all of the lower 4 GiB, until an interrupt. Changes EAX and DX. */
+flat_fs:
 	lgdtl	gdt
 	movl	%cr0, %eax
 	orb	$1, %al
@@ -211,9 +237,7 @@ flat_read:
 	movl	%eax, %cr0
 	xorw	%dx, %dx
 	movw	%dx, %fs
-	movl	%fs:(%ecx), %eax
-	sti
-	retl
+	ret
 
 	.balign	8
 gdt:	.word	gdt_end - gdt - 1	/* the null descriptor has the table's own address */
@@ -221,3 +245,151 @@ gdt:	.word	gdt_end - gdt - 1	/* the null descriptor has the table's own address 
 	.word	0
 	.quad	0x00cf93000000ffff	/* data, 4 GiB */
 gdt_end:
+
+#ifdef MROM
+#define PCI_FIND_DEVICE	0xb102	/* functions of the PCI BIOS, INT 0x1a */
+#define PCI_READ_DWORD	0xb10a
+#define PCI_WRITE_WORD	0xb10c
+#define PCI_WRITE_DWORD	0xb10d
+#define COMMAND		0x04	/* registers of a PCI device */
+#define COMMAND_MEMORY		0x02
+#define FIRST_BAR	0x10
+#define LAST_BAR	0x24
+#define ROM_BAR		0x30
+#define PAYLOAD_HEADER	512	/* the first block of the second image */
+#define PAYLOAD_TYPE	0xff
+
+text_no_bar:		.asciz	"minipxe: no memory BAR of the card is as large as its ROM\r\n"
+text_no_payload:	.asciz	"minipxe: the payload is not behind its image\r\n"
+
+	.balign	4
+rom_bar:	.long	0	/* values to restore */
+borrowed_bar:	.long	0
+borrowed:	.word	0	/* the register */
+
+pci_read:
+	movw	$PCI_READ_DWORD, %ax
+	int	$0x1a
+	ret
+pci_write:
+	movw	$PCI_WRITE_DWORD, %ax
+	int	$0x1a
+	ret
+
+/* Returns in EAX the size of the BAR in register DI, and in ECX its value. */
+size_bar:
+	call	pci_read
+	pushl	%ecx
+	movl	$0xffffffff, %ecx
+	call	pci_write
+	call	pci_read
+	andb	$0xf0, %cl
+	negl	%ecx
+	movl	%ecx, %esi
+	popl	%ecx
+	call	pci_write
+	movl	%esi, %eax
+	ret
+
+/* Turns the card's memory off (CX = 0) or on. */
+set_memory:
+	movw	%cx, %si
+	movw	$COMMAND, %di
+	call	pci_read
+	andb	$~COMMAND_MEMORY, %cl
+	orw	%si, %cx
+	movw	$PCI_WRITE_WORD, %ax
+	int	$0x1a
+	ret
+
+/*
+ * Copies the payload from the card's ROM. Nothing else may lie at the ROM's address, so it gets that of a memory BAR, which
+ * must be as large as the ROM. The payload must be right behind this image. Sets the carry flag on failure.
+ */
+load_payload:
+	movw	$PCI_FIND_DEVICE, %ax
+	movw	pcir + 4, %dx		/* QEMU may have changed the IDs */
+	movw	pcir + 6, %cx
+	xorw	%si, %si
+	int	$0x1a
+	jc	8f
+	xorw	%cx, %cx
+	call	set_memory
+	movw	$ROM_BAR, %di
+	call	size_bar
+	movl	%ecx, rom_bar
+	movl	%eax, %ebp
+	movw	$( FIRST_BAR - 4 ), %di
+1:	addw	$4, %di
+	cmpw	$LAST_BAR, %di
+	ja	4f
+	call	size_bar
+	testb	$5, %cl			/* not a BAR of I/O or of 64 bits */
+	jnz	1b
+	cmpl	%ebp, %eax
+	jb	1b
+	movw	%di, borrowed
+	movl	%ecx, borrowed_bar
+	andb	$0xf0, %cl
+	movl	%ecx, %ebp
+	xorl	%ecx, %ecx
+	call	pci_write
+	movl	%ebp, %ecx
+	orb	$1, %cl
+	movw	$ROM_BAR, %di
+	call	pci_write
+	movw	$COMMAND_MEMORY, %cx
+	call	set_memory
+	cli
+	call	flat_fs
+1:	cmpw	$0xaa55, %fs:(%ebp)	/* our image need not be the first of the ROM */
+	jne	7f
+	movl	%fs:build_id(%ebp), %eax
+	cmpl	build_id, %eax
+	je	2f
+	movzwl	%fs:0x18(%ebp), %eax
+	testb	$0x80, %fs:0x15(%ebp,%eax)
+	jnz	7f
+	movzwl	%fs:0x10(%ebp,%eax), %ecx
+	shll	$9, %ecx
+	jz	7f
+	addl	%ecx, %ebp
+	jmp	1b
+2:	leal	_payload(%ebp), %esi
+	cmpw	$0xaa55, %fs:(%esi)
+	jne	7f
+	movzwl	%fs:0x18(%esi), %eax
+	cmpb	$PAYLOAD_TYPE, %fs:0x14(%esi,%eax)
+	jne	7f
+	addl	$PAYLOAD_HEADER, %esi
+	movl	$_payload, %edi
+1:	movl	%fs:(%esi), %eax
+	movl	%eax, (%edi)
+	addl	$4, %esi
+	addl	$4, %edi
+	cmpl	$_payload_end, %edi
+	jb	1b
+	clc
+	jmp	6f
+7:	stc
+6:	sti
+	pushfw
+	movw	$ROM_BAR, %di
+	movl	rom_bar, %ecx
+	call	pci_write
+	movw	borrowed, %di
+	movl	borrowed_bar, %ecx
+	call	pci_write
+	popfw
+	jc	8f
+	ret
+4:	movw	$COMMAND_MEMORY, %cx
+	call	set_memory
+	movw	$text_no_bar, %si
+	jmp	9f
+8:	movw	$text_no_payload, %si
+9:	xorw	%bp, %bp
+	call	puts
+	stc
+	ret
+#endif
