@@ -403,7 +403,9 @@ def test_a_rom_that_is_not_as_in_the_spec_fails(tmp_path: Path):
     good = images.ljust(256 << 10, b"\xff")
     assert runner.structure(proof, good) == "2 images, 256 KiB"
     bad = {
-        "holds legacy, and the spec asks for legacy, x86_64": builders.legacy().ljust(256 << 10, b"\xff"),
+        "holds legacy, and the spec asks for legacy, x86_64": builders.legacy().ljust(
+            256 << 10, b"\xff"
+        ),
         "carries 8086:100f, the NIC is 8086:100e": (
             builders.legacy(PciId(0x8086, 0x100F), last=False)
             + builders.efi(ids=PciId(0x8086, 0x100F))

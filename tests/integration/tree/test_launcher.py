@@ -261,7 +261,9 @@ def test_a_launcher_that_is_missing_is_told_once_before_anything_is_built(forge:
     output = forge.failed()
     assert output.count("not found") == 1
     assert f"make:ipxe/x86_64-efi and make:ipxe/arm64-efi: {message}" in output
-    assert {name.split("/")[0] for name in forge.roms()} == {"pcbios"}
+    stubs = {name for name in forge.roms() if name.startswith("arm64-efi/")}
+    assert len(stubs) == 1  # of the NIC whose driver needs port I/O, which no make builds
+    assert {name.split("/")[0] for name in forge.roms().keys() - stubs} == {"pcbios"}
     assert [bin for bin, _ in forge.asked()] == ["bin"]
 
 
