@@ -34,14 +34,15 @@ def main(out: Path, name: str) -> None:
 
 
 def read_roms(out: Path) -> list[dict[str, Any]]:
-    """The entries of the manifests in an output root; all of its ROMs must be built."""
+    """The ROMs of the largest bucket in an output root, by its manifests; all must be built."""
     roms: list[dict[str, Any]] = []
     for path in sorted(out.glob("*.manifest.json")):
         roms += json.loads(path.read_bytes())["roms"]
     failed = [rom["file"] for rom in roms if "error" in rom]
     if failed or not roms:
         sys.exit(f"{out}: not built: {', '.join(failed) or 'all'}")
-    return roms
+    bucket = max(rom["bucket"] for rom in roms)
+    return [rom for rom in roms if rom["bucket"] == bucket]
 
 
 def table(roms: list[dict[str, Any]]) -> str:

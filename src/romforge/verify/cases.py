@@ -76,18 +76,19 @@ def make_proofs(spec: Spec, plan: Plan, replaced: Collection[str] = ()) -> tuple
     proofs: list[Proof] = []
     for rom in plan.roms():
         proofs += _proofs_of_rom(spec, rom, replaced)
-    return tuple(_add_companions(proofs))
+    return tuple(_add_companions(plan, proofs))
 
 
-def _add_companions(proofs: Sequence[Proof]) -> Iterator[Proof]:
-    """The proofs; those of several NICs with the next other model of the same set of ROMs."""
+def _add_companions(plan: Plan, proofs: Sequence[Proof]) -> Iterator[Proof]:
+    """The proofs; those of several NICs with the next other model of the same target."""
+    targets = {rom.path: rom.target for rom in plan.roms()}
     groups: dict[tuple[str, Arch], list[Proof]] = {}
     for proof in proofs:
         if proof.kind == NICS:
-            groups.setdefault((os.path.dirname(proof.rom), proof.arch), []).append(proof)
+            groups.setdefault((targets[proof.rom], proof.arch), []).append(proof)
     for proof in proofs:
         if proof.kind == NICS:
-            group = groups[os.path.dirname(proof.rom), proof.arch]
+            group = groups[targets[proof.rom], proof.arch]
             yield _add_companion(proof, group)
         else:
             yield proof
