@@ -151,7 +151,7 @@ def _searched_files(path: Path, directories: Sequence[str], out: Path) -> dict[s
             f"{path}: has no directories to search;"
             " a search path is for a directory, a .deb, a lock file or a spec"
         )
-    spec = loader.load_spec(path, out)
+    spec = loader.load_spec(path, out, complete=False)
     rules = lock_format.rules(spec, list(planner.make_plan(spec).roms()))
     files = {}
     for name, file in _files_in(out, directories):

@@ -30,8 +30,7 @@ def add_driver_commands(commands: common.Commands) -> None:
         action="append",
         metavar="VVVV:DDDD",
         required=True,
-        help="the vendor and device ID of the image; may be repeated, for a device list of several "
-        "devices of one vendor",
+        help="the vendor and device ID of the image; may be repeated",
     )
     compression = efirom.add_mutually_exclusive_group()
     common.add_level_option(compression)
