@@ -180,7 +180,7 @@ def combine_parts(parts: list[SourceImage], ids: PciId | None, bucket: int | Non
         )
         assert after.ids == (ids or before.ids)
         assert after.kind == before.kind
-        _check_list(before, after)
+        _check_list(before, after, ids)
     found = option_rom.parse_chain(assembly.fit_bucket(chained, bucket=bucket)).images
     assert len(found) == len(images)
     assert [image.is_last for image in found] == [False] * (len(images) - 1) + [True] * (
@@ -188,16 +188,17 @@ def combine_parts(parts: list[SourceImage], ids: PciId | None, bucket: int | Non
     )
 
 
-def _check_list(before: option_rom.Image, after: option_rom.Image) -> None:
-    """The list is whole, or has the image's own device alone."""
+def _check_list(before: option_rom.Image, after: option_rom.Image, ids: PciId | None) -> None:
+    """The list is whole; or it lacked the IDs that were written, and has this device alone."""
     try:
         old, new = option_rom.device_list(before), option_rom.device_list(after)
     except RomforgeError:
         return
-    if before.ids == after.ids:
+    if ids is None or not old:
         assert new == old
-    elif old and after.ids.device:
-        assert new in (old, [after.ids.device])
+    elif ids.device and new != [ids.device]:
+        assert new == old
+        assert ids.device in old
 
 
 @pytest.mark.parametrize("suite", list(debian.KNOWN))

@@ -395,13 +395,16 @@ def rewrite(image: Image, *, ids: PciId | None = None, last: bool | None = None)
         pcir = replace(pcir, indicator=pcir.indicator | LAST_IMAGE)
     elif last is False:
         pcir = replace(pcir, indicator=pcir.indicator & ~LAST_IMAGE)
-    if pcir == image.pcir:
+    if pcir == image.pcir and ids is None:
+        return image
+    devices = device_list(image)
+    lacks_ids = bool(devices) and ids is not None and ids not in listed_ids(image)
+    if pcir == image.pcir and not lacks_ids:
         return image
     data = bytearray(image.data)
     place = image.header.pcir_pointer
     data[place : place + pcir.LAYOUT.size] = pcir.emit()
-    devices = device_list(image)
-    if devices and ids is not None and ids not in listed_ids(image):
+    if devices and ids is not None and lacks_ids:
         begin = place + pcir.device_list_pointer
         size = 2 * len(devices)
         data[begin : begin + size] = ids.device.to_bytes(2, "little").ljust(size, b"\0")
