@@ -254,7 +254,8 @@ def test_old_machine_types_get_the_set_that_serves_them(tmp_path: Path, romforge
     (fault,) = looked_up(romforge, *arguments, "pc-i440fx-1.4", status=1)["faults"]
     assert "but target.old is only for pc-i440fx-2.*" in fault
     done = romforge("lookup", "--machine", "pc-i440fx-1.4")
-    assert (done.returncode, done.stdout.count("machine pc-i440fx-1.4")) == (1, 1)
+    # qemu-system-i386 has this machine type, too.
+    assert (done.returncode, done.stdout.count("machine pc-i440fx-1.4")) == (1, 2)
     done = romforge("lookup", "--machine", "nothing")
     assert "no QEMU that is installed has the machine type nothing" in done.stderr
     plan = romforge("plan").stdout

@@ -346,7 +346,7 @@ def test_the_bytes_of_every_architecture_add_up():
     """Each table: images make the sum, sum and free space make the bucket, least free first."""
     text = (DOCS / "every-architecture.md").read_text()
     tables = re.findall(r"<!-- table (\S+) -->\n(.*?)<!-- end -->", text, re.DOTALL)
-    assert [name for name, _ in tables] == ["v2.0.0", "master"]
+    assert [name for name, _ in tables] == ["v2.0.0", "master", "rich"]
     for name, table in tables:
         free_spaces = []
         for line in table.splitlines()[2:]:
