@@ -56,34 +56,27 @@ class CommandParser(argparse.ArgumentParser):
         self.exit(2, f"romforge: {message}\nsee `{self.prog} --help`\n")
 
 
-class _StoreOnce(argparse._StoreAction):
+class _Once(argparse.Action):
+    """Refuses an option that is given a second time."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        assert isinstance(parser, CommandParser)
+        parser.refuse_second(self, option_string)
+        super().__call__(parser, namespace, values, option_string)
+
+
+class _StoreOnce(_Once, argparse._StoreAction):
     """Stores the value of an option, which may be given once."""
 
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: Namespace,
-        values: Any,
-        option_string: str | None = None,
-    ) -> None:
-        assert isinstance(parser, CommandParser)
-        parser.refuse_second(self, option_string)
-        super().__call__(parser, namespace, values, option_string)
 
-
-class _StoreTrueOnce(argparse._StoreTrueAction):
+class _StoreTrueOnce(_Once, argparse._StoreTrueAction):
     """Stores that an option is given, which may be once."""
-
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: Namespace,
-        values: Any,
-        option_string: str | None = None,
-    ) -> None:
-        assert isinstance(parser, CommandParser)
-        parser.refuse_second(self, option_string)
-        super().__call__(parser, namespace, values, option_string)
 
 
 Commands: TypeAlias = "argparse._SubParsersAction[CommandParser]"
