@@ -149,11 +149,19 @@ def _examine(src: Path, sources: list[str]) -> _Cached:
 def _read_cache(out: Path, src: Path) -> dict[str, _Cached]:
     """What an earlier run found in a tree; nothing where that cannot be read."""
     try:
+        return dict(_parse_goals(_read_trees(out).get(str(src), {})))
+    except (ValueError, TypeError, AttributeError):
+        return {}
+
+
+def _read_trees(out: Path) -> dict[str, Any]:
+    """What earlier runs found in all trees, as it was stored; nothing where it cannot be read."""
+    try:
         stored = json.loads((out / _CACHE).read_bytes())
         if stored["version"] != _CACHE_VERSION:
             return {}
-        return dict(_parse_goals(stored["trees"].get(str(src), {})))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return dict(stored["trees"])
+    except (OSError, ValueError, KeyError, TypeError):
         return {}
 
 
@@ -178,6 +186,7 @@ def _write_cache(out: Path, src: Path, goals: Mapping[str, _Cached]) -> None:
         entries[goal] = []
         for driver, state in zip(cached.drivers, cached.states):
             entries[goal].append([driver.source, driver.port_io, list(state)])
-    content = {"version": _CACHE_VERSION, "trees": {str(src): entries}}
+    trees = _read_trees(out) | {str(src): entries}  # a spec may have several
+    content = {"version": _CACHE_VERSION, "trees": trees}
     with suppress(RomforgeError):  # a directory that cannot be written costs time alone
         output_files.replace_file(place, json.dumps(content).encode())

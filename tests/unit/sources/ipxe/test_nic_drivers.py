@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -147,6 +148,25 @@ def test_what_was_found_is_not_searched_again(tree: Tree, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(nic_drivers, "_scan_tree", fail)
     assert tree.platforms() == ["pcbios", "i386-efi"]
+
+
+def test_what_was_found_in_each_of_two_trees_is_kept(tree: Tree, monkeypatch: pytest.MonkeyPatch):
+    other = tree.top / "other"
+    shutil.copytree(tree.top / "tree", other)
+    spec = SPEC.replace("[platform.pcbios]", '[source.other]\ntree = "other"\n[platform.pcbios]')
+    spec = spec.replace('dir = "all"', 'dir = "all"\nsource = "ipxe"')
+    spec = spec.replace('dir = "arm"', 'dir = "arm"\nsource = "other"')
+    (tree.top / "romspec.toml").write_text(spec)
+    for top in (tree.top / "tree", other):
+        (top / "src/drivers/net/card.c").write_text(DEVICE + PORT_IO)
+    tree.plan()
+
+    def fail(*_: object) -> None:
+        raise AssertionError("a tree was searched again")
+
+    monkeypatch.setattr(nic_drivers, "_scan_tree", fail)
+    assert tree.platforms() == ["pcbios", "i386-efi"]
+    assert [type(request) for request in tree.rom("arm").requests] == [StubRequest]
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"version": 1}', '{"version": 1, "trees": [1]}'])
