@@ -4,8 +4,8 @@
     python bench/noop.py [--rounds N] [--nics N] [--json]
 
 romforge's doit is compared with an empty dodo.py, and with as many trivial tasks as it has ROMs.
-Both of a pair run in turn, many times. The result is the ratio of the least CPU times, since other
-load on the machine can only add to them.
+Both of a pair run in turn, many times. The result is the median of the ratios of their CPU times.
+Other load on the machine slows down both of a pair, which run one after the other.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import os
 import resource
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -44,7 +45,7 @@ def task_trivial():
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=15, help="number of runs of each")
+    parser.add_argument("--rounds", type=int, default=31, help="number of runs of each")
     parser.add_argument(
         "--nics",
         type=int,
@@ -78,10 +79,11 @@ def compare(pair: dict[str, Path], rounds: int, limit: float) -> Measure:
             seconds = cpu_seconds(directory)
             if number:  # the first is a warm-up
                 times[name].append(seconds)
-    ours, theirs = map(min, times.values())
-    detail = f"{ours:.3f} s and {theirs:.3f} s of CPU time, least of {rounds}"
+    ours, theirs = times.values()
+    ratio = statistics.median(one / other for one, other in zip(ours, theirs))
+    detail = f"{min(ours):.3f} s and {min(theirs):.3f} s of CPU time, least of {rounds}"
     what = "no-op doit: " + " / ".join(pair)
-    return Measure("no-op", what, ours / theirs, at_most=limit, detail=detail)
+    return Measure("no-op", what, ratio, at_most=limit, detail=detail)
 
 
 def cpu_seconds(directory: Path) -> float:

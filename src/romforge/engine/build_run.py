@@ -11,7 +11,7 @@ import json
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from romforge.base import jobserver, output_files, output_lock
 from romforge.base.errors import RomforgeError
@@ -20,7 +20,9 @@ from romforge.engine.staleness import Demand
 from romforge.plan.steps import Plan, Rom
 from romforge.rom.manifest import RomEntry, holds_manifest, read_manifest
 from romforge.spec.model import manifest_name
-from romforge.verify.cases import Proof
+
+if TYPE_CHECKING:
+    from romforge.verify.cases import Proof
 
 
 class BuildRun:

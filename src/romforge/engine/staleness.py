@@ -10,13 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from romforge.base.errors import RomforgeError
 from romforge.base.text import join_words
 from romforge.plan.steps import Plan, TreeBuild
-from romforge.sources.ipxe import rebuild_reasons, source_tree, toolchain
-from romforge.sources.ipxe.rebuild_reasons import Reasons
+
+# A run without source trees does without the modules that read them: they would cost a doit that
+# has nothing to do a tenth of its time.
+if TYPE_CHECKING:
+    from romforge.sources.ipxe.rebuild_reasons import Reasons
+    from romforge.sources.ipxe.source_tree import Tree
 
 
 class Demand(NamedTuple):
@@ -48,6 +52,10 @@ class Demand(NamedTuple):
 def stale_images(plan: Plan, out: Path, tasks: Collection[str]) -> Demand:
     """What a run of these tasks, with all that they depend on, must build in trees."""
     makes = [make for make in plan.makes if make.task in tasks]
+    if not makes:
+        return Demand({}, {}, {}, set(), {}, ())
+    from romforge.sources.ipxe import rebuild_reasons, source_tree
+
     goals = _goals(plan, tasks)
     spec = Path(plan.spec) if plan.spec else None
     demand = Demand({}, {}, goals, set(), {}, _fallback_notes(makes), spec)
@@ -68,9 +76,9 @@ def stale_images(plan: Plan, out: Path, tasks: Collection[str]) -> Demand:
     return demand
 
 
-def _require_buildable(make: TreeBuild, tree: source_tree.Tree, spec: Path | None) -> None:
+def _require_buildable(make: TreeBuild, tree: Tree, spec: Path | None) -> None:
     """Raises RomforgeError where tools or embedded files are missing."""
-    from romforge.sources.ipxe import build_failure  # a run with nothing to build does without
+    from romforge.sources.ipxe import build_failure, toolchain
 
     toolchain.require_tools(make)
     toolchain.require_git(make, tree.src)
@@ -91,6 +99,8 @@ def _goals(plan: Plan, tasks: Collection[str]) -> dict[str, list[str]]:
 
 def _fallback_notes(makes: list[TreeBuild]) -> tuple[str, ...]:
     """One note for each source of which the fallback tree is built."""
+    from romforge.sources.ipxe import source_tree
+
     notes: dict[str, str] = {}
     for make in makes:
         note = source_tree.fallback_note(make)
@@ -101,6 +111,8 @@ def _fallback_notes(makes: list[TreeBuild]) -> tuple[str, ...]:
 
 def replaced_sources(plan: Plan) -> set[str]:
     """The sources of which the fallback tree is built."""
+    from romforge.sources.ipxe import source_tree
+
     return {make.source for make in plan.makes if source_tree.built_fallback(make)}
 
 

@@ -22,7 +22,6 @@ from romforge.base.text import join_words, plural
 from romforge.plan import planner
 from romforge.plan.image_requests import TreeRequest
 from romforge.plan.steps import Plan, TreeBuild
-from romforge.sources.ipxe import source_tree
 from romforge.spec.model import Spec
 
 _CACHE = f"{STATE}/drivers.json"  # below the output root
@@ -83,6 +82,8 @@ def _describe(drivers: list[Driver]) -> str:
 
 def _find_drivers(build: TreeBuild, goals: list[str], out: Path) -> dict[str, list[Driver]]:
     """The drivers of each goal, from the last run where their sources are unchanged."""
+    from romforge.sources.ipxe import source_tree  # a spec without trees does without
+
     try:
         src = source_tree.locate_tree(build)
     except RomforgeError:
