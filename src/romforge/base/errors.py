@@ -45,3 +45,9 @@ class FormatError(RomforgeError):
 
     def __reduce__(self) -> tuple[type[FormatError], tuple[int, str]]:
         return type(self), (self.offset, self.message)
+
+
+def describe_os_error(error: OSError) -> str:
+    """What the system refused, with the file, in one line."""
+    text = error.strerror or str(error)
+    return f"{error.filename}: {text}" if error.filename else text

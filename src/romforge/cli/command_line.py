@@ -16,7 +16,13 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from romforge.base.errors import EXIT_STATUSES, RomforgeError, SpecError, UsageError
+from romforge.base.errors import (
+    EXIT_STATUSES,
+    RomforgeError,
+    SpecError,
+    UsageError,
+    describe_os_error,
+)
 from romforge.cli import environment
 
 if TYPE_CHECKING:
@@ -152,8 +158,7 @@ def _report_errors(action: Callable[[], int]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
-        place = f"{error.filename}: " if error.filename else ""
-        print(f"romforge: {place}{error.strerror or error}", file=sys.stderr)
+        print(f"romforge: {describe_os_error(error)}", file=sys.stderr)
         return 1
 
 

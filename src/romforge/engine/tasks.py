@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from doit.exceptions import TaskFailed
 
 from romforge.base import fingerprint, jobserver, output_files, output_lock
-from romforge.base.errors import RomforgeError
+from romforge.base.errors import RomforgeError, describe_os_error
 from romforge.base.fingerprint import BuildRecord
 from romforge.base.text import plural
 from romforge.engine import doit_state, staleness
@@ -34,10 +34,10 @@ from romforge.plan.steps import Fetch, Plan, Rom, TreeBuild, distinct_requests
 from romforge.sources.ipxe import nic_drivers
 from romforge.spec import loader
 from romforge.spec.model import manifest_name
-from romforge.verify.cases import Proof
 
 if TYPE_CHECKING:
     from romforge.engine.step_digest import TaskStep
+    from romforge.verify.cases import Proof
 
 Task = dict[str, Any]  # in the form in which doit takes tasks
 
@@ -201,6 +201,7 @@ def run_step(step: TaskStep, run: BuildRun) -> dict[str, Any] | TaskFailed:
     """Runs a step for doit; its record becomes the task's values.
 
     A RomforgeError becomes a failed task, with the entry for the manifest if the step builds a ROM.
+    So does a file that the system refuses, as where the disk is full.
     """
     try:
         output_lock.hold_lock(run.out)
@@ -208,14 +209,13 @@ def run_step(step: TaskStep, run: BuildRun) -> dict[str, Any] | TaskFailed:
             note = _run_make(step, run)
             values: dict[str, Any] = {"step": step_digest(step)}
             return values | {"note": note} if note else values
-        if isinstance(step, Proof):
+        if not isinstance(step, (Fetch, Rom)):
             return _run_proof(step, run.out)
         record = _run_recorded(step, run.out)
     except RomforgeError as error:
-        failure = TaskFailed(str(error))
-        if isinstance(step, Rom):
-            failure.entry = _failed_entry(step, error)
-        return failure
+        return _failed(step, error)
+    except OSError as error:
+        return _failed(step, RomforgeError(describe_os_error(error)))
     return record.to_values(step_digest(step), run.out)
 
 
@@ -245,11 +245,14 @@ def _run_proof(proof: Proof, out: Path) -> dict[str, Any]:
     return record.to_values(step_digest(proof), out)
 
 
-def _failed_entry(step: Rom, error: RomforgeError) -> str:
-    from romforge.rom import assembly, build
+def _failed(step: TaskStep, error: RomforgeError) -> TaskFailed:
+    failure = TaskFailed(str(error))
+    if isinstance(step, Rom):
+        from romforge.rom import assembly, build
 
-    layout = error.layout if isinstance(error, assembly.BucketError) else None
-    return build.failed_entry(step, str(error), layout)
+        layout = error.layout if isinstance(error, assembly.BucketError) else None
+        failure.entry = build.failed_entry(step, str(error), layout)
+    return failure
 
 
 def _run_make(step: TreeBuild, run: BuildRun) -> str | None:

@@ -36,7 +36,9 @@ _LONGEST_LINE = 300  # characters
 _LISTED = 5  # objects or options in one hint
 _NEAREST = 3  # IDs
 
-_NO_SPACE = re.compile(r"No space left on device|Disk quota exceeded")
+# GNU ar and objcopy report a copy that ended early, with the error code of no error.
+_SHORT_COPY = r"unable to copy file '.*'; reason: Success"
+_NO_SPACE = re.compile(rf"No space left on device|Disk quota exceeded|{_SHORT_COPY}")
 _LITTLE_SPACE = 64 << 10  # bytes; less may not have sufficed for make's last lines
 
 _BLOCK = 512  # bytes

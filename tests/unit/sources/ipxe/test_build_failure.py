@@ -122,6 +122,8 @@ def test_long_lines_are_cut(facts: Facts):
     ("output", "free", "full"),
     [
         ("ar: bin/blib.a: No space left on device\nmake: *** [bin/blib.a] Error 1\n", PLENTY, True),
+        ("ar: unable to copy file 'bin/a'; reason: Success\nmake: *** [a] Error 1\n", PLENTY, True),
+        ("ar: unable to copy file 'bin/a'; reason: Is a directory\n***\n", PLENTY, False),
         ("gcc: error\nmake: *** [bin/a.o] Error 1\n", 0, True),
         ("gcc: error\nmake: *** [bin/a.o] Error 1\n", 4096, False),
         ("  [BUILD] bin/a.o\n", 4096, True),
