@@ -15,6 +15,14 @@ from romforge.analysis.compat import RomFile, Verdict
 from romforge.base.table import RED, Column, paint, render_table, wants_colours
 from romforge.cli import common, environment
 
+_VERDICTS = "migrates", "boots"
+_LOSES_BOOT = 3  # the exit status; see errors.EXIT_STATUSES
+_EXPLANATION = (
+    "A guest that has migrated keeps its old ROM, also when it is reset. When QEMU is started again"
+    " for it, it has the new one. The exit status is 1 if a guest cannot migrate, and else"
+    f" {_LOSES_BOOT} if one could not boot from the network any more."
+)
+
 
 def add_compat_command(commands: common.Commands) -> None:
     """Adds `compat`."""
@@ -22,9 +30,16 @@ def add_compat_command(commands: common.Commands) -> None:
         commands,
         "compat",
         _run_compat,
-        "shows for each ROM of two sets whether guests can migrate from the old to the new",
+        "shows for each ROM of two sets whether guests can move from the old to the new",
     )
+    parser.description = f"{parser.description} {_EXPLANATION}"
     common.add_json_option(parser)
+    parser.add_argument(
+        "--only",
+        choices=_VERDICTS,
+        help="let the exit status tell of one verdict: whether guests migrate, or whether they can"
+        " boot from the network when they are started again",
+    )
     for name in ("old", "new"):
         parser.add_argument(
             name,
@@ -70,7 +85,19 @@ def _run_compat(args: Namespace) -> int:
         common.print_json(list(map(_verdict_as_json, verdicts)))
     else:
         _show_verdicts(verdicts)
-    return int(any(not verdict.compatible for verdict in verdicts))
+    return _exit_status(verdicts, args.only)
+
+
+def _exit_status(verdicts: Sequence[Verdict], only: str | None) -> int:
+    migrate = all(verdict.migrates for verdict in verdicts)
+    boot = all(verdict.boots for verdict in verdicts)
+    if only == "migrates":
+        return int(not migrate)
+    if only == "boots":
+        return int(not boot)
+    if not migrate:
+        return 1
+    return 0 if boot else _LOSES_BOOT
 
 
 def _show_verdicts(verdicts: Sequence[Verdict]) -> None:
@@ -79,7 +106,8 @@ def _show_verdicts(verdicts: Sequence[Verdict]) -> None:
         Column("file"),
         Column("old", right=True),
         Column("new", right=True),
-        Column("guests"),
+        Column("running guests"),
+        Column("started again"),
         Column("why"),
     ]
     rows = compat.rows(list(verdicts))
@@ -92,7 +120,7 @@ def _show_verdicts(verdicts: Sequence[Verdict]) -> None:
     print(heading)
     print(rule)
     for line, verdict in zip(lines, verdicts):
-        print(paint(line, RED, wants_colours() and not verdict.compatible))
+        print(paint(line, RED, wants_colours() and not verdict.is_good))
 
 
 def _verdict_as_json(verdict: Verdict) -> dict[str, Any]:
@@ -100,9 +128,11 @@ def _verdict_as_json(verdict: Verdict) -> dict[str, Any]:
         "file": verdict.file,
         "old": _rom_as_json(verdict.old),
         "new": _rom_as_json(verdict.new),
-        "compatible": verdict.compatible,
+        "migrates": verdict.migrates,
+        "boots": verdict.boots,
         "reason": verdict.reason,
         "romsize": verdict.romsize,
+        "ambiguity": verdict.ambiguity,
     }
 
 
