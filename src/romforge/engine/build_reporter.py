@@ -48,12 +48,13 @@ class Reporter:
     run: BuildRun
 
     def __init__(self, outstream: TextIO, _options: dict[str, Any]) -> None:
-        self.outstream = outstream
+        self.outstream = outstream or sys.stdout  # doit keeps the stream that was closed at first
         self.total = 0  # ROMs
         self.built = 0
         self.failed: list[str] = []  # tasks
         self.done: list[Any] = []  # tasks
         self.progress: Any = None
+        self.heartbeat: Any = None  # where there is no terminal
         self._reported: set[str] = set()  # texts of failures
 
     def initialize(self, tasks: dict[str, Any], selected: list[str]) -> None:
@@ -77,8 +78,14 @@ class Reporter:
         if demand and demand.wanted.get(task.name) and task.name not in demand.refused:
             count = plural(len(demand.wanted[task.name]), "image")
             self.say(f"{task.name}: builds {count}", "")
-        if task.actions and sys.stderr.isatty():
+        if not task.actions:
+            return
+        if sys.stderr.isatty():
             self._show(task)
+        elif self.heartbeat is None and self._takes_long():
+            from romforge.engine.heartbeat import Heartbeat
+
+            self.heartbeat = Heartbeat(self._activity)
 
     def _show(self, task: Any) -> None:
         """Shows on a terminal which task has begun, and what makes print meanwhile."""
@@ -86,10 +93,24 @@ class Reporter:
             from romforge.engine.progress import Progress
 
             self.progress = Progress(self.total)
-        self.progress.update(task.name, len(self.done))
+        roms = sum(done.name.startswith(_ROM) for done in self.done)
+        self.progress.update(task.name, roms)
+
+    def _activity(self) -> list[str]:
+        """What is going on, for the heartbeat."""
+        from romforge.engine import progress
+
+        return progress.activity_lines()
+
+    def _tell_done(self, task: Any) -> None:
+        """Says in a log that a step is done; a terminal shows that anyway."""
+        if self.heartbeat is not None and task.name.startswith(_ROM):
+            path = task.name.removeprefix(_ROM)
+            self.heartbeat.tell(f"built {path} ({self.built} of at most {self.total} ROMs)")
 
     def add_success(self, task: Any) -> None:
         self.built += task.name.startswith(_ROM)
+        self._tell_done(task)
         note = task.values.get("note")
         if note:
             self.say(f"{task.name}: {note}", "")
@@ -136,6 +157,9 @@ class Reporter:
         """
         if self.progress is not None:
             self.progress.stop()
+            self.progress = None  # what is said from here on must not begin it again
+        if self.heartbeat is not None:
+            self.heartbeat.stop()
         exception = sys.exc_info()[0]
         if exception is SystemExit:
             return

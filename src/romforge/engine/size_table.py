@@ -12,7 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from romforge.base.errors import RomforgeError
-from romforge.base.table import BOLD, DIM, RED, YELLOW, Column, paint, render_bar, render_table
+from romforge.base.table import (
+    BOLD,
+    DIM,
+    RED,
+    YELLOW,
+    Column,
+    paint,
+    render_bar,
+    render_table,
+    terminal_width,
+)
 from romforge.base.text import format_size, join_words
 from romforge.plan.steps import Plan
 from romforge.rom.manifest import RomEntry
@@ -41,13 +51,14 @@ def size_table_lines(
 
 
 def _table(roms: list[RomEntry], changes: Mapping[str, str], colour: bool) -> list[str]:
-    columns = [Column("file"), Column("images")]
+    columns = [Column("file", is_path=True), Column("images")]
     titles = ["used", "bucket", "free"]
     if changes:
         titles.append("since lock")
     columns += [Column(title, right=True) for title in titles]
-    columns.append(Column(""))
-    title, rule, *lines = render_table(columns, [_row(entry, changes) for entry in roms])
+    columns.append(Column("", is_optional=not any("error" in entry for entry in roms)))
+    rows = [_row(entry, changes) for entry in roms]
+    title, rule, *lines = render_table(columns, rows, terminal_width())
     painted = [paint(title, BOLD, colour), paint(rule, DIM, colour)]
     for entry, line in zip(roms, lines):
         tint = _colour_of(entry)
