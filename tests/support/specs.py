@@ -68,6 +68,7 @@ dir = "."
 file = "{{target}}/{{vendor}}{{device}}-{{nic}}"
 images = ["pcbios"]
 nics = "*"
+limit = "56 KiB"
 machines = ["pc-i440fx-7.2", "pc-*-6.*", "virt-?.1"]
 [verify]
 migrate_from = ["lock", "debian"]

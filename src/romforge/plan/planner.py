@@ -173,6 +173,7 @@ def _roms(spec: Spec, name: str, target: Target) -> Iterator[Rom]:
             pad=bucket.pad if bucket else False,
             level=target.level,
             fit=tuple(platform for platform in fit if platform in images),
+            limit=target.limit,
         )
 
 

@@ -21,8 +21,8 @@ from romforge.sources.image import ImageTaker, SourceImage
 def build_rom(step: Rom, out: Path) -> BuildRecord:
     """Builds and installs a ROM; returns its record, with the entry for the manifest.
 
-    Raises BucketError where the ROM does not fit its bucket, and RomforgeError for all else that is
-    wrong.
+    Raises BucketError where the ROM does not fit its bucket or its limit, and RomforgeError for all
+    else that is wrong.
     """
     taker = ImageTaker(step, out)
     images = []
@@ -33,9 +33,11 @@ def build_rom(step: Rom, out: Path) -> BuildRecord:
         images.append(image)
     if not step.fix_ids:
         assembly.check_ids(images, step.ids, step.accept_ids)
-    kept, dropped = assembly.drop_images(images, step.fit, step.bucket)
+    kept, dropped = assembly.drop_images(images, step.fit, step.capacity)
     chained = assembly.chain_images(kept, ids=step.ids if step.fix_ids else None)
-    data = assembly.fit_bucket(chained, bucket=step.bucket, pad=step.pad, fit=step.fit)
+    data = assembly.fit_bucket(
+        chained, bucket=step.bucket, pad=step.pad, limit=step.limit, fit=step.fit
+    )
     # A worker whose build was killed must not write beside the next one.
     output_lock.hold_lock(out)
     path = output_files.write_output(out, step.path, data)
@@ -66,6 +68,7 @@ def failed_entry(step: Rom, error: str, layout: Layout | None = None) -> str:
         images=images,
         error=error,
     )
+    _add_limit(entry, step)
     _add_impossible(entry, step)
     return json.dumps(entry)
 
@@ -82,16 +85,22 @@ def _entry(step: Rom, layout: Layout, data: bytes, dropped: Sequence[SourceImage
     )
     if dropped:
         entry["dropped"] = [_dropped_image(step, image) for image in dropped]
+    _add_limit(entry, step)
     _add_impossible(entry, step)
     return json.dumps(entry)
 
 
 def _dropped_image(step: Rom, dropped: SourceImage) -> MissingImage:
     size = dropped.size
-    assert step.bucket is not None
-    bucket = format_size(step.bucket)
-    reason = f"{format_bytes(size)} did not fit into {bucket} beside the others"
+    assert step.capacity is not None
+    capacity = format_size(step.capacity)
+    reason = f"{format_bytes(size)} did not fit into {capacity} beside the others"
     return MissingImage(name=dropped.name, kind=dropped.image.kind, reason=reason)
+
+
+def _add_limit(entry: RomEntry, step: Rom) -> None:
+    if step.limit is not None:
+        entry["limit"] = step.limit
 
 
 def _add_impossible(entry: RomEntry, step: Rom) -> None:

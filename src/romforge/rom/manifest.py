@@ -43,8 +43,9 @@ class RomEntry(TypedDict, total=False):
     """A ROM in a manifest: sizes are bytes, ``file`` is relative to the output root.
 
     A ROM that failed has an ``error``, and in ``stale_sha256`` what an earlier build left in its
-    place. ``dropped`` are images that did not fit, ``impossible`` those that could not work for the
-    NIC; a ROM without such images lacks the key.
+    place. ``limit`` is the most bytes that the file may have. ``dropped`` are images that did not
+    fit, ``impossible`` those that could not work for the NIC; a ROM without such images or without
+    a limit lacks the key.
     """
 
     file: str
@@ -52,6 +53,7 @@ class RomEntry(TypedDict, total=False):
     size: int
     used: int
     bucket: int | None
+    limit: int
     sha256: str
     images: Layout
     dropped: list[MissingImage]

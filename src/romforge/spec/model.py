@@ -231,6 +231,12 @@ class Target:
         value_types.NICS, 'the NICs to build a ROM for; "*" for all', None
     )
     bucket: str | None = key(value_types.TEXT, "the bucket that each ROM must fit", None)
+    limit: int | None = key(
+        value_types.LIMIT,
+        "the most bytes that each file may have, beside the bucket or without one; any size, not"
+        " only a power of two",
+        None,
+    )
     source: str | None = key(
         value_types.TEXT,
         "the source of images whose platform has no source; default: the only source",
@@ -267,8 +273,8 @@ class Target:
     )
     fit: tuple[str, ...] = key(
         value_types.PLATFORMS,
-        "the platforms whose images are dropped, in this order, until the others fit the bucket;"
-        " default: a ROM that does not fit is an error",
+        "the platforms whose images are dropped, in this order, until the others fit the bucket and"
+        " the limit; default: a ROM that does not fit is an error",
         (),
     )
     machines: tuple[str, ...] | None = key(
