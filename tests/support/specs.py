@@ -63,6 +63,12 @@ bucket = "efi"
 source = "deb"
 fix_ids = true
 default = false
+[target.signed]
+dir = "signed"
+file = "{{nic}}.rom"
+images = ["x86_64-efi"]
+source = "deb"
+sign = {{ key = "keys/db.key", certificate = "keys/db.crt" }}
 [target.all]
 dir = "."
 file = "{{target}}/{{vendor}}{{device}}-{{nic}}"

@@ -201,6 +201,8 @@ def _rom_summary(rom: Rom, out: Path, built: RomEntry | None) -> StepSummary:
     if rom.fit:
         order = ", then ".join(rom.fit)
         notes.append(f"where the ROM does not fit, drops {order}")
+    if rom.sign:
+        notes.append(f"signs the EFI drivers with {rom.sign.key}")
     bucket = "any"
     if rom.bucket:
         bucket = format_size(rom.bucket)

@@ -79,6 +79,13 @@ class TreeBuild(NamedTuple):
         return not self.media.startswith("efi")
 
 
+class Signing(NamedTuple):
+    """The files of the key that signs drivers and of its certificate. Paths are absolute."""
+
+    key: str
+    certificate: str
+
+
 class Rom(NamedTuple):
     """One ROM file: which images, which IDs, which bucket. Sizes are bytes.
 
@@ -101,6 +108,7 @@ class Rom(NamedTuple):
     fit: tuple[str, ...] = ()
     impossible: tuple[ImpossibleImage, ...] = ()
     limit: int | None = None
+    sign: Signing | None = None  # of the EFI drivers
 
     @property
     def task(self) -> str:

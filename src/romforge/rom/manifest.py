@@ -39,13 +39,20 @@ class MissingImage(TypedDict):
     reason: str
 
 
+class Signature(TypedDict):
+    """How the EFI drivers of a ROM were signed: the tool, and whether with the same bytes again."""
+
+    tool: str
+    reproducible: bool
+
+
 class RomEntry(TypedDict, total=False):
     """A ROM in a manifest: sizes are bytes, ``file`` is relative to the output root.
 
     A ROM that failed has an ``error``, and in ``stale_sha256`` what an earlier build left in its
     place. ``limit`` is the most bytes that the file may have. ``dropped`` are images that did not
-    fit, ``impossible`` those that could not work for the NIC; a ROM without such images or without
-    a limit lacks the key.
+    fit, ``impossible`` those that could not work for the NIC; a ROM without such images, without
+    a limit or without signatures lacks the key.
     """
 
     file: str
@@ -56,6 +63,7 @@ class RomEntry(TypedDict, total=False):
     limit: int
     sha256: str
     images: Layout
+    signed: Signature
     dropped: list[MissingImage]
     impossible: list[MissingImage]
     error: str

@@ -278,6 +278,7 @@ def _check_target(
         yield from _check_reference(names, "bucket", target.bucket, (*path, "bucket"))
     yield from _check_limit(spec, target, path)
     yield from _check_fit_of_target(names, target, path)
+    yield from _check_sign(spec, target, path)
     yield from _check_images_of_nics(spec, target, path)
     yield from _check_source_of_target(spec, names, target, path)
     if target.recompress and target.level == "stored":
@@ -335,6 +336,34 @@ def _check_fit_of_target(names: Names, target: Target, path: Path) -> Iterator[P
     if set(target.images) <= set(target.fit):
         message = "lists all images, so nothing would be left"
         yield Problem((*path, "fit"), message, "remove the image that matters most")
+
+
+def _check_sign(spec: Spec, target: Target, path: Path) -> Iterator[Problem]:
+    """Only a driver that romforge wraps itself can be signed before that."""
+    if target.sign is None:
+        return
+    for key in ("key", "certificate"):
+        yield from _check_home(getattr(target.sign, key), (*path, "sign", key))
+    drivers = 0
+    for name in target.images:
+        platform = spec.platform.get(name)
+        firmware = firmware_of(name, platform) if platform else None
+        if platform is None or firmware is None or firmware[1] != "efi":
+            continue
+        drivers += 1
+        source_name = platform.source or target.source or next(iter(spec.source), None)
+        source = spec.source.get(source_name or "")
+        if source and source.tree is None:
+            message = f"the driver of {name} comes from existing ROMs, and cannot be signed"
+            hint = "take it from a tree, or leave it out of this target"
+            yield Problem((*path, "sign"), message, hint)
+        elif platform.media not in (None, "efidrv"):
+            message = f"the tree itself wraps the driver of {name}, so it cannot be signed before"
+            hint = f'remove media = "{platform.media}" from [platform.{name}]'
+            yield Problem((*path, "sign"), message, hint)
+    if not drivers:
+        message = "there is no EFI driver to sign among the images"
+        yield Problem((*path, "sign"), message, "remove it, or list a platform of EFI in images")
 
 
 def _check_images_of_nics(spec: Spec, target: Target, path: Path) -> Iterator[Problem]:

@@ -249,6 +249,10 @@ def _check_variable(name: str, value: object) -> str | None:
     return None
 
 
+def _read_no_table(value: object) -> object:
+    raise ValueError(f"{show(value)} is not a table")
+
+
 _SHIFTS = {None: 0, "KiB": 10, "MiB": 20}
 # 2 KiB to 16 MiB, the sizes that a PCI expansion ROM base address register can request
 _SIZES = [1 << shift for shift in range(11, 25)]
@@ -404,6 +408,12 @@ MEDIA = _one_of(("rom", "mrom", "efidrv", "efirom"), "a medium of an option ROM"
 LEVEL = _one_of(("stored", "fast", "default", "best"), "a level of compression")
 STRENGTH = _one_of(("none", "safe", "minimal"), "a strength")
 STRENGTH_OR_TABLE = STRENGTH._replace(hint=f"{STRENGTH.hint}, or a table")
+SIGN_TABLE = ValueType(
+    'write a table, such as { key = "db.key", certificate = "db.crt" }',
+    {},
+    _read_no_table,
+    placeholder=None,
+)
 DEVICE = ValueType(
     'write it as for -device, such as "virtio-net-pci,disable-legacy=on"',
     _pattern(f"^{_DEVICE}$"),
