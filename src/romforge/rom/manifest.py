@@ -44,12 +44,20 @@ class MissingImage(TypedDict):
     reason: str
 
 
+class Signature(TypedDict):
+    """How the EFI drivers of a ROM were signed: the tool, and whether with the same bytes again."""
+
+    tool: str
+    reproducible: bool
+
+
 class RomEntry(TypedDict, total=False):
     """A ROM in a manifest: sizes are bytes, ``file`` is relative to the output root.
 
     A ROM that failed has an ``error``, and in ``stale_sha256`` what an earlier build left in its
-    place. ``dropped`` are images that did not fit, ``impossible`` those that could not work for the
-    NIC; a ROM without such images lacks the key.
+    place. ``limit`` is the most bytes that the file may have. ``dropped`` are images that did not
+    fit, ``impossible`` those that could not work for the NIC; a ROM without such images, without
+    a limit or without signatures lacks the key.
     """
 
     file: str
@@ -57,8 +65,10 @@ class RomEntry(TypedDict, total=False):
     size: int
     used: int
     bucket: int | None
+    limit: int
     sha256: str
     images: Layout
+    signed: Signature
     dropped: list[MissingImage]
     impossible: list[MissingImage]
     error: str
