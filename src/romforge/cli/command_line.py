@@ -128,7 +128,13 @@ def _load_dodo(words: Sequence[str]) -> dict[str, Any]:
     spec, out = environment.spec_file(start), environment.output_root(start)
     tree = environment.source_tree_override(start)
     proofs = _wanted_proofs(words)
-    return tasks.load_tasks(spec, out, tree, every=bool(words), verify=proofs).members()
+    graph = tasks.load_tasks(spec, out, tree, every=bool(words), verify=proofs)
+    if words:
+        from romforge.engine import doit_words
+
+        commands = [name for family in FAMILIES for name in family.commands]
+        doit_words.accept_names(graph, start, commands)
+    return graph.members()
 
 
 def _wanted_proofs(words: Sequence[str]) -> str | None:

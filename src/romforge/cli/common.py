@@ -7,14 +7,14 @@ import argparse
 import json
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from romforge.base.errors import FormatError, RomforgeError, UsageError
 from romforge.base.jobserver import MOST_JOBS
-from romforge.base.text import did_you_mean
+from romforge.base.text import did_you_mean, join_words
 from romforge.cli import environment
 
 if TYPE_CHECKING:
@@ -51,6 +51,18 @@ class CommandParser(argparse.ArgumentParser):
         if action in self._given:
             raise argparse.ArgumentError(action, "given twice, and may be given once")
         self._given.add(action)
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """Raises ArgumentError for what is none of the choices; names a near miss."""
+        choices = list(map(str, action.choices or ()))
+        if action.choices is None or value in action.choices:
+            return
+        known = join_words(choices)
+        if isinstance(action, argparse._SubParsersAction):
+            message = f'there is no command "{value}"{did_you_mean(value, choices)}'
+            raise argparse.ArgumentError(None, f"{message}; the commands are {known}")
+        text = f'"{value}" is none of its values{did_you_mean(value, choices)}'
+        raise argparse.ArgumentError(action, f"{text}; they are {known}")
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"romforge: {message}\nsee `{self.prog} --help`\n")
@@ -156,28 +168,24 @@ def read_option(value_type: ValueType, text: str | None, option: str) -> Any:
         raise UsageError(f"{option}: {error}; {value_type.hint}") from None
 
 
-def selected_tasks(plan: Plan, selection: Sequence[str]) -> list[str]:
-    """The names of the tasks that a selection names; ``rom:`` may be left out before a path.
+def selected_tasks(
+    plan: Plan,
+    out: Path,
+    selection: Sequence[str],
+    *,
+    roms_only: bool = False,
+    more: Collection[str] = (),
+) -> list[str]:
+    """The names of the tasks that a selection names, as ``Names`` finds them.
 
-    Raises UsageError for what the spec does not have.
+    Raises UsageError for what the spec does not have, and for what is ambiguous.
     """
-    tasks = {"all"}
-    for target in plan.targets:
-        tasks.add(f"target:{target}")
-    for step in plan.steps():
-        tasks.add(step.task)
-    for rom in plan.roms():
-        tasks.add(f"nic:{rom.nic}")
-    return [_selected_task(name, tasks) for name in selection]
+    if not selection:
+        return []
+    from romforge.plan.names import Names
 
-
-def _selected_task(name: str, tasks: set[str]) -> str:
-    for task in (name, f"rom:{name}"):
-        if task in tasks:
-            return task
-    near_miss = did_you_mean(name, tasks)
-    hint = "select nic:NAME, target:NAME, rom:PATH or all"
-    raise UsageError(f'there is no "{name}" to build{near_miss}; {hint}')
+    names = Names(plan, out, roms_only=roms_only, more=more)
+    return [names.task_of(name) for name in selection]
 
 
 @contextmanager

@@ -45,7 +45,8 @@ def add_lock_command(commands: common.Commands) -> None:
 def _run_lock(args: Namespace) -> int:
     spec = loader.load_spec(args.spec, args.out)
     plan = nic_drivers.make_buildable_plan(spec, source_tree_override(), args.out)
-    roms = plan.selected(common.selected_tasks(plan, args.selection))
+    selected = common.selected_tasks(plan, args.out, args.selection, roms_only=True)
+    roms = plan.selected(selected)
     lock_file = lock_format.lock_path(args.spec)
     if args.check:
         compared = roms if args.selection else None

@@ -69,7 +69,13 @@ def add_plan_commands(commands: common.Commands) -> None:
     plan.add_argument(
         "--why",
         action="store_true",
-        help="show instead which steps a build of all targets would run now, and why",
+        help="show instead which steps a build would run now, and why",
+    )
+    plan.add_argument(
+        "selection",
+        nargs="*",
+        metavar=common.SELECTION,
+        help="as for build: only these steps, and those before them; default: all steps",
     )
 
 
@@ -119,9 +125,10 @@ def _problems_as_data(spec: Path, problems: list[Problem]) -> list[dict[str, Any
 def _run_plan(args: Namespace) -> int:
     spec = loader.load_spec(args.spec, args.out)
     plan = nic_drivers.make_buildable_plan(spec, source_tree_override(), args.out)
+    shown = _selected_steps(plan, common.selected_tasks(plan, args.out, args.selection))
     if args.why:
-        return _show_reasons(plan, args.out, args.json)
-    steps = list(_step_summaries(spec, plan, args.out))
+        return _show_reasons(plan, shown, args.out, args.json)
+    steps = [step for step in _step_summaries(spec, plan, args.out) if step.task in shown]
     if args.json:
         common.print_json([step._asdict() for step in steps])
         return 0
@@ -132,11 +139,23 @@ def _run_plan(args: Namespace) -> int:
     return 0
 
 
-def _show_reasons(plan: Plan, out: Path, as_json: bool) -> int:
-    """Shows what a build of all would do, and why."""
+def _selected_steps(plan: Plan, selected: list[str]) -> set[str]:
+    """The tasks of the selected steps, and of those before them; without a selection, of all."""
+    if not selected:
+        return {step.task for step in plan.steps()}
+    tasks = set(selected)
+    for rom in plan.selected(selected):
+        tasks.add(rom.task)
+        tasks.update(plan.needs_of(rom.requests))
+    return tasks
+
+
+def _show_reasons(plan: Plan, shown: set[str], out: Path, as_json: bool) -> int:
+    """Shows which of these steps a build would run, and why."""
     from romforge.engine import questions
 
-    reasons = questions.reasons_to_build(plan, out)
+    all_reasons = questions.reasons_to_build(plan, out)
+    reasons = {task: reason for task, reason in all_reasons.items() if task in shown}
     if as_json:
         common.print_json(reasons)
         return 0

@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+import os
 from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from romforge.base import output_files
-from romforge.base.errors import FormatError, RomforgeError
+from romforge.base.errors import FormatError, RomforgeError, UsageError
 from romforge.base.table import BOLD, GREEN, RED, YELLOW, Column, paint, render_table, wants_colours
 from romforge.base.text import format_bytes, format_offset, format_size, join_words, plural
 from romforge.cli import common
@@ -21,6 +22,7 @@ from romforge.spec import value_types
 
 _NOTE, _FAULT = "note", "fault"  # severities, as --json names them
 _DEVICES_SHOWN = 4  # of a device list, in the table of images
+_ROM_HELP = "a file, or a ROM that the spec builds, by a name as for build"
 
 
 class ImageSummary(NamedTuple):
@@ -82,8 +84,9 @@ def add_rom_commands(commands: common.Commands) -> None:
         _run_inspect,
         "shows the images, IDs, sizes and bucket of ROMs, and every structural fault",
     )
+    common.add_spec_options(inspect)
     common.add_json_option(inspect)
-    inspect.add_argument("roms", nargs="+", metavar="ROM", type=Path, help="the files to inspect")
+    inspect.add_argument("roms", nargs="+", metavar="ROM", help=_ROM_HELP)
 
     split = common.add_command(
         commands,
@@ -92,8 +95,9 @@ def add_rom_commands(commands: common.Commands) -> None:
         "writes each image of a ROM to a file, and the driver of each EFI image; "
         "those of an .mrom stay together",
     )
+    common.add_spec_options(split)
     common.add_json_option(split)
-    split.add_argument("rom", metavar="ROM", type=Path, help="the file to split")
+    split.add_argument("rom", metavar="ROM", help=_ROM_HELP)
     split.add_argument(
         "-d",
         dest="directory",
@@ -135,9 +139,10 @@ def add_rom_commands(commands: common.Commands) -> None:
 def _run_inspect(args: Namespace) -> int:
     summaries = []
     errors = []
-    for path in args.roms:
+    for name in args.roms:
         try:
-            summaries.append(_summarise(path))
+            for path in _files_of(name, args):
+                summaries.append(_summarise(path))
         except RomforgeError as error:  # the other files are shown all the same
             errors.append(str(error))
     if args.json:
@@ -149,6 +154,24 @@ def _run_inspect(args: Namespace) -> int:
         common.warn(text)
     is_sound = all(summary.is_sound for summary in summaries)
     return int(bool(errors) or not is_sound)
+
+
+def _files_of(name: str, args: Namespace) -> list[Path]:
+    """The file of this name, or else the ROMs of the spec that the name selects, as they are built.
+
+    Raises RomforgeError where there is neither.
+    """
+    if os.path.lexists(name) or not args.spec.exists():
+        return [Path(name)]
+    from romforge.plan import planner
+    from romforge.spec import loader
+
+    plan = planner.make_plan(loader.load_spec(args.spec, complete=False))
+    try:
+        selected = common.selected_tasks(plan, args.out, [name], roms_only=True)
+    except UsageError as error:
+        raise RomforgeError(f"{name}: cannot be read: No such file or directory; {error}") from None
+    return [args.out / rom.path for rom in plan.selected(selected)]
 
 
 def _summarise(path: Path) -> RomSummary:
@@ -264,15 +287,21 @@ def _sound_line(notes: list[FindingSummary]) -> str:
 
 
 def _run_split(args: Namespace) -> int:
-    data, _ = rom_file.read_rom(args.rom)
-    with common.named_errors(args.rom):
+    paths = _files_of(args.rom, args)
+    if len(paths) != 1:
+        raise UsageError(
+            f'"{args.rom}" names several ROMs: {join_words(map(str, paths))}; name one'
+        )
+    (path,) = paths
+    data, _ = rom_file.read_rom(path)
+    with common.named_errors(path):
         chain = option_rom.parse_rom(data)
     if not option_rom.is_padding(data[chain.end :]):
         common.warn(
-            f"{args.rom}: {format_offset(chain.end)}: "
+            f"{path}: {format_offset(chain.end)}: "
             "the data after the last image is not padding, and is left out"
         )
-    parts = list(_split_chain(chain, args.rom))
+    parts = list(_split_chain(chain, path))
     args.directory.mkdir(parents=True, exist_ok=True)
     for part in parts:
         output_files.replace_file(args.directory / part.name, part.data)

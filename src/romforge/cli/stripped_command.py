@@ -39,7 +39,7 @@ def _run_stripped(args: Namespace) -> int:
 
     spec = loader.load_spec(args.spec, args.out)
     plan = nic_drivers.make_buildable_plan(spec, source_tree_override(), args.out)
-    selected = common.selected_tasks(plan, args.selection)
+    selected = common.selected_tasks(plan, args.out, args.selection)
     output_lock.hold_lock(args.out)
     jobserver.begin_pool(None)
     rows = []

@@ -14,10 +14,11 @@ from romforge.analysis import image_sizes, size_changes, suggestions
 from romforge.analysis.image_sizes import ImageContents, ObjectContents, Root
 from romforge.analysis.size_changes import ImageChange
 from romforge.analysis.suggestions import Candidate, Suggestions
-from romforge.base.errors import RomforgeError, UsageError
+from romforge.base.errors import RomforgeError
 from romforge.base.table import BOLD, Column, paint, render_table, wants_colours
 from romforge.base.text import did_you_mean, join_words
-from romforge.plan.steps import Plan, Rom, TreeBuild
+from romforge.plan.names import HINT, Names
+from romforge.plan.steps import Plan, TreeBuild
 from romforge.sources.ipxe import nic_drivers, rebuild_reasons, source_tree, tree_record
 from romforge.sources.ipxe.tree_record import TreeRecord
 from romforge.spec import loader
@@ -80,57 +81,33 @@ def why_command(arguments: Any, tree: str | None) -> int:
 
 
 def _find_goals(plan: Plan, name: str, out: Path) -> list[_ImageGoal]:
-    """The image of this name, or the images of the ROM of this name that trees build.
+    """The image of this name, or the images of what it selects that trees build.
 
-    Raises UsageError if there is neither, and RomforgeError if no tree builds an image of the ROM.
+    Raises UsageError if there is neither, and RomforgeError if no tree builds an image of it.
     """
-    goals: dict[str, _ImageGoal] = {}
+    images: dict[str, _ImageGoal] = {}
     for build in plan.makes:
         for goal in build.goals:
             image = _ImageGoal(build, goal)
-            goals.setdefault(f"{build.platform}/{goal}", image)
-            goals.setdefault(f"{build.bin}/{goal}.{build.media}", image)
-    if name in goals:
-        return [goals[name]]
-    rom = _find_rom(plan, name, out, goals)
+            images.setdefault(f"{build.platform}/{goal}", image)
+            images.setdefault(f"{build.bin}/{goal}.{build.media}", image)
+    example = next(iter(images), "pcbios/8086100e")
+    hint = f"{HINT}; the name of an image is PLATFORM/GOAL, such as {example}"
+    task = Names(plan, out, more=images, hint=hint).task_of(name)
+    if task in images:
+        return [images[task]]
+    goals = [image for image in images.values() if image.build.task == task]
     builds = {build.task: build for build in plan.makes}
-    rom_goals = [
-        _ImageGoal(builds[request.make], rom.goal) for request in rom.requests if request.make
-    ]
-    if not rom_goals:
+    for rom in plan.selected([task]):
+        for request in rom.requests:
+            if request.make:
+                goals.append(_ImageGoal(builds[request.make], rom.goal))
+    if not goals:
+        subject = task.removeprefix("rom:")
         raise RomforgeError(
-            f"{rom.path} is made of images from existing ROMs, whose objects are not known"
+            f"{subject} is made of images from existing ROMs, whose objects are not known"
         )
-    return rom_goals
-
-
-def _find_rom(plan: Plan, name: str, out: Path, images: Collection[str]) -> Rom:
-    """The ROM of this name. Of several, only the one that is built is considered.
-
-    Raises UsageError if there is no such ROM, or several. ``images`` are names of images, which
-    the message suggests.
-    """
-    roms = {rom.path: rom for rom in plan.roms()}
-    if name in roms:
-        return roms[name]
-    matching = [path for path in roms if _is_name_of(path, name)]
-    if len(matching) > 1:
-        built = [path for path in matching if (out / path).is_file()]
-        matching = built or matching
-    if len(matching) > 1:
-        raise UsageError(f'several ROMs match "{name}": {join_words(matching)}; give the path')
-    if not matching:
-        example = next(iter(images), "pcbios/8086100e")
-        raise UsageError(
-            f'there is no ROM or image "{name}"{did_you_mean(name, [*roms, *images])}; '
-            f"the name of an image is PLATFORM/GOAL, such as {example}"
-        )
-    return roms[matching[0]]
-
-
-def _is_name_of(path: str, name: str) -> bool:
-    """Whether ``name`` is the path of a ROM, its task, or the end of its path."""
-    return name in (path, f"rom:{path}") or path.endswith(f"/{name}")
+    return list(dict.fromkeys(goals))
 
 
 def _require_built(goals: Iterable[_ImageGoal], out: Path) -> None:

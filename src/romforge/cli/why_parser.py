@@ -29,13 +29,13 @@ def add_why_command(commands: common.Commands) -> None:
     parser.add_argument(
         "what",
         metavar="WHAT",
-        help="a ROM, or an image as PLATFORM/GOAL; with --in, an object or a root of the link",
+        help="as for build, or an image as PLATFORM/GOAL; with --in, an object or a root of a link",
     )
     parser.add_argument(
         "--in",
         dest="image",
         metavar="IMAGE",
-        help="the image, as PLATFORM/GOAL, or the ROM that has the object or root",
+        help="the image that has the object or root, as PLATFORM/GOAL, or what is built of it",
     )
     parser.add_argument(
         "--against",
