@@ -107,7 +107,7 @@ def test_nothing_is_redone_where_nothing_changed(built: Project):
 
 
 def test_json_lists_the_same_entries_as_the_manifests(built: Project):
-    entries = json.loads(built.romforge("build", "--json").stdout)
+    entries = json.loads(built.romforge("build", "--json").stdout)["roms"]
     listed = [entry for target in ("efi", "pxe") for entry in built.manifest(target)["roms"]]
     assert sorted(entries, key=lambda entry: str(entry["file"])) == sorted(
         listed, key=lambda entry: str(entry["file"])
@@ -393,9 +393,11 @@ def test_doit_tells_near_misses_of_its_commands_and_knows_those_of_romforge(proj
 
 
 def test_plan_shows_the_steps_of_a_selection(project: Project):
-    every = {step["task"] for step in json.loads(project.romforge("plan", "--json").stdout)}
+    every = {
+        step["task"] for step in json.loads(project.romforge("plan", "--json").stdout)["steps"]
+    }
     done = project.romforge("plan", "efi-e1000.rom", "--json")
-    (step,) = json.loads(done.stdout)
+    (step,) = json.loads(done.stdout)["steps"]
     assert step["task"] in every
     assert step["outputs"] == [f"{QEMU}/efi-e1000.rom"]
     done = project.romforge("plan", "--why", "nic:e1000")
@@ -405,9 +407,9 @@ def test_plan_shows_the_steps_of_a_selection(project: Project):
 
 def test_inspect_and_split_take_a_rom_of_the_spec_by_name(project: Project):
     project.build()
-    (found,) = json.loads(project.romforge("inspect", "efi-e1000.rom", "--json").stdout)
+    (found,) = json.loads(project.romforge("inspect", "efi-e1000.rom", "--json").stdout)["roms"]
     assert found["file"] == f"{QEMU}/efi-e1000.rom"
-    found = json.loads(project.romforge("inspect", "e1000", "--json").stdout)
+    found = json.loads(project.romforge("inspect", "e1000", "--json").stdout)["roms"]
     assert {Path(one["file"]).name for one in found} == {"efi-e1000.rom", "pxe-e1000.rom"}
     assert project.romforge("split", "pxe-e1000.rom", "-d", "parts").returncode == 0
     assert [path.name for path in (project.top / "parts").iterdir()] == ["0-legacy.rom"]
@@ -415,7 +417,7 @@ def test_inspect_and_split_take_a_rom_of_the_spec_by_name(project: Project):
     assert done.returncode == 2
     assert '"e1000" names several ROMs: ' in done.stderr
     shutil.copy(project.top / QEMU / "pxe-e1000.rom", project.top / "e1000")  # a file comes first
-    (found,) = json.loads(project.romforge("inspect", "e1000", "--json").stdout)
+    (found,) = json.loads(project.romforge("inspect", "e1000", "--json").stdout)["roms"]
     assert found["file"] == "e1000"
 
 
@@ -640,7 +642,11 @@ def test_fixed_ids_are_in_every_image(project: Project):
         done = project.romforge("inspect", "--json", project.top / QEMU / name)
         assert (
             done.returncode,
-            [one for one in json.loads(done.stdout)[0]["faults"] if one["severity"] == "fault"],
+            [
+                one
+                for one in json.loads(done.stdout)["roms"][0]["faults"]
+                if one["severity"] == "fault"
+            ],
         ) == (0, [])
 
 

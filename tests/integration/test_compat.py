@@ -71,7 +71,7 @@ def told(done: Any) -> dict[str, tuple[int | None, int | None, bool]]:
 
     return {
         row["file"]: (bucket(row["old"]), bucket(row["new"]), row["compatible"])
-        for row in json.loads(done.stdout)
+        for row in json.loads(done.stdout)["verdicts"]
     }
 
 

@@ -3,7 +3,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
 from romforge.base.text import format_offset
+
+if TYPE_CHECKING:
+    from romforge.base.located import Located
 
 EXIT_STATUSES = {
     0: "fine",
@@ -26,9 +32,21 @@ class UsageError(RomforgeError):
 
 
 class SpecError(RomforgeError):
-    """The spec is wrong. The text lists every problem in it, each with its line."""
+    """The spec is wrong. The text lists every problem in it, each with its line.
+
+    ``locate`` gives the same as data, which few ask for.
+    """
 
     exit_status = 2
+
+    def __init__(self, text: str, locate: Callable[[], Sequence[Located]] = tuple) -> None:
+        super().__init__(text)
+        self._locate = locate
+
+    @property
+    def problems(self) -> Sequence[Located]:
+        """Each problem with its place."""
+        return self._locate()
 
 
 class FormatError(RomforgeError):

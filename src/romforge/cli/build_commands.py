@@ -8,18 +8,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from romforge.base.errors import UsageError
+from romforge.base.json_document import Document
 from romforge.cli import common
 from romforge.cli.environment import source_tree_override
+from romforge.rom.manifest import RomEntry
 
 if TYPE_CHECKING:
     from romforge.engine.tasks import TaskGraph
+
+
+class BuildDocument(Document):
+    """What `build --json` prints: the ROMs that the run looked at, in the order of the spec."""
+
+    roms: list[RomEntry]
 
 
 def add_build_commands(commands: common.Commands) -> None:
     """Adds `build` and `verify`."""
     build = common.add_command(commands, "build", _run_build, "builds ROMs, as doit does")
     common.add_spec_options(build)
-    common.add_json_option(build)
+    common.add_json_option(build, "cli.build_commands:BuildDocument")
     build.add_argument(
         "selection",
         nargs="*",
@@ -38,7 +46,7 @@ def add_build_commands(commands: common.Commands) -> None:
         "boots ROMs in QEMU, and migrates guests that use them",
     )
     common.add_spec_options(verify)
-    common.add_json_option(verify)
+    common.add_json_option(verify, "engine.verify_reporter:VerifyDocument")
     verify.add_argument(
         "selection",
         nargs="*",

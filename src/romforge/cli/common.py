@@ -4,14 +4,14 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
+from romforge.base import json_document
 from romforge.base.errors import FormatError, RomforgeError, UsageError
 from romforge.base.jobserver import MOST_JOBS
 from romforge.base.text import did_you_mean, join_words
@@ -35,6 +35,7 @@ class CommandParser(argparse.ArgumentParser):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._given: set[argparse.Action] = set()
+        self._words: list[str] = []  # of the command line
         for name in (None, "store"):
             self.register("action", name, _StoreOnce)
         self.register("action", "store_true", _StoreTrueOnce)
@@ -42,6 +43,7 @@ class CommandParser(argparse.ArgumentParser):
     def parse_known_args(self, *args: Any, **kwargs: Any) -> Any:
         """Reads arguments as argparse does, and begins to count options anew."""
         self._given.clear()
+        self._words = list(args[0] if args and args[0] is not None else sys.argv[1:])
         return super().parse_known_args(*args, **kwargs)
 
     def refuse_second(self, action: argparse.Action, option: str | None) -> None:
@@ -65,6 +67,8 @@ class CommandParser(argparse.ArgumentParser):
         raise argparse.ArgumentError(action, f"{text}; they are {known}")
 
     def error(self, message: str) -> NoReturn:
+        if "--json" in self._words:
+            print_json(json_document.error_document(UsageError(message)))
         self.exit(2, f"romforge: {message}\nsee `{self.prog} --help`\n")
 
 
@@ -130,8 +134,18 @@ def add_spec_option(parser: CommandParser) -> None:
     )
 
 
-def add_json_option(parser: CommandParser) -> None:
+def add_json_option(parser: CommandParser, *documents: str) -> None:
+    """Adds --json. ``documents`` are the declarations of what it prints, as ROOM.MODULE:CLASS."""
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    parser.set_defaults(documents=documents)
+
+
+def subparsers(parser: argparse.ArgumentParser) -> dict[str, CommandParser]:
+    """The parsers of the commands, by their names."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            return dict(action.choices)
+    return {}
 
 
 def add_jobs_option(parser: CommandParser, help_text: str) -> None:
@@ -202,6 +216,6 @@ def warn(text: str) -> None:
     print(f"romforge: {text}", file=sys.stderr)
 
 
-def print_json(value: object) -> None:
-    json.dump(value, sys.stdout, indent=1)
-    print()
+def print_json(document: Mapping[str, object]) -> None:
+    """Prints a document, which is all that a command prints to standard output."""
+    print(json_document.to_text(document))

@@ -8,12 +8,39 @@ import os
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from romforge.analysis import compat
 from romforge.analysis.compat import RomFile, Verdict
+from romforge.base.json_document import FORMAT, Document
 from romforge.base.table import RED, Column, paint, render_table, wants_colours
 from romforge.cli import common, environment
+
+
+class ComparedRom(TypedDict):
+    """A ROM file of a set: sizes in bytes, and ``path`` below the set's root if it was searched."""
+
+    size: int
+    bucket: int
+    images: tuple[str, ...]
+    path: str
+
+
+class VerdictRow(TypedDict):
+    """Whether a guest migrates; ``old`` or ``new`` is null where that set lacks the file."""
+
+    file: str
+    old: ComparedRom | None
+    new: ComparedRom | None
+    compatible: bool
+    reason: str
+    romsize: str
+
+
+class CompatDocument(Document):
+    """What `compat --json` prints: a verdict for each file, by name."""
+
+    verdicts: list[VerdictRow]
 
 
 def add_compat_command(commands: common.Commands) -> None:
@@ -24,7 +51,7 @@ def add_compat_command(commands: common.Commands) -> None:
         _run_compat,
         "shows for each ROM of two sets whether guests can migrate from the old to the new",
     )
-    common.add_json_option(parser)
+    common.add_json_option(parser, "cli.compat_command:CompatDocument")
     for name in ("old", "new"):
         parser.add_argument(
             name,
@@ -67,7 +94,8 @@ def _run_compat(args: Namespace) -> int:
     old, new = compat.read_sets(args.old, args.new, args.out, *paths)
     verdicts = compat.compare_sets(old, new)
     if args.json:
-        common.print_json(list(map(_verdict_as_json, verdicts)))
+        rows = list(map(_verdict_as_json, verdicts))
+        common.print_json(CompatDocument(format=FORMAT, verdicts=rows))
     else:
         _show_verdicts(verdicts)
     return int(any(not verdict.compatible for verdict in verdicts))
@@ -95,18 +123,18 @@ def _show_verdicts(verdicts: Sequence[Verdict]) -> None:
         print(paint(line, RED, wants_colours() and not verdict.compatible))
 
 
-def _verdict_as_json(verdict: Verdict) -> dict[str, Any]:
-    return {
-        "file": verdict.file,
-        "old": _rom_as_json(verdict.old),
-        "new": _rom_as_json(verdict.new),
-        "compatible": verdict.compatible,
-        "reason": verdict.reason,
-        "romsize": verdict.romsize,
-    }
+def _verdict_as_json(verdict: Verdict) -> VerdictRow:
+    return VerdictRow(
+        file=verdict.file,
+        old=_rom_as_json(verdict.old),
+        new=_rom_as_json(verdict.new),
+        compatible=verdict.compatible,
+        reason=verdict.reason,
+        romsize=verdict.romsize,
+    )
 
 
-def _rom_as_json(rom: RomFile | None) -> dict[str, Any] | None:
+def _rom_as_json(rom: RomFile | None) -> ComparedRom | None:
     if rom is None:
         return None
-    return {"size": rom.size, "bucket": rom.bucket, "images": rom.images, "path": rom.path}
+    return ComparedRom(size=rom.size, bucket=rom.bucket, images=rom.images, path=rom.path)

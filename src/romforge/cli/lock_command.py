@@ -6,8 +6,10 @@ from __future__ import annotations
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypedDict
 
 from romforge.base import output_files
+from romforge.base.json_document import FORMAT, Document
 from romforge.base.table import RED, paint, wants_colours
 from romforge.base.text import plural
 from romforge.cli import common
@@ -19,6 +21,28 @@ from romforge.sources.ipxe import nic_drivers
 from romforge.spec import loader
 
 
+class LockDocument(Document):
+    """What `lock --json` prints: the file that it wrote, and the paths of its ROMs."""
+
+    lock: str
+    roms: list[str]
+
+
+class LockChange(TypedDict):
+    """A difference between the lock and what is built; ``fault`` if it is not allowed."""
+
+    file: str
+    text: str
+    fault: bool
+
+
+class LockCheckDocument(Document):
+    """What `lock --check --json` prints: the differences, by the path of the ROM."""
+
+    lock: str
+    changes: list[LockChange]
+
+
 def add_lock_command(commands: common.Commands) -> None:
     """Adds `lock`."""
     parser = common.add_command(
@@ -28,7 +52,8 @@ def add_lock_command(commands: common.Commands) -> None:
         "writes what was built to the lock file, or compares it with the file",
     )
     common.add_spec_options(parser)
-    common.add_json_option(parser)
+    documents = ("LockDocument", "LockCheckDocument")
+    common.add_json_option(parser, *(f"cli.lock_command:{name}" for name in documents))
     parser.add_argument(
         "selection",
         nargs="*",
@@ -60,7 +85,11 @@ def _run_lock(args: Namespace) -> int:
         after = _merged(before, after)
     lock_format.require_acknowledged(before, after)
     output_files.replace_file(lock_file, lock_format.emit_lock(after))
-    print(f"{lock_file}: {plural(len(after.roms), 'ROM')}")
+    if args.json:
+        roms_locked = sorted(after.roms)
+        common.print_json(LockDocument(format=FORMAT, lock=str(lock_file), roms=roms_locked))
+    else:
+        print(f"{lock_file}: {plural(len(after.roms), 'ROM')}")
     return 0
 
 
@@ -98,8 +127,8 @@ def _show_changes(changes: Sequence[Change], lock_file: Path, as_json: bool) -> 
     if as_json:
         rows = []
         for change in changes:
-            rows.append({"file": change.path, "text": change.text, "fault": change.fault})
-        common.print_json(rows)
+            rows.append(LockChange(file=change.path, text=change.text, fault=change.fault))
+        common.print_json(LockCheckDocument(format=FORMAT, lock=str(lock_file), changes=rows))
         return status
     for change in changes:
         label = paint("FAULT", RED, wants_colours()) if change.fault else "change"

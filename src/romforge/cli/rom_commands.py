@@ -7,10 +7,11 @@ import os
 from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from romforge.base import output_files
 from romforge.base.errors import FormatError, RomforgeError, UsageError
+from romforge.base.json_document import FORMAT, Document
 from romforge.base.table import BOLD, GREEN, RED, YELLOW, Column, paint, render_table, wants_colours
 from romforge.base.text import format_bytes, format_offset, format_size, join_words, plural
 from romforge.cli import common
@@ -62,10 +63,32 @@ class RomSummary(NamedTuple):
         """Whether nothing but notes was found."""
         return all(finding.severity == _NOTE for finding in self.faults)
 
-    def as_json(self) -> dict[str, Any]:
-        images = [image._asdict() for image in self.images]
-        faults = [finding._asdict() for finding in self.faults]
-        return {**self._asdict(), "images": images, "faults": faults}
+
+class UnreadFile(NamedTuple):
+    """A file that `inspect` could not read, by its name on the command line, and why."""
+
+    file: str
+    message: str
+
+
+class InspectDocument(Document):
+    """What `inspect --json` prints: the files in the order of the command line."""
+
+    roms: list[RomSummary]
+    errors: list[UnreadFile]
+
+
+class SplitFile(NamedTuple):
+    """A file that `split` wrote, and its size in bytes."""
+
+    file: str
+    size: int
+
+
+class SplitDocument(Document):
+    """What `split --json` prints: the files that it wrote, in the order of the images."""
+
+    files: list[SplitFile]
 
 
 class Part(NamedTuple):
@@ -85,7 +108,7 @@ def add_rom_commands(commands: common.Commands) -> None:
         "shows the images, IDs, sizes and bucket of ROMs, and every structural fault",
     )
     common.add_spec_options(inspect)
-    common.add_json_option(inspect)
+    common.add_json_option(inspect, "cli.rom_commands:InspectDocument")
     inspect.add_argument("roms", nargs="+", metavar="ROM", help=_ROM_HELP)
 
     split = common.add_command(
@@ -96,7 +119,7 @@ def add_rom_commands(commands: common.Commands) -> None:
         "those of an .mrom stay together",
     )
     common.add_spec_options(split)
-    common.add_json_option(split)
+    common.add_json_option(split, "cli.rom_commands:SplitDocument")
     split.add_argument("rom", metavar="ROM", help=_ROM_HELP)
     split.add_argument(
         "-d",
@@ -144,14 +167,14 @@ def _run_inspect(args: Namespace) -> int:
             for path in _files_of(name, args):
                 summaries.append(_summarise(path))
         except RomforgeError as error:  # the other files are shown all the same
-            errors.append(str(error))
+            errors.append(UnreadFile(name, str(error)))
     if args.json:
-        common.print_json([summary.as_json() for summary in summaries])
+        common.print_json(InspectDocument(format=FORMAT, roms=summaries, errors=errors))
     elif summaries:
         texts = ["\n".join(_summary_lines(summary)) for summary in summaries]
         print("\n\n".join(texts))
-    for text in errors:
-        common.warn(text)
+    for unread in errors:
+        common.warn(unread.message)
     is_sound = all(summary.is_sound for summary in summaries)
     return int(bool(errors) or not is_sound)
 
@@ -308,8 +331,8 @@ def _run_split(args: Namespace) -> int:
     if args.json:
         rows = []
         for part in parts:
-            rows.append({"file": str(args.directory / part.name), "size": len(part.data)})
-        common.print_json(rows)
+            rows.append(SplitFile(str(args.directory / part.name), len(part.data)))
+        common.print_json(SplitDocument(format=FORMAT, files=rows))
         return 0
     cells = []
     for part in parts:

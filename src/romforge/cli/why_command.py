@@ -3,20 +3,21 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict
 
 from romforge.analysis import image_sizes, size_changes, suggestions
 from romforge.analysis.image_sizes import ImageContents, ObjectContents, Root
-from romforge.analysis.size_changes import ImageChange
+from romforge.analysis.size_changes import ImageChange, ImageChangeRow
 from romforge.analysis.suggestions import Candidate, Suggestions
 from romforge.base.errors import RomforgeError
+from romforge.base.json_document import FORMAT, Document
 from romforge.base.table import BOLD, Column, paint, render_table, wants_colours
 from romforge.base.text import did_you_mean, join_words
+from romforge.cli.common import print_json
 from romforge.plan.names import HINT, Names
 from romforge.plan.steps import Plan, TreeBuild
 from romforge.sources.ipxe import nic_drivers, rebuild_reasons, source_tree, tree_record
@@ -35,6 +36,69 @@ class _ImageGoal(NamedTuple):
 
     build: TreeBuild
     goal: str
+
+
+class CandidateRow(TypedDict):
+    """Objects that could be left out together, as ``Candidate`` says."""
+
+    objects: tuple[str, ...]
+    saves: int
+    leaves: int
+    leaves_memory: int
+    with_it: tuple[str, ...]
+    asked_by: dict[str, list[str]]
+    stubs: tuple[str, ...]
+    storage: tuple[str, ...]
+    missing: tuple[str, ...]
+    tables: tuple[str, ...]
+    line: str
+    possible: bool
+
+
+class LeaveOut(TypedDict):
+    """What could be left out of an image, or the reason why nothing can be."""
+
+    reason: str | None
+    candidates: list[CandidateRow]
+
+
+class ImageRow(TypedDict):
+    """An image, its sections and its objects, as ``ImageContents`` says. Sizes are bytes."""
+
+    name: str
+    nics: tuple[str, ...]
+    size: int
+    sections: dict[str, int]
+    memory: int
+    padding: int
+    padding_compressed: int
+    parts: tuple[ObjectContents, ...]
+    roots: tuple[Root, ...]
+    leave_out: LeaveOut
+
+
+class ImagesDocument(Document):
+    """What `why --json` prints of images."""
+
+    images: list[ImageRow]
+
+
+class ChangesDocument(Document):
+    """What `why --against --json` prints: the images, with the objects that changed."""
+
+    changes: list[ImageChangeRow]
+
+
+class ObjectDocument(Document):
+    """What `why --in --json` prints of an object."""
+
+    object: ObjectContents
+
+
+class RootDocument(Document):
+    """What `why --in --json` prints of a root."""
+
+    root: Root
 
 
 class ImageReport(NamedTuple):
@@ -56,7 +120,7 @@ class ImageReport(NamedTuple):
 class _Answer(NamedTuple):
     """What the command prints: a value with ``--json``, or else lines."""
 
-    value: Any
+    value: dict[str, Any]  # the document without its format
     lines: list[str]
 
 
@@ -74,7 +138,7 @@ def why_command(arguments: Any, tree: str | None) -> int:
     else:
         answer = _describe_images(reports)
     if arguments.json:
-        print(json.dumps(answer.value, indent=1))
+        print_json({"format": FORMAT, **answer.value})
     else:
         print("\n".join(answer.lines))
     return 0
@@ -163,7 +227,7 @@ def _compare(reports: Iterable[ImageReport], older: dict[str, size_changes.Build
         change = size_changes.compare_image(report.image, older[name])
         value.append(change.as_json())
         lines += _change_lines(change)
-    return _Answer(value, lines)
+    return _Answer({"changes": value}, lines)
 
 
 def _change_lines(image: ImageChange) -> Iterator[str]:
@@ -194,7 +258,7 @@ def _describe_images(reports: Iterable[ImageReport]) -> _Answer:
         value.append(report.as_json())
         lines += _image_lines(report.image)
         lines += _suggestion_lines(report)
-    return _Answer(value, lines)
+    return _Answer({"images": value}, lines)
 
 
 def _image_lines(image: ImageContents) -> Iterator[str]:
@@ -348,11 +412,11 @@ def _describe_object_or_root(images: Collection[ImageContents], name: str) -> _A
     for image in images:
         for root in image.roots:
             if root.symbol == name:
-                return _Answer(asdict(root), [_root_line(image, root)])
+                return _Answer({"root": asdict(root)}, [_root_line(image, root)])
             known.append(root.symbol)
         for part in image.parts:
             if part.name == name:
-                return _Answer(asdict(part), list(_part_lines(image, part)))
+                return _Answer({"object": asdict(part)}, list(_part_lines(image, part)))
             known.append(part.name)
     searched = join_words(image.name for image in images)
     hint = did_you_mean(name, known)

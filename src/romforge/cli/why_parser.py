@@ -25,7 +25,8 @@ def add_why_command(commands: common.Commands) -> None:
         "shows the objects in an image of an iPXE tree: their sizes, and why each was linked",
     )
     common.add_spec_options(parser)
-    common.add_json_option(parser)
+    documents = ("Images", "Changes", "Object", "Root")
+    common.add_json_option(parser, *(f"cli.why_command:{name}Document" for name in documents))
     parser.add_argument(
         "what",
         metavar="WHAT",

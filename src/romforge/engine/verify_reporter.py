@@ -7,9 +7,10 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, NamedTuple, TextIO
+from typing import Any, NamedTuple, TextIO, TypedDict, cast
 
-from romforge.base import output_files
+from romforge.base import json_document, output_files
+from romforge.base.json_document import FORMAT, Document
 from romforge.base.table import BOLD, DIM, RED, Column, paint, render_table, wants_colours
 from romforge.base.text import plural
 from romforge.engine import doit_state
@@ -41,6 +42,36 @@ class Outcome(NamedTuple):
         if self.state == PASSED:
             return "ok before" if self.before else f"ok {self.seconds:.1f} s"
         return _CELLS[self.state]
+
+
+class _ProofFacts(TypedDict):
+    """What is known of each proof."""
+
+    rom: str
+    nic: str
+    column: str
+    kind: str
+    control: str
+    state: str
+    text: str
+    seconds: float
+    before: bool
+
+
+class ProofRow(_ProofFacts, total=False):
+    """A proof: its ROM, its column of the matrix, and its outcome.
+
+    ``state`` is "passed", "failed", "not run" or "not provable here". ``before`` tells that it is
+    of an earlier run. ``calls`` are those of a network interface: name, status, what was seen.
+    """
+
+    calls: Sequence[Sequence[str | int]]
+
+
+class VerifyDocument(Document):
+    """What `verify --json` prints: the selected proofs, in the order of the spec."""
+
+    proofs: list[ProofRow]
 
 
 class ProofReporter(Reporter):
@@ -118,7 +149,8 @@ class ProofReporter(Reporter):
         return rows
 
     def _json(self) -> list[str]:
-        return [json.dumps(self._rows(), indent=1)]
+        document = VerifyDocument(format=FORMAT, proofs=cast("list[ProofRow]", self._rows()))
+        return [json_document.to_text(document)]
 
     def _table(self) -> list[str]:
         states = [row["state"] for row in self._rows()]

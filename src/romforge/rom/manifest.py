@@ -10,11 +10,8 @@ from typing import NamedTuple, TypedDict
 from romforge.spec.model import manifest_name
 
 
-class ImageEntry(TypedDict, total=False):
-    """An image of a ROM: sizes and offset are bytes.
-
-    ``stream`` and ``driver`` those of a compressed driver.
-    """
+class _ImageFacts(TypedDict):
+    """What is known of each image of a ROM."""
 
     name: str
     kind: str
@@ -23,6 +20,14 @@ class ImageEntry(TypedDict, total=False):
     ids: str
     sha256: str
     origin: str
+
+
+class ImageEntry(_ImageFacts, total=False):
+    """An image of a ROM: sizes and offset are bytes.
+
+    ``stream`` and ``driver`` those of a compressed driver; images of a BIOS lack these keys.
+    """
+
     compressed: bool
     stream: int
     driver: int
@@ -39,7 +44,17 @@ class MissingImage(TypedDict):
     reason: str
 
 
-class RomEntry(TypedDict, total=False):
+class _RomFacts(TypedDict):
+    """What is known of each ROM, also of one that failed."""
+
+    file: str
+    nic: str
+    used: int
+    bucket: int | None
+    images: Layout
+
+
+class RomEntry(_RomFacts, total=False):
     """A ROM in a manifest: sizes are bytes, ``file`` is relative to the output root.
 
     A ROM that failed has an ``error``, and in ``stale_sha256`` what an earlier build left in its
@@ -47,13 +62,8 @@ class RomEntry(TypedDict, total=False):
     NIC; a ROM without such images lacks the key.
     """
 
-    file: str
-    nic: str
     size: int
-    used: int
-    bucket: int | None
     sha256: str
-    images: Layout
     dropped: list[MissingImage]
     impossible: list[MissingImage]
     error: str
