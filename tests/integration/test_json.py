@@ -145,3 +145,44 @@ def test_hostile_outputs_give_no_traceback(
             check=False,
         )
         assert "Traceback" not in ended.stderr, broken
+
+
+@pytest.mark.parametrize("command", ["check", "lock", "inspect"])
+def test_what_is_wrong_is_printed_in_other_formats(
+    romforge: Run, releases: dict[str, Path], tmp_path: Path, command: str
+):
+    """With the same statuses, at the line of the spec and of the lock, and with the offset."""
+    write(tmp_path, releases["sid"])
+    assert romforge("build", "all").returncode == romforge("lock").returncode == 0
+    spec, lock = tmp_path / "romspec.toml", tmp_path / "romspec.lock"
+    if command == "check":
+        spec.write_text(spec.read_text() + "[nic.x]\n")
+        line = spec.read_text().splitlines().index("[nic.x]") + 1
+        place, words, status = f"romspec.toml:{line}:1", ["check"], 2
+    elif command == "lock":
+        lock.write_text(lock.read_text().replace("8086:100e", "8086:100f"))
+        table = '[rom."usr/share/qemu/efi-e1000.rom"]'
+        line = lock.read_text().splitlines().index(table) + 1
+        place, words, status = f"romspec.lock:{line}", ["lock", "--check"], 1
+    else:
+        data = bytearray((tmp_path / ROM).read_bytes())
+        data[100] ^= 1
+        (tmp_path / "bad.rom").write_bytes(data)
+        place, words, status = "bad.rom", ["inspect", "bad.rom", "absent.rom"], 1
+    done = romforge(*words, "--format", "gcc")
+    assert done.returncode == status
+    assert any(line.startswith(f"{place}: error: ") for line in done.stdout.splitlines())
+    github = romforge(*words, "--format", "github", PYTHONIOENCODING="ascii")
+    assert github.returncode == status
+    assert all(line.startswith("::") for line in github.stdout.splitlines())
+    assert f"::error file={place.split(':')[0]}" in github.stdout
+    sarif = romforge(*words, "--format", "sarif")
+    assert sarif.returncode == status
+    results = json.loads(sarif.stdout)["runs"][0]["results"]
+    assert len(results) == len(done.stdout.splitlines()) == len(github.stdout.splitlines())
+    assert romforge(*words, "--format", "gcc", "--json").returncode == 2
+
+
+def test_a_format_of_the_lock_needs_a_check(romforge: Run, tmp_path: Path):
+    done = romforge("lock", "--format", "gcc")
+    assert (done.returncode, "--format needs --check" in done.stderr) == (2, True)

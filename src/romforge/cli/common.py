@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
@@ -18,6 +18,7 @@ from romforge.base.text import did_you_mean, join_words
 from romforge.cli import environment
 
 if TYPE_CHECKING:
+    from romforge.base.located import Located
     from romforge.plan.steps import Plan
     from romforge.spec.fields import ValueType
 
@@ -134,10 +135,29 @@ def add_spec_option(parser: CommandParser) -> None:
     )
 
 
-def add_json_option(parser: CommandParser, *documents: str) -> None:
-    """Adds --json. ``documents`` are the declarations of what it prints, as ROOM.MODULE:CLASS."""
-    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+def add_json_option(parser: CommandParser, *documents: str, with_format: bool = False) -> None:
+    """Adds --json. ``documents`` are the declarations of what it prints, as ROOM.MODULE:CLASS.
+
+    With ``with_format`` also --format, for a command that finds faults in files.
+    """
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.set_defaults(documents=documents)
+    if with_format:
+        group.add_argument(
+            "--format",
+            choices=("gcc", "github", "sarif"),
+            help="print only what is wrong: as a compiler does, as commands for GitHub Actions, or"
+            " as SARIF 2.1.0",
+        )
+
+
+def print_located(found: Iterable[Located], name: str) -> None:
+    """Prints what a check found in a format of --format."""
+    from romforge.cli import finding_formats
+
+    for line in finding_formats.FORMATS[name](found):
+        print(line)
 
 
 def subparsers(parser: argparse.ArgumentParser) -> dict[str, CommandParser]:

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TypedDict
 
 from romforge.base import output_files
+from romforge.base.errors import UsageError
 from romforge.base.json_document import FORMAT, Document
+from romforge.base.located import Located, Severity
 from romforge.base.table import RED, paint, wants_colours
 from romforge.base.text import plural
 from romforge.cli import common
@@ -18,7 +20,7 @@ from romforge.plan.steps import Plan, Rom
 from romforge.rom import lock_format
 from romforge.rom.lock_format import Change, Lock
 from romforge.sources.ipxe import nic_drivers
-from romforge.spec import loader
+from romforge.spec import loader, toml_positions
 
 
 class LockDocument(Document):
@@ -53,7 +55,8 @@ def add_lock_command(commands: common.Commands) -> None:
     )
     common.add_spec_options(parser)
     documents = ("LockDocument", "LockCheckDocument")
-    common.add_json_option(parser, *(f"cli.lock_command:{name}" for name in documents))
+    places = [f"cli.lock_command:{name}" for name in documents]
+    common.add_json_option(parser, *places, with_format=True)
     parser.add_argument(
         "selection",
         nargs="*",
@@ -68,6 +71,8 @@ def add_lock_command(commands: common.Commands) -> None:
 
 
 def _run_lock(args: Namespace) -> int:
+    if args.format and not args.check:
+        raise UsageError("--format needs --check")
     spec = loader.load_spec(args.spec, args.out)
     plan = nic_drivers.make_buildable_plan(spec, source_tree_override(), args.out)
     selected = common.selected_tasks(plan, args.out, args.selection, roms_only=True)
@@ -76,6 +81,9 @@ def _run_lock(args: Namespace) -> int:
     if args.check:
         compared = roms if args.selection else None
         changes = lock_format.compare_build_with_lock(spec, plan, args.out, compared)
+        if args.format:
+            common.print_located(_located(changes, lock_file), args.format)
+            return int(any(change.fault for change in changes))
         return _show_changes(changes, lock_file, args.json)
     before = _read_lock(lock_file)
     if not args.selection:
@@ -118,6 +126,18 @@ def _merged(before: Lock, after: Lock) -> Lock:
         {**before.sources, **after.sources},
         {**before.tools, **after.tools},
     )
+
+
+def _located(changes: Sequence[Change], lock_file: Path) -> list[Located]:
+    """Changes at the line of the ROM's table in the lock; at the first, if it has none."""
+    lines = toml_positions.locate_keys(lock_file.read_text())
+    located = []
+    for change in changes:
+        line = lines.get(("rom", change.path), 1)
+        severity: Severity = "error" if change.fault else "note"
+        found = Located(str(lock_file), line, None, change.path, severity, change.text, "lock")
+        located.append(found)
+    return located
 
 
 def _show_changes(changes: Sequence[Change], lock_file: Path, as_json: bool) -> int:

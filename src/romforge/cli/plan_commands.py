@@ -97,7 +97,7 @@ def add_plan_commands(commands: common.Commands) -> None:
         commands, "check", _run_check, "checks the spec, and what it names outside"
     )
     common.add_spec_options(check)
-    common.add_json_option(check, "cli.plan_commands:CheckDocument")
+    common.add_json_option(check, "cli.plan_commands:CheckDocument", with_format=True)
 
     plan = common.add_command(
         commands, "plan", _run_plan, "shows each step of a build, with its inputs, outputs and tool"
@@ -124,10 +124,10 @@ def _run_check(args: Namespace) -> int:
     try:
         spec = loader.load_spec(args.spec, args.out)
     except SpecError as error:
-        if args.json:
-            common.print_json(_check_document(None, error.problems))
-            return error.exit_status
-        raise
+        if not args.json and not args.format:
+            raise
+        _print_problems(args, None, error.problems)
+        return error.exit_status
     tree = source_tree_override()
     plan = nic_drivers.make_buildable_plan(spec, tree, args.out)
     errors = spec_inputs.missing_inputs(spec, plan, tree, args.out)
@@ -139,10 +139,10 @@ def _run_check(args: Namespace) -> int:
         targets=len(spec.target),
         roms=len(list(plan.roms())),
     )
-    if args.json:
+    if args.json or args.format:
         found = loader.locate_all(spec.path, errors, "error")
         found += loader.locate_all(spec.path, warnings, "warning")
-        common.print_json(_check_document(counts, found))
+        _print_problems(args, counts, found)
         return status
     marked = [one._replace(message=f"warning: {one.message}") for one in warnings]
     if errors or marked:
@@ -155,11 +155,16 @@ def _run_check(args: Namespace) -> int:
     return status
 
 
-def _check_document(counts: CheckCounts | None, problems: Sequence[Located]) -> CheckDocument:
-    """The document of a check, with its problems in the order of lines."""
+def _print_problems(
+    args: Namespace, counts: CheckCounts | None, problems: Sequence[Located]
+) -> None:
+    """Prints problems as data, in the order of lines."""
     ordered = sorted(problems, key=lambda one: (one.line or 0, one.column or 0))
+    if args.format:
+        common.print_located(ordered, args.format)
+        return
     valid = all(problem.severity != "error" for problem in problems)
-    return CheckDocument(format=FORMAT, valid=valid, counts=counts, problems=ordered)
+    common.print_json(CheckDocument(format=FORMAT, valid=valid, counts=counts, problems=ordered))
 
 
 def _run_plan(args: Namespace) -> int:

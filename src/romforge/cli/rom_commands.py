@@ -12,6 +12,7 @@ from typing import NamedTuple
 from romforge.base import output_files
 from romforge.base.errors import FormatError, RomforgeError, UsageError
 from romforge.base.json_document import FORMAT, Document
+from romforge.base.located import Located, Severity
 from romforge.base.table import BOLD, GREEN, RED, YELLOW, Column, paint, render_table, wants_colours
 from romforge.base.text import format_bytes, format_offset, format_size, join_words, plural
 from romforge.cli import common
@@ -108,7 +109,7 @@ def add_rom_commands(commands: common.Commands) -> None:
         "shows the images, IDs, sizes and bucket of ROMs, and every structural fault",
     )
     common.add_spec_options(inspect)
-    common.add_json_option(inspect, "cli.rom_commands:InspectDocument")
+    common.add_json_option(inspect, "cli.rom_commands:InspectDocument", with_format=True)
     inspect.add_argument("roms", nargs="+", metavar="ROM", help=_ROM_HELP)
 
     split = common.add_command(
@@ -168,7 +169,9 @@ def _run_inspect(args: Namespace) -> int:
                 summaries.append(_summarise(path))
         except RomforgeError as error:  # the other files are shown all the same
             errors.append(UnreadFile(name, str(error)))
-    if args.json:
+    if args.format:
+        common.print_located(_located(summaries, errors), args.format)
+    elif args.json:
         common.print_json(InspectDocument(format=FORMAT, roms=summaries, errors=errors))
     elif summaries:
         texts = ["\n".join(_summary_lines(summary)) for summary in summaries]
@@ -177,6 +180,20 @@ def _run_inspect(args: Namespace) -> int:
         common.warn(unread.message)
     is_sound = all(summary.is_sound for summary in summaries)
     return int(bool(errors) or not is_sound)
+
+
+def _located(summaries: list[RomSummary], unread: list[UnreadFile]) -> Iterator[Located]:
+    """The findings on files, with their offsets, and the files that could not be read."""
+    for rom in summaries:
+        for finding in rom.faults:
+            severity: Severity = "note" if finding.severity == _NOTE else "error"
+            place = format_offset(finding.offset)
+            if finding.image is not None:
+                place = f"image {finding.image}, {place}"
+            message = f"{place}: {finding.text}"
+            yield Located(rom.file, None, None, None, severity, message, "structure")
+    for file in unread:
+        yield Located(file.file, None, None, None, "error", file.message, "unreadable")
 
 
 def _files_of(name: str, args: Namespace) -> list[Path]:
