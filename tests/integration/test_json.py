@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -183,6 +184,25 @@ def test_what_is_wrong_is_printed_in_other_formats(
     assert romforge(*words, "--format", "gcc", "--json").returncode == 2
 
 
-def test_a_format_of_the_lock_needs_a_check(romforge: Run, tmp_path: Path):
-    done = romforge("lock", "--format", "gcc")
-    assert (done.returncode, "--format needs --check" in done.stderr) == (2, True)
+@pytest.mark.parametrize("option", ["--format", "--junit"])
+def test_a_form_of_the_lock_needs_a_check(romforge: Run, option: str):
+    done = romforge("lock", option, "gcc")
+    assert (done.returncode, f"{option} needs --check" in done.stderr) == (2, True)
+
+
+def test_a_check_of_the_lock_is_written_as_junit(
+    romforge: Run, releases: dict[str, Path], tmp_path: Path
+):
+    """A case for each ROM; a fault has the line of the lock."""
+    write(tmp_path, releases["sid"])
+    assert romforge("build", "all").returncode == romforge("lock").returncode == 0
+    assert romforge("lock", "--check", "--junit", "x.xml").returncode == 0
+    suite = ElementTree.parse(tmp_path / "x.xml").getroot()
+    assert (len(suite), suite.get("failures")) == (2, "0")
+    lock = tmp_path / "romspec.lock"
+    lock.write_text(lock.read_text().replace("8086:100e", "8086:100f", 1))
+    assert romforge("lock", "--check", "--junit", "x.xml").returncode == 1
+    efi, pxe = ElementTree.parse(tmp_path / "x.xml").getroot()
+    line = lock.read_text().splitlines().index('[rom."usr/share/qemu/efi-e1000.rom"]') + 1
+    assert (efi.findtext("failure") or "").startswith(f"romspec.lock:{line}: the IDs of its ")
+    assert pxe.find("failure") is None

@@ -600,9 +600,13 @@ def test_outcomes_are_written_for_other_programs(project: Project):
     )
     cases = {f"{case.get('classname')}:{case.get('name')}": case for case in suite}
     assert set(cases) == {f"{row['rom']}:{row['column']}" for row in rows}
-    failure = cases["qemu/efi-rtl8139.rom:bios-romfile"].find("failure")
+    failed = cases["qemu/efi-rtl8139.rom:bios-romfile"]
+    failure = failed.find("failure")
     assert failure is not None
     assert "does not show" in (failure.get("message") or "")
+    assert float(failed.get("time") or 0) > 0
+    assert "minipxe" in (failed.findtext("system-out") or "")  # the end of the guest's console
+    assert suite.get("timestamp")
     assert {
         case.find("system-out") is not None for name, case in cases.items() if "e1000" in name
     } == {True}

@@ -11,6 +11,7 @@ from typing import TypedDict
 from romforge.base import output_files
 from romforge.base.errors import UsageError
 from romforge.base.json_document import FORMAT, Document
+from romforge.base.junit import Case, write_junit
 from romforge.base.located import Located, Severity
 from romforge.base.table import RED, paint, wants_colours
 from romforge.base.text import plural
@@ -68,11 +69,17 @@ def add_lock_command(commands: common.Commands) -> None:
         action="store_true",
         help="compare and write nothing; a changed bucket, image, ID or file is a fault",
     )
+    parser.add_argument(
+        "--junit",
+        type=Path,
+        metavar="FILE",
+        help="with --check, also write the result of each ROM to this file, as JUnit XML",
+    )
 
 
 def _run_lock(args: Namespace) -> int:
-    if args.format and not args.check:
-        raise UsageError("--format needs --check")
+    if (args.format or args.junit) and not args.check:
+        raise UsageError(f"{'--format' if args.format else '--junit'} needs --check")
     spec = loader.load_spec(args.spec, args.out)
     plan = nic_drivers.make_buildable_plan(spec, source_tree_override(), args.out)
     selected = common.selected_tasks(plan, args.out, args.selection, roms_only=True)
@@ -81,6 +88,9 @@ def _run_lock(args: Namespace) -> int:
     if args.check:
         compared = roms if args.selection else None
         changes = lock_format.compare_build_with_lock(spec, plan, args.out, compared)
+        if args.junit:
+            paths = [rom.path for rom in compared] if compared is not None else None
+            _write_junit(args.junit, lock_file, paths, changes)
         if args.format:
             common.print_located(_located(changes, lock_file), args.format)
             return int(any(change.fault for change in changes))
@@ -126,6 +136,24 @@ def _merged(before: Lock, after: Lock) -> Lock:
         {**before.sources, **after.sources},
         {**before.tools, **after.tools},
     )
+
+
+def _write_junit(
+    path: Path, lock_file: Path, roms: Sequence[str] | None, changes: Sequence[Change]
+) -> None:
+    """Writes a test case for each ROM that was compared; by default, those that are locked."""
+    if roms is None:
+        roms = sorted(lock_format.read_lock(lock_file).roms)
+    cases = []
+    for rom in dict.fromkeys([*roms, *(change.path for change in changes)]):
+        found = [change for change in changes if change.path == rom]
+        faults = []
+        for one in _located(found, lock_file):
+            if one.severity == "error":
+                faults.append(f"{one.file}:{one.line}: {one.message}")
+        text = "\n".join(faults or [change.text for change in found])
+        cases.append(Case(rom, "lock", "failure" if faults else "passed", text))
+    write_junit(path, "romforge lock --check", cases)
 
 
 def _located(changes: Sequence[Change], lock_file: Path) -> list[Located]:

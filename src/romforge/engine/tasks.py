@@ -247,6 +247,8 @@ def _run_proof(proof: Proof, out: Path) -> dict[str, Any]:
 
 def _failed(step: TaskStep, error: RomforgeError) -> TaskFailed:
     failure = TaskFailed(str(error))
+    for fact in ("seconds", "console"):  # of a proof
+        setattr(failure, fact, getattr(error, fact, 0 if fact == "seconds" else ""))
     if isinstance(step, Rom):
         from romforge.rom import assembly, build
 
