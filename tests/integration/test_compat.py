@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from romforge.analysis import compat
 from romforge.base import nic_models
 from romforge.base.arch import BY_NAME, Arch
 from romforge.base.programs import MissingTool
+from romforge.formats import option_rom, stub_image
 from romforge.spec.value_types import MACHINES_ALL
 from romforge.verify import boot, cases, migration, qemu
 from romforge.verify.boot import CheckFailed, NicSetup
@@ -70,7 +73,7 @@ def told(done: Any) -> dict[str, tuple[int | None, int | None, bool]]:
         return side["bucket"] if side else None
 
     return {
-        row["file"]: (bucket(row["old"]), bucket(row["new"]), row["compatible"])
+        row["file"]: (bucket(row["old"]), bucket(row["new"]), row["migrates"])
         for row in json.loads(done.stdout)["verdicts"]
     }
 
@@ -104,6 +107,13 @@ def test_architectures_have_search_paths_of_their_own(layout: Path, romforge: Ru
 
 
 SMALL, LARGE = 1 << 17, 1 << 18
+STUB = option_rom.parse_image(stub_image.make_stub(builders.E1000), 0)
+IMAGES: dict[str, Callable[..., bytes]] = {
+    "legacy": builders.legacy,
+    "x86_64": builders.efi,
+    "arm64": functools.partial(builders.efi, machine=builders.ARM64),
+    "stub": lambda last: option_rom.rewrite(STUB, last=last).data,
+}
 
 
 @pytest.mark.parametrize(
@@ -150,7 +160,8 @@ def test_a_search_path_holds_of_a_package_a_lock_and_a_spec(layout: Path, romfor
     (layout / "a.toml").write_text('spec = 1\n[qemu.x86_64]\nfirmware_path = ["arm"]\n')
     for path, bucket in {"qemu:ipxe": LARGE, "ipxe:qemu": SMALL}.items():
         for name in ("roms.deb", "a.lock", "a.toml", "out"):
-            done = romforge("compat", "--json", "--old-path", path, name, "out")
+            paths = "--old-path", path, "--new-path", "qemu"
+            done = romforge("compat", "--json", *paths, name, "out")
             assert told(done)["efi-e1000.rom"][0] == bucket, name
 
 
@@ -187,6 +198,71 @@ def test_a_spec_that_tells_nothing_is_told(layout: Path, romforge: Run, text: st
     assert (done.returncode > 0, words in done.stderr) == (True, True), done.stderr
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "statuses"),
+    [
+        ("legacy x86_64", "legacy x86_64", (0, 0, 0)),
+        ("legacy x86_64", "legacy x86_64 arm64", (0, 0, 0)),
+        ("legacy x86_64", "x86_64", (3, 0, 1)),
+        ("legacy x86_64", "x86_64 legacy", (0, 0, 0)),
+        ("x86_64 stub", "x86_64", (0, 0, 0)),
+        ("x86_64", "", (3, 0, 1)),
+        ("", "x86_64", (0, 0, 0)),
+    ],
+    ids=["the same", "more", "fewer", "reordered", "a stub", "no image", "none before"],
+)
+def test_there_is_a_verdict_on_migration_and_one_on_booting_again(
+    tmp_path: Path, romforge: Run, old: str, new: str, statuses: tuple[int, int, int]
+):
+    """All these files have one bucket. The last statuses are those of one verdict alone."""
+    for name, kinds in (("old", old.split()), ("new", new.split())):
+        parts = []
+        for number, kind in enumerate(kinds, start=1):
+            parts.append(IMAGES[kind](last=number == len(kinds)))
+        (tmp_path / f"{name}.rom").write_bytes(b"".join(parts).ljust(SMALL, b"\xff"))
+    found = [
+        romforge("compat", *words, "old.rom", "new.rom").returncode
+        for words in ((), ("--only", "migrates"), ("--only", "boots"))
+    ]
+    assert tuple(found) == statuses
+    done = romforge("compat", "old.rom", "new.rom")
+    lost = "started again, a guest has no legacy image to boot from"
+    assert (lost in done.stdout) == (new == "x86_64" and "legacy" in old)
+
+
+def test_a_bucket_that_changed_is_status_1_though_boots_are_lost_too(layout: Path, romforge: Run):
+    (layout / "old.rom").write_bytes(builders.legacy().ljust(SMALL, b"\xff"))
+    (layout / "new.rom").write_bytes(builders.efi().ljust(LARGE, b"\xff"))
+    done = romforge("compat", "--json", "old.rom", "new.rom")
+    (row,) = json.loads(done.stdout)["verdicts"]
+    assert (done.returncode, row["migrates"], row["boots"]) == (1, False, False)
+    assert "Size mismatch" in row["reason"]
+    assert "has no legacy image" in row["reason"]
+
+
+def test_files_of_one_name_are_paired_by_their_directories(layout: Path, romforge: Run):
+    """And where that is not enough, each that QEMU may open is compared, and said to be."""
+    shutil.copytree(layout / "out", layout / "moved/share")
+    done = romforge("compat", "--json", "out", "moved")
+    rows = json.loads(done.stdout)["verdicts"]
+    assert [(row["migrates"], row["ambiguity"]) for row in rows] == [(True, "")] * 4
+    shutil.rmtree(layout / "moved/share/arm")
+    done = romforge("compat", "--json", "out", "moved")
+    failing = [row for row in json.loads(done.stdout)["verdicts"] if not row["migrates"]]
+    assert [row["file"] for row in failing] == [
+        f"arm/efi-e1000.rom -> share/{place}/efi-e1000.rom" for place in ("ipxe", "qemu")
+    ]
+    words = "QEMU may open share/ipxe/efi-e1000.rom or share/qemu/efi-e1000.rom on the new host"
+    for row in failing:
+        assert row["ambiguity"] == f"{words}; --new-path tells where it looks"
+    (layout / "one").mkdir()
+    (layout / "one/efi-e1000.rom").write_bytes(rom(LARGE))
+    done = romforge("compat", "one", "out")
+    assert done.returncode == 1
+    assert done.stdout.count("one/") == 0
+    assert done.stdout.count("QEMU may open") == 3
+
+
 @pytest.mark.slow
 @pytest.mark.qemu
 @pytest.mark.parametrize("machine", COUNTING_MACHINES)
@@ -197,9 +273,9 @@ def test_the_verdict_is_qemu_s_on_every_machine(tmp_path: Path, machine: str, ol
     """As default ROM, under the name that QEMU asks for; a refusal is the error of `compat`."""
     before, after = (compat.RomFile(size, ("legacy",)) for size in (old, new))
     (verdict,) = compat.compare_sets({"efi-e1000.rom": before}, {"efi-e1000.rom": after})
-    assert verdict.compatible == (old == new)
+    assert verdict.migrates == (old == new)
     proof = on(machine)._replace(default=True)
-    if verdict.compatible:
+    if verdict.migrates:
         seen = migration.prove_migration(proof, rom(old), rom(new), tmp_path, tmp_path / "cache")
         assert "went on" in seen
         return

@@ -198,6 +198,7 @@ def test_what_is_not_there_is_caught(project: Project):
     assert status == 1
     assert "efi-e1000.rom: is in the lock, but was not built" in output
     assert "pxe-pcnet.rom: its bucket was 128 KiB, is now 256 KiB" in output
+    assert "pxe-pcnet.rom: was changed since it was built" in output
 
 
 def test_growth_within_the_limit_is_told_and_no_fault(project: Project):
@@ -300,7 +301,7 @@ def test_nothing_half_is_written(project: Project, tmp_path: Path):
     (project.top / QEMU / "efi-e1000.rom").write_bytes(b"no ROM")
     done = run(["python", "-m", "romforge", "lock"], tmp_path, **users({}))
     assert done.returncode == 1
-    assert "offset" in done.stderr
+    assert "efi-e1000.rom: was changed since it was built" in done.stderr
     assert (project.top / "romspec.lock").read_bytes() == before
 
 
@@ -348,7 +349,8 @@ def test_a_kept_set_that_is_gone_is_a_fault(kept: Project):
     status, output = kept.check()
     assert (status, "pxe-e1000.rom: is in the lock, but was not built" in output) == (1, True)
     page = kept.top / "page.html"
-    assert kept.romforge("report", "-o", page).returncode == 0
+    done = kept.romforge("report", "-o", page)
+    assert (done.returncode, "2 ROMs not as locked" in done.stderr) == (1, True)
     assert '<td class="bad">usr/share/qemu/pxe-e1000.rom: is in the lock, but' in page.read_text()
 
 
@@ -367,8 +369,8 @@ def test_the_page_shows_which_guests_use_which_set(kept: Project):
         assert cells == [machines, files, bucket, "as locked"]
     bucket_down(kept)
     assert kept.doit("all").returncode == 0
-    assert kept.romforge("report", "-o", page).returncode == 0
+    assert kept.romforge("report", "-o", page).returncode == 1
     assert f'<td class="bad">usr/share/qemu/{OLDER}; guests with' in page.read_text()
     kept.edit(KEPT, 'bucket = "pxe"\n')
-    assert kept.romforge("report", "-o", page).returncode == 0
+    assert kept.romforge("report", "-o", page).returncode == 1  # of the bucket
     assert "Machine types" not in page.read_text()

@@ -128,7 +128,7 @@ def expected(move: Move) -> Outcome:
     before = compat.RomFile(len(move.before), ("legacy",))
     after = compat.RomFile(len(move.after), ("legacy",))
     (verdict,) = compat.compare_sets({move.file: before}, {move.file: after})
-    if verdict.compatible:
+    if verdict.migrates:
         return Outcome(True)
     return Outcome(False, verdict.reason.replace("00:02.0", "00:03.0"))
 

@@ -1,25 +1,31 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Decides whether guests can migrate from a host with one set of ROMs to a host with another.
+"""Decides whether guests can move from a host with one set of ROMs to a host with another.
 
-QEMU rounds the size of a ROM file up to a power of two, the bucket. A guest can migrate only if the
-bucket is the same on both hosts. Sizes are bytes.
+There are two verdicts. QEMU rounds the size of a ROM file up to a power of two, the bucket: a guest
+can migrate only if the bucket is the same on both hosts. A guest that has migrated keeps its old
+ROM, also when it is reset. Only when QEMU is started again for it, it has the new ROM, and can boot
+from the network if that has an image for its firmware. Sizes are bytes.
 """
 
 from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from romforge.analysis.rom_lookup import follow_links
+from romforge.base import output_files
 from romforge.base.errors import RomforgeError, UsageError
+from romforge.base.fingerprint import FAILED
+from romforge.base.image_kind import is_bootable
 from romforge.base.text import format_size, join_words
 from romforge.formats import option_rom, rom_file
 from romforge.plan import planner
-from romforge.rom import lock_format
+from romforge.rom import lock_format, manifest, rom_sets
 from romforge.rom.assembly import bucket_of
+from romforge.rom.rom_sets import Pair
 from romforge.sources import debian_package
 from romforge.spec import loader
 
@@ -34,12 +40,14 @@ class RomFile:
 
     ``bucket_changed_in`` is the note in its spec on the last change of its bucket, if any.
     ``path`` is where QEMU found it, below the set's root, if the set was searched as by QEMU.
+    ``error`` is why its last build failed, so that the file is of an earlier one, or missing.
     """
 
     size: int
     images: tuple[str, ...]
     bucket_changed_in: str = ""
     path: str = ""
+    error: str = ""
 
     @property
     def bucket(self) -> int:
@@ -49,19 +57,28 @@ class RomFile:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a guest that runs with an old ROM file can migrate to a host with the new one.
+    """Whether a guest that runs with an old ROM file can move to a host with the new one.
 
-    ``old`` or ``new`` is None if that set does not contain the file. ``reason`` is QEMU's message
-    if the guest cannot migrate, or else other differences.
+    ``old`` or ``new`` is None if that set does not contain the file. ``migrates`` tells whether the
+    running guest can move, ``boots`` whether it can boot from the network when QEMU is started
+    again for it, as it could before. ``reason`` is QEMU's message if the guest cannot migrate,
+    or else other differences.
     """
 
     file: str
     old: RomFile | None
     new: RomFile | None
-    compatible: bool
+    migrates: bool
+    boots: bool
     reason: str
     romsize: str = ""  # the value of QEMU's property romsize= that would help
     said: str = ""  # the note in the new set's spec on its bucket
+    ambiguity: str = ""  # which other files QEMU may open
+    new_path: str | None = None  # in the new set
+
+    @property
+    def is_good(self) -> bool:
+        return self.migrates and self.boots
 
 
 def read_sets(
@@ -85,34 +102,63 @@ def read_sets(
 
 
 def compare_sets(old: Mapping[str, RomFile], new: Mapping[str, RomFile]) -> list[Verdict]:
-    """A verdict for each file of either set, sorted by name."""
-    names = sorted(old.keys() | new.keys())
-    return [_compare(name, old.get(name), new.get(name)) for name in names]
+    """A verdict for each file of either set, sorted by name.
+
+    The sets are by path. A verdict has the base name of its files where that is unique. Else it has
+    their path, or where they differ, both: ``a/nic.rom -> b/nic.rom``.
+    """
+    pairs = rom_sets.pair_files(old, new)
+    counts = Counter(PurePosixPath(pair.new or pair.old or "").name for pair in pairs)
+    verdicts = []
+    for pair in pairs:
+        base_name = PurePosixPath(pair.new or pair.old or "").name
+        name = base_name
+        if counts[base_name] > 1:
+            name = " -> ".join(dict.fromkeys(filter(None, (pair.old, pair.new))))
+        before = old[pair.old] if pair.old else None
+        after = new[pair.new] if pair.new else None
+        verdict = replace(_compare(base_name, before, after), file=name, new_path=pair.new)
+        if pair.ambiguous:
+            verdict = replace(verdict, ambiguity=_describe_ambiguity(pair, pairs))
+        verdicts.append(verdict)
+    return verdicts
+
+
+def _describe_ambiguity(pair: Pair, pairs: Collection[Pair]) -> str:
+    """Which files a QEMU may open, of one of the sides."""
+    for side, other in (("new", "old"), ("old", "new")):
+        ambiguous = [one for one in pairs if one.ambiguous]
+        same = [one for one in ambiguous if getattr(one, other) == getattr(pair, other)]
+        paths = [path for path in (getattr(one, side) for one in same) if path]
+        if len(paths) > 1:
+            return (
+                f"QEMU may open {join_words(paths, 'or')} on the {side} host;"
+                f" --{side}-path tells where it looks"
+            )
+    return ""
 
 
 def read_set(path: Path, out: Path = Path("out")) -> dict[str, RomFile]:
-    """The ROM files of a directory, a .deb, a lock, a spec or a single file, by name.
+    """The ROM files of a directory, a .deb, a lock, a spec or a single file, by path.
 
-    For a spec, these are the files below ``out`` that QEMU would open.
-
-    The name of a file is its base name if no other file of the set has that base name. So a set
-    may move to another directory. Raises RomforgeError if there are no ROM files.
+    For a spec, these are the files below ``out`` that QEMU would open. Of an output root, a file
+    whose last build failed has an error. Raises RomforgeError if there are no ROM files.
     """
     if path.suffix == ".toml":
         return _files_of_spec(path, out)
     if path.suffix == ".lock":
-        return _by_base_name(_files_of_lock(path))
+        return _files_of_lock(path)
     if path.is_dir():
-        contents = dict(_read_directory(path))
+        files = _read_directory(path)
     elif path.suffix == ".deb":
-        contents = dict(debian_package.deb_files(path))
+        files = {name: _rom_file(data) for name, data in debian_package.deb_files(path)}
     else:
-        contents = {path.name: rom_file.read_rom(path)[0]}
-    if not contents:
+        files = {path.name: _rom_file(rom_file.read_rom(path)[0])}
+    if not files:
         raise RomforgeError(
             f"{path}: holds no *.rom file; name a directory of ROMs, a .deb or a ROM"
         )
-    return _by_base_name({name: _rom_file(data) for name, data in contents.items()})
+    return files
 
 
 def read_searched(path: Path, directories: Sequence[str], out: Path) -> dict[str, RomFile]:
@@ -182,6 +228,7 @@ def _files_of_spec(spec_path: Path, out: Path) -> dict[str, RomFile]:
             f'write firmware_path = ["DIR"] in a [qemu.ARCH]'
         )
     rules = lock_format.rules(spec, list(planner.make_plan(spec).roms()))
+    failed = manifest.failed_roms(out)
     files: dict[str, RomFile] = {}
     for arch, qemu in spec.qemu.items():
         for directory in qemu.firmware_path:
@@ -191,6 +238,7 @@ def _files_of_spec(spec_path: Path, out: Path) -> dict[str, RomFile]:
                 rule = rules.get(os.path.join(directory, path.name), lock_format.Rule())
                 place = os.path.normpath(f"{directory}/{path.name}")
                 opened = replace(_rom_file(data, rule.bucket_changed_in), path=place)
+                opened = replace(opened, error=failed.get(place, ""))
                 files.setdefault(name, opened)
     if not files:
         raise RomforgeError(
@@ -207,28 +255,20 @@ def _files_of_lock(path: Path) -> dict[str, RomFile]:
     return files
 
 
-def _read_directory(root: Path) -> Iterator[tuple[str, bytes]]:
-    """The ROM files below a directory. A symbolic link to a file below it is left aside."""
-    resolved_root = root.resolve()
-    for path in sorted(root.rglob("*.rom")):
-        if not path.is_file():
-            continue
-        if path.is_symlink() and path.resolve().is_relative_to(resolved_root):
-            continue
-        yield str(path.relative_to(root)), rom_file.read_rom(path)[0]
-
-
-def _by_base_name(files: Mapping[str, RomFile]) -> dict[str, RomFile]:
-    """The files by base name, or by their full name where a base name is not unique."""
-    counts = Counter(PurePosixPath(name).name for name in files)
-    named = {}
-    for name, file in sorted(files.items()):
-        base_name = PurePosixPath(name).name
-        if counts[base_name] == 1:
-            named[base_name] = file
-        else:
-            named[name] = file
-    return named
+def _read_directory(root: Path) -> dict[str, RomFile]:
+    """The ROM files below a directory. If it belongs to an output root, the manifests count."""
+    files = {}
+    for file in rom_sets.files_below(root):
+        files[file.relative_to(root).as_posix()] = _rom_file(rom_file.read_rom(file)[0])
+    out = output_files.root_of(root)
+    if out is None:
+        return files
+    for path, error in manifest.failed_roms(out).items():
+        failed = (out / path).absolute()
+        if failed.is_relative_to(root.absolute()):
+            name = failed.relative_to(root.absolute()).as_posix()
+            files[name] = replace(files.get(name, RomFile(0, ())), error=error)
+    return files
 
 
 def _rom_file(data: bytes, bucket_changed_in: str = "") -> RomFile:
@@ -236,41 +276,68 @@ def _rom_file(data: bytes, bucket_changed_in: str = "") -> RomFile:
     return RomFile(len(data), kinds, bucket_changed_in)
 
 
-def _compare(name: str, old: RomFile | None, new: RomFile | None) -> Verdict:
+def _compare(base_name: str, old: RomFile | None, new: RomFile | None) -> Verdict:
     """The verdict on a file of two sets, at least one of which contains it."""
-    base_name = PurePosixPath(name).name
     if old is None:
-        return Verdict(name, old, new, True, "only in the new set")
+        assert new is not None
+        return Verdict(base_name, old, new, not new.error, not new.error, _only_new(new))
     if new is None:
         reason = f'QEMU would not start there: failed to find romfile "{base_name}"'
-        return Verdict(name, old, new, False, reason)
+        return Verdict(base_name, old, new, False, False, reason)
+    error = new.error or old.error
+    if error:
+        return Verdict(base_name, old, new, False, False, FAILED + error)
     if not old.size or not new.size:
-        return Verdict(name, old, new, False, f'romfile "{base_name}" is empty')
+        return Verdict(base_name, old, new, False, False, f'romfile "{base_name}" is empty')
+    lost = _lost_images(old, new)
+    verdict = Verdict(base_name, old, new, True, not lost, _image_difference(old, new, lost))
     if old.bucket != new.bucket:
-        return _size_mismatch(name, old, new)
-    if not old.images or not new.images:
-        side = "new" if old.images else "old"
-        return Verdict(name, old, new, False, f"the {side} file contains no ROM image")
-    difference = ""
-    if old.images != new.images:
-        difference = f"images were {', '.join(old.images)}, are {', '.join(new.images)}"
-    return Verdict(name, old, new, True, difference)
+        return _size_mismatch(base_name, verdict, old, new)
+    return verdict
 
 
-def _size_mismatch(name: str, old: RomFile, new: RomFile) -> Verdict:
+def _only_new(new: RomFile) -> str:
+    if new.error:
+        return FAILED + new.error
+    return "only in the new set"
+
+
+def _lost_images(old: RomFile, new: RomFile) -> list[str]:
+    """The kinds of images that firmware runs, and that only the old file has."""
+    return [kind for kind in old.images if is_bootable(kind) and kind not in new.images]
+
+
+def _image_difference(old: RomFile, new: RomFile, lost: Sequence[str]) -> str:
+    """What to say of images that changed."""
+    if not new.images and old.images:
+        return "the new file contains no ROM image"
+    if not old.images and new.images:
+        return "the old file contains no ROM image"
+    if old.images == new.images:
+        return ""
+    difference = f"images were {', '.join(old.images)}, are {', '.join(new.images)}"
+    if lost:
+        kinds = join_words(lost)
+        difference += f"; started again, a guest has no {kinds} image to boot from"
+    return difference
+
+
+def _size_mismatch(name: str, verdict: Verdict, old: RomFile, new: RomFile) -> Verdict:
     """The verdict on a bucket that changed, with QEMU's message as the reason.
 
     QEMU's property romsize= helps the side with the smaller bucket: it can only enlarge a ROM, and
     its value must be a power of two.
     """
     reason = f"Size mismatch: {_block(name)}: {old.bucket:#x} != {new.bucket:#x}: Invalid argument"
+    if not verdict.boots:
+        reason += f"; {verdict.reason}"
     romsize = f"guests started with romsize={new.bucket} migrate"
     if old.bucket > new.bucket:
         romsize = f"migrates to a QEMU started with romsize={old.bucket}"
     note = ""
     if new.bucket_changed_in:
         note = f"the spec says: {new.bucket_changed_in}"
-    return Verdict(name, old, new, False, reason, romsize, note)
+    return replace(verdict, migrates=False, reason=reason, romsize=romsize, said=note)
 
 
 def _block(name: str) -> str:
@@ -283,14 +350,20 @@ def _block(name: str) -> str:
 
 
 def rows(verdicts: list[Verdict]) -> list[list[str]]:
-    """The cells of a table of verdicts: file, old bucket, new bucket, verdict, reason."""
+    """The cells of a table of verdicts: file, old bucket, new bucket, both verdicts, reason."""
     table = []
     for verdict in verdicts:
-        result = "migrates" if verdict.compatible else "FAILS"
-        reasons = filter(None, [verdict.reason, verdict.romsize, verdict.said])
+        migrates = "migrates" if verdict.migrates else "FAILS"
+        boots = "boots" if verdict.boots else "FAILS"
         cells = [verdict.file, _bucket_cell(verdict.old), _bucket_cell(verdict.new)]
-        table.append([*cells, result, "; ".join(reasons)])
+        table.append([*cells, migrates, boots, "; ".join(reasons(verdict))])
     return table
+
+
+def reasons(verdict: Verdict) -> list[str]:
+    """What there is to say of a verdict."""
+    texts = [verdict.reason, verdict.romsize, verdict.said, verdict.ambiguity]
+    return [text for text in texts if text]
 
 
 def _bucket_cell(file: RomFile | None) -> str:

@@ -15,11 +15,11 @@ from typing import NamedTuple
 from romforge.analysis import compat, image_sizes
 from romforge.analysis.compat import RomFile, Verdict
 from romforge.base.errors import RomforgeError
-from romforge.base.text import join_words
+from romforge.base.text import join_words, plural
 from romforge.formats import option_rom, rom_check
 from romforge.formats.rom_file import read_rom
 from romforge.plan.steps import Plan, Rom
-from romforge.rom import lock_format
+from romforge.rom import lock_format, manifest
 from romforge.rom.assembly import bucket_of
 from romforge.rom.lock_format import Change
 from romforge.rom.manifest import RomEntry, read_manifest
@@ -39,7 +39,7 @@ class Segment(NamedTuple):
 
 @dataclass(frozen=True)
 class Row:
-    """A ROM file. ``wrong`` are its faults, or the reason why there is no file.
+    """A ROM file. ``wrong`` are its faults; ``not_built`` if it is not what was to be built last.
 
     ``missing`` says which images of the spec it lacks, and why: they did not fit, or could not work
     for the NIC.
@@ -51,6 +51,7 @@ class Row:
     images: tuple[Segment, ...]
     wrong: tuple[str, ...]
     missing: tuple[str, ...] = ()
+    not_built: bool = False
 
     @property
     def used(self) -> int:
@@ -62,7 +63,7 @@ class Row:
 class Proven:
     """The result of `verify` for a ROM in a column, and what the check observed.
 
-    ``state`` is "proven", "out of date", "not proven" or "not provable here".
+    ``state`` is "proven", "failed", "out of date", "not proven" or "not provable here".
     """
 
     rom: str
@@ -136,6 +137,30 @@ class BuildSummary:
     proofs: tuple[Proven, ...]
     guests: tuple[GuestSet, ...] = ()
 
+    def problems(self) -> list[str]:
+        """What is wrong, with counts, the worst first: build, faults, lock, migration, proofs."""
+        not_built = sum(row.not_built for row in self.rows)
+        faulty = sum(bool(row.wrong) and not row.not_built for row in self.rows)
+        lock_faults = len({change.path for change in self.changes or () if change.fault})
+        verdicts = [verdict for of_set in self.sets.values() for verdict in of_set]
+        stuck = len({verdict.new_path for verdict in verdicts if _is_unexpected(verdict)})
+        losing = len({one.new_path for one in verdicts if one.migrates and not one.boots})
+        failed = sum(proof.state == "failed" for proof in self.proofs)
+        counts = (
+            (not_built, "ROM", "not built as the spec says"),
+            (faulty, "ROM", "with faults"),
+            (lock_faults, "ROM", "not as locked"),
+            (stuck, "ROM", "to which guests cannot migrate"),
+            (losing, "ROM", "from which guests can boot no more"),
+            (failed, "proof", "failed"),
+        )
+        return [f"{plural(count, noun)} {what}" for count, noun, what in counts if count]
+
+
+def _is_unexpected(verdict: Verdict) -> bool:
+    """Whether guests cannot migrate, and the spec gives no reason for the change of the bucket."""
+    return not verdict.migrates and not verdict.said
+
 
 def gather_summary(
     spec: Spec, plan: Plan, out: Path, older: Mapping[str, Path], proofs: Sequence[Proven]
@@ -150,11 +175,13 @@ def gather_summary(
         entries = read_manifest(out, target).roms
         for rom in roms:
             if target in plan.default or (out / rom.path).is_file():
-                missing = _missing_images(entries.get(rom.path))
-                rows.append(_row(rom, out, missing))
+                rows.append(_row(rom, out, entries.get(rom.path)))
     built = [row for row in rows if row.images]
     if not built:
-        raise RomforgeError(f"{out}: none of the ROMs of {spec.path} is built; run doit first")
+        first = f" ({rows[0].path}: {rows[0].wrong[0]})" if rows else ""
+        raise RomforgeError(
+            f"{out}: none of the ROMs of {spec.path} is built{first}; run doit first"
+        )
     changes = None
     if lock_format.lock_path(spec.path).exists():
         changes = tuple(lock_format.compare_build_with_lock(spec, plan, out, None))
@@ -204,18 +231,29 @@ def _guest_sets(
         )
 
 
-def _row(rom: Rom, out: Path, missing: tuple[str, ...]) -> Row:
+def _row(rom: Rom, out: Path, entry: RomEntry | None) -> Row:
     """The sizes and faults of a ROM file, which may not be built."""
+    faults = []
+    build_fault = manifest.build_fault(out, rom.path, entry)
+    if build_fault:
+        faults.append(build_fault)
     try:
         data = read_rom(out / rom.path)[0]
-    except RomforgeError:
-        return Row(rom.path, rom.nic, rom.bucket or 0, (), ("is not built",))
-    faults = []
+    except RomforgeError as error:
+        wrong = tuple(faults or [str(error)])
+        return Row(rom.path, rom.nic, rom.bucket or 0, (), wrong, not_built=True)
     for fault in rom_check.find_faults(data):
         if fault.severity is not rom_check.Severity.NOTE:
             faults.append(str(fault))
-    segments = _segments(rom, data)
-    return Row(rom.path, rom.nic, bucket_of(len(data)), segments, tuple(faults), missing)
+    return Row(
+        path=rom.path,
+        nic=rom.nic,
+        bucket=bucket_of(len(data)),
+        images=_segments(rom, data),
+        wrong=tuple(faults),
+        missing=_missing_images(entry),
+        not_built=build_fault is not None,
+    )
 
 
 def _segments(rom: Rom, data: bytes) -> tuple[Segment, ...]:
@@ -229,13 +267,16 @@ def _segments(rom: Rom, data: bytes) -> tuple[Segment, ...]:
 
 
 def _built_files(spec: Spec, plan: Plan, out: Path, built: Collection[Row]) -> dict[str, RomFile]:
-    """The ROM files that are built, by base name, as ``compat`` compares them."""
+    """The ROM files that are built, by path, as ``compat`` compares them."""
     rules = lock_format.rules(spec, list(plan.roms()))
+    failed = manifest.failed_roms(out)
     files = {}
     for row in built:
         size = (out / row.path).stat().st_size
         kinds = tuple(image.kind for image in row.images)
-        files[Path(row.path).name] = RomFile(size, kinds, rules[row.path].bucket_changed_in)
+        reason = rules[row.path].bucket_changed_in
+        error = failed.get(row.path, "")
+        files[row.path] = RomFile(size, kinds, reason, error=error)
     return files
 
 
@@ -246,7 +287,7 @@ def _compare_with_older(
     sets = {}
     for name, path in older.items():
         verdicts = compat.compare_sets(compat.read_set(path, out), files)
-        sets[name] = tuple(verdict for verdict in verdicts if verdict.file in files)
+        sets[name] = tuple(verdict for verdict in verdicts if verdict.new_path is not None)
     return sets
 
 

@@ -52,6 +52,8 @@ class FileState(NamedTuple):
         return FileTimes(self.size, self.mtime, self.ctime, self.inode)
 
 
+NOT_BUILT = "it was not built yet"  # the reason to do a step that was never done
+FAILED = "its last build failed: "  # begins the reason to do a step again that failed
 InputStates = dict[str, FileState | None]  # by path; None where there was no file
 
 
@@ -127,7 +129,7 @@ def why_out_of_date(values: Mapping[str, Any], digest: str, out: Path) -> str | 
     kept of the step: see ``BuildRecord.to_values``. ``digest`` is that of the step as it is now.
     """
     if not values:
-        return "it was not built yet"
+        return NOT_BUILT
     if values.get("step") != digest:
         return "the spec or romforge itself changed"
     for path, stored in values["outputs"].items():

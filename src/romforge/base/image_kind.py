@@ -68,6 +68,11 @@ class ImageKind(str):
         return self.machine in BY_MACHINE and BY_MACHINE[self.machine].has_port_io
 
 
+def is_bootable(kind: str) -> bool:
+    """Whether some firmware can boot from images of a kind, by its name as in a lock."""
+    return kind not in (_STUB, _PAYLOAD)
+
+
 def _name(code_type: int, machine: int) -> str:
     if code_type == LEGACY:
         return "legacy"

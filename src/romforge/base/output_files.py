@@ -25,6 +25,15 @@ def temporary(out: Path) -> Path:
     return out / STATE / "tmp"
 
 
+def root_of(directory: Path) -> Path | None:
+    """The output root that a directory is, or lies in; None if it lies in none."""
+    absolute = directory.absolute()
+    for parent in (absolute, *absolute.parents):
+        if (parent / STATE).is_dir():
+            return parent
+    return None
+
+
 def prepare_root(out: Path) -> None:
     """Creates the state directory. Raises RomforgeError if the output root cannot be written."""
     try:

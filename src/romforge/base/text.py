@@ -36,12 +36,20 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f' (did you mean "{matches[0]}"?)'
 
 
-def join_words(words: Iterable[str]) -> str:
+def join_words(words: Iterable[str], conjunction: str = "and") -> str:
     """Words as ``a, b and c``; ``nothing`` if there are none."""
     *head, last = list(words) or ["nothing"]
     if not head:
         return last
-    return f"{', '.join(head)} and {last}"
+    return f"{', '.join(head)} {conjunction} {last}"
+
+
+def in_a_line(text: str, longest: int = 200) -> str:
+    """Text of several lines as one, cropped to a number of characters."""
+    line = " ".join(text.split())
+    if len(line) <= longest:
+        return line
+    return line[: longest - 1] + "…"
 
 
 def plural(count: int, noun: str) -> str:

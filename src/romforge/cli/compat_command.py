@@ -16,6 +16,14 @@ from romforge.base.json_document import FORMAT, Document
 from romforge.base.table import RED, Column, paint, render_table, wants_colours
 from romforge.cli import common, environment
 
+_VERDICTS = "migrates", "boots"
+_LOSES_BOOT = 3  # the exit status; see errors.EXIT_STATUSES
+_EXPLANATION = (
+    "A guest that has migrated keeps its old ROM, also when it is reset. When QEMU is started again"
+    " for it, it has the new one. The exit status is 1 if a guest cannot migrate, and else"
+    f" {_LOSES_BOOT} if one could not boot from the network any more."
+)
+
 
 class ComparedRom(TypedDict):
     """A ROM file of a set: sizes in bytes, and ``path`` below the set's root if it was searched."""
@@ -27,14 +35,16 @@ class ComparedRom(TypedDict):
 
 
 class VerdictRow(TypedDict):
-    """Whether a guest migrates; ``old`` or ``new`` is null where that set lacks the file."""
+    """Whether a guest migrates and later boots; ``old`` or ``new`` is null where that set lacks the file."""
 
     file: str
     old: ComparedRom | None
     new: ComparedRom | None
-    compatible: bool
+    migrates: bool
+    boots: bool
     reason: str
     romsize: str
+    ambiguity: str
 
 
 class CompatDocument(Document):
@@ -49,9 +59,16 @@ def add_compat_command(commands: common.Commands) -> None:
         commands,
         "compat",
         _run_compat,
-        "shows for each ROM of two sets whether guests can migrate from the old to the new",
+        "shows for each ROM of two sets whether guests can move from the old to the new",
     )
+    parser.description = f"{parser.description} {_EXPLANATION}"
     common.add_json_option(parser, "cli.compat_command:CompatDocument")
+    parser.add_argument(
+        "--only",
+        choices=_VERDICTS,
+        help="let the exit status tell of one verdict: whether guests migrate, or whether they can"
+        " boot from the network when they are started again",
+    )
     for name in ("old", "new"):
         parser.add_argument(
             name,
@@ -98,7 +115,19 @@ def _run_compat(args: Namespace) -> int:
         common.print_json(CompatDocument(format=FORMAT, verdicts=rows))
     else:
         _show_verdicts(verdicts)
-    return int(any(not verdict.compatible for verdict in verdicts))
+    return _exit_status(verdicts, args.only)
+
+
+def _exit_status(verdicts: Sequence[Verdict], only: str | None) -> int:
+    migrate = all(verdict.migrates for verdict in verdicts)
+    boot = all(verdict.boots for verdict in verdicts)
+    if only == "migrates":
+        return int(not migrate)
+    if only == "boots":
+        return int(not boot)
+    if not migrate:
+        return 1
+    return 0 if boot else _LOSES_BOOT
 
 
 def _show_verdicts(verdicts: Sequence[Verdict]) -> None:
@@ -107,7 +136,8 @@ def _show_verdicts(verdicts: Sequence[Verdict]) -> None:
         Column("file"),
         Column("old", right=True),
         Column("new", right=True),
-        Column("guests"),
+        Column("running guests"),
+        Column("started again"),
         Column("why"),
     ]
     rows = compat.rows(list(verdicts))
@@ -120,7 +150,7 @@ def _show_verdicts(verdicts: Sequence[Verdict]) -> None:
     print(heading)
     print(rule)
     for line, verdict in zip(lines, verdicts):
-        print(paint(line, RED, wants_colours() and not verdict.compatible))
+        print(paint(line, RED, wants_colours() and not verdict.is_good))
 
 
 def _verdict_as_json(verdict: Verdict) -> VerdictRow:
@@ -128,9 +158,11 @@ def _verdict_as_json(verdict: Verdict) -> VerdictRow:
         file=verdict.file,
         old=_rom_as_json(verdict.old),
         new=_rom_as_json(verdict.new),
-        compatible=verdict.compatible,
+        migrates=verdict.migrates,
+        boots=verdict.boots,
         reason=verdict.reason,
         romsize=verdict.romsize,
+        ambiguity=verdict.ambiguity,
     )
 
 

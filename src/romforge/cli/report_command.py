@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import sys
 from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,7 +57,10 @@ def _run_report(args: Namespace) -> int:
     built = summary.gather_summary(spec, graph.plan, args.out, older, proofs)
     output_files.replace_file(args.output, page.render_page(built).encode())
     print(args.output)
-    return 0
+    problems = built.problems()
+    for problem in problems:
+        print(f"romforge: {problem}", file=sys.stderr)
+    return int(bool(problems))
 
 
 def _shown_proofs(graph: TaskGraph) -> list[Proven]:

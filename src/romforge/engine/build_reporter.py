@@ -112,6 +112,7 @@ class Reporter:
         if fail.get_name() == "UnmetDependency" or self.run.is_refused(task.name):
             return  # reported already, by the task it depends on or before the run
         message = fail.message if fail.get_name() == "TaskFailed" else fail.get_msg()
+        self.run.add_task_failure(task.name, message)
         if message in self._reported:
             self.say(f"{task.name}: the same")
         else:
@@ -150,6 +151,8 @@ class Reporter:
             self.run.add_done(task.name, task.values)
         try:
             self.run.write_manifests()
+            if exception is None:  # what an interrupt ends has not failed
+                self.run.write_failures()
         except RomforgeError as error:
             self.failed.append("manifest")
             self.say(str(error))

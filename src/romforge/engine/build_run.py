@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from romforge.base import jobserver, output_files, output_lock
 from romforge.base.errors import RomforgeError
+from romforge.base.output_files import STATE
 from romforge.engine import staleness
 from romforge.engine.staleness import Demand
 from romforge.plan.steps import Plan, Rom
@@ -22,7 +23,10 @@ from romforge.rom.manifest import RomEntry, holds_manifest, read_manifest
 from romforge.spec.model import manifest_name
 
 if TYPE_CHECKING:
+    from romforge.engine.failures import Failure
     from romforge.verify.cases import Proof
+
+FAILURES = f"{STATE}/failures.json"  # below the output root: what failed in the last runs
 
 
 class BuildRun:
@@ -49,6 +53,8 @@ class BuildRun:
         self.entries: dict[str, str] = {}
         self.failed: set[str] = set()
         self.removed: list[str] = []
+        self.done_tasks: set[str] = set()
+        self._failures: dict[str, Failure] = {}
         self._sources: dict[str, dict[str, str]] = {}
 
     def __getstate__(self) -> dict[str, Any]:
@@ -112,11 +118,21 @@ class BuildRun:
         self.failed.add(path)
         self.entries[path] = entry or self._entry_of_untried(path, message)
 
+    def add_task_failure(self, task: str, message: str) -> None:
+        """Notes why a task failed that was tried, for later runs to tell."""
+        from romforge.engine import failures
+
+        steps = (*self.plan.steps(), *self.proofs)
+        step = next((step for step in steps if step.task == task), None)
+        if step is not None:
+            self._failures[task] = failures.failure_of(step, message, self.out)
+
     def add_done(self, task: str, values: Mapping[str, Any]) -> None:
         """Notes a task that succeeded or was up to date.
 
         ``values`` are those that doit keeps of it.
         """
+        self.done_tasks.add(task)
         kind, _, name = task.partition(":")
         if "entry" in values:
             self.entries[name] = values["entry"]
@@ -180,6 +196,15 @@ class BuildRun:
         )
         lines = ",\n".join(entries)
         return f'{{{head}, "roms": [\n{lines}\n]}}\n'.encode()
+
+    def write_failures(self) -> None:
+        """Records which steps failed, for later runs to tell. Raises RomforgeError."""
+        if not self._failures and not (self.out / FAILURES).exists():
+            return  # the usual case
+        from romforge.engine import failures
+
+        known = {step.task for step in (*self.plan.steps(), *self.proofs)}
+        failures.update_failures(self.out, self._failures, self.done_tasks, known)
 
     def end(self) -> None:
         """Gives the lock back."""

@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from romforge.base import fingerprint, output_files
-from romforge.engine import doit_state, staleness
+from romforge.base.fingerprint import FAILED, NOT_BUILT
+from romforge.base.text import in_a_line
+from romforge.engine import doit_state, failures, staleness
+from romforge.engine.failures import Failure
 from romforge.engine.staleness import Demand
 from romforge.engine.step_digest import step_digest
 from romforge.plan.steps import Plan, Rom, TreeBuild
@@ -22,8 +25,8 @@ if TYPE_CHECKING:
 class ProofState(NamedTuple):
     """A proof, its state, and what was seen.
 
-    States are ``proven``, ``out of date``, ``not proven``, and ``not provable here``: the machine
-    lacks what the text says.
+    States are ``proven``, ``failed``, ``out of date``, ``not proven``, and ``not provable here``:
+    the machine lacks what the text says.
     """
 
     proof: Proof
@@ -34,6 +37,7 @@ class ProofState(NamedTuple):
 def reasons_to_build(plan: Plan, out: Path) -> dict[str, str]:
     """For each task that a doit of all would run, the reason."""
     saved = _saved_tasks(out)
+    failed = failures.read_failures(out)
     demand = staleness.stale_images(plan, out, {step.task for step in plan.steps()})
     reasons: dict[str, str] = {}
     for step in plan.steps():
@@ -45,8 +49,16 @@ def reasons_to_build(plan: Plan, out: Path) -> dict[str, str]:
         if reason is None and isinstance(step, Rom):
             reason = _reason_of_images(step, demand)
         if reason is not None:
-            reasons[step.task] = reason
+            reasons[step.task] = _with_failure(reason, failed.get(step.task))
     return reasons
+
+
+def _with_failure(reason: str, failure: Failure | None) -> str:
+    """A reason to run a step, with why it failed when it was tried last."""
+    if failure is None or FAILED in reason:
+        return reason
+    text = FAILED + in_a_line(failure.text)
+    return text if reason == NOT_BUILT else f"{reason}\n{text}"
 
 
 def _reason_of_make(make: TreeBuild, demand: Demand) -> str | None:
@@ -70,9 +82,15 @@ def _reason_of_images(rom: Rom, demand: Demand) -> str | None:
 def proof_states(graph: TaskGraph) -> list[ProofState]:
     """For each proof whether it holds, and what was seen when it was done last."""
     saved = _saved_tasks(graph.out)
+    failed = failures.read_failures(graph.out)
     states = []
     for proof in graph.proofs:
         values = _values(saved, proof.task)
+        failure = failed.get(proof.task)
+        if failure is not None:
+            state = "failed" if failure.is_current(proof, graph.out) else "out of date"
+            states.append(ProofState(proof, state, failure.text))
+            continue
         if doit_state.NOT_PROVABLE in values:
             lack = values[doit_state.NOT_PROVABLE]
             states.append(ProofState(proof, "not provable here", lack))

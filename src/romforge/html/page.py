@@ -13,7 +13,7 @@ from pathlib import Path
 from romforge import __version__
 from romforge.analysis.compat import Verdict
 from romforge.analysis.summary import BuildSummary, GuestSet, ImageObjects, ObjectSize, Proven, Row
-from romforge.base.text import format_size
+from romforge.base.text import format_size, join_words, plural
 from romforge.html.treemap import Box, squarify
 
 _MAP_WIDTH, _MAP_HEIGHT = 960, 320  # of a treemap, in the units of its SVG
@@ -63,12 +63,27 @@ def _render_head(report: BuildSummary) -> Iterator[str]:
     yield f"<h1>{_text(report.spec)}</h1>"
     version = _text(__version__)
     yield f'<p class="dim">{len(built)} ROMs, {used:,} bytes in use; by romforge {version}</p>'
-    wrong = sum(bool(row.wrong) for row in report.rows)
-    if wrong:
-        message = f"{wrong} of {len(report.rows)} ROMs have faults or are not built"
-        yield f'<p class="bad">{message}</p>'
+    problems = report.problems()
+    if problems:
+        yield f'<p class="bad">{_text("; ".join(problems))}</p>'
     else:
-        yield '<p class="good">every ROM is built and without fault</p>'
+        yield f'<p class="good">{_text(_good_news(report))}</p>'
+
+
+def _good_news(report: BuildSummary) -> str:
+    """What is known to be well. What was not compared or proven is not said to be."""
+    parts = ["every ROM is built and without fault"]
+    if report.changes is not None:
+        parts.append("as locked")
+    if report.sets:
+        verdicts = [verdict for of_set in report.sets.values() for verdict in of_set]
+        stuck = len({verdict.new_path for verdict in verdicts if not verdict.migrates})
+        but = f", but not to {plural(stuck, 'ROM')}, as the spec says" if stuck else ""
+        parts.append(f"guests migrate from {join_words(report.sets)}{but}")
+    proven = sum(proof.state == "proven" for proof in report.proofs)
+    if proven:
+        parts.append(f"{proven} of {plural(len(report.proofs), 'proof')} hold")
+    return "; ".join(parts)
 
 
 def _render_sizes(rows: Sequence[Row]) -> Iterator[str]:
@@ -208,23 +223,42 @@ def _render_migration(sets: Mapping[str, Sequence[Verdict]]) -> Iterator[str]:
     verdicts = {}
     files: set[str] = set()
     for name, of_set in sets.items():
-        verdicts[name] = {verdict.file: verdict for verdict in of_set}
+        verdicts[name] = _by_new_path(of_set)
         files |= verdicts[name].keys()
-    yield "<p>Whether a guest that runs with the older ROM would migrate to this one.</p>"
+    yield (
+        "<p>Whether a guest that runs with the older ROM would migrate to this one, and could boot "
+        "from it when QEMU is started again.</p>"
+    )
 
     def cells(file: str) -> list[str]:
-        return [_migration_cell(by_file.get(file)) for by_file in verdicts.values()]
+        return [_migration_cell(by_file.get(file, [])) for by_file in verdicts.values()]
 
     yield from _render_table(sorted(files), [f"from {name}" for name in verdicts], cells)
 
 
-def _migration_cell(verdict: Verdict | None) -> str:
-    if verdict is None or verdict.old is None:
+def _by_new_path(verdicts: Sequence[Verdict]) -> dict[str, list[Verdict]]:
+    """The verdicts on each ROM; several where it is not clear which older ROM a guest has."""
+    by_path: dict[str, list[Verdict]] = {}
+    for verdict in verdicts:
+        by_path.setdefault(verdict.new_path or verdict.file, []).append(verdict)
+    return by_path
+
+
+def _migration_cell(verdicts: Sequence[Verdict]) -> str:
+    """The worst of the verdicts on a ROM."""
+    if not any(verdict.old for verdict in verdicts):
         return _cell("dim", "not there")
-    if verdict.compatible:
-        return _cell("good", "migrates")
-    reasons = "; ".join(filter(None, [verdict.reason, verdict.said]))
-    return _cell("bad", f"fails: {reasons}")
+    for verdict in verdicts:
+        if not verdict.migrates:
+            return _cell("bad", f"fails: {_why(verdict)}")
+    for verdict in verdicts:
+        if not verdict.boots:
+            return _cell("bad", f"migrates, but can boot no more: {_why(verdict)}")
+    return _cell("good", "migrates")
+
+
+def _why(verdict: Verdict) -> str:
+    return "; ".join(filter(None, [verdict.reason, verdict.said, verdict.ambiguity]))
 
 
 def _render_proofs(proofs: Sequence[Proven]) -> Iterator[str]:
@@ -247,7 +281,7 @@ def _render_proofs(proofs: Sequence[Proven]) -> Iterator[str]:
 def _proof_cell(proof: Proven | None) -> str:
     if proof is None:
         return _cell("dim", "–")
-    style = "good" if proof.state == "proven" else "dim"
+    style = {"proven": "good", "failed": "bad"}.get(proof.state, "dim")
     details = f": {proof.text}" if proof.text else ""
     return _cell(style, f"{proof.state}{details}")
 

@@ -9,7 +9,7 @@ a line, and has nothing that differs between two builds of the same ROMs.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,8 +22,9 @@ from romforge.base.toml_parser import parse_toml
 from romforge.formats import option_rom
 from romforge.formats.rom_file import read_rom
 from romforge.plan.steps import Plan, Rom
+from romforge.rom import manifest
 from romforge.rom.assembly import bucket_of
-from romforge.rom.manifest import read_manifest
+from romforge.rom.manifest import ABSENT, read_manifest
 from romforge.sources.ipxe import toolchain, tree_record
 from romforge.spec.model import Spec
 
@@ -107,8 +108,17 @@ def describe_rom(data: bytes) -> Entry:
 
 
 def lock_from_build(spec: Spec, plan: Plan, out: Path, roms: Sequence[Rom]) -> Lock:
-    """The lock of built ROMs; raises RomforgeError if one is not built, or is not a ROM."""
+    """The lock of built ROMs.
+
+    Raises RomforgeError if one is not what was to be built last, or is not a ROM.
+    """
     missing = [rom.path for rom in roms if not (out / rom.path).is_file()]
+    faults = build_faults(out, roms)
+    for path in missing:
+        del faults[path]
+    if faults:
+        lines = "".join(f"\n  {path}: {fault}" for path, fault in faults.items())
+        raise RomforgeError(f"the lock was not changed; build these first:{lines}")
     if missing:
         raise RomforgeError(f"not built yet: {join_words(missing)}; run doit, or name what to lock")
     rules_by_path = rules(spec, roms)
@@ -122,6 +132,17 @@ def lock_from_build(spec: Spec, plan: Plan, out: Path, roms: Sequence[Rom]) -> L
             entry = replace(entry, sha256=digest_of(out / rom.path))
         entries[rom.path] = entry
     return Lock(entries, _source_revisions(out, roms), _tool_versions(plan, roms))
+
+
+def build_faults(out: Path, roms: Sequence[Rom]) -> dict[str, str]:
+    """Why ROMs are not what was to be built last, by the paths of those that are not."""
+    faults = {}
+    entries = manifest.read_manifests(out)
+    for rom in roms:
+        fault = manifest.build_fault(out, rom.path, entries.get(rom.path))
+        if fault:
+            faults[rom.path] = fault
+    return faults
 
 
 def _dropped_images(out: Path, roms: Sequence[Rom]) -> dict[str, tuple[str, ...]]:
@@ -336,24 +357,78 @@ def compare_build_with_lock(
     """The differences between the lock and built ROMs; raises RomforgeError without a lock.
 
     ``roms`` is a selection. Without one, all ROMs are compared that are built, locked or in a
-    default target.
+    default target. Of a ROM whose last build failed, only that is said: its file is an earlier one.
     """
-    locked = read_lock(lock_path(spec.path)).roms
-    all_roms = list(plan.roms())
+    lock = read_lock(lock_path(spec.path))
+    all_roms = {rom.path: rom for rom in plan.roms()}
     if roms is not None:
         paths = {rom.path for rom in roms}
     else:
-        paths = {rom.path for rom in plan.selected([])} | locked.keys()
-        paths |= {rom.path for rom in all_roms if (out / rom.path).is_file()}
-    compared = {path: entry for path, entry in locked.items() if path in paths}
-    built = read_built_roms(out, sorted(paths))
-    for path, dropped in _dropped_images(out, all_roms).items():
-        if path in built:
-            built[path] = replace(built[path], dropped=dropped)
-    changes = compare_locks(compared, built, rules(spec, all_roms))
-    for path in sorted(paths - locked.keys() - built.keys()):
+        paths = {rom.path for rom in plan.selected([])} | lock.roms.keys()
+        paths |= {path for path in all_roms if (out / path).is_file()}
+    selected = [rom for path, rom in all_roms.items() if path in paths]
+    faults = {path: text for path, text in build_faults(out, selected).items() if text != ABSENT}
+    failed = faults.keys() & manifest.failed_roms(out).keys()
+    compared = {path: one for path, one in lock.roms.items() if path in paths - failed}
+    built = _describe_built(plan, out, [rom for rom in selected if rom.path not in failed])
+    changes = [Change(path, text, True) for path, text in faults.items()]
+    changes += compare_locks(compared, built, rules(spec, list(all_roms.values())))
+    for path in sorted(paths - lock.roms.keys() - built.keys() - failed):
         changes.append(Change(path, "was not built, and is not in the lock", True))
-    return changes
+    changes += _compare_contents(lock, plan, out, built, {change.path for change in changes})
+    return sorted(changes, key=lambda change: change.path)
+
+
+def _describe_built(plan: Plan, out: Path, roms: Sequence[Rom]) -> dict[str, Entry]:
+    """The entries of those ROMs that are built, with what did not fit, and digests as in a lock."""
+    built = read_built_roms(out, sorted(rom.path for rom in roms))
+    dropped_by_path = _dropped_images(out, roms)
+    for rom in roms:
+        if rom.path in built:
+            dropped = dropped_by_path.get(rom.path, ())
+            sha256 = digest_of(out / rom.path) if _is_reproducible(plan, rom, out) else None
+            built[rom.path] = replace(built[rom.path], dropped=dropped, sha256=sha256)
+    return built
+
+
+def _compare_contents(
+    lock: Lock, plan: Plan, out: Path, built: Mapping[str, Entry], changed: Collection[str]
+) -> Iterator[Change]:
+    """The ROMs whose bytes differ from the locked ones. ``changed`` are those with other changes.
+
+    The same sources and tools make the same bytes, so then another digest is a fault. With other
+    ones it is a change.
+    """
+    causes_by_target: dict[str, list[str]] = {}
+    for path, entry in built.items():
+        before = lock.roms.get(path)
+        if before is None or not before.sha256 or before.sha256 == entry.sha256:
+            continue
+        if entry.sha256 is None:
+            text = "its bytes cannot be compared: the time of the build is written into it"
+            yield Change(path, f"{text}; set SOURCE_DATE_EPOCH", False)
+            continue
+        rom = next(rom for rom in plan.roms() if rom.path == path)
+        if rom.target not in causes_by_target:
+            roms = [other for other in plan.targets[rom.target] if other.path in built]
+            causes = _other_versions(lock.sources, _source_revisions(out, roms))
+            causes += _other_versions(lock.tools, _tool_versions(plan, roms))
+            causes_by_target[rom.target] = causes
+        causes = causes_by_target[rom.target]
+        if causes:
+            yield Change(path, f"its bytes differ: {'; '.join(causes)}", False)
+        elif path not in changed:
+            yield Change(path, "its bytes differ, with the sources and tools of the lock", True)
+
+
+def _other_versions(locked: Mapping[str, str], current: Mapping[str, str]) -> list[str]:
+    """What is of another version than in the lock."""
+    causes = []
+    for name, version in current.items():
+        before = locked.get(name)
+        if before is not None and before != version:
+            causes.append(f"{name} was {before}, is {version}")
+    return causes
 
 
 def require_acknowledged(before: Lock, after: Lock) -> None:

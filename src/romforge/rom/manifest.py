@@ -7,7 +7,12 @@ import json
 from pathlib import Path
 from typing import NamedTuple, TypedDict
 
+from romforge.base import fingerprint
+from romforge.base.fingerprint import FAILED
+from romforge.base.text import in_a_line
 from romforge.spec.model import manifest_name
+
+ABSENT = "is not built"  # of a ROM without a file
 
 
 class _ImageFacts(TypedDict):
@@ -70,6 +75,24 @@ class RomEntry(_RomFacts, total=False):
     stale_sha256: str
 
 
+def build_fault(out: Path, path: str, entry: RomEntry | None) -> str | None:
+    """Why the file of a ROM in an output root is not what was built last; None if it is.
+
+    ``entry`` is the one in the manifest. It may lack where the file was put there by other means.
+    """
+    file = out / path
+    error = error_in_a_line(entry)
+    if error:
+        left = "; the file is of an earlier build" if file.is_file() else ""
+        return f"{FAILED}{error}{left}"
+    if not file.is_file():
+        return ABSENT
+    digest = entry.get("sha256") if entry else None
+    if digest and fingerprint.sha256(file.read_bytes()) != digest:
+        return "was changed since it was built"
+    return None
+
+
 class Manifest(NamedTuple):
     """A manifest as it was read: its spec, and its entries by the path of the ROM."""
 
@@ -94,3 +117,29 @@ def read_manifest(out: Path, target: str) -> Manifest:
         return Manifest(stored.get("spec"), roms, dict(stored["sources"]))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return Manifest(None, {}, {})
+
+
+def read_manifests(out: Path) -> dict[str, RomEntry]:
+    """The entries of all manifests in an output root, by the path of the ROM."""
+    entries: dict[str, RomEntry] = {}
+    for path in sorted(out.glob(manifest_name("*"))):
+        target = path.name.removesuffix(manifest_name(""))
+        entries |= read_manifest(out, target).roms
+    return entries
+
+
+def failed_roms(out: Path) -> dict[str, str]:
+    """The ROMs of an output root whose last build failed: the error, cropped to a line, by path."""
+    failed = {}
+    for path, entry in read_manifests(out).items():
+        error = error_in_a_line(entry)
+        if error:
+            failed[path] = error
+    return failed
+
+
+def error_in_a_line(entry: RomEntry | None) -> str:
+    """Why the last build of a ROM failed, cropped; empty if it did not."""
+    if entry is None:
+        return ""
+    return in_a_line(entry.get("error", ""))

@@ -16,10 +16,10 @@ from romforge.base.fingerprint import BuildRecord, FileState, InputStates
 from romforge.base.image_kind import LEGACY, ImageKind
 from romforge.base.output_files import STATE
 from romforge.base.programs import MissingTool
-from romforge.base.text import format_size, plural
+from romforge.base.text import format_size, join_words, plural
 from romforge.formats import option_rom, rom_check, rom_file, stub_image
 from romforge.formats.rom_check import Severity
-from romforge.rom import lock_format
+from romforge.rom import lock_format, rom_sets
 from romforge.rom.assembly import bucket_of, describe_ids
 from romforge.verify import (
     boot,
@@ -266,15 +266,20 @@ def _read_baseline(proof: Proof, out: Path, inputs: InputStates) -> bytes:
 
 
 def find_baseline(rom: str, root: Path) -> Path:
-    """The file of the same name among older ROMs below ``root``, the first in the order of paths.
+    """The file among older ROMs below ``root`` that corresponds to a ROM.
 
-    Raises RomforgeError where there is none.
+    Raises RomforgeError where there is none, or several are equally near.
     """
-    name = Path(rom).name
-    paths = sorted(path for path in root.rglob(name) if path.is_file() and not path.is_symlink())
-    if not paths:
-        raise RomforgeError(f"{root} has no {name}, which a guest could run with")
-    return paths[0]
+    files = {path.relative_to(root).as_posix(): path for path in rom_sets.files_below(root)}
+    found = rom_sets.counterparts(rom, files)
+    if not found:
+        raise RomforgeError(f"{root} has no {Path(rom).name}, which a guest could run with")
+    if len(found) > 1:
+        raise RomforgeError(
+            f"{root}: a guest with {rom} could have run with {join_words(found, 'or')} before;"
+            " name a directory of the set as a source, and migrate from that"
+        )
+    return files[found[0]]
 
 
 def _read_rom(path: Path, inputs: InputStates) -> bytes:

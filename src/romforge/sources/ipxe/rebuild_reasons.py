@@ -10,6 +10,8 @@ from pathlib import Path
 
 from romforge.base import fingerprint, output_lock
 from romforge.base.errors import RomforgeError
+from romforge.base.fingerprint import FAILED, NOT_BUILT
+from romforge.base.text import in_a_line
 from romforge.plan.image_requests import TreeRequest
 from romforge.plan.steps import TreeBuild
 from romforge.sources.ipxe import dependencies, source_tree, tree_record, worktree
@@ -41,7 +43,7 @@ def stale_goals(step: TreeBuild, out: Path, goals: list[str], trees: Trees) -> R
     tree = trees.of(step)
     record = tree_record.load_record(step, out)
     if record is None:
-        reason = "it was not built yet"
+        reason = NOT_BUILT
         if tree_record.is_unfinished(step, out):
             reason = "an earlier build was interrupted"
         return dict.fromkeys(goals, reason)
@@ -74,7 +76,8 @@ def reasons_to_rebuild(
     for goal in goals:
         image = record.goals.get(goal)
         if image is None:
-            reasons[goal] = "it was not built yet"
+            error = record.errors.get(goal)
+            reasons[goal] = FAILED + in_a_line(error) if error else NOT_BUILT
             continue
         reason = image.why or common
         if reason is None and changes:
