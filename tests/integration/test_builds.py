@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import struct
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -17,7 +18,7 @@ from typing import Any
 import pytest
 
 from tests.support import debian
-from tests.support.project import Run, spec_text
+from tests.support.project import Run, run, spec_text
 
 IDS = {
     "e1000": "8086:100e",
@@ -106,7 +107,7 @@ def test_nothing_is_redone_where_nothing_changed(built: Project):
 
 
 def test_json_lists_the_same_entries_as_the_manifests(built: Project):
-    entries = json.loads(built.romforge("build", "--json").stdout)
+    entries = json.loads(built.romforge("build", "--json").stdout)["roms"]
     listed = [entry for target in ("efi", "pxe") for entry in built.manifest(target)["roms"]]
     assert sorted(entries, key=lambda entry: str(entry["file"])) == sorted(
         listed, key=lambda entry: str(entry["file"])
@@ -341,13 +342,83 @@ def test_a_nic_of_no_default_target_can_be_selected(project: Project):
     assert set(project.states()) == {"pcnet.rom"}
 
 
-def test_an_unknown_selection_is_told(project: Project):
-    done = project.romforge("build", "nic:e100")
+def test_both_commands_take_the_same_names(project: Project):
+    """doit keeps its own: patterns of tasks, its commands, and targets that are no ROMs."""
+    absolute = str(project.top / QEMU / "pxe-pcnet.rom")
+    assert counts(project.romforge("build", "e1000", "efi-pcnet.rom"))[1:] == (3, 0)
+    assert counts(project.doit("e1000", absolute))[1:] == (1, 2)
+    assert counts(project.doit("rom:*pcnet*", f"{QEMU}/efi-e1000.rom"))[1:] == (0, 3)
+    assert "nic:e1000" in project.build("list", "e1000").stdout
+    assert "up-to-date" in project.build("info", "pxe-pcnet.rom").stdout
+    project.build("clean", absolute)
+    assert not Path(absolute).exists()
+    project.build("out/efi.manifest.json")
+
+
+def test_doit_reads_paths_from_where_it_was_started(project: Project):
+    below = project.top / "below"
+    below.mkdir()
+    command = [sys.executable, "-m", "doit", "-f", "../dodo.py", "--dir", ".."]
+    done = run([*command, f"../{QEMU}/efi-e1000.rom"], below)
+    assert done.returncode == 0, done.stderr
+    assert "1 built" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("nic:e100", 'the spec has no "nic:e100" (did you mean "nic:e1000"?); name a card, a ROM'),
+        ("e100", 'the spec has no "e100" (did you mean "e1000"?); name a card, a ROM file, nic:'),
+        ("efi-e1000.rm", '(did you mean "efi-e1000.rom"?)'),
+        ("foo", 'the spec has no "foo"; name a card, a ROM file, nic:NAME, target:NAME'),
+    ],
+)
+def test_an_unknown_selection_is_told_alike_by_all(project: Project, name: str, words: str):
+    commands = [[command, name] for command in ("build", "verify", "lock", "plan", "stripped")]
+    for command in [*commands, ["why", name], ["why", "config", "--in", name]]:
+        done = project.romforge(*command)
+        assert (done.returncode, words in done.stderr) == (2, True), done.stderr
+    for command in ([name], ["list", name], ["info", name], ["clean", name], ["forget", name]):
+        done = project.doit(*command)
+        assert (done.returncode, words in done.stderr) == (2, True), done.stderr
+        assert done.stdout == ""
+    done = project.romforge("inspect", name)
+    assert (done.returncode, words in done.stderr) == (1, True), done.stderr
+    assert f"{name}: cannot be read: No such file or directory" in done.stderr
+
+
+def test_doit_tells_near_misses_of_its_commands_and_knows_those_of_romforge(project: Project):
+    assert 'the spec has no "lst" (did you mean "list"?)' in project.doit("lst").stderr
+    assert '"check" is a command of romforge; run `romforge check`' in project.doit("check").stderr
+
+
+def test_plan_shows_the_steps_of_a_selection(project: Project):
+    every = {
+        step["task"] for step in json.loads(project.romforge("plan", "--json").stdout)["steps"]
+    }
+    done = project.romforge("plan", "efi-e1000.rom", "--json")
+    (step,) = json.loads(done.stdout)["steps"]
+    assert step["task"] in every
+    assert step["outputs"] == [f"{QEMU}/efi-e1000.rom"]
+    done = project.romforge("plan", "--why", "nic:e1000")
+    assert "efi-e1000.rom" in done.stdout
+    assert "pcnet" not in done.stdout
+
+
+def test_inspect_and_split_take_a_rom_of_the_spec_by_name(project: Project):
+    project.build()
+    (found,) = json.loads(project.romforge("inspect", "efi-e1000.rom", "--json").stdout)["roms"]
+    assert found["file"] == f"{QEMU}/efi-e1000.rom"
+    found = json.loads(project.romforge("inspect", "e1000", "--json").stdout)["roms"]
+    assert {Path(one["file"]).name for one in found} == {"efi-e1000.rom", "pxe-e1000.rom"}
+    assert project.romforge("split", "pxe-e1000.rom", "-d", "parts").returncode == 0
+    assert [path.name for path in (project.top / "parts").iterdir()] == ["0-legacy.rom"]
+    done = project.romforge("split", "e1000", "-d", "parts")
     assert done.returncode == 2
-    assert 'there is no "nic:e100" to build (did you mean "nic:e1000"?)' in done.stderr
-    done = project.doit("nic:e100")
-    assert done.returncode != 0
-    assert "nic:e100" in done.stderr
+    assert '"e1000" names several ROMs: ' in done.stderr
+    shutil.copy(project.top / QEMU / "pxe-e1000.rom", project.top / "e1000")  # a file comes first
+    (found,) = json.loads(project.romforge("inspect", "e1000", "--json").stdout)["roms"]
+    assert found["file"] == "e1000"
 
 
 def test_doit_lists_its_tasks(project: Project):
@@ -571,7 +642,11 @@ def test_fixed_ids_are_in_every_image(project: Project):
         done = project.romforge("inspect", "--json", project.top / QEMU / name)
         assert (
             done.returncode,
-            [one for one in json.loads(done.stdout)[0]["faults"] if one["severity"] == "fault"],
+            [
+                one
+                for one in json.loads(done.stdout)["roms"][0]["faults"]
+                if one["severity"] == "fault"
+            ],
         ) == (0, [])
 
 

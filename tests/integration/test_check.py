@@ -186,15 +186,39 @@ def test_errors_and_warnings_are_data(romforge: Run, tmp_path: Path):
     done = romforge("check", "--json")
     assert (done.returncode, done.stderr) == (1, "")
     found = json.loads(done.stdout)
-    assert found["roms"] == 1
-    (error,) = found["errors"]
-    assert (error["path"], error["line"]) == ("platform.pcbios.embed[0]", 6)
+    assert (found["format"], found["valid"], found["counts"]["roms"]) == (1, False, 1)
+    error = found["problems"][0]
     assert "cannot be read" in error["message"]
-    assert [(one["path"], one["line"]) for one in found["warnings"]] == [
-        ("config.c.console.define[0]", 14),
-        ("config.c.console.define[1]", 14),
-        ("config.unused", 15),
+    assert error["file"] == "romspec.toml"
+    places = [
+        (one["severity"], one["key"], one["line"], one["column"]) for one in found["problems"]
     ]
+    assert places == [
+        ("error", "platform.pcbios.embed[0]", 6, 10),
+        ("warning", "config.c.console.define[0]", 14, 11),
+        ("warning", "config.c.console.define[1]", 14, 34),
+        ("warning", "config.unused", 15, 1),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "places"),
+    [
+        ("spec = 1\n[nic.x]\nids = 3\n", 2, [(2, 1, "nic.x.id"), (3, 1, "nic.x.ids")]),
+        ("spec = 1\nx = \n", 2, [(2, 5, None)]),
+        ("spec = 1\n\n[a", 2, [(3, 3, None)]),
+    ],
+    ids=["keys", "syntax", "end"],
+)
+def test_a_wrong_spec_is_data_too(
+    romforge: Run, tmp_path: Path, text: str, status: int, places: list[object]
+):
+    write(tmp_path, text)
+    done = romforge("check", "--json")
+    found = json.loads(done.stdout)
+    assert (done.returncode, done.stderr) == (status, "")
+    assert (found["valid"], found["counts"]) == (False, None)
+    assert [(one["line"], one["column"], one["key"]) for one in found["problems"]] == places
 
 
 @pytest.mark.parametrize("command", ["check", "build"])

@@ -44,9 +44,9 @@ def test_split_names_images_and_writes_the_driver(
     done = romforge("split", releases["sid"] / "efi-e1000.rom", "-d", "parts", "--json")
     names = ["0-legacy.rom", "1-x86_64.efi", "1-x86_64.rom"]
     assert sorted(path.name for path in (tmp_path / "parts").iterdir()) == names
-    assert {Path(one["file"]).name: one["size"] for one in json.loads(done.stdout)}.keys() == set(
-        names
-    )
+    assert {
+        Path(one["file"]).name: one["size"] for one in json.loads(done.stdout)["files"]
+    }.keys() == set(names)
     driver = (tmp_path / "parts" / "1-x86_64.efi").read_bytes()
     assert driver[:2] == b"MZ"
     assert len(driver) == 69_120  # what the stream's header says
@@ -58,7 +58,7 @@ def test_combine_writes_ids_into_every_image(
     rom = releases["bookworm"] / "efi-ne2k_pci.rom"
     assert romforge("combine", "-o", "fixed.rom", rom, "--id", "10ec:8029").returncode == 0
     done = romforge("inspect", "fixed.rom", "--json")
-    (found,) = json.loads(done.stdout)
+    (found,) = json.loads(done.stdout)["roms"]
     assert done.returncode == 0
     assert [image["ids"] for image in found["images"]] == ["10ec:8029"] * 2
     assert found["faults"] == []
@@ -91,10 +91,12 @@ def test_combine_writes_ids_into_every_image(
         (["compat", "absent", "."], 1, "absent: cannot be read"),
         (["compat", ".", "."], 1, ".: holds no *.rom file"),
         (["check", "--spec", "absent.toml"], 2, "absent.toml: the spec cannot be read"),
-        (["build", "nic:e100"], 2, 'there is no "nic:e100" to build (did you mean "nic:e1000"?)'),
+        (["build", "nic:e100"], 2, 'the spec has no "nic:e100" (did you mean "nic:e1000"?)'),
         (["build", "--jobs", "many"], 2, "'many' is not a number from 1 to 1024"),
         (["build", "--jobs", "0"], 2, "'0' is not a number from 1 to 1024"),
-        (["frobnicate"], 2, "invalid choice: 'frobnicate'"),
+        (["frobnicate"], 2, 'there is no command "frobnicate"; the commands are build, verify'),
+        (["buidl"], 2, 'there is no command "buidl" (did you mean "build"?)'),
+        (["man", "romsepc"], 2, '"romsepc" is none of its values (did you mean "romspec"?)'),
         ([], 2, "the following arguments are required: COMMAND"),
     ],
     ids=lambda value: " ".join(value) or "nothing" if isinstance(value, list) else None,
@@ -135,8 +137,8 @@ def test_check_and_plan_tell_what_a_spec_asks_for(
 ):
     (tmp_path / "romspec.toml").write_text(spec_text(releases["sid"]))
     assert "valid: 1 NIC, 2 platforms, 2 targets and 2 ROMs" in romforge("check").stdout
-    assert json.loads(romforge("check", "--json").stdout)["roms"] == 2
-    steps = json.loads(romforge("plan", "--json").stdout)
+    assert json.loads(romforge("check", "--json").stdout)["counts"]["roms"] == 2
+    steps = json.loads(romforge("plan", "--json").stdout)["steps"]
     assert [step["task"] for step in steps] == [
         "rom:usr/share/qemu/efi-e1000.rom",
         "rom:usr/share/qemu/pxe-e1000.rom",
@@ -149,7 +151,7 @@ def test_check_and_plan_tell_what_a_spec_asks_for(
 def test_compat_of_bookworm_and_sid_finds_all_compatible(romforge: Run, releases: dict[str, Path]):
     done = romforge("compat", releases["bookworm"], releases["sid"], "--json")
     assert done.returncode == 0
-    verdicts = json.loads(done.stdout)
+    verdicts = json.loads(done.stdout)["verdicts"]
     assert sorted(one["file"] for one in verdicts) == sorted(debian.ROMS)
     assert all(one["migrates"] for one in verdicts)
 
@@ -158,7 +160,7 @@ def test_compat_of_bookworm_and_sid_finds_all_compatible(romforge: Run, releases
 def test_compat_reads_packages(romforge: Run):
     done = romforge("compat", debian.package("bookworm"), debian.package("trixie"), "--json")
     assert done.returncode == 0
-    assert len(json.loads(done.stdout)) == 16
+    assert len(json.loads(done.stdout)["verdicts"]) == 16
 
 
 def test_compat_with_another_bucket_says_what_qemu_says(

@@ -74,7 +74,7 @@ def told(done: Any) -> dict[str, tuple[int | None, int | None, bool]]:
 
     return {
         row["file"]: (bucket(row["old"]), bucket(row["new"]), row["migrates"])
-        for row in json.loads(done.stdout)
+        for row in json.loads(done.stdout)["verdicts"]
     }
 
 
@@ -234,7 +234,7 @@ def test_a_bucket_that_changed_is_status_1_though_boots_are_lost_too(layout: Pat
     (layout / "old.rom").write_bytes(builders.legacy().ljust(SMALL, b"\xff"))
     (layout / "new.rom").write_bytes(builders.efi().ljust(LARGE, b"\xff"))
     done = romforge("compat", "--json", "old.rom", "new.rom")
-    (row,) = json.loads(done.stdout)
+    (row,) = json.loads(done.stdout)["verdicts"]
     assert (done.returncode, row["migrates"], row["boots"]) == (1, False, False)
     assert "Size mismatch" in row["reason"]
     assert "has no legacy image" in row["reason"]
@@ -244,11 +244,11 @@ def test_files_of_one_name_are_paired_by_their_directories(layout: Path, romforg
     """And where that is not enough, each that QEMU may open is compared, and said to be."""
     shutil.copytree(layout / "out", layout / "moved/share")
     done = romforge("compat", "--json", "out", "moved")
-    rows = json.loads(done.stdout)
+    rows = json.loads(done.stdout)["verdicts"]
     assert [(row["migrates"], row["ambiguity"]) for row in rows] == [(True, "")] * 4
     shutil.rmtree(layout / "moved/share/arm")
     done = romforge("compat", "--json", "out", "moved")
-    failing = [row for row in json.loads(done.stdout) if not row["migrates"]]
+    failing = [row for row in json.loads(done.stdout)["verdicts"] if not row["migrates"]]
     assert [row["file"] for row in failing] == [
         f"arm/efi-e1000.rom -> share/{place}/efi-e1000.rom" for place in ("ipxe", "qemu")
     ]

@@ -159,7 +159,9 @@ def test_it_builds_by_a_user_without_home_or_network(chroot: Chroot, package: Pa
     listed = package.sh(
         "PYTHONPATH=romforge/src python3 -m romforge inspect --json ../unpacked/*/usr/share/*/*.rom"
     )
-    assert [(rom["bytes"], rom["faults"]) for rom in json.loads(listed) if rom["faults"]] == []
+    assert [
+        (rom["bytes"], rom["faults"]) for rom in json.loads(listed)["roms"] if rom["faults"]
+    ] == []
     where = package.sh(
         "python3 -c 'import doit, rich; print(doit.__file__, rich.__file__)'; "
         "! python3 -m pip --version 2>/dev/null"

@@ -158,7 +158,7 @@ def test_what_was_stripped_is_told(checkout: Path):
         command, cwd=checkout, env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    legacy, efi = json.loads(done.stdout)
+    legacy, efi = json.loads(done.stdout)["images"]
     assert (legacy["task"], legacy["dropped"]) == ("make:ipxe/pcbios", [])
     assert legacy["never_asked_for"] == {}
     assert efi["dropped"] == ["obj_config", "obj_config_efi"]

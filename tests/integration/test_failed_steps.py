@@ -118,7 +118,8 @@ def test_a_file_that_was_changed_after_the_build_is_no_build(project: Project):
 
 def test_the_plan_says_that_a_step_failed(failed: Project):
     """A ROM that was built before, one that never was, and a package that cannot be had."""
-    reasons = json.loads(failed.romforge("plan", "--why", "--json").stdout)
+    document = json.loads(failed.romforge("plan", "--why", "--json").stdout)
+    reasons = {row["task"]: row["reason"] for row in document["reasons"]}
     for reason in reasons.values():
         assert "its last build failed: " in str(reason)
     shutil.rmtree(failed.top / "out")

@@ -53,7 +53,7 @@ def test_a_release_recombined_and_recompressed_boots_and_migrates(
         matrix.spec(releases[suite], SAMPLE[suite]) + sources + verify
     )
     done = romforge("verify", "--json")
-    rows = json.loads(done.stdout)
+    rows = json.loads(done.stdout)["proofs"]
     assert [row for row in rows if row["state"] != "passed" or row["before"]] == [], done.stderr
     assert done.returncode == 0
     kinds = Counter(row["kind"] for row in rows)
@@ -87,7 +87,7 @@ def test_virtio_boots_in_its_modern_form(tmp_path: Path, releases: dict[str, Pat
     (tmp_path / "romspec.toml").write_text(MODERN.format(releases["sid"]))
     done = romforge("verify", "--json")
     assert done.returncode == 0, done.stderr
-    states = {row["column"]: row["state"] for row in json.loads(done.stdout)}
+    states = {row["column"]: row["state"] for row in json.loads(done.stdout)["proofs"]}
     assert states == {"structure": "passed", "bios-romfile": "passed", "x86_64-romfile": "passed"}
 
 

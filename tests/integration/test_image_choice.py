@@ -205,7 +205,9 @@ def test_an_image_that_was_dropped_is_not_provable(project: Project):
     (project.top / "romspec.toml").write_text(project.spec)
     done = project.romforge("verify", "--json")
     assert done.returncode == 0, done.stdout + done.stderr
-    boot = next(row for row in json.loads(done.stdout) if row["column"] == "x86_64-romfile")
+    boot = next(
+        row for row in json.loads(done.stdout)["proofs"] if row["column"] == "x86_64-romfile"
+    )
     assert boot["state"] == "not provable here"
     assert boot["text"] == "the x86_64 image of the ROM was dropped to fit its bucket"
     assert project.romforge("verify", "--strict").returncode == 1
@@ -229,5 +231,5 @@ def test_what_qemu_does_not_have_is_not_provable(
     (project.top / "romspec.toml").write_text(project.spec)
     done = project.romforge("verify", "--json")
     assert done.returncode == 0, done.stdout + done.stderr
-    boot = next(row for row in json.loads(done.stdout) if row["kind"] == "uefi")
+    boot = next(row for row in json.loads(done.stdout)["proofs"] if row["kind"] == "uefi")
     assert (boot["state"], boot["text"]) == ("not provable here", reason)

@@ -66,7 +66,7 @@ def looked_up(romforge: Run, *arguments: object, status: int = 0) -> dict[str, A
     """The only lookup that `romforge lookup --json` prints."""
     done = romforge("lookup", "--json", *arguments)
     assert done.returncode == status, done.stdout + done.stderr
-    (found,) = json.loads(done.stdout)
+    (found,) = json.loads(done.stdout)["qemus"]
     return dict(found)
 
 
@@ -171,7 +171,7 @@ def test_guests_migrate_where_compat_says(top: Path, romforge: Run, old: list[st
     """Between QEMUs that look into the same two directories, in the same or in another order."""
     paths = ["--old-path", ":".join(old), "--new-path", ":".join(new)]
     done = romforge("compat", "--json", *paths, "out", "out")
-    (verdict,) = json.loads(done.stdout)
+    (verdict,) = json.loads(done.stdout)["verdicts"]
     assert verdict["old"]["path"] == f"{old[0]}/efi-e1000.rom"
     assert verdict["new"]["path"] == f"{new[0]}/efi-e1000.rom"
     assert (done.returncode, verdict["compatible"]) == (int(old != new), old == new)

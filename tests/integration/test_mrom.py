@@ -163,7 +163,7 @@ def test_the_list_of_an_efi_image_counts_and_that_of_a_legacy_image_does_not(
     ids = ["--id", "8086:100f", "--id", "8086:100e"]
     done = romforge("efirom", "--stored", *ids, "in.efi", "listed.rom")
     assert done.stdout.endswith(", 8086:100f and 8086:100e\n")
-    (rom,) = json.loads(romforge("inspect", "--json", "listed.rom").stdout)
+    (rom,) = json.loads(romforge("inspect", "--json", "listed.rom").stdout)["roms"]
     assert rom["images"][0]["devices"] == ["8086:100f", "8086:100e"]
     assert "8086:100f, 100e  " in romforge("inspect", "listed.rom").stdout
     listed = (tmp_path / "listed.rom").read_bytes()
@@ -194,7 +194,7 @@ def test_an_mrom_of_a_tree_boots_beside_an_efi_image(romforge: Run, tmp_path: Pa
     (tmp_path / "romspec.toml").write_text(TREE + '[verify]\nboot = ["bios"]\n')
     done = romforge("verify", "--json")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert {row["state"] for row in json.loads(done.stdout)} == {"passed"}
+    assert {row["state"] for row in json.loads(done.stdout)["proofs"]} == {"passed"}
     data = (tmp_path / "out/set/e1000.rom").read_bytes()
     assert kinds(data) == ["legacy", "payload", "x86_64"]
     put_rom(tmp_path, data)

@@ -160,7 +160,7 @@ def test_the_page_tells_of_objects(tmp_path: Path, romforge: Run, doit: Run):
     assert doit().returncode == 0
     page = report(tmp_path, romforge)
     words = Words(page).words
-    images = json.loads(romforge("why", "--json", "qemu/e1000.rom").stdout)
+    images = json.loads(romforge("why", "--json", "qemu/e1000.rom").stdout)["images"]
     for image in images:
         platform = image["name"].split("/")[0]
         assert f"e1000, {platform}: {image['size']:,} bytes in the ROM" in words

@@ -66,7 +66,7 @@ class Project:
     def json(self, *words: str) -> Any:
         done = run([sys.executable, "-m", "romforge", *words, "--json"], self.top)
         assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
+        return json.loads(done.stdout)["images"]
 
     def text(self, *words: str) -> str:
         done = run([sys.executable, "-m", "romforge", *words], self.top)

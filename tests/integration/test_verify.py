@@ -67,7 +67,7 @@ class Project(Started):
         done = self.romforge("verify", "--json", *arguments)
         assert done.returncode == status, done.stderr
         rows = {}
-        for row in json.loads(done.stdout):
+        for row in json.loads(done.stdout)["proofs"]:
             rows[f"{row['rom']}:{row['column']}{row['control']}"] = row
         return rows
 
@@ -158,7 +158,9 @@ def test_a_proof_is_not_run_again(project: Project):
     assert len(first) == 6
     done = project.romforge("verify", "--json", **project.patched(WITHOUT_QEMU))
     assert done.returncode == 0, done.stderr
-    assert all(row["before"] and row["state"] == "passed" for row in json.loads(done.stdout))
+    assert all(
+        row["before"] and row["state"] == "passed" for row in json.loads(done.stdout)["proofs"]
+    )
     done = project.doit("verify")
     assert (done.returncode, "0 proven, 6 proven before" in done.stdout) == (0, True), done.stdout
     (project.top / "out/qemu/efi-e1000.rom").unlink()  # is built again, with the same bytes
@@ -315,7 +317,7 @@ def test_another_qemu_or_firmware_is_proven_again(project: Project):
         """The columns that a run of verify proves again."""
         done = project.romforge("verify", "--json", "rom:qemu/efi-e1000.rom", **environment)
         assert done.returncode == 0, done.stderr
-        return {row["column"] for row in json.loads(done.stdout) if not row["before"]}
+        return {row["column"] for row in json.loads(done.stdout)["proofs"] if not row["before"]}
 
     def change(path: Path, old: bytes, new: bytes) -> None:
         """Replaces the last occurrence of ``old`` in a file, which keeps its times."""
@@ -492,7 +494,7 @@ def test_what_a_missing_tool_would_prove_is_neither_passed_nor_failed(
     assert project.romforge("build").returncode == 0
     reason = f"{missing}: not found; install the Debian package {package}"
     done = project.romforge("verify", "--json", "--junit", "junit.xml", f"rom:{ROM}", PATH=path)
-    rows = {row["column"]: row for row in json.loads(done.stdout)}
+    rows = {row["column"]: row for row in json.loads(done.stdout)["proofs"]}
     assert done.returncode == 0, done.stderr
     assert (rows[column]["state"], rows[column]["text"]) == ("not provable here", reason)
     others = {name: row["state"] for name, row in rows.items() if name != column}
@@ -518,7 +520,7 @@ def test_a_failure_counts_although_another_proof_is_not_provable(project: Projec
     project.write(STARTS.replace(MARK, 'mark = "nothing"\n').replace("roms", "timeout = 1\nroms"))
     path = path_without(project, "qemu-system-aarch64")
     done = project.romforge("verify", "--json", f"rom:{ROM}", PATH=path)
-    states = {row["column"]: row["state"] for row in json.loads(done.stdout)}
+    states = {row["column"]: row["state"] for row in json.loads(done.stdout)["proofs"]}
     assert done.returncode == 1
     assert (states[BIOS_COLUMN], states[START_COLUMN]) == ("failed", "not provable here")
 
@@ -528,7 +530,7 @@ def test_controls_that_need_a_missing_tool_do_not_pass(project: Project):
     path = path_without(project, "qemu-system-x86_64")
     done = project.romforge("verify", "--controls", "--json", PATH=path)
     states: dict[str, set[str]] = {}
-    for row in json.loads(done.stdout):
+    for row in json.loads(done.stdout)["proofs"]:
         states.setdefault(row["kind"], set()).add(row["state"])
     assert done.returncode == 0
     assert states == {
@@ -554,7 +556,7 @@ def test_an_interface_is_proven_where_the_firmware_has_no_network_stack(
         "qemu.find_firmware = lambda machine: firmware\n"
     )
     done = project.romforge("verify", "--json", **environment)
-    rows = {row["column"]: row for row in json.loads(done.stdout)}
+    rows = {row["column"]: row for row in json.loads(done.stdout)["proofs"]}
     assert done.returncode == 0, done.stderr
     assert {column: row["state"] for column, row in rows.items()} == {
         "structure": "passed",
@@ -588,7 +590,7 @@ def test_outcomes_are_written_for_other_programs(project: Project):
         )
     )
     done = project.romforge("verify", "--json", "--junit", "junit.xml")
-    rows = json.loads(done.stdout)
+    rows = json.loads(done.stdout)["proofs"]
     suite = ElementTree.parse(project.top / "junit.xml").getroot()
     assert (done.returncode, suite.get("tests"), suite.get("failures"), suite.get("errors")) == (
         1,
@@ -598,9 +600,13 @@ def test_outcomes_are_written_for_other_programs(project: Project):
     )
     cases = {f"{case.get('classname')}:{case.get('name')}": case for case in suite}
     assert set(cases) == {f"{row['rom']}:{row['column']}" for row in rows}
-    failure = cases["qemu/efi-rtl8139.rom:bios-romfile"].find("failure")
+    failed = cases["qemu/efi-rtl8139.rom:bios-romfile"]
+    failure = failed.find("failure")
     assert failure is not None
     assert "does not show" in (failure.get("message") or "")
+    assert float(failed.get("time") or 0) > 0
+    assert "minipxe" in (failed.findtext("system-out") or "")  # the end of the guest's console
+    assert suite.get("timestamp")
     assert {
         case.find("system-out") is not None for name, case in cases.items() if "e1000" in name
     } == {True}

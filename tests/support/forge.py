@@ -101,7 +101,7 @@ class Forge:
     def why(self, **environment: str) -> dict[str, str]:
         done = self.romforge("plan", "--why", "--json", **environment)
         assert done.returncode == 0, done.stderr
-        return dict(json.loads(done.stdout))
+        return {row["task"]: row["reason"] for row in json.loads(done.stdout)["reasons"]}
 
     def asked(self) -> list[tuple[str, set[str]]]:
         """For each call of make since the last look: the BIN, and the names of the images."""

@@ -47,7 +47,12 @@ class Built(NamedTuple):
     def why(self, *words: str | Path, status: int = 0) -> Any:
         done = run([sys.executable, "-m", "romforge", "why", *map(str, words), "--json"], self.top)
         assert done.returncode == status, done.stderr
-        return json.loads(done.stdout) if status == 0 else done.stderr
+        if status != 0:
+            return done.stderr
+        document = json.loads(done.stdout)
+        assert document.pop("format") == 1
+        (answer,) = document.values()
+        return answer
 
     def said(self, *words: str | Path) -> str:
         done = run([sys.executable, "-m", "romforge", "why", *map(str, words)], self.top)

@@ -11,10 +11,11 @@ import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from romforge.base import nic_models
 from romforge.base.arch import Arch
+from romforge.base.json_document import Document
 from romforge.base.text import join_words
 from romforge.formats import option_rom, rom_file
 from romforge.plan.steps import Plan, Rom
@@ -327,35 +328,75 @@ def _paths_to_use(spec: Spec, plan: Plan, view: QemuView, nic: str) -> Iterator[
                     yield rom.path
 
 
-def lookup_as_json(found: Lookup) -> dict[str, Any]:
+class OpenedRow(TypedDict):
+    """A ROM file that a QEMU opens; sizes are bytes."""
+
+    path: str
+    size: int
+    bucket: int
+    images: tuple[str, ...]
+
+
+class NicRow(TypedDict):
+    """What a QEMU does for a NIC, as ``NicLookup`` says; ``known`` if it has the device."""
+
+    nic: str
+    device: str
+    known: bool
+    file: str | None
+    opened: OpenedRow | None
+    instead_of: list[str]
+    has_image: bool
+    target: str | None
+
+
+class QemuRow(TypedDict):
+    """What a QEMU does for all NICs of a spec."""
+
+    qemu: str
+    arch: str | None
+    machine: str | None
+    directories: tuple[str, ...]
+    nics: list[NicRow]
+    faults: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+class LookupDocument(Document):
+    """What `lookup --json` prints: each QEMU that was asked, in the order of architectures."""
+
+    qemus: list[QemuRow]
+
+
+def lookup_as_json(found: Lookup) -> QemuRow:
     """A lookup as `romforge lookup --json` prints it."""
     view = found.view
     nics = []
     for nic in found.nics:
         nics.append(
-            {
-                "nic": nic.nic,
-                "device": nic.device,
-                "known": not nic.unknown,
-                "file": nic.file,
-                "opened": _rom_as_json(nic.opened),
-                "instead_of": [other.path for other in nic.instead_of],
-                "has_image": nic.has_image,
-                "target": nic.target,
-            }
+            NicRow(
+                nic=nic.nic,
+                device=nic.device,
+                known=not nic.unknown,
+                file=nic.file,
+                opened=_rom_as_json(nic.opened),
+                instead_of=[other.path for other in nic.instead_of],
+                has_image=nic.has_image,
+                target=nic.target,
+            )
         )
-    return {
-        "qemu": view.name,
-        "arch": view.arch.ipxe_name if view.arch else None,
-        "machine": view.machine,
-        "directories": found.directories,
-        "nics": nics,
-        "faults": found.faults,
-        "notes": found.notes,
-    }
+    return QemuRow(
+        qemu=view.name,
+        arch=view.arch.ipxe_name if view.arch else None,
+        machine=view.machine,
+        directories=found.directories,
+        nics=nics,
+        faults=found.faults,
+        notes=found.notes,
+    )
 
 
-def _rom_as_json(rom: OpenedRom | None) -> dict[str, Any] | None:
+def _rom_as_json(rom: OpenedRom | None) -> OpenedRow | None:
     if rom is None:
         return None
-    return {"path": rom.path, "size": rom.size, "bucket": rom.bucket, "images": rom.images}
+    return OpenedRow(path=rom.path, size=rom.size, bucket=rom.bucket, images=rom.images)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict
 
 from romforge.analysis.image_sizes import ImageContents, ObjectContents
 from romforge.base.errors import RomforgeError
@@ -18,6 +18,23 @@ class BuildSizes(NamedTuple):
 
     linked: int
     objects: Mapping[str, Size]
+
+
+# Not written as classes, since "is" is a keyword.
+ObjectChangeRow = TypedDict(
+    "ObjectChangeRow",
+    {
+        "object": str,
+        "was": int | None,
+        "is": int | None,
+        "memory_was": int | None,
+        "memory_is": int | None,
+        "chain": str,
+    },
+)
+ImageChangeRow = TypedDict(
+    "ImageChangeRow", {"name": str, "was": int, "is": int, "objects": list[ObjectChangeRow]}
+)
 
 
 class ObjectChange(NamedTuple):
@@ -51,9 +68,9 @@ class ObjectChange(NamedTuple):
             return "grown"
         return "shrunk"
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> ObjectChangeRow:
         """An object of ``romforge why --against --json``."""
-        row: dict[str, Any] = {
+        row: ObjectChangeRow = {
             "object": self.object,
             "was": None,
             "is": None,
@@ -78,7 +95,7 @@ class ImageChange(NamedTuple):
     after: int
     objects: tuple[ObjectChange, ...]
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> ImageChangeRow:
         """An image of ``romforge why --against --json``."""
         return {
             "name": self.name,
@@ -100,7 +117,7 @@ def read_build_sizes(path: Path) -> dict[str, BuildSizes]:
     Raises RomforgeError if the file cannot be read, or has other content.
     """
     try:
-        images = json.loads(path.read_bytes())
+        images = json.loads(path.read_bytes())["images"]
         return {image["name"]: _parse_sizes(image) for image in images}
     except OSError as error:
         raise RomforgeError(f"{path}: cannot be read: {error.strerror}") from None

@@ -13,10 +13,11 @@ import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from romforge.analysis import image_sizes
 from romforge.base.errors import RomforgeError
+from romforge.base.json_document import Document
 from romforge.base.table import Column, render_table
 from romforge.formats import elf
 from romforge.formats.ld_map import Size
@@ -257,22 +258,29 @@ def _stages(step: TreeBuild, bin_directory: Path, goals: list[str]) -> list[Path
     return stages
 
 
-def as_json(step: TreeBuild, stripped: Stripped) -> dict[str, Any]:
+class StrippedImage(NamedTuple):
+    """An image of ``romforge stripped --json``: its task, and what ``Stripped`` says."""
+
+    task: str
+    goal: str
+    dropped: tuple[str, ...]
+    added: tuple[str, ...]
+    left_out: tuple[LeftOutObject, ...]
+    needed: tuple[str, ...]
+    reason: str | None
+    stayed: Mapping[str, Size]
+    never_asked_for: Mapping[str, Size]
+
+
+class StrippedDocument(Document):
+    """What `stripped --json` prints: the images, in the order of the spec."""
+
+    images: list[StrippedImage]
+
+
+def as_json(step: TreeBuild, stripped: Stripped) -> StrippedImage:
     """An image of ``romforge stripped --json``."""
-    left_out = []
-    for item in stripped.left_out:
-        left_out.append({**item._asdict(), "size": item.size._asdict()})
-    return {
-        "task": step.task,
-        **stripped._asdict(),
-        "left_out": left_out,
-        "stayed": _sizes_as_json(stripped.stayed),
-        "never_asked_for": _sizes_as_json(stripped.never_asked_for),
-    }
-
-
-def _sizes_as_json(sizes: Mapping[str, Size]) -> dict[str, dict[str, int]]:
-    return {name: size._asdict() for name, size in sizes.items()}
+    return StrippedImage(step.task, *stripped)
 
 
 def strip_report_lines(stripped: Stripped) -> Iterator[str]:

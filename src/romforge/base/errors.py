@@ -3,13 +3,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
 from romforge.base.text import format_offset
+
+if TYPE_CHECKING:
+    from romforge.base.located import Located
 
 EXIT_STATUSES = {
     0: "fine",
     1: "what was checked is wrong, or the build failed",
     2: "the command line or the spec is wrong",
-    3: "guests migrate, but some could not boot from the network any more",
+    3: "guests migrate, but some could not boot again",
     130: "interrupted",
 }
 
@@ -27,9 +33,21 @@ class UsageError(RomforgeError):
 
 
 class SpecError(RomforgeError):
-    """The spec is wrong. The text lists every problem in it, each with its line."""
+    """The spec is wrong. The text lists every problem in it, each with its line.
+
+    ``locate`` gives the same as data, which few ask for.
+    """
 
     exit_status = 2
+
+    def __init__(self, text: str, locate: Callable[[], Sequence[Located]] = tuple) -> None:
+        super().__init__(text)
+        self._locate = locate
+
+    @property
+    def problems(self) -> Sequence[Located]:
+        """Each problem with its place."""
+        return self._locate()
 
 
 class FormatError(RomforgeError):

@@ -8,23 +8,31 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from romforge.base.errors import UsageError
+from romforge.base.json_document import Document
 from romforge.cli import common
 from romforge.cli.environment import source_tree_override
+from romforge.rom.manifest import RomEntry
 
 if TYPE_CHECKING:
     from romforge.engine.tasks import TaskGraph
+
+
+class BuildDocument(Document):
+    """What `build --json` prints: the ROMs that the run looked at, in the order of the spec."""
+
+    roms: list[RomEntry]
 
 
 def add_build_commands(commands: common.Commands) -> None:
     """Adds `build` and `verify`."""
     build = common.add_command(commands, "build", _run_build, "builds ROMs, as doit does")
     common.add_spec_options(build)
-    common.add_json_option(build)
+    common.add_json_option(build, "cli.build_commands:BuildDocument")
     build.add_argument(
         "selection",
         nargs="*",
         metavar=common.SELECTION,
-        help="nic:NAME, target:NAME, rom:PATH or all; default: the default targets",
+        help="a card, a ROM, nic:NAME, target:NAME, rom:PATH or all; default: the default targets",
     )
     common.add_jobs_option(
         build,
@@ -38,7 +46,7 @@ def add_build_commands(commands: common.Commands) -> None:
         "boots ROMs in QEMU, and migrates guests that use them",
     )
     common.add_spec_options(verify)
-    common.add_json_option(verify)
+    common.add_json_option(verify, "engine.verify_reporter:VerifyDocument")
     verify.add_argument(
         "selection",
         nargs="*",
@@ -71,7 +79,7 @@ def _run_build(args: Namespace) -> int:
 
     has_selection = bool(args.selection)
     graph = tasks.load_tasks(args.spec, args.out, source_tree_override(), every=has_selection)
-    selected = common.selected_tasks(graph.plan, args.selection)
+    selected = common.selected_tasks(graph.plan, args.out, args.selection)
     graph.run.as_json = args.json
     return tasks.run_tasks(graph, selected, args.jobs)
 
@@ -93,16 +101,12 @@ def _run_verify(args: Namespace) -> int:
 def _selected_proofs(graph: TaskGraph, selection: list[str]) -> list[str]:
     """The tasks of the proofs that are named, and then of those of the ROMs that are."""
     known = {proof.task for proof in graph.proofs}
-    proofs, others = [], []
-    for name in selection:
-        if name in known:
-            proofs.append(name)
-        else:
-            others.append(name)
+    tasks = common.selected_tasks(graph.plan, graph.out, selection, roms_only=True, more=known)
+    proofs = [task for task in tasks if task in known]
+    others = [task for task in tasks if task not in known]
     if proofs and not others:
         return proofs
-    selected = graph.plan.selected(common.selected_tasks(graph.plan, others))
-    roms = {rom.path for rom in selected}
+    roms = {rom.path for rom in graph.plan.selected(others)}
     for proof in graph.proofs:
         if proof.rom in roms:
             proofs.append(proof.task)

@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _report_errors(lambda: _complete(words[1], words[2:]))
     args = make_parser(*words[:1]).parse_args(words)
     _guard_output()
-    return _report_errors(lambda: int(args.run(args)))
+    return _report_errors(lambda: int(args.run(args)), as_json=getattr(args, "json", False))
 
 
 def _complete(shell: str, words: Sequence[str]) -> int:
@@ -132,7 +132,13 @@ def _load_dodo(words: Sequence[str]) -> dict[str, Any]:
     spec, out = environment.spec_file(start), environment.output_root(start)
     tree = environment.source_tree_override(start)
     proofs = _wanted_proofs(words)
-    return tasks.load_tasks(spec, out, tree, every=bool(words), verify=proofs).members()
+    graph = tasks.load_tasks(spec, out, tree, every=bool(words), verify=proofs)
+    if words:
+        from romforge.engine import doit_words
+
+        commands = [name for family in FAMILIES for name in family.commands]
+        doit_words.accept_names(graph, start, commands)
+    return graph.members()
 
 
 def _wanted_proofs(words: Sequence[str]) -> str | None:
@@ -144,8 +150,11 @@ def _wanted_proofs(words: Sequence[str]) -> str | None:
     return None
 
 
-def _report_errors(action: Callable[[], int]) -> int:
-    """Runs an action; prints its error to standard error, and returns the exit status."""
+def _report_errors(action: Callable[[], int], as_json: bool = False) -> int:
+    """Runs an action; prints its error to standard error, and returns the exit status.
+
+    With ``as_json``, standard output gets the error as a document too.
+    """
     _accept_any_characters()
     try:
         status = action()
@@ -154,13 +163,27 @@ def _report_errors(action: Callable[[], int]) -> int:
         return status
     except RomforgeError as error:
         print(_error_text(error), file=sys.stderr)
-        return error.exit_status
+        return _print_error_document(error) if as_json else error.exit_status
     except KeyboardInterrupt:
         print("romforge: interrupted", file=sys.stderr)
         return _INTERRUPTED
     except OSError as error:
-        print(f"romforge: {describe_os_error(error)}", file=sys.stderr)
-        return 1
+        text = describe_os_error(error)
+        print(f"romforge: {text}", file=sys.stderr)
+        return _print_error_document(RomforgeError(text)) if as_json else 1
+
+
+def _print_error_document(error: RomforgeError) -> int:
+    """Prints an error as JSON to standard output, if it can be written; returns the status."""
+    from romforge.base import json_document
+
+    try:
+        print(json_document.to_text(json_document.error_document(error)), flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError:
+        pass  # standard error has the text
+    return error.exit_status
 
 
 def _guard_output() -> None:

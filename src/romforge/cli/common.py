@@ -4,20 +4,21 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
+from romforge.base import json_document
 from romforge.base.errors import FormatError, RomforgeError, UsageError
 from romforge.base.jobserver import MOST_JOBS
-from romforge.base.text import did_you_mean
+from romforge.base.text import did_you_mean, join_words
 from romforge.cli import environment
 
 if TYPE_CHECKING:
+    from romforge.base.located import Located
     from romforge.plan.steps import Plan
     from romforge.spec.fields import ValueType
 
@@ -35,6 +36,7 @@ class CommandParser(argparse.ArgumentParser):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._given: set[argparse.Action] = set()
+        self._words: list[str] = []  # of the command line
         for name in (None, "store"):
             self.register("action", name, _StoreOnce)
         self.register("action", "store_true", _StoreTrueOnce)
@@ -42,6 +44,7 @@ class CommandParser(argparse.ArgumentParser):
     def parse_known_args(self, *args: Any, **kwargs: Any) -> Any:
         """Reads arguments as argparse does, and begins to count options anew."""
         self._given.clear()
+        self._words = list(args[0] if args and args[0] is not None else sys.argv[1:])
         return super().parse_known_args(*args, **kwargs)
 
     def refuse_second(self, action: argparse.Action, option: str | None) -> None:
@@ -52,7 +55,21 @@ class CommandParser(argparse.ArgumentParser):
             raise argparse.ArgumentError(action, "given twice, and may be given once")
         self._given.add(action)
 
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """Raises ArgumentError for what is none of the choices; names a near miss."""
+        choices = list(map(str, action.choices or ()))
+        if action.choices is None or value in action.choices:
+            return
+        known = join_words(choices)
+        if isinstance(action, argparse._SubParsersAction):
+            message = f'there is no command "{value}"{did_you_mean(value, choices)}'
+            raise argparse.ArgumentError(None, f"{message}; the commands are {known}")
+        text = f'"{value}" is none of its values{did_you_mean(value, choices)}'
+        raise argparse.ArgumentError(action, f"{text}; they are {known}")
+
     def error(self, message: str) -> NoReturn:
+        if "--json" in self._words:
+            print_json(json_document.error_document(UsageError(message)))
         self.exit(2, f"romforge: {message}\nsee `{self.prog} --help`\n")
 
 
@@ -118,8 +135,37 @@ def add_spec_option(parser: CommandParser) -> None:
     )
 
 
-def add_json_option(parser: CommandParser) -> None:
-    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+def add_json_option(parser: CommandParser, *documents: str, with_format: bool = False) -> None:
+    """Adds --json. ``documents`` are the declarations of what it prints, as ROOM.MODULE:CLASS.
+
+    With ``with_format`` also --format, for a command that finds faults in files.
+    """
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument("--json", action="store_true", help="print the result as JSON")
+    parser.set_defaults(documents=documents)
+    if with_format:
+        group.add_argument(
+            "--format",
+            choices=("gcc", "github", "sarif"),
+            help="print only what is wrong: as a compiler does, as commands for GitHub Actions, or"
+            " as SARIF 2.1.0",
+        )
+
+
+def print_located(found: Iterable[Located], name: str) -> None:
+    """Prints what a check found in a format of --format."""
+    from romforge.cli import finding_formats
+
+    for line in finding_formats.FORMATS[name](found):
+        print(line)
+
+
+def subparsers(parser: argparse.ArgumentParser) -> dict[str, CommandParser]:
+    """The parsers of the commands, by their names."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            return dict(action.choices)
+    return {}
 
 
 def add_jobs_option(parser: CommandParser, help_text: str) -> None:
@@ -156,28 +202,24 @@ def read_option(value_type: ValueType, text: str | None, option: str) -> Any:
         raise UsageError(f"{option}: {error}; {value_type.hint}") from None
 
 
-def selected_tasks(plan: Plan, selection: Sequence[str]) -> list[str]:
-    """The names of the tasks that a selection names; ``rom:`` may be left out before a path.
+def selected_tasks(
+    plan: Plan,
+    out: Path,
+    selection: Sequence[str],
+    *,
+    roms_only: bool = False,
+    more: Collection[str] = (),
+) -> list[str]:
+    """The names of the tasks that a selection names, as ``Names`` finds them.
 
-    Raises UsageError for what the spec does not have.
+    Raises UsageError for what the spec does not have, and for what is ambiguous.
     """
-    tasks = {"all"}
-    for target in plan.targets:
-        tasks.add(f"target:{target}")
-    for step in plan.steps():
-        tasks.add(step.task)
-    for rom in plan.roms():
-        tasks.add(f"nic:{rom.nic}")
-    return [_selected_task(name, tasks) for name in selection]
+    if not selection:
+        return []
+    from romforge.plan.names import Names
 
-
-def _selected_task(name: str, tasks: set[str]) -> str:
-    for task in (name, f"rom:{name}"):
-        if task in tasks:
-            return task
-    near_miss = did_you_mean(name, tasks)
-    hint = "select nic:NAME, target:NAME, rom:PATH or all"
-    raise UsageError(f'there is no "{name}" to build{near_miss}; {hint}')
+    names = Names(plan, out, roms_only=roms_only, more=more)
+    return [names.task_of(name) for name in selection]
 
 
 @contextmanager
@@ -194,6 +236,6 @@ def warn(text: str) -> None:
     print(f"romforge: {text}", file=sys.stderr)
 
 
-def print_json(value: object) -> None:
-    json.dump(value, sys.stdout, indent=1)
-    print()
+def print_json(document: Mapping[str, object]) -> None:
+    """Prints a document, which is all that a command prints to standard output."""
+    print(json_document.to_text(document))

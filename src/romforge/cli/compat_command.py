@@ -8,10 +8,11 @@ import os
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from romforge.analysis import compat
 from romforge.analysis.compat import RomFile, Verdict
+from romforge.base.json_document import FORMAT, Document
 from romforge.base.table import RED, Column, paint, render_table, terminal_width, wants_colours
 from romforge.cli import common, environment
 
@@ -24,6 +25,34 @@ _EXPLANATION = (
 )
 
 
+class ComparedRom(TypedDict):
+    """A ROM file of a set: sizes in bytes, and ``path`` below the set's root if it was searched."""
+
+    size: int
+    bucket: int
+    images: tuple[str, ...]
+    path: str
+
+
+class VerdictRow(TypedDict):
+    """Whether a guest migrates, and boots again; ``old`` or ``new`` is null where there is none."""
+
+    file: str
+    old: ComparedRom | None
+    new: ComparedRom | None
+    migrates: bool
+    boots: bool
+    reason: str
+    romsize: str
+    ambiguity: str
+
+
+class CompatDocument(Document):
+    """What `compat --json` prints: a verdict for each file, by name."""
+
+    verdicts: list[VerdictRow]
+
+
 def add_compat_command(commands: common.Commands) -> None:
     """Adds `compat`."""
     parser = common.add_command(
@@ -33,7 +62,7 @@ def add_compat_command(commands: common.Commands) -> None:
         "shows for each ROM of two sets whether guests can move from the old to the new",
     )
     parser.description = f"{parser.description} {_EXPLANATION}"
-    common.add_json_option(parser)
+    common.add_json_option(parser, "cli.compat_command:CompatDocument")
     parser.add_argument(
         "--only",
         choices=_VERDICTS,
@@ -82,7 +111,8 @@ def _run_compat(args: Namespace) -> int:
     old, new = compat.read_sets(args.old, args.new, args.out, *paths)
     verdicts = compat.compare_sets(old, new)
     if args.json:
-        common.print_json(list(map(_verdict_as_json, verdicts)))
+        rows = list(map(_verdict_as_json, verdicts))
+        common.print_json(CompatDocument(format=FORMAT, verdicts=rows))
     else:
         _show_verdicts(verdicts)
     return _exit_status(verdicts, args.only)
@@ -128,20 +158,20 @@ def _show_verdicts(verdicts: Sequence[Verdict]) -> None:
             print(f"{verdict.file}: {reason}")
 
 
-def _verdict_as_json(verdict: Verdict) -> dict[str, Any]:
-    return {
-        "file": verdict.file,
-        "old": _rom_as_json(verdict.old),
-        "new": _rom_as_json(verdict.new),
-        "migrates": verdict.migrates,
-        "boots": verdict.boots,
-        "reason": verdict.reason,
-        "romsize": verdict.romsize,
-        "ambiguity": verdict.ambiguity,
-    }
+def _verdict_as_json(verdict: Verdict) -> VerdictRow:
+    return VerdictRow(
+        file=verdict.file,
+        old=_rom_as_json(verdict.old),
+        new=_rom_as_json(verdict.new),
+        migrates=verdict.migrates,
+        boots=verdict.boots,
+        reason=verdict.reason,
+        romsize=verdict.romsize,
+        ambiguity=verdict.ambiguity,
+    )
 
 
-def _rom_as_json(rom: RomFile | None) -> dict[str, Any] | None:
+def _rom_as_json(rom: RomFile | None) -> ComparedRom | None:
     if rom is None:
         return None
-    return {"size": rom.size, "bucket": rom.bucket, "images": rom.images, "path": rom.path}
+    return ComparedRom(size=rom.size, bucket=rom.bucket, images=rom.images, path=rom.path)

@@ -9,7 +9,10 @@ cursor. The first line of the answer is a kind: ``words``, ``files`` or ``direct
 from __future__ import annotations
 
 import argparse
+import glob
+import os
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -26,8 +29,10 @@ if TYPE_CHECKING:
 
 _WORDS, _FILES, _DIRECTORIES = "words", "files", "directories"
 _DIRECTORY, _SET = "DIR", "[NAME=]SET"  # metavars
-_WHY_ARGUMENTS = "what", "image"  # arguments of `why`, which are ROMs or images
-_ROMS_ONLY = "verify", "lock"  # commands that select ROMs, but not the steps before them
+_FILE_OR_NAME = "ROM"  # the metavar of a file, or of a ROM of the spec
+_WHY_ARGUMENTS = "what", "image"  # arguments of `why`: a selection, or an image
+# Commands that select ROMs, but not the steps before them.
+_ROMS_ONLY = "verify", "lock", "inspect", "split"
 
 
 class Candidates(NamedTuple):
@@ -209,20 +214,24 @@ def _values(
         return Candidates(_FILES, {}, max(len(prefix), end_of_name))
     if action.type is Path:
         return Candidates(_FILES, {}, len(prefix))
-    values = {}
-    if action.metavar == SELECTION:
-        values = _selections(position, word)
-    elif action.dest in _WHY_ARGUMENTS:
-        values = _images(position)
-    elif isinstance(action, argparse._SubParsersAction):
-        for choice in action._choices_actions:
-            values[choice.dest] = choice.help or ""
-    else:
-        values = dict.fromkeys(action.choices or (), "")
+    if action.metavar == _FILE_OR_NAME:
+        names = _names_of_no_file(position, word)
+        return Candidates(_WORDS, names) if names else Candidates(_FILES, {})
     words = {}
-    for value, description in values.items():
+    for value, description in _words(position, action, word.removeprefix(prefix)).items():
         words[prefix + value] = description
     return Candidates(_WORDS, words)
+
+
+def _words(position: _Position, action: argparse.Action, word: str) -> dict[str, str]:
+    """The values of an argument that is no file, each with a description."""
+    if action.metavar == SELECTION:
+        return _selections(position, word)
+    if action.dest in _WHY_ARGUMENTS:
+        return _selections(position, word) | _images(position)
+    if isinstance(action, argparse._SubParsersAction):
+        return {choice.dest: choice.help or "" for choice in action._choices_actions}
+    return dict.fromkeys(action.choices or (), "")
 
 
 def _load_plan(position: _Position) -> tuple[Spec, Plan] | None:
@@ -248,13 +257,51 @@ def _selections(position: _Position, word: str) -> dict[str, str]:
     selections.update(_selected_roms(spec, plan))
     if position.command not in _ROMS_ONLY:
         selections.update(_selected_steps(plan))
-    if word:  # without it, a list of all would have each ROM twice
+    if word:  # without it, a list of all would have each ROM several times
+        selections.update(_short_names(spec, plan))
         for rom in plan.roms():
             selections[rom.path] = _describe_rom(rom)
+            selections[_path_as_typed(position, rom, word)] = _describe_rom(rom)
     if position.command == "verify" and word and _may_be_proof(word):
         for proof in _proofs(spec, plan, with_controls="controls" in position.values):
             selections[proof.task] = proof.kind
     return selections
+
+
+def _names_of_no_file(position: _Position, word: str) -> dict[str, str]:
+    """The names of ROMs that begin with a word, unless files do."""
+    if not word or glob.glob(glob.escape(os.path.expanduser(word)) + "*"):
+        return {}
+    found = {}
+    for name, description in _selections(position, word).items():
+        if name.startswith(word):
+            found[name] = description
+    return found
+
+
+def _short_names(spec: Spec, plan: Plan) -> Iterator[tuple[str, str]]:
+    """The names of cards, targets and ROM files without what shows their kind, if it is clear."""
+    counts = Counter([*plan.nics(), *plan.targets])
+    counts.update(os.path.basename(rom.path) for rom in plan.roms())
+    for nic in plan.nics():
+        if counts[nic] == 1:
+            yield nic, f"ROMs of {spec.nic[nic].id}"
+    for target, roms in plan.targets.items():
+        if counts[target] == 1:
+            yield target, f"{plural(len(roms), 'ROM')} in {spec.target[target].dir}"
+    for rom in plan.roms():
+        name = os.path.basename(rom.path)
+        if counts[name] == 1:
+            yield name, _describe_rom(rom)
+
+
+def _path_as_typed(position: _Position, rom: Rom, word: str) -> str:
+    """The path of a ROM from the current directory, or an absolute one if the word is."""
+    out = Path(position.values.get("out") or position.parser.get_default("out")).expanduser()
+    if os.path.isabs(word):
+        return os.path.abspath(out / rom.path)
+    dot = "./" if word.startswith("./") else ""
+    return f"{dot}{out / rom.path}"
 
 
 def _selected_roms(spec: Spec, plan: Plan) -> Iterator[tuple[str, str]]:
@@ -291,14 +338,12 @@ def _proofs(spec: Spec, plan: Plan, with_controls: bool) -> Sequence[Proof]:
 
 
 def _images(position: _Position) -> dict[str, str]:
-    """The ROMs and images that `why` can explain, each with a description."""
+    """The images that `why` can explain, each with a description."""
     loaded = _load_plan(position)
     if loaded is None:
         return {}
     _, plan = loaded
     images = {}
-    for rom in plan.roms():
-        images[rom.path] = _describe_rom(rom)
     for make in plan.makes:
         for goal in make.goals:
             images[f"{make.platform}/{goal}"] = f"{make.bin}/{goal}.{make.media}"

@@ -25,9 +25,12 @@ SELECTIONS = {
     "all": "the ROMs of all targets",
     "target:NAME": "the ROMs of a target",
     "nic:NAME": "the ROMs of a network card, in the default targets",
-    "rom:PATH": "one ROM, by its path below the output root; `rom:` may be left out",
-    "make:SOURCE/PLATFORM": "all images of a platform of a source tree (`build` and `stripped`)",
-    "source:NAME": "the ROM files of a package (`build`)",
+    "rom:PATH": "one ROM, by its path below the output root",
+    "NAME": "short for nic:NAME, target:NAME or rom:PATH, if it can be only one of them",
+    "PATH": "a ROM, by a path that leads into the output root, or by the end of its path",
+    "make:SOURCE/PLATFORM": "all images of a platform of a source tree (`build`, `plan`, `why`"
+    " and `stripped`)",
+    "source:NAME": "the ROM files of a package (`build` and `plan`)",
     "verify:PATH:PROOF": "one proof of a ROM (`verify`)",
 }
 ENVIRONMENT = {

@@ -6,8 +6,13 @@ from __future__ import annotations
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypedDict
 
 from romforge.base import output_files
+from romforge.base.errors import UsageError
+from romforge.base.json_document import FORMAT, Document
+from romforge.base.junit import Case, write_junit
+from romforge.base.located import Located, Severity
 from romforge.base.table import RED, paint, wants_colours
 from romforge.base.text import plural
 from romforge.cli import common
@@ -16,7 +21,29 @@ from romforge.plan.steps import Plan, Rom
 from romforge.rom import lock_format
 from romforge.rom.lock_format import Change, Lock
 from romforge.sources.ipxe import nic_drivers
-from romforge.spec import loader
+from romforge.spec import loader, toml_positions
+
+
+class LockDocument(Document):
+    """What `lock --json` prints: the file that it wrote, and the paths of its ROMs."""
+
+    lock: str
+    roms: list[str]
+
+
+class LockChange(TypedDict):
+    """A difference between the lock and what is built; ``fault`` if it is not allowed."""
+
+    file: str
+    text: str
+    fault: bool
+
+
+class LockCheckDocument(Document):
+    """What `lock --check --json` prints: the differences, by the path of the ROM."""
+
+    lock: str
+    changes: list[LockChange]
 
 
 def add_lock_command(commands: common.Commands) -> None:
@@ -28,7 +55,9 @@ def add_lock_command(commands: common.Commands) -> None:
         "writes what was built to the lock file, or compares it with the file",
     )
     common.add_spec_options(parser)
-    common.add_json_option(parser)
+    documents = ("LockDocument", "LockCheckDocument")
+    places = [f"cli.lock_command:{name}" for name in documents]
+    common.add_json_option(parser, *places, with_format=True)
     parser.add_argument(
         "selection",
         nargs="*",
@@ -40,16 +69,31 @@ def add_lock_command(commands: common.Commands) -> None:
         action="store_true",
         help="compare and write nothing; a changed bucket, image, ID or file is a fault",
     )
+    parser.add_argument(
+        "--junit",
+        type=Path,
+        metavar="FILE",
+        help="with --check, also write the result of each ROM to this file, as JUnit XML",
+    )
 
 
 def _run_lock(args: Namespace) -> int:
+    if (args.format or args.junit) and not args.check:
+        raise UsageError(f"{'--format' if args.format else '--junit'} needs --check")
     spec = loader.load_spec(args.spec, args.out)
     plan = nic_drivers.make_buildable_plan(spec, source_tree_override(), args.out)
-    roms = plan.selected(common.selected_tasks(plan, args.selection))
+    selected = common.selected_tasks(plan, args.out, args.selection, roms_only=True)
+    roms = plan.selected(selected)
     lock_file = lock_format.lock_path(args.spec)
     if args.check:
         compared = roms if args.selection else None
         changes = lock_format.compare_build_with_lock(spec, plan, args.out, compared)
+        if args.junit:
+            paths = [rom.path for rom in compared] if compared is not None else None
+            _write_junit(args.junit, lock_file, paths, changes)
+        if args.format:
+            common.print_located(_located(changes, lock_file), args.format)
+            return int(any(change.fault for change in changes))
         return _show_changes(changes, lock_file, args.json)
     before = _read_lock(lock_file)
     if not args.selection:
@@ -59,7 +103,11 @@ def _run_lock(args: Namespace) -> int:
         after = _merged(before, after)
     lock_format.require_acknowledged(before, after)
     output_files.replace_file(lock_file, lock_format.emit_lock(after))
-    print(f"{lock_file}: {plural(len(after.roms), 'ROM')}")
+    if args.json:
+        roms_locked = sorted(after.roms)
+        common.print_json(LockDocument(format=FORMAT, lock=str(lock_file), roms=roms_locked))
+    else:
+        print(f"{lock_file}: {plural(len(after.roms), 'ROM')}")
     return 0
 
 
@@ -90,6 +138,36 @@ def _merged(before: Lock, after: Lock) -> Lock:
     )
 
 
+def _write_junit(
+    path: Path, lock_file: Path, roms: Sequence[str] | None, changes: Sequence[Change]
+) -> None:
+    """Writes a test case for each ROM that was compared; by default, those that are locked."""
+    if roms is None:
+        roms = sorted(lock_format.read_lock(lock_file).roms)
+    cases = []
+    for rom in dict.fromkeys([*roms, *(change.path for change in changes)]):
+        found = [change for change in changes if change.path == rom]
+        faults = []
+        for one in _located(found, lock_file):
+            if one.severity == "error":
+                faults.append(f"{one.file}:{one.line}: {one.message}")
+        text = "\n".join(faults or [change.text for change in found])
+        cases.append(Case(rom, "lock", "failure" if faults else "passed", text))
+    write_junit(path, "romforge lock --check", cases)
+
+
+def _located(changes: Sequence[Change], lock_file: Path) -> list[Located]:
+    """Changes at the line of the ROM's table in the lock; at the first, if it has none."""
+    lines = toml_positions.locate_keys(lock_file.read_text())
+    located = []
+    for change in changes:
+        line = lines.get(("rom", change.path), 1)
+        severity: Severity = "error" if change.fault else "note"
+        found = Located(str(lock_file), line, None, change.path, severity, change.text, "lock")
+        located.append(found)
+    return located
+
+
 def _show_changes(changes: Sequence[Change], lock_file: Path, as_json: bool) -> int:
     """Shows what differs from the lock; returns 1 where that is a fault."""
     faults = [change for change in changes if change.fault]
@@ -97,8 +175,8 @@ def _show_changes(changes: Sequence[Change], lock_file: Path, as_json: bool) -> 
     if as_json:
         rows = []
         for change in changes:
-            rows.append({"file": change.path, "text": change.text, "fault": change.fault})
-        common.print_json(rows)
+            rows.append(LockChange(file=change.path, text=change.text, fault=change.fault))
+        common.print_json(LockCheckDocument(format=FORMAT, lock=str(lock_file), changes=rows))
         return status
     for change in changes:
         label = paint("FAULT", RED, wants_colours()) if change.fault else "change"

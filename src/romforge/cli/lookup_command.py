@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from romforge.base.errors import RomforgeError, UsageError
+from romforge.base.json_document import FORMAT
 from romforge.base.programs import MissingTool
 from romforge.base.table import (
     BOLD,
@@ -50,7 +51,7 @@ def add_lookup_command(commands: common.Commands) -> None:
         "shows which ROM file each QEMU opens for each NIC, and which it would not find",
     )
     common.add_spec_options(parser)
-    common.add_json_option(parser)
+    common.add_json_option(parser, "analysis.rom_lookup:LookupDocument")
     parser.add_argument(
         "--root",
         metavar="DIR",
@@ -100,7 +101,8 @@ def _run_lookup(args: Namespace) -> int:
         raise RomforgeError(f"{root}: there is no such directory; run doit, or name another --root")
     found = [rom_lookup.look_up(spec, plan, view, root) for view in _views(args, spec)]
     if args.json:
-        common.print_json([rom_lookup.lookup_as_json(one) for one in found])
+        qemus = [rom_lookup.lookup_as_json(one) for one in found]
+        common.print_json({"format": FORMAT, "qemus": qemus})
     else:
         for one in found:
             _show(one)

@@ -7,10 +7,12 @@ import os
 from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from romforge.analysis import nic_support
 from romforge.analysis.nic_support import NicSupport
 from romforge.base.errors import RomforgeError
+from romforge.base.json_document import FORMAT, Document
 from romforge.base.nic_models import NIC_MODELS, NicModel
 from romforge.base.programs import MissingTool
 from romforge.base.table import Column, render_table, terminal_width
@@ -33,13 +35,35 @@ _PORT_IO_NOTE = (
 )
 
 
+class NicRow(NamedTuple):
+    """Whether and how a tree drives a network device, as ``NicSupport`` says."""
+
+    devices: tuple[str, ...]
+    ids: str
+    name: str
+    description: str
+    drivers: tuple[str, ...]
+    architectures: tuple[str, ...]
+    needs_port_io: bool
+    default_roms: tuple[str, ...]
+    entry: str | None
+
+
+class NicsDocument(Document):
+    """What `nics --json` prints: the tree, its devices, and notes on them."""
+
+    tree: str
+    nics: list[NicRow]
+    notes: list[str]
+
+
 def add_nics_command(commands: common.Commands) -> None:
     """Adds `nics`."""
     parser = common.add_command(
         commands, "nics", _run_nics, "lists the network devices that an iPXE tree drives"
     )
     common.add_spec_option(parser)
-    common.add_json_option(parser)
+    common.add_json_option(parser, "cli.nics_command:NicsDocument")
     parser.add_argument(
         "--all",
         action="store_true",
@@ -64,8 +88,8 @@ def _run_nics(args: Namespace) -> int:
         nics = nic_support.support_of_models(devices, architectures, more)
     notes = [*_notes_on(nics), *notes]
     if args.json:
-        data = [nic._asdict() | {"ids": str(nic.ids)} for nic in nics]
-        common.print_json({"tree": str(src), "nics": data, "notes": notes})
+        rows = [NicRow(**nic._asdict() | {"ids": str(nic.ids)}) for nic in nics]
+        common.print_json(NicsDocument(format=FORMAT, tree=str(src), nics=rows, notes=notes))
         return 0
     for line in _text(src, nics, notes, args.all):
         print(line)

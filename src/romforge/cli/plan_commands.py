@@ -6,10 +6,13 @@ from __future__ import annotations
 import shlex
 import sys
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from romforge.base.errors import SpecError
+from romforge.base.json_document import FORMAT, Document
+from romforge.base.located import Located
 from romforge.base.programs import MissingTool
 from romforge.base.table import BOLD, paint, wants_colours
 from romforge.base.text import format_size, join_words, plural
@@ -19,7 +22,6 @@ from romforge.plan.steps import Fetch, Plan, Rom, TreeBuild
 from romforge.rom.manifest import RomEntry, read_manifest
 from romforge.sources.ipxe import nic_drivers
 from romforge.spec import loader
-from romforge.spec.fields import Problem
 from romforge.spec.model import Spec
 
 
@@ -48,6 +50,42 @@ class StepSummary(NamedTuple):
         yield from _labelled("note", list(self.notes))
 
 
+class CheckCounts(NamedTuple):
+    """How many cards, platforms, targets and ROMs a spec has."""
+
+    nics: int
+    platforms: int
+    targets: int
+    roms: int
+
+
+class CheckDocument(Document):
+    """What `check --json` prints; there are no ``counts`` of a spec that cannot be loaded."""
+
+    valid: bool
+    counts: CheckCounts | None
+    problems: list[Located]
+
+
+class PlanDocument(Document):
+    """What `plan --json` prints: the steps, in the order of a build."""
+
+    steps: list[StepSummary]
+
+
+class Reason(NamedTuple):
+    """Why a build would run a step."""
+
+    task: str
+    reason: str
+
+
+class ReasonsDocument(Document):
+    """What `plan --why --json` prints: the steps that a build would run, in their order."""
+
+    reasons: list[Reason]
+
+
 def _labelled(label: str, texts: list[str]) -> Iterator[str]:
     for text in texts:
         yield f"  {label:<8}{text}"
@@ -59,41 +97,52 @@ def add_plan_commands(commands: common.Commands) -> None:
         commands, "check", _run_check, "checks the spec, and what it names outside"
     )
     common.add_spec_options(check)
-    common.add_json_option(check)
+    common.add_json_option(check, "cli.plan_commands:CheckDocument", with_format=True)
 
     plan = common.add_command(
         commands, "plan", _run_plan, "shows each step of a build, with its inputs, outputs and tool"
     )
     common.add_spec_options(plan)
-    common.add_json_option(plan)
+    documents = ("PlanDocument", "ReasonsDocument")
+    common.add_json_option(plan, *(f"cli.plan_commands:{name}" for name in documents))
     plan.add_argument(
         "--why",
         action="store_true",
-        help="show instead which steps a build of all targets would run now, and why",
+        help="show instead which steps a build would run now, and why",
+    )
+    plan.add_argument(
+        "selection",
+        nargs="*",
+        metavar=common.SELECTION,
+        help="as for build: only these steps, and those before them; default: all steps",
     )
 
 
 def _run_check(args: Namespace) -> int:
     from romforge.sources import spec_inputs  # `plan` does without
 
-    spec = loader.load_spec(args.spec, args.out)
+    try:
+        spec = loader.load_spec(args.spec, args.out)
+    except SpecError as error:
+        if not args.json and not args.format:
+            raise
+        _print_problems(args, None, error.problems)
+        return error.exit_status
     tree = source_tree_override()
     plan = nic_drivers.make_buildable_plan(spec, tree, args.out)
     errors = spec_inputs.missing_inputs(spec, plan, tree, args.out)
     warnings = spec_inputs.doubtful_inputs(spec, plan)
     status = 1 if errors else 0
-    counts = {
-        "nics": len(spec.nic),
-        "platforms": len(spec.platform),
-        "targets": len(spec.target),
-        "roms": len(list(plan.roms())),
-    }
-    if args.json:
-        found = {
-            "errors": _problems_as_data(spec.path, errors),
-            "warnings": _problems_as_data(spec.path, warnings),
-        }
-        common.print_json(counts | found)
+    counts = CheckCounts(
+        nics=len(spec.nic),
+        platforms=len(spec.platform),
+        targets=len(spec.target),
+        roms=len(list(plan.roms())),
+    )
+    if args.json or args.format:
+        found = loader.locate_all(spec.path, errors, "error")
+        found += loader.locate_all(spec.path, warnings, "warning")
+        _print_problems(args, counts, found)
         return status
     marked = [one._replace(message=f"warning: {one.message}") for one in warnings]
     if errors or marked:
@@ -101,29 +150,32 @@ def _run_check(args: Namespace) -> int:
     if errors:
         return status
     nouns = ("NIC", "platform", "target", "ROM")
-    parts = [plural(count, noun) for count, noun in zip(counts.values(), nouns)]
+    parts = [plural(count, noun) for count, noun in zip(counts, nouns)]
     print(f"{args.spec}: valid: {join_words(parts)}")
     return status
 
 
-def _problems_as_data(spec: Path, problems: list[Problem]) -> list[dict[str, Any]]:
-    """Problems for JSON, in the order of lines: the key, its line, and the text."""
-    data: list[dict[str, Any]] = []
-    for problem in problems:
-        path = loader.dotted(problem.path)
-        line = loader.line_of(spec, problem.path)
-        data.append({"path": path, "line": line, "message": problem.text})
-    return sorted(data, key=lambda one: one["line"] or 0)
+def _print_problems(
+    args: Namespace, counts: CheckCounts | None, problems: Sequence[Located]
+) -> None:
+    """Prints problems as data, in the order of lines."""
+    ordered = sorted(problems, key=lambda one: (one.line or 0, one.column or 0))
+    if args.format:
+        common.print_located(ordered, args.format)
+        return
+    valid = all(problem.severity != "error" for problem in problems)
+    common.print_json(CheckDocument(format=FORMAT, valid=valid, counts=counts, problems=ordered))
 
 
 def _run_plan(args: Namespace) -> int:
     spec = loader.load_spec(args.spec, args.out)
     plan = nic_drivers.make_buildable_plan(spec, source_tree_override(), args.out)
+    shown = _selected_steps(plan, common.selected_tasks(plan, args.out, args.selection))
     if args.why:
-        return _show_reasons(plan, args.out, args.json)
-    steps = list(_step_summaries(spec, plan, args.out))
+        return _show_reasons(plan, shown, args.out, args.json)
+    steps = [step for step in _step_summaries(spec, plan, args.out) if step.task in shown]
     if args.json:
-        common.print_json([step._asdict() for step in steps])
+        common.print_json(PlanDocument(format=FORMAT, steps=steps))
         return 0
     for step in steps:
         print(paint(step.task, BOLD, wants_colours()))
@@ -132,13 +184,26 @@ def _run_plan(args: Namespace) -> int:
     return 0
 
 
-def _show_reasons(plan: Plan, out: Path, as_json: bool) -> int:
-    """Shows what a build of all would do, and why."""
+def _selected_steps(plan: Plan, selected: list[str]) -> set[str]:
+    """The tasks of the selected steps, and of those before them; without a selection, of all."""
+    if not selected:
+        return {step.task for step in plan.steps()}
+    tasks = set(selected)
+    for rom in plan.selected(selected):
+        tasks.add(rom.task)
+        tasks.update(plan.needs_of(rom.requests))
+    return tasks
+
+
+def _show_reasons(plan: Plan, shown: set[str], out: Path, as_json: bool) -> int:
+    """Shows which of these steps a build would run, and why."""
     from romforge.engine import questions
 
-    reasons = questions.reasons_to_build(plan, out)
+    all_reasons = questions.reasons_to_build(plan, out)
+    reasons = {task: reason for task, reason in all_reasons.items() if task in shown}
     if as_json:
-        common.print_json(reasons)
+        rows = [Reason(task, reason) for task, reason in reasons.items()]
+        common.print_json(ReasonsDocument(format=FORMAT, reasons=rows))
         return 0
     for task, reason in reasons.items():
         print(paint(task, BOLD, wants_colours()))

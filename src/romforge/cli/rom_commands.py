@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
+import os
 from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from romforge.base import output_files
-from romforge.base.errors import FormatError, RomforgeError
+from romforge.base.errors import FormatError, RomforgeError, UsageError
+from romforge.base.json_document import FORMAT, Document
+from romforge.base.located import Located, Severity
 from romforge.base.table import (
     BOLD,
     GREEN,
@@ -31,6 +34,7 @@ from romforge.spec import value_types
 
 _NOTE, _FAULT = "note", "fault"  # severities, as --json names them
 _DEVICES_SHOWN = 4  # of a device list, in the table of images
+_ROM_HELP = "a file, or a ROM that the spec builds, by a name as for build"
 
 
 class ImageSummary(NamedTuple):
@@ -70,10 +74,32 @@ class RomSummary(NamedTuple):
         """Whether nothing but notes was found."""
         return all(finding.severity == _NOTE for finding in self.faults)
 
-    def as_json(self) -> dict[str, Any]:
-        images = [image._asdict() for image in self.images]
-        faults = [finding._asdict() for finding in self.faults]
-        return {**self._asdict(), "images": images, "faults": faults}
+
+class UnreadFile(NamedTuple):
+    """A file that `inspect` could not read, by its name on the command line, and why."""
+
+    file: str
+    message: str
+
+
+class InspectDocument(Document):
+    """What `inspect --json` prints: the files in the order of the command line."""
+
+    roms: list[RomSummary]
+    errors: list[UnreadFile]
+
+
+class SplitFile(NamedTuple):
+    """A file that `split` wrote, and its size in bytes."""
+
+    file: str
+    size: int
+
+
+class SplitDocument(Document):
+    """What `split --json` prints: the files that it wrote, in the order of the images."""
+
+    files: list[SplitFile]
 
 
 class Part(NamedTuple):
@@ -92,8 +118,9 @@ def add_rom_commands(commands: common.Commands) -> None:
         _run_inspect,
         "shows the images, IDs, sizes and bucket of ROMs, and every structural fault",
     )
-    common.add_json_option(inspect)
-    inspect.add_argument("roms", nargs="+", metavar="ROM", type=Path, help="the files to inspect")
+    common.add_spec_options(inspect)
+    common.add_json_option(inspect, "cli.rom_commands:InspectDocument", with_format=True)
+    inspect.add_argument("roms", nargs="+", metavar="ROM", help=_ROM_HELP)
 
     split = common.add_command(
         commands,
@@ -102,8 +129,9 @@ def add_rom_commands(commands: common.Commands) -> None:
         "writes each image of a ROM to a file, and the driver of each EFI image; "
         "those of an .mrom stay together",
     )
-    common.add_json_option(split)
-    split.add_argument("rom", metavar="ROM", type=Path, help="the file to split")
+    common.add_spec_options(split)
+    common.add_json_option(split, "cli.rom_commands:SplitDocument")
+    split.add_argument("rom", metavar="ROM", help=_ROM_HELP)
     split.add_argument(
         "-d",
         dest="directory",
@@ -145,20 +173,55 @@ def add_rom_commands(commands: common.Commands) -> None:
 def _run_inspect(args: Namespace) -> int:
     summaries = []
     errors = []
-    for path in args.roms:
+    for name in args.roms:
         try:
-            summaries.append(_summarise(path))
+            for path in _files_of(name, args):
+                summaries.append(_summarise(path))
         except RomforgeError as error:  # the other files are shown all the same
-            errors.append(str(error))
-    if args.json:
-        common.print_json([summary.as_json() for summary in summaries])
+            errors.append(UnreadFile(name, str(error)))
+    if args.format:
+        common.print_located(_located(summaries, errors), args.format)
+    elif args.json:
+        common.print_json(InspectDocument(format=FORMAT, roms=summaries, errors=errors))
     elif summaries:
         texts = ["\n".join(_summary_lines(summary)) for summary in summaries]
         print("\n\n".join(texts))
-    for text in errors:
-        common.warn(text)
+    for unread in errors:
+        common.warn(unread.message)
     is_sound = all(summary.is_sound for summary in summaries)
     return int(bool(errors) or not is_sound)
+
+
+def _located(summaries: list[RomSummary], unread: list[UnreadFile]) -> Iterator[Located]:
+    """The findings on files, with their offsets, and the files that could not be read."""
+    for rom in summaries:
+        for finding in rom.faults:
+            severity: Severity = "note" if finding.severity == _NOTE else "error"
+            place = format_offset(finding.offset)
+            if finding.image is not None:
+                place = f"image {finding.image}, {place}"
+            message = f"{place}: {finding.text}"
+            yield Located(rom.file, None, None, None, severity, message, "structure")
+    for file in unread:
+        yield Located(file.file, None, None, None, "error", file.message, "unreadable")
+
+
+def _files_of(name: str, args: Namespace) -> list[Path]:
+    """The file of this name, or else the ROMs of the spec that the name selects, as they are built.
+
+    Raises RomforgeError where there is neither.
+    """
+    if os.path.lexists(name) or not args.spec.exists():
+        return [Path(name)]
+    from romforge.plan import planner
+    from romforge.spec import loader
+
+    plan = planner.make_plan(loader.load_spec(args.spec, complete=False))
+    try:
+        selected = common.selected_tasks(plan, args.out, [name], roms_only=True)
+    except UsageError as error:
+        raise RomforgeError(f"{name}: cannot be read: No such file or directory; {error}") from None
+    return [args.out / rom.path for rom in plan.selected(selected)]
 
 
 def _summarise(path: Path) -> RomSummary:
@@ -274,23 +337,29 @@ def _sound_line(notes: list[FindingSummary]) -> str:
 
 
 def _run_split(args: Namespace) -> int:
-    data, _ = rom_file.read_rom(args.rom)
-    with common.named_errors(args.rom):
+    paths = _files_of(args.rom, args)
+    if len(paths) != 1:
+        raise UsageError(
+            f'"{args.rom}" names several ROMs: {join_words(map(str, paths))}; name one'
+        )
+    (path,) = paths
+    data, _ = rom_file.read_rom(path)
+    with common.named_errors(path):
         chain = option_rom.parse_rom(data)
     if not option_rom.is_padding(data[chain.end :]):
         common.warn(
-            f"{args.rom}: {format_offset(chain.end)}: "
+            f"{path}: {format_offset(chain.end)}: "
             "the data after the last image is not padding, and is left out"
         )
-    parts = list(_split_chain(chain, args.rom))
+    parts = list(_split_chain(chain, path))
     args.directory.mkdir(parents=True, exist_ok=True)
     for part in parts:
         output_files.replace_file(args.directory / part.name, part.data)
     if args.json:
         rows = []
         for part in parts:
-            rows.append({"file": str(args.directory / part.name), "size": len(part.data)})
-        common.print_json(rows)
+            rows.append(SplitFile(str(args.directory / part.name), len(part.data)))
+        common.print_json(SplitDocument(format=FORMAT, files=rows))
         return 0
     cells = []
     for part in parts:

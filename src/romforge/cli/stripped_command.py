@@ -6,6 +6,7 @@ from __future__ import annotations
 from argparse import Namespace
 
 from romforge.base import jobserver, output_lock
+from romforge.base.json_document import FORMAT
 from romforge.base.table import BOLD, paint, wants_colours
 from romforge.base.text import join_words
 from romforge.cli import common
@@ -24,7 +25,7 @@ def add_stripped_command(commands: common.Commands) -> None:
         "shows what was left out of the images of iPXE trees, and what stayed",
     )
     common.add_spec_options(parser)
-    common.add_json_option(parser)
+    common.add_json_option(parser, "analysis.strip_report:StrippedDocument")
     parser.add_argument(
         "selection",
         nargs="*",
@@ -39,7 +40,7 @@ def _run_stripped(args: Namespace) -> int:
 
     spec = loader.load_spec(args.spec, args.out)
     plan = nic_drivers.make_buildable_plan(spec, source_tree_override(), args.out)
-    selected = common.selected_tasks(plan, args.selection)
+    selected = common.selected_tasks(plan, args.out, args.selection)
     output_lock.hold_lock(args.out)
     jobserver.begin_pool(None)
     rows = []
@@ -49,7 +50,8 @@ def _run_stripped(args: Namespace) -> int:
             for stripped in strip_report.strip_report_of(make, args.out, goals):
                 rows.append((make, stripped))
     if args.json:
-        common.print_json([strip_report.as_json(make, stripped) for make, stripped in rows])
+        images = [strip_report.as_json(make, stripped) for make, stripped in rows]
+        common.print_json({"format": FORMAT, "images": images})
         return 0
     for make, stripped in rows:
         title = f"{make.platform} {stripped.goal}.{make.media}"

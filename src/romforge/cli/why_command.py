@@ -3,21 +3,23 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict
 
 from romforge.analysis import image_sizes, size_changes, suggestions
 from romforge.analysis.image_sizes import ImageContents, ObjectContents, Root
-from romforge.analysis.size_changes import ImageChange
+from romforge.analysis.size_changes import ImageChange, ImageChangeRow
 from romforge.analysis.suggestions import Candidate, Suggestions
-from romforge.base.errors import RomforgeError, UsageError
+from romforge.base.errors import RomforgeError
+from romforge.base.json_document import FORMAT, Document
 from romforge.base.table import BOLD, Column, paint, render_table, terminal_width, wants_colours
 from romforge.base.text import did_you_mean, join_words
-from romforge.plan.steps import Plan, Rom, TreeBuild
+from romforge.cli.common import print_json
+from romforge.plan.names import HINT, Names
+from romforge.plan.steps import Plan, TreeBuild
 from romforge.sources.ipxe import nic_drivers, rebuild_reasons, source_tree, tree_record
 from romforge.sources.ipxe.tree_record import TreeRecord
 from romforge.spec import loader
@@ -35,6 +37,69 @@ class _ImageGoal(NamedTuple):
 
     build: TreeBuild
     goal: str
+
+
+class CandidateRow(TypedDict):
+    """Objects that could be left out together, as ``Candidate`` says."""
+
+    objects: tuple[str, ...]
+    saves: int
+    leaves: int
+    leaves_memory: int
+    with_it: tuple[str, ...]
+    asked_by: dict[str, list[str]]
+    stubs: tuple[str, ...]
+    storage: tuple[str, ...]
+    missing: tuple[str, ...]
+    tables: tuple[str, ...]
+    line: str
+    possible: bool
+
+
+class LeaveOut(TypedDict):
+    """What could be left out of an image, or the reason why nothing can be."""
+
+    reason: str | None
+    candidates: list[CandidateRow]
+
+
+class ImageRow(TypedDict):
+    """An image, its sections and its objects, as ``ImageContents`` says. Sizes are bytes."""
+
+    name: str
+    nics: tuple[str, ...]
+    size: int
+    sections: dict[str, int]
+    memory: int
+    padding: int
+    padding_compressed: int
+    parts: tuple[ObjectContents, ...]
+    roots: tuple[Root, ...]
+    leave_out: LeaveOut
+
+
+class ImagesDocument(Document):
+    """What `why --json` prints of images."""
+
+    images: list[ImageRow]
+
+
+class ChangesDocument(Document):
+    """What `why --against --json` prints: the images, with the objects that changed."""
+
+    changes: list[ImageChangeRow]
+
+
+class ObjectDocument(Document):
+    """What `why --in --json` prints of an object."""
+
+    object: ObjectContents
+
+
+class RootDocument(Document):
+    """What `why --in --json` prints of a root."""
+
+    root: Root
 
 
 class ImageReport(NamedTuple):
@@ -56,7 +121,7 @@ class ImageReport(NamedTuple):
 class _Answer(NamedTuple):
     """What the command prints: a value with ``--json``, or else lines."""
 
-    value: Any
+    value: dict[str, Any]  # the document without its format
     lines: list[str]
 
 
@@ -74,64 +139,40 @@ def why_command(arguments: Any, tree: str | None) -> int:
     else:
         answer = _describe_images(reports)
     if arguments.json:
-        print(json.dumps(answer.value, indent=1))
+        print_json({"format": FORMAT, **answer.value})
     else:
         print("\n".join(answer.lines))
     return 0
 
 
 def _find_goals(plan: Plan, name: str, out: Path) -> list[_ImageGoal]:
-    """The image of this name, or the images of the ROM of this name that trees build.
+    """The image of this name, or the images of what it selects that trees build.
 
-    Raises UsageError if there is neither, and RomforgeError if no tree builds an image of the ROM.
+    Raises UsageError if there is neither, and RomforgeError if no tree builds an image of it.
     """
-    goals: dict[str, _ImageGoal] = {}
+    images: dict[str, _ImageGoal] = {}
     for build in plan.makes:
         for goal in build.goals:
             image = _ImageGoal(build, goal)
-            goals.setdefault(f"{build.platform}/{goal}", image)
-            goals.setdefault(f"{build.bin}/{goal}.{build.media}", image)
-    if name in goals:
-        return [goals[name]]
-    rom = _find_rom(plan, name, out, goals)
+            images.setdefault(f"{build.platform}/{goal}", image)
+            images.setdefault(f"{build.bin}/{goal}.{build.media}", image)
+    example = next(iter(images), "pcbios/8086100e")
+    hint = f"{HINT}; the name of an image is PLATFORM/GOAL, such as {example}"
+    task = Names(plan, out, more=images, hint=hint).task_of(name)
+    if task in images:
+        return [images[task]]
+    goals = [image for image in images.values() if image.build.task == task]
     builds = {build.task: build for build in plan.makes}
-    rom_goals = [
-        _ImageGoal(builds[request.make], rom.goal) for request in rom.requests if request.make
-    ]
-    if not rom_goals:
+    for rom in plan.selected([task]):
+        for request in rom.requests:
+            if request.make:
+                goals.append(_ImageGoal(builds[request.make], rom.goal))
+    if not goals:
+        subject = task.removeprefix("rom:")
         raise RomforgeError(
-            f"{rom.path} is made of images from existing ROMs, whose objects are not known"
+            f"{subject} is made of images from existing ROMs, whose objects are not known"
         )
-    return rom_goals
-
-
-def _find_rom(plan: Plan, name: str, out: Path, images: Collection[str]) -> Rom:
-    """The ROM of this name. Of several, only the one that is built is considered.
-
-    Raises UsageError if there is no such ROM, or several. ``images`` are names of images, which
-    the message suggests.
-    """
-    roms = {rom.path: rom for rom in plan.roms()}
-    if name in roms:
-        return roms[name]
-    matching = [path for path in roms if _is_name_of(path, name)]
-    if len(matching) > 1:
-        built = [path for path in matching if (out / path).is_file()]
-        matching = built or matching
-    if len(matching) > 1:
-        raise UsageError(f'several ROMs match "{name}": {join_words(matching)}; give the path')
-    if not matching:
-        example = next(iter(images), "pcbios/8086100e")
-        raise UsageError(
-            f'there is no ROM or image "{name}"{did_you_mean(name, [*roms, *images])}; '
-            f"the name of an image is PLATFORM/GOAL, such as {example}"
-        )
-    return roms[matching[0]]
-
-
-def _is_name_of(path: str, name: str) -> bool:
-    """Whether ``name`` is the path of a ROM, its task, or the end of its path."""
-    return name in (path, f"rom:{path}") or path.endswith(f"/{name}")
+    return list(dict.fromkeys(goals))
 
 
 def _require_built(goals: Iterable[_ImageGoal], out: Path) -> None:
@@ -187,7 +228,7 @@ def _compare(reports: Iterable[ImageReport], older: dict[str, size_changes.Build
         change = size_changes.compare_image(report.image, older[name])
         value.append(change.as_json())
         lines += _change_lines(change)
-    return _Answer(value, lines)
+    return _Answer({"changes": value}, lines)
 
 
 def _change_lines(image: ImageChange) -> Iterator[str]:
@@ -218,7 +259,7 @@ def _describe_images(reports: Iterable[ImageReport]) -> _Answer:
         value.append(report.as_json())
         lines += _image_lines(report.image)
         lines += _suggestion_lines(report)
-    return _Answer(value, lines)
+    return _Answer({"images": value}, lines)
 
 
 def _image_lines(image: ImageContents) -> Iterator[str]:
@@ -372,11 +413,11 @@ def _describe_object_or_root(images: Collection[ImageContents], name: str) -> _A
     for image in images:
         for root in image.roots:
             if root.symbol == name:
-                return _Answer(asdict(root), [_root_line(image, root)])
+                return _Answer({"root": asdict(root)}, [_root_line(image, root)])
             known.append(root.symbol)
         for part in image.parts:
             if part.name == name:
-                return _Answer(asdict(part), list(_part_lines(image, part)))
+                return _Answer({"object": asdict(part)}, list(_part_lines(image, part)))
             known.append(part.name)
     searched = join_words(image.name for image in images)
     hint = did_you_mean(name, known)

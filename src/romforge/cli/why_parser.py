@@ -25,17 +25,18 @@ def add_why_command(commands: common.Commands) -> None:
         "shows the objects in an image of an iPXE tree: their sizes, and why each was linked",
     )
     common.add_spec_options(parser)
-    common.add_json_option(parser)
+    documents = ("Images", "Changes", "Object", "Root")
+    common.add_json_option(parser, *(f"cli.why_command:{name}Document" for name in documents))
     parser.add_argument(
         "what",
         metavar="WHAT",
-        help="a ROM, or an image as PLATFORM/GOAL; with --in, an object or a root of the link",
+        help="as for build, or an image as PLATFORM/GOAL; with --in, an object or a root of a link",
     )
     parser.add_argument(
         "--in",
         dest="image",
         metavar="IMAGE",
-        help="the image, as PLATFORM/GOAL, or the ROM that has the object or root",
+        help="the image that has the object or root, as PLATFORM/GOAL, or what is built of it",
     )
     parser.add_argument(
         "--against",

@@ -7,11 +7,12 @@ reporter passes on to the ``BuildRun`` what became of each task.
 
 from __future__ import annotations
 
+import os
 import queue
 import sys
 from typing import TYPE_CHECKING, Any, TextIO
 
-from romforge.base.errors import RomforgeError
+from romforge.base.errors import RomforgeError, describe_os_error
 from romforge.base.table import RED, encodable, paint, wants_colours
 from romforge.base.text import plural
 from romforge.engine import size_table
@@ -67,6 +68,11 @@ class Reporter:
             self.run.begin(closure(tasks, selected), self._takes_long(), self.say)
         except RomforgeError as error:
             self.say(str(error))
+            if self.run.as_json:
+                from romforge.base import json_document
+
+                document = json_document.error_document(error)
+                self._print(json_document.to_text(document) + "\n")
             raise SystemExit(1) from None
 
     def _takes_long(self) -> bool:
@@ -175,14 +181,27 @@ class Reporter:
             self.failed.append("manifest")
             self.say(str(error))
         lines = self._json() if self.run.as_json else self._table()
-        text = "".join(f"{line}\n" for line in lines)
-        self.outstream.write(encodable(text, self.outstream))
+        self._print("".join(f"{line}\n" for line in lines))
         self.run.end()
         if exception is KeyboardInterrupt:
             self.say("interrupted")
             raise SystemExit(130)
         if self.failed and exception is None:
             raise SystemExit(1)
+
+    def _print(self, text: str) -> None:
+        """Prints a result; if standard output cannot be written, that fails the run, in words."""
+        if not self.outstream:  # it was closed
+            return
+        try:
+            self.outstream.write(encodable(text, self.outstream))
+            self.outstream.flush()
+        except OSError as error:
+            self.failed.append("standard output")
+            if not isinstance(error, BrokenPipeError):  # that is as in `doit | head`
+                self.say(f"standard output: {describe_os_error(error)}")
+            # What is left of the text would fail again when Python ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.outstream.fileno())
 
     def _interrupt(self) -> None:
         """Stops what other processes are doing for this run."""
@@ -204,7 +223,12 @@ class Reporter:
             self.progress.start()
 
     def _json(self) -> list[str]:
-        return ["[", ",\n".join(self.run.entries.values()), "]"]
+        """The entries of the manifests, in the order of the spec, which are JSON already."""
+        from romforge.base.json_document import FORMAT
+
+        entries = self.run.entries
+        rows = [entries[rom.path] for rom in self.run.plan.roms() if rom.path in entries]
+        return [f'{{"format": {FORMAT}, "roms": [', ",\n".join(rows), "]}"]
 
     def _table(self) -> list[str]:
         """The table of sizes, and the line that sums up the run."""

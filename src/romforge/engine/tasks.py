@@ -248,7 +248,10 @@ def _run_proof(proof: Proof, out: Path) -> dict[str, Any]:
 
 def _failed(step: TaskStep, error: RomforgeError, run: BuildRun) -> TaskFailed:
     if not isinstance(step, Rom):
-        return TaskFailed(str(error))
+        failure = TaskFailed(str(error))
+        failure.seconds = getattr(error, "seconds", 0)  # of a proof
+        failure.console = getattr(error, "console", "")
+        return failure
     from romforge.rom import assembly, build
 
     layout = None

@@ -7,9 +7,12 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, NamedTuple, TextIO
+from pathlib import Path
+from typing import Any, NamedTuple, TextIO, TypedDict, cast
 
-from romforge.base import output_files
+from romforge.base import json_document
+from romforge.base.json_document import FORMAT, Document
+from romforge.base.junit import Case, State, write_junit
 from romforge.base.table import (
     BOLD,
     DIM,
@@ -28,7 +31,7 @@ from romforge.verify.cases import Proof
 _PREFIX = "verify:"
 PASSED, FAILED, NOT_RUN, RUNNING = "passed", "failed", "not run", "running"
 NOT_PROVABLE = "not provable here"  # the machine lacks what the proof needs
-_JUNIT = {FAILED: "failure", NOT_RUN: "error", NOT_PROVABLE: "skipped"}  # elements of a test case
+_JUNIT: dict[str, State] = {FAILED: "failure", NOT_RUN: "error", NOT_PROVABLE: "skipped"}
 _CELLS = {FAILED: "FAILED", NOT_RUN: "not run", RUNNING: "…", NOT_PROVABLE: "not provable"}
 
 
@@ -52,6 +55,36 @@ class Outcome(NamedTuple):
         return _CELLS[self.state]
 
 
+class _ProofFacts(TypedDict):
+    """What is known of each proof."""
+
+    rom: str
+    nic: str
+    column: str
+    kind: str
+    control: str
+    state: str
+    text: str
+    seconds: float
+    before: bool
+
+
+class ProofRow(_ProofFacts, total=False):
+    """A proof: its ROM, its column of the matrix, and its outcome.
+
+    ``state`` is "passed", "failed", "not run" or "not provable here". ``before`` tells that it is
+    of an earlier run. ``calls`` are those of a network interface: name, status, what was seen.
+    """
+
+    calls: Sequence[Sequence[str | int]]
+
+
+class VerifyDocument(Document):
+    """What `verify --json` prints: the selected proofs, in the order of the spec."""
+
+    proofs: list[ProofRow]
+
+
 class ProofReporter(Reporter):
     """The reporter of a run with proofs."""
 
@@ -61,6 +94,7 @@ class ProofReporter(Reporter):
         super().__init__(outstream, options)
         self.outcomes: dict[str, Outcome] = {}
         self.selected: list[Proof] = []
+        self.consoles: dict[str, str] = {}  # their ends, of proofs that failed
 
     def initialize(self, tasks: dict[str, Any], selected: list[str]) -> None:
         super().initialize(tasks, selected)
@@ -103,6 +137,7 @@ class ProofReporter(Reporter):
     def add_failure(self, task: Any, fail: Any) -> None:
         if task.name.startswith(_PREFIX):
             self.outcomes[task.name] = _failure(fail)
+            self.consoles[task.name] = getattr(fail, "console", "")
         super().add_failure(task, fail)
 
     def complete_run(self) -> None:
@@ -110,8 +145,14 @@ class ProofReporter(Reporter):
             if task.name.startswith(_PREFIX) and task.name not in self.outcomes:
                 self.outcomes[task.name] = _outcome(task, before=True)
         if sys.exc_info()[0] is None and self.run.junit:
-            output_files.replace_file(self.run.junit, _junit(self._rows()))
+            self._write_junit(self.run.junit)
         super().complete_run()
+
+    def _write_junit(self, path: Path) -> None:
+        cases = []
+        for proof, row in zip(self.selected, self._rows()):
+            cases.append(_junit_case(row, self.consoles.get(proof.task, "")))
+        write_junit(path, "romforge verify", cases)
 
     def _interrupt(self) -> None:
         super()._interrupt()
@@ -137,7 +178,8 @@ class ProofReporter(Reporter):
         return rows
 
     def _json(self) -> list[str]:
-        return [json.dumps(self._rows(), indent=1)]
+        document = VerifyDocument(format=FORMAT, proofs=cast("list[ProofRow]", self._rows()))
+        return [json_document.to_text(document)]
 
     def _table(self) -> list[str]:
         states = [row["state"] for row in self._rows()]
@@ -204,7 +246,7 @@ def _failure(fail: Any) -> Outcome:
     if fail.get_name() == "UnmetDependency":
         return Outcome(NOT_RUN, f"not run: {fail.message} failed")
     if fail.get_name() == "TaskFailed":
-        return Outcome(FAILED, fail.message)
+        return Outcome(FAILED, fail.message, getattr(fail, "seconds", 0))
     return Outcome(FAILED, fail.get_msg())
 
 
@@ -216,29 +258,8 @@ def _outcome(task: Any, before: bool) -> Outcome:
     return Outcome(PASSED, proof["seen"], proof["seconds"], before, proof.get("calls", ()))
 
 
-def _junit(rows: list[dict[str, Any]]) -> bytes:
-    """The outcomes as JUnit's XML, a test case each."""
-    from xml.etree import ElementTree
-
-    count = Counter(row["state"] for row in rows)
-    suite = ElementTree.Element(
-        "testsuite",
-        name="romforge verify",
-        tests=str(len(rows)),
-        failures=str(count[FAILED]),
-        errors=str(count[NOT_RUN]),
-        skipped=str(count[NOT_PROVABLE]),
-    )
-    for row in rows:
-        name = f"{row['column']}: {row['control']}" if row["control"] else row["column"]
-        case = ElementTree.SubElement(
-            suite, "testcase", classname=row["rom"], name=name, time=f"{row['seconds']:.2f}"
-        )
-        kind = _JUNIT.get(row["state"])
-        if kind:
-            text = "".join(one if one.isprintable() or one == "\n" else "?" for one in row["text"])
-            ElementTree.SubElement(case, kind, message=text.partition("\n")[0]).text = text
-        else:
-            ElementTree.SubElement(case, "system-out").text = row["text"]
-    ElementTree.indent(suite)
-    return bytes(ElementTree.tostring(suite, encoding="utf-8", xml_declaration=True)) + b"\n"
+def _junit_case(row: dict[str, Any], console: str) -> Case:
+    """A proof as a test case, with the end of its guest's console."""
+    name = f"{row['column']}: {row['control']}" if row["control"] else row["column"]
+    state = _JUNIT.get(row["state"], "passed")
+    return Case(row["rom"], name, state, row["text"], row["seconds"], console)

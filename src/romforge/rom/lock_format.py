@@ -210,8 +210,8 @@ def _is_reproducible(plan: Plan, rom: Rom, out: Path) -> bool:
     known.
     """
     if rom.sign:
-        entry = read_manifest(out, rom.target).roms.get(rom.path, {})
-        if "signed" not in entry or not entry["signed"]["reproducible"]:
+        entry = read_manifest(out, rom.target).roms.get(rom.path)
+        if entry is None or "signed" not in entry or not entry["signed"]["reproducible"]:
             return False
     used = {request.make for request in rom.requests}
     for build in plan.makes:

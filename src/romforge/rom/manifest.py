@@ -15,11 +15,8 @@ from romforge.spec.model import manifest_name
 ABSENT = "is not built"  # of a ROM without a file
 
 
-class ImageEntry(TypedDict, total=False):
-    """An image of a ROM: sizes and offset are bytes.
-
-    ``stream`` and ``driver`` those of a compressed driver.
-    """
+class _ImageFacts(TypedDict):
+    """What is known of each image of a ROM."""
 
     name: str
     kind: str
@@ -28,6 +25,14 @@ class ImageEntry(TypedDict, total=False):
     ids: str
     sha256: str
     origin: str
+
+
+class ImageEntry(_ImageFacts, total=False):
+    """An image of a ROM: sizes and offset are bytes.
+
+    ``stream`` and ``driver`` those of a compressed driver; images of a BIOS lack these keys.
+    """
+
     compressed: bool
     stream: int
     driver: int
@@ -51,7 +56,17 @@ class Signature(TypedDict):
     reproducible: bool
 
 
-class RomEntry(TypedDict, total=False):
+class _RomFacts(TypedDict):
+    """What is known of each ROM, also of one that failed."""
+
+    file: str
+    nic: str
+    used: int
+    bucket: int | None
+    images: Layout
+
+
+class RomEntry(_RomFacts, total=False):
     """A ROM in a manifest: sizes are bytes, ``file`` is relative to the output root.
 
     A ROM that failed has an ``error``, and in ``stale_sha256`` what an earlier build left in its
@@ -60,14 +75,9 @@ class RomEntry(TypedDict, total=False):
     a limit or without signatures lacks the key.
     """
 
-    file: str
-    nic: str
     size: int
-    used: int
-    bucket: int | None
     limit: int
     sha256: str
-    images: Layout
     signed: Signature
     dropped: list[MissingImage]
     impossible: list[MissingImage]

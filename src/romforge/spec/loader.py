@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path as FilePath
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from romforge.base.errors import SpecError
 from romforge.base.text import format_size, join_words, plural
@@ -15,6 +16,9 @@ from romforge.base.toml_parser import parse_toml
 from romforge.spec import validation
 from romforge.spec.fields import Path, Problem, read_table, show
 from romforge.spec.model import SECTIONS, Header, Names, Spec, Toolchain, Verify
+
+if TYPE_CHECKING:
+    from romforge.base.located import Located, Severity
 
 LARGEST_FILE = 256 << 10  # bytes; 1,000 NICs are 40 KiB
 _MOST_SHOWN = 100  # problems
@@ -70,7 +74,8 @@ def load_spec(path: FilePath, out: FilePath | None = None, complete: bool = True
     if complete and not problems:
         problems += validation.check_roms(spec)
     if problems:
-        raise SpecError(render_problems(path, text, problems))
+        locate = partial(locate_problems, path, text, problems)
+        raise SpecError(render_problems(path, text, problems), locate)
     return spec
 
 
@@ -111,6 +116,57 @@ def render_problems(path: FilePath, text: str, problems: list[Problem]) -> str:
     if len(ordered) > _MOST_SHOWN:
         shown.append(plural(len(ordered) - _MOST_SHOWN, "more problem"))
     return "\n".join(shown)
+
+
+def locate_problems(
+    path: FilePath, text: str, problems: list[Problem], severity: Severity = "error"
+) -> list[Located]:
+    """Problems as data, in the order of the file; at most as many as ``render_problems`` shows."""
+    from romforge.base.located import Located
+    from romforge.spec import toml_positions
+
+    places: dict[Path, tuple[int, int]] = {(): (1, 1)}
+    places |= toml_positions.locate_positions(text)
+    placed = [(places[_nearest_key(places, problem.path)], problem) for problem in problems]
+    placed.sort(key=lambda one: one[0])
+    located = []
+    for (line, column), problem in placed[:_MOST_SHOWN]:
+        key = dotted(problem.path) or None
+        located.append(Located(str(path), line, column, key, severity, problem.text, "spec"))
+    return located
+
+
+def locate_all(path: FilePath, problems: list[Problem], severity: Severity) -> list[Located]:
+    """Problems of a spec that was loaded earlier, as data; without places if it has changed."""
+    from romforge.base.located import Located
+
+    try:
+        text = _read(path)
+        _parse(path, text)
+    except SpecError:
+        located = []
+        for problem in problems:
+            key = dotted(problem.path) or None
+            located.append(Located(str(path), None, None, key, severity, problem.text, "spec"))
+        return located
+    return locate_problems(path, text, problems, severity)
+
+
+def _unreadable(
+    path: FilePath,
+    message: str,
+    line: int | None = None,
+    column: int | None = None,
+    quote: str = "",
+) -> SpecError:
+    """The error of a spec that cannot be read or parsed; line 0 is one that is not known."""
+    from romforge.base.located import Located
+
+    place = f"{path}: "
+    if line is not None:
+        place = f"{path.name}:{line}: " if line else f"{path.name}: "
+    located = Located(str(path), line or None, column, None, "error", message, "toml")
+    return SpecError(place + message + quote, lambda: [located])
 
 
 def line_of(path: FilePath, key: Path) -> int | None:
@@ -162,7 +218,7 @@ def _printable(character: str) -> str:
     return character if character.isprintable() else " "
 
 
-def _nearest_key(lines: dict[Path, int], path: Path) -> Path:
+def _nearest_key(lines: Mapping[Path, object], path: Path) -> Path:
     """The path itself, or if it is not in the file the nearest table above it that is."""
     while path not in lines:
         path = path[:-1]
@@ -192,31 +248,30 @@ def _read(path: FilePath) -> str:
         with path.open("rb") as file:
             data = file.read(LARGEST_FILE + 1)
     except OSError as error:
-        raise SpecError(
-            f"{path}: the spec cannot be read: {error.strerror};"
-            " name another file with ROMSPEC=FILE or --spec FILE"
-        ) from None
+        message = f"the spec cannot be read: {error.strerror}"
+        remedy = "name another file with ROMSPEC=FILE or --spec FILE"
+        raise _unreadable(path, f"{message}; {remedy}") from None
     if len(data) > LARGEST_FILE:
         limit = format_size(LARGEST_FILE)
-        raise SpecError(f"{path}: the file is larger than {limit}, the limit for a spec")
+        raise _unreadable(path, f"the file is larger than {limit}, the limit for a spec")
     try:
         return data.removeprefix(b"\xef\xbb\xbf").decode()  # the byte order mark of some editors
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         wrong = f"byte {data[error.start]:#04x} is not valid UTF-8"
-        raise SpecError(f"{path.name}:{line}: {wrong}; TOML files are UTF-8") from None
+        raise _unreadable(path, f"{wrong}; TOML files are UTF-8", line) from None
 
 
 def _parse(path: FilePath, text: str) -> dict[str, Any]:
     for number, line in enumerate(text.split("\n"), 1):
         if len(line) > _LONG_LINE and _has_deep_key(line):
-            raise SpecError(f"{path.name}:{number}: nested too deeply for a spec")
+            raise _unreadable(path, "nested too deeply for a spec", number)
     try:
         return parse_toml(text)
     except RecursionError:
-        raise SpecError(f"{path.name}: nested too deeply for a spec") from None
+        raise _unreadable(path, "nested too deeply for a spec", line=0) from None
     except ValueError as error:
-        raise SpecError(_explain_syntax_error(path, text, str(error))) from None
+        raise _explain_syntax_error(path, text, str(error)) from None
 
 
 def _has_deep_key(line: str) -> bool:
@@ -224,21 +279,23 @@ def _has_deep_key(line: str) -> bool:
     return bool(re.search(rf"(?:\.[ \t]*{part}[ \t]*){{{_DEEPEST_KEY}}}", line))
 
 
-def _explain_syntax_error(path: FilePath, text: str, error: str) -> str:
-    """The text of a SpecError for an error of the parser, which is rewritten if it is unclear."""
+def _explain_syntax_error(path: FilePath, text: str, error: str) -> SpecError:
+    """The SpecError for an error of the parser, whose text is rewritten if it is unclear."""
     message, _, where = error.rpartition(" (at ")
     source = text.split("\n")
     if not message:  # an error of int(), which has no position
-        return f"{path.name}: not valid TOML: a number has thousands of digits"
+        return _unreadable(path, "not valid TOML: a number has thousands of digits", line=0)
     match = re.match(r"line (\d+), column (\d+)", where)
     if match:
         line = min(int(match[1]), len(source))
-        place = f"column {match[2]}"
+        column = int(match[2])
+        place = f"column {column}"
     else:
         line = len(text.rstrip().split("\n"))
+        column = len(source[line - 1]) + 1
         place = "at the end of the file"
-    message = _rewrite_parser_message(message)
-    return f"{path.name}:{line}: not valid TOML, {place}: {message}{_quote_line(source, line)}"
+    message = f"not valid TOML, {place}: {_rewrite_parser_message(message)}"
+    return _unreadable(path, message, line, column, _quote_line(source, line))
 
 
 def _rewrite_parser_message(message: str) -> str:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Finds the lines of keys and list elements in a TOML file. Only error messages need them.
+"""Finds the places of keys and list elements in a TOML file. Only error messages need them.
 
 The parser of the standard library keeps no positions. The text has passed that parser, so it is
 valid TOML 1.0 or 1.1, and only its structure is read here.
@@ -26,49 +26,57 @@ _CONTROLS = {"b": "\b", "t": "\t", "n": "\n", "f": "\f", "r": "\r", "e": "\x1b"}
 _DEEPEST = 16  # parts of a path; a spec has six, and deeper keys are not recorded
 
 
+Position = tuple[int, int]  # a line and a column, from 1; columns are characters
+
+
 def locate_keys(text: str) -> dict[Path, int]:
     """The line (from 1) of every table, key and list element, by its path of keys and indices.
 
     >>> locate_keys("[a]\\nb = [\\n  1,\\n]\\n")
     {('a',): 1, ('a', 'b'): 2, ('a', 'b', 0): 3}
     """
-    return _Reader(text).lines
+    return {path: line for path, (line, _) in locate_positions(text).items()}
+
+
+def locate_positions(text: str) -> dict[Path, Position]:
+    """Where every table, key and list element begins; a table begins with its bracket."""
+    return _Reader(text).places
 
 
 class _Reader:
     def __init__(self, text: str) -> None:
-        self.tokens = _split_tokens(text)  # tokens and their lines
+        self.tokens = _split_tokens(text)  # tokens and where they begin
         self.position = 0  # the index of the next token
-        self.lines: dict[Path, int] = {}
+        self.places: dict[Path, Position] = {}
         self.counts: dict[Path, int] = {}  # the last index of each array of tables
         table: Path = ()
         while self.position < len(self.tokens):
-            token, line = self.tokens[self.position]
+            token, place = self.tokens[self.position]
             if token == "\n":
                 self.position += 1
             elif token == "[":
-                table = self.read_header(line)
+                table = self.read_header(place)
             else:
                 self.read_pair(table)
 
-    def read_header(self, line: int) -> Path:
+    def read_header(self, place: Position) -> Path:
         """Reads ``[a.b]`` or ``[[a.b]]``, and returns the path of the table."""
         is_array = self.tokens[self.position + 1][0] == "["
         brackets = 2 if is_array else 1
         self.position += brackets
         path = self.add_indices(self.read_dotted_key("]"))
         self.position += brackets
-        self.record(path, 0, line)
+        self.record(path, 0, place)
         if is_array:
             self.counts[path] = self.counts.get(path, -1) + 1
             path = (*path, self.counts[path])
-        self.lines[path] = line  # overrides the line of a table in it that came first
+        self.places[path] = place  # overrides that of a table in it that came first
         return path
 
-    def record(self, path: Path, start: int, line: int) -> None:
-        """Records the line of a path, and of the tables above it that this line creates."""
+    def record(self, path: Path, start: int, place: Position) -> None:
+        """Records the place of a path, and of the tables above it that its line creates."""
         for end in range(start, min(len(path), _DEEPEST)):
-            self.lines.setdefault(path[: end + 1], line)
+            self.places.setdefault(path[: end + 1], place)
 
     def add_indices(self, path: Path) -> Path:
         """The path of a header with the index of the last table of each array above it."""
@@ -80,10 +88,10 @@ class _Reader:
         return (*indexed, path[-1])
 
     def read_pair(self, table: Path) -> None:
-        line = self.tokens[self.position][1]
+        place = self.tokens[self.position][1]
         path = (*table, *self.read_dotted_key("="))
         self.position += 1
-        self.record(path, len(table), line)
+        self.record(path, len(table), place)
         self.read_value(path)
 
     def read_dotted_key(self, stop: str) -> Path:
@@ -108,7 +116,7 @@ class _Reader:
         self.position += 1
         index = 0
         while True:
-            token, line = self.tokens[self.position]
+            token, place = self.tokens[self.position]
             if token in ("]", "}"):
                 break
             if token in (",", "\n"):
@@ -116,7 +124,7 @@ class _Reader:
             elif opening == "{":
                 self.read_pair(path)
             else:
-                self.lines[(*path, index)] = line
+                self.places[(*path, index)] = place
                 self.read_value((*path, index))
                 index += 1
         self.position += 1
@@ -135,16 +143,21 @@ class _Reader:
                 return
 
 
-def _split_tokens(text: str) -> list[tuple[str, int]]:
-    """The tokens of a document without its comments, each with its line."""
+def _split_tokens(text: str) -> list[tuple[str, Position]]:
+    """The tokens of a document without its comments, each with its place."""
     tokens = []
     line, counted = 1, 0  # line breaks are counted up to this offset
+    before_line = -1  # the offset of the last of them
     for match in _TOKEN.finditer(text):
-        line += text.count("\n", counted, match.start())
-        counted = match.start()
+        start = match.start()
+        breaks = text.count("\n", counted, start)
+        if breaks:
+            line += breaks
+            before_line = text.rfind("\n", counted, start)
+        counted = start
         if not match[0].startswith("#"):
-            tokens.append((match[0], line))
-    tokens.append(("\n", line))
+            tokens.append((match[0], (line, start - before_line)))
+    tokens.append(("\n", (line, 1)))
     return tokens
 
 

@@ -68,6 +68,15 @@ class CheckFailed(RomforgeError):
         self.check = check
 
 
+class ProofFailed(RomforgeError):
+    """A proof that failed, after ``seconds``; ``console`` is the end of what its guest printed."""
+
+    def __init__(self, text: str, seconds: float, console: str) -> None:
+        super().__init__(text)
+        self.seconds = seconds
+        self.console = console
+
+
 class NotProvable(RomforgeError):
     """A proof that this machine can neither pass nor fail; the text says what it lacks."""
 

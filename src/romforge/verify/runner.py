@@ -27,12 +27,13 @@ from romforge.verify import (
     corruptions,
     exit_watch,
     guest_program,
+    guest_report,
     migration,
     qemu,
     several_nics,
     snp,
 )
-from romforge.verify.boot import CheckFailed, NotProvable
+from romforge.verify.boot import CheckFailed, NotProvable, ProofFailed
 from romforge.verify.cases import (
     BIOS,
     CALLED,
@@ -46,6 +47,7 @@ from romforge.verify.cases import (
 )
 from romforge.verify.snp import Seen
 
+_CONSOLE_LINES = 20  # of a failed proof, that are kept for reports
 CACHE = f"{STATE}/boot"  # boot programs, below the output root
 
 
@@ -72,7 +74,9 @@ def run_proof(proof: Proof, out: Path) -> BuildRecord:
             lines = [str(failure)]
             if (directory / qemu.COMMAND).exists():
                 lines += boot.qemu_command_to_paste(directory)
-            raise RomforgeError("\n  ".join(lines)) from None
+            seconds = round(time.monotonic() - began, 2)
+            console = _end_of_console(directory)
+            raise ProofFailed("\n  ".join(lines), seconds, console) from None
         except (MissingTool, NotProvable) as lack:
             shutil.rmtree(directory, ignore_errors=True)
             raise NotProvable(str(lack)) from None
@@ -82,6 +86,16 @@ def run_proof(proof: Proof, out: Path) -> BuildRecord:
     if seen.calls:
         proven["calls"] = seen.calls
     return BuildRecord(inputs, {}, proof=json.dumps(proven))
+
+
+def _end_of_console(directory: Path) -> str:
+    """The last lines that a guest printed, without a terminal's codes; none without a guest."""
+    path = directory / qemu.CONSOLE
+    if not path.exists():
+        return ""
+    text = guest_report.strip_terminal_codes(qemu.read_console(path))
+    lines = [line.rstrip() for line in text.splitlines() if line.strip()]
+    return "\n".join(lines[-_CONSOLE_LINES:])
 
 
 def _run_control(proof: Proof, name: str, out: Path, directory: Path, inputs: InputStates) -> Seen:

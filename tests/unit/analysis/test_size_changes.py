@@ -84,7 +84,7 @@ def test_the_chain_of_an_object_of_the_command_line():
 def test_sizes_are_read_back_from_json(tmp_path: Path):
     contents = image(part("a", 8, 100), part("b", 9))
     path = tmp_path / "before.json"
-    path.write_text(json.dumps([asdict(contents)]))
+    path.write_text(json.dumps({"format": 1, "images": [asdict(contents)]}))
     assert size_changes.read_build_sizes(path) == {NAME: size_changes.build_sizes(contents)}
 
 
@@ -99,12 +99,15 @@ def test_sizes_are_read_back_from_json(tmp_path: Path):
         [{"name": NAME, "parts": [{"name": "", "size": 8}], "sections": {}}],
         [{"name": NAME, "parts": [8], "sections": {}}],
         ["name"],
+        8,
     ],
     ids=str,
 )
 def test_other_content_is_refused(tmp_path: Path, content: Any):
     path = tmp_path / "before.json"
-    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    if not isinstance(content, str):
+        content = json.dumps({"format": 1, "images": content})
+    path.write_text(content)
     with pytest.raises(RomforgeError, match="is neither an output root nor the output of"):
         size_changes.read_build_sizes(path)
 

@@ -10,6 +10,7 @@ import time
 import pytest
 
 from romforge.engine import heartbeat
+from tests.support.project import PATIENCE
 
 
 @pytest.fixture
@@ -21,15 +22,13 @@ def errors(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
 
 def test_it_says_what_is_going_on_until_it_is_stopped(errors: io.StringIO):
     beat = heartbeat.Heartbeat(lambda: ["make:ipxe/pcbios: 12 objects"], interval=0.05)
-    end = time.monotonic() + 60
+    end = time.monotonic() + PATIENCE
     while errors.getvalue().count("still at work") < 3 and time.monotonic() < end:
         time.sleep(0.01)
     beat.stop()
     lines = errors.getvalue().splitlines()
-    assert lines[:2] == [
-        "romforge: still at work after 0 s",
-        "romforge: make:ipxe/pcbios: 12 objects",
-    ]
+    assert lines[0].startswith("romforge: still at work after ")
+    assert lines[1] == "romforge: make:ipxe/pcbios: 12 objects"
     time.sleep(0.2)
     said = errors.getvalue()
     time.sleep(0.2)

@@ -88,7 +88,7 @@ def test_verify_reports_the_calls(tmp_path: Path, releases: dict[str, Path], rom
     for before in (False, True):
         done = romforge("verify", "--json", "rom:usr/share/qemu/efi-e1000.rom")
         assert done.returncode == 0, done.stderr
-        rows = {row["column"]: row for row in json.loads(done.stdout)}
+        rows = {row["column"]: row for row in json.loads(done.stdout)["proofs"]}
         kinds = {f"{kind}-x86_64" for kind in cases.CALLED}
         assert set(rows) == {"structure", *kinds}
         assert all(row["state"] == "passed" for row in rows.values())
