@@ -9,12 +9,13 @@ import pty
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from tests.support import debian
-from tests.support.project import TOP, Run, spec_text
+from tests.support.project import TOP, Run, run, spec_text
 
 SUITES = tuple(debian.KNOWN)
 
@@ -152,7 +153,7 @@ def test_compat_of_bookworm_and_sid_finds_all_compatible(romforge: Run, releases
     assert done.returncode == 0
     verdicts = json.loads(done.stdout)["verdicts"]
     assert sorted(one["file"] for one in verdicts) == sorted(debian.ROMS)
-    assert all(one["compatible"] for one in verdicts)
+    assert all(one["migrates"] for one in verdicts)
 
 
 @pytest.mark.network
@@ -247,6 +248,90 @@ def on_terminal(command: list[str], directory: Path, **environment: str) -> str:
     return shown.decode()
 
 
+@pytest.mark.parametrize("width", [60, 80])
+def test_tables_fit_the_terminal(releases: dict[str, Path], tmp_path: Path, width: int):
+    """And what a narrow table of compat leaves out is said below it."""
+    (tmp_path / "romspec.toml").write_text(spec_text(releases["sid"]))
+    for words in (
+        ["build"],
+        ["compat", releases["sid"], "out"],
+        ["inspect", releases["sid"] / "efi-e1000.rom"],
+    ):
+        command = [sys.executable, "-m", "romforge", *map(str, words)]
+        if words[0] == "compat":
+            command = ["sh", "-c", '"$@" || test $? = 1', "sh", *command]  # sets differ in names
+        shown = on_terminal(command, tmp_path, COLUMNS=str(width), NO_COLOR="1")
+        table = [line for line in shown.splitlines() if "  " in line and "\x1b" not in line]
+        assert max(map(len, table)) <= width, words
+        if words[0] == "compat":
+            assert "efi-virtio.rom: QEMU would not start there: failed to find romfile" in shown
+
+
+def test_an_interrupt_leaves_the_terminal_as_it_was(tmp_path: Path):
+    """The cursor is shown again, and no bar is left: ^C while a make runs."""
+    command = [sys.executable, "-m", "doit", "-f", str(TOP / "dodo.py"), "-d", str(TOP)]
+    environment = {
+        "ROMFORGE_OUT": str(tmp_path / "out"),
+        "TERM": "xterm",
+        "PATH": os.environ["PATH"],
+    }
+    process, terminal = pty.fork()
+    if not process:
+        os.execve(command[0], command, environment)
+    shown = b""
+    interrupted = False
+    with suppress(OSError):  # the terminal's other end is closed
+        while chunk := os.read(terminal, 4096):
+            shown += chunk
+            if not interrupted and b" objects " in shown:
+                os.write(terminal, b"\x03")
+                interrupted = True
+    os.close(terminal)
+    _, status = os.waitpid(process, 0)
+    assert os.waitstatus_to_exitcode(status) == 130, shown
+    hidden, visible = b"\x1b[?25l", b"\x1b[?25h"
+    assert shown.rfind(visible) > shown.rfind(hidden) > 0
+    assert shown.rstrip().endswith(b"interrupted")
+    assert b"17/16" not in shown
+
+
+REDIRECTIONS = {
+    ">/dev/full": "romforge: standard output: No space left on device\n",
+    ">&-": "",
+    "| true": "",
+}
+
+
+@pytest.mark.usefixtures("doit")
+@pytest.mark.parametrize("redirection", REDIRECTIONS)
+@pytest.mark.parametrize(
+    "command",
+    [
+        "doit",
+        "doit list",
+        "doit info rom",
+        "romforge build",
+        "romforge plan",
+        "romforge man romforge",
+    ],
+)
+def test_output_that_cannot_be_written_gives_no_traceback(
+    tmp_path: Path,
+    romforge: Run,
+    doit: Run,
+    releases: dict[str, Path],
+    redirection: str,
+    command: str,
+):
+    (tmp_path / "romspec.toml").write_text(spec_text(releases["sid"]))
+    if (command, redirection) in {("doit list", ">&-"), ("doit info rom", ">&-")}:
+        pytest.skip("doit itself writes there before it reads the dodo.py")
+    program, _, words = command.partition(" ")
+    script = f"{sys.executable} -m {program} {words} {redirection}"
+    done = run(["sh", "-c", script], tmp_path)  # fails for a traceback
+    assert done.stderr == REDIRECTIONS[redirection]
+
+
 def test_progress_and_colours_are_for_terminals(
     romforge: Run, releases: dict[str, Path], tmp_path: Path
 ):
@@ -334,7 +419,7 @@ def test_compat_takes_no_other_file_for_a_rom(
 ):
     (tmp_path / "junk.rom").write_text("root:x:0:0\n" * 99)
     done = romforge("compat", "junk.rom", "junk.rom")
-    assert done.returncode == 1
+    assert done.returncode == 3
     assert "contains no ROM image" in done.stdout
 
 

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from romforge.base.errors import RomforgeError
 from romforge.base.pci_id import PciId
 from romforge.cli import command_line
-from romforge.formats import efi_image, option_rom, rom_check
+from romforge.formats import efi_image, option_rom, pe, rom_check
 from romforge.formats.option_rom import PciDataStructure
 from romforge.formats.uefi_compression import decoder
 from romforge.rom import assembly
@@ -57,11 +57,11 @@ OF_REAL_ROM, OF_BUILT_ROM, OF_COMMANDS, OF_STREAM, OF_REAL_STREAM, OF_SPEC, OF_N
     2000,
     800,
 )
-BUILT_ROMS, STREAMS, SPECS = 13, 6, 2
+BUILT_ROMS, STREAMS, SPECS = 15, 6, 2
 COUNTS = [
     48 * OF_REAL_ROM,
     BUILT_ROMS * OF_BUILT_ROM,
-    4 * OF_COMMANDS,
+    6 * OF_COMMANDS,  # COMMANDED, and the drivers that efirom wraps
     STREAMS * OF_STREAM,
     16 * OF_REAL_STREAM,
 ]
@@ -236,6 +236,8 @@ def built_roms() -> dict[str, bytes]:
         "mrom": builders.mrom(),
         "mrom and efi": builders.mrom(last=False) + efi(),
         "efi list": listed,
+        "signed": efi_image.wrap_driver(builders.signed_driver(), builders.E1000),
+        "signed and padded": efi(builders.signed_driver(certificate=0x60)),
         "list where a checksum may be": builders.mended(
             builders.with_field(
                 builders.changed(efi(free_byte=False), builders.PCIR_END, b"\x0e\x10\x0f\x10\0\0"),
@@ -273,7 +275,10 @@ def test_mutants_of_small_roms_give_a_result_or_an_error(name: str, data: bytes)
     assert try_all(cases, handle_rom, name) == OF_BUILT_ROM
 
 
-@pytest.mark.parametrize("name", ["both", "three", "mrom and efi", "efi list"])
+COMMANDED = "both", "three", "mrom and efi", "efi list", "signed"
+
+
+@pytest.mark.parametrize("name", COMMANDED)
 def test_commands_on_mutants_of_small_roms_end_with_status_0_or_1(
     tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
 ):
@@ -304,6 +309,31 @@ def test_commands_on_mutants_of_small_roms_end_with_status_0_or_1(
         )
         == OF_COMMANDS
     )
+
+
+# Of the signed driver: the number of data directories, the entry of the certificate table, the
+# table itself, and the PE headers.
+OF_SIGNATURE = [0x40 + 24 + 108, 0x40 + 24 + 108 + 4 + 32, 1024, 0x40, 0x40 + 24]
+
+
+def test_mutants_of_a_signed_driver_give_a_result_or_an_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    """Damaged certificate tables: what reads them, and `efirom`, which wraps such a driver."""
+    path, new = tmp_path / "mutant.efi", tmp_path / "new.rom"
+    command = ["efirom", "--stored", "--id", "8086:100e", str(path), str(new)]
+
+    def wrap(case: bytes) -> None:
+        refusal(partial(pe.certificate_table, case))
+        path.write_bytes(case)
+        status = command_line.main(command)
+        assert status == 0 or (status == 1 and capsys.readouterr().err.startswith("romforge: "))
+        if status == 0:
+            handle_rom(new.read_bytes())
+            assert case in new.read_bytes()
+
+    cases = mutants(builders.signed_driver(), OF_COMMANDS, "signed driver", OF_SIGNATURE)
+    assert try_all(cases, wrap, "signed driver") == OF_COMMANDS
 
 
 def handle_stream(data: bytes) -> None:

@@ -24,7 +24,13 @@ from romforge.formats.option_rom import (
     PnpHeader,
     UndiHeader,
 )
-from romforge.formats.pe import CoffHeader, DosHeader, OptionalHeader
+from romforge.formats.pe import (
+    CertificateHeader,
+    CoffHeader,
+    DataDirectory,
+    DosHeader,
+    OptionalHeader,
+)
 from romforge.formats.structure import Structure
 from romforge.formats.uefi_compression.decoder import HEADER
 
@@ -116,6 +122,18 @@ def driver(
     optional = OptionalHeader(0x20B, bytes(54), size, 0x200, 0, subsystem)
     headers = DosHeader(b"MZ", bytes(58), 0x40).emit() + coff.emit() + optional.emit()
     return (headers + interface).ljust(size, b"\0")
+
+
+def signed_driver(machine: int = X86_64, size: int = 1024, certificate: int = 0x58) -> bytes:
+    """A PE file with one attribute certificate of ``certificate`` bytes, which signs nothing."""
+    directories = DataDirectory(0, 0).emit() * 4 + DataDirectory(size, certificate).emit()
+    rest = bytes(108 - OptionalHeader.LAYOUT.size) + (16).to_bytes(4, "little") + directories
+    optional = OptionalHeader(0x20B, bytes(54), size, 0x200, 0, 11)
+    coff = CoffHeader(b"PE\0\0", machine, 0, 0, 0, 0, 240, 0x2022)
+    headers = DosHeader(b"MZ", bytes(58), 0x40).emit() + coff.emit() + optional.emit()
+    body = (headers + rest).ljust(0x150, b"\0") + SIMPLE_NETWORK
+    signature = CertificateHeader(certificate, 0x200, 2).emit()
+    return body.ljust(size, b"\0") + signature.ljust(certificate, b"\x30")
 
 
 def efi(

@@ -63,11 +63,18 @@ bucket = "efi"
 source = "deb"
 fix_ids = true
 default = false
+[target.signed]
+dir = "signed"
+file = "{{nic}}.rom"
+images = ["x86_64-efi"]
+source = "deb"
+sign = {{ key = "keys/db.key", certificate = "keys/db.crt" }}
 [target.all]
 dir = "."
 file = "{{target}}/{{vendor}}{{device}}-{{nic}}"
 images = ["pcbios"]
 nics = "*"
+limit = "56 KiB"
 machines = ["pc-i440fx-7.2", "pc-*-6.*", "virt-?.1"]
 [verify]
 migrate_from = ["lock", "debian"]

@@ -290,7 +290,8 @@ def _compare(base_name: str, old: RomFile | None, new: RomFile | None) -> Verdic
     if not old.size or not new.size:
         return Verdict(base_name, old, new, False, False, f'romfile "{base_name}" is empty')
     lost = _lost_images(old, new)
-    verdict = Verdict(base_name, old, new, True, not lost, _image_difference(old, new, lost))
+    boots = bool(new.images) and not lost
+    verdict = Verdict(base_name, old, new, True, boots, _image_difference(old, new, lost))
     if old.bucket != new.bucket:
         return _size_mismatch(base_name, verdict, old, new)
     return verdict
@@ -309,9 +310,9 @@ def _lost_images(old: RomFile, new: RomFile) -> list[str]:
 
 def _image_difference(old: RomFile, new: RomFile, lost: Sequence[str]) -> str:
     """What to say of images that changed."""
-    if not new.images and old.images:
+    if not new.images:
         return "the new file contains no ROM image"
-    if not old.images and new.images:
+    if not old.images:
         return "the old file contains no ROM image"
     if old.images == new.images:
         return ""

@@ -15,7 +15,7 @@ EXIT_STATUSES = {
     0: "fine",
     1: "what was checked is wrong, or the build failed",
     2: "the command line or the spec is wrong",
-    3: "guests migrate, but some could not boot from the network any more (compat)",
+    3: "guests migrate, but some could not boot from the network any more",
     130: "interrupted",
 }
 

@@ -12,6 +12,7 @@ import importlib
 import os
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -23,6 +24,7 @@ from romforge.base.errors import (
     UsageError,
     describe_os_error,
 )
+from romforge.base.table import ASCII_ERRORS
 from romforge.cli import environment
 
 if TYPE_CHECKING:
@@ -62,6 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words[:1] == ["__complete"] and len(words) > 2:  # see the scripts of `romforge completion`
         return _report_errors(lambda: _complete(words[1], words[2:]))
+    _guard_output()
     args = make_parser(*words[:1]).parse_args(words)
     return _report_errors(lambda: int(args.run(args)), as_json=getattr(args, "json", False))
 
@@ -106,6 +109,7 @@ def _families_of(command: str) -> Sequence[Family]:
 def dodo() -> dict[str, Any]:
     """The names that a dodo.py must define; exits with a message where the spec is wrong."""
     sys.excepthook = _report_interrupt
+    _guard_output()
     names: dict[str, Any] = {}
 
     def load() -> int:
@@ -163,9 +167,6 @@ def _report_errors(action: Callable[[], int], as_json: bool = False) -> int:
     except KeyboardInterrupt:
         print("romforge: interrupted", file=sys.stderr)
         return _INTERRUPTED
-    except BrokenPipeError:  # as in `romforge plan | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
     except OSError as error:
         text = describe_os_error(error)
         print(f"romforge: {text}", file=sys.stderr)
@@ -173,22 +174,39 @@ def _report_errors(action: Callable[[], int], as_json: bool = False) -> int:
 
 
 def _print_error_document(error: RomforgeError) -> int:
-    """Prints an error as JSON to standard output, if it can be written; returns the status."""
+    """Prints an error as JSON to standard output; returns the status."""
     from romforge.base import json_document
 
-    try:
-        print(json_document.to_text(json_document.error_document(error)), flush=True)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except OSError:
-        pass  # standard error has the text
+    print(json_document.to_text(json_document.error_document(error)), flush=True)
     return error.exit_status
+
+
+def _guard_output() -> None:
+    """Ends a run with a message where its output cannot be written: doit would show a traceback.
+
+    doit has taken the stream already, so its methods are replaced, and not the stream.
+    """
+    if sys.stdout is None:  # closed, as by `>&-`
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+    for name in ("write", "flush"):
+        method = getattr(sys.stdout, name)
+        setattr(sys.stdout, name, partial(_write_or_end, method))
+
+
+def _write_or_end(method: Callable[..., Any], *arguments: Any) -> Any:
+    try:
+        return method(*arguments)
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):  # as in `doit list | head`
+            print(f"romforge: standard output: {error.strerror}", file=sys.stderr)
+        raise SystemExit(1) from None
 
 
 def _accept_any_characters() -> None:
     """Lets file names and bars be printed that are not in the encoding of the terminal."""
     if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")
+        sys.stdout.reconfigure(errors=ASCII_ERRORS)
     if isinstance(sys.stderr, TextIOWrapper):
         sys.stderr.reconfigure(errors="backslashreplace")
 

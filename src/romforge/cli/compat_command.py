@@ -13,7 +13,7 @@ from typing import TypedDict
 from romforge.analysis import compat
 from romforge.analysis.compat import RomFile, Verdict
 from romforge.base.json_document import FORMAT, Document
-from romforge.base.table import RED, Column, paint, render_table, wants_colours
+from romforge.base.table import RED, Column, paint, render_table, terminal_width, wants_colours
 from romforge.cli import common, environment
 
 _VERDICTS = "migrates", "boots"
@@ -35,7 +35,7 @@ class ComparedRom(TypedDict):
 
 
 class VerdictRow(TypedDict):
-    """Whether a guest migrates and later boots; ``old`` or ``new`` is null where that set lacks the file."""
+    """Whether a guest migrates and later boots; ``old`` or ``new`` is null for a missing file."""
 
     file: str
     old: ComparedRom | None
@@ -133,12 +133,12 @@ def _exit_status(verdicts: Sequence[Verdict], only: str | None) -> int:
 def _show_verdicts(verdicts: Sequence[Verdict]) -> None:
     """Prints a table of two heading lines and a line for each verdict, red where a guest fails."""
     columns = [
-        Column("file"),
+        Column("file", is_path=True),
         Column("old", right=True),
         Column("new", right=True),
         Column("running guests"),
         Column("started again"),
-        Column("why"),
+        Column("why", is_optional=True),
     ]
     rows = compat.rows(list(verdicts))
     paths = list(map(compat.opened_paths, verdicts))
@@ -146,11 +146,16 @@ def _show_verdicts(verdicts: Sequence[Verdict]) -> None:
         columns.insert(3, Column("QEMU opens"))
         for cells, opened in zip(rows, paths):
             cells.insert(3, opened)
-    heading, rule, *lines = render_table(columns, rows)
+    heading, rule, *lines = render_table(columns, rows, terminal_width())
     print(heading)
     print(rule)
     for line, verdict in zip(lines, verdicts):
         print(paint(line, RED, wants_colours() and not verdict.is_good))
+    if heading.endswith("why"):
+        return
+    for verdict in verdicts:  # the terminal is too narrow for the column
+        for reason in compat.reasons(verdict):
+            print(f"{verdict.file}: {reason}")
 
 
 def _verdict_as_json(verdict: Verdict) -> VerdictRow:

@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING
 from romforge.base.errors import RomforgeError, UsageError
 from romforge.base.json_document import FORMAT
 from romforge.base.programs import MissingTool
-from romforge.base.table import BOLD, RED, Column, paint, render_table, wants_colours
+from romforge.base.table import (
+    BOLD,
+    RED,
+    Column,
+    paint,
+    render_table,
+    terminal_width,
+    wants_colours,
+)
 from romforge.base.text import format_size, join_words
 from romforge.cli import common
 from romforge.plan import planner
@@ -159,7 +167,7 @@ def _show(found: Lookup) -> None:
         print(f"  note: {note}")
     print(f"  searches {join_words(found.directories)}")
     rows = [_row(found, nic) for nic in found.nics]
-    heading, rule, *lines = render_table(_COLUMNS, rows)
+    heading, rule, *lines = render_table(_COLUMNS, rows, terminal_width())
     for line in (heading, rule, *lines):
         print(f"  {line}")
     for fault in found.faults:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +15,7 @@ from romforge.base.errors import RomforgeError
 from romforge.base.json_document import FORMAT, Document
 from romforge.base.nic_models import NIC_MODELS, NicModel
 from romforge.base.programs import MissingTool
-from romforge.base.table import Column, encodable, render_table
+from romforge.base.table import Column, render_table, terminal_width
 from romforge.base.text import join_words, plural
 from romforge.cli import common, environment
 from romforge.sources.ipxe import source_tree
@@ -178,8 +177,7 @@ def _text(src: Path, nics: list[NicSupport], notes: list[str], every: bool) -> I
         yield f"{src} drives {len(driven)} of QEMU's {plural(len(nics), 'network device')}"
     yield ""
     columns = [Column(title) for title in ("device", "IDs", "driver", "works on", "default ROM")]
-    for line in render_table(columns, map(_row, nics)):
-        yield encodable(line, sys.stdout)
+    yield from render_table(columns, map(_row, nics), terminal_width())
     if not every:
         yield "\nTo paste into a spec:"
         for nic in driven:

@@ -266,11 +266,15 @@ def _rom_summary(rom: Rom, out: Path, built: RomEntry | None) -> StepSummary:
     if rom.fit:
         order = ", then ".join(rom.fit)
         notes.append(f"where the ROM does not fit, drops {order}")
+    if rom.sign:
+        notes.append(f"signs the EFI drivers with {rom.sign.key}")
     bucket = "any"
     if rom.bucket:
         bucket = format_size(rom.bucket)
         if rom.pad:
             bucket += ", padded"
+    if rom.limit is not None:
+        bucket += f", at most {format_size(rom.limit)}"
     return StepSummary(
         task=rom.task,
         tool="romforge",
@@ -301,6 +305,6 @@ def _size_sum(built: RomEntry | None) -> str:
         return ""
     images = " + ".join(f"{image['name']} {image['size']:,}" for image in built["images"])
     used = built["used"]
-    free = (built["bucket"] or used) - used
+    free = (built.get("limit") or built["bucket"] or used) - used
     verdict = f"{free:,} free" if free >= 0 else f"{-free:,} over"
     return f"{images} = {used:,} bytes, {verdict}, in the last build"

@@ -13,7 +13,17 @@ from romforge.base import output_files
 from romforge.base.errors import FormatError, RomforgeError, UsageError
 from romforge.base.json_document import FORMAT, Document
 from romforge.base.located import Located, Severity
-from romforge.base.table import BOLD, GREEN, RED, YELLOW, Column, paint, render_table, wants_colours
+from romforge.base.table import (
+    BOLD,
+    GREEN,
+    RED,
+    YELLOW,
+    Column,
+    paint,
+    render_table,
+    terminal_width,
+    wants_colours,
+)
 from romforge.base.text import format_bytes, format_offset, format_size, join_words, plural
 from romforge.cli import common
 from romforge.formats import option_rom, rom_check, rom_file
@@ -298,7 +308,7 @@ def _image_table(images: list[ImageSummary]) -> list[str]:
     for index, image in enumerate(images):
         offset, size = f"{image.offset:#x}", f"{image.size:,}"
         rows.append([str(index), image.kind, offset, size, _ids_cell(image), image.contents])
-    return render_table(columns, rows)
+    return render_table(columns, rows, terminal_width(indentation=2))
 
 
 def _ids_cell(image: ImageSummary) -> str:
@@ -355,7 +365,7 @@ def _run_split(args: Namespace) -> int:
     for part in parts:
         cells.append([str(args.directory / part.name), f"{len(part.data):,}", part.description])
     columns = [Column("file"), Column("bytes", right=True), Column("contents")]
-    print("\n".join(render_table(columns, cells)))
+    print("\n".join(render_table(columns, cells, terminal_width())))
     return 0
 
 

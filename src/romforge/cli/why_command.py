@@ -15,7 +15,7 @@ from romforge.analysis.size_changes import ImageChange, ImageChangeRow
 from romforge.analysis.suggestions import Candidate, Suggestions
 from romforge.base.errors import RomforgeError
 from romforge.base.json_document import FORMAT, Document
-from romforge.base.table import BOLD, Column, paint, render_table, wants_colours
+from romforge.base.table import BOLD, Column, paint, render_table, terminal_width, wants_colours
 from romforge.base.text import did_you_mean, join_words
 from romforge.cli.common import print_json
 from romforge.plan.names import HINT, Names
@@ -29,6 +29,7 @@ _SHOWN_NAMES = 6
 _SHOWN_SYMBOLS = 3
 _SHOWN_POSSIBLE = 10
 _SHOWN_OTHERS = 5
+_INDENT = "  "
 
 
 class _ImageGoal(NamedTuple):
@@ -248,7 +249,7 @@ def _change_lines(image: ImageChange) -> Iterator[str]:
         size = change.growth
         memory = f"{size.memory:+,}" if size.memory else ""
         rows.append([change.object, change.kind, f"{size.file:+,}", memory, change.chain])
-    yield from _indent(render_table(columns, rows))
+    yield from _indent(render_table(columns, rows, terminal_width(indentation=len(_INDENT))))
 
 
 def _describe_images(reports: Iterable[ImageReport]) -> _Answer:
@@ -304,7 +305,7 @@ def _object_table(image: ImageContents) -> list[str]:
             rows.append([f"  {part.name}", *cells, f"{part.leaves:,}", chain])
     cells = _size_cells(image.padding, image.padding_compressed, 0)
     rows.append(["(padding)", *cells, "", ""])
-    return render_table(columns, rows)
+    return render_table(columns, rows, terminal_width())
 
 
 def _parts_by_directory(image: ImageContents) -> list[tuple[str, list[ObjectContents]]]:
@@ -339,7 +340,7 @@ def _root_table(roots: Iterable[Root]) -> list[str]:
     for root in sorted(roots, key=lambda root: -root.leaves):
         memory = _number_unless_zero(root.leaves_memory)
         rows.append([root.symbol, f"{root.leaves:,}", memory, _list_names(root.with_it)])
-    return render_table(columns, rows)
+    return render_table(columns, rows, terminal_width())
 
 
 def _suggestion_lines(report: ImageReport) -> Iterator[str]:
@@ -488,7 +489,7 @@ def _number_unless_zero(number: int) -> str:
 
 def _indent(lines: Iterable[str]) -> Iterator[str]:
     for line in lines:
-        yield f"  {line}"
+        yield _INDENT + line
 
 
 def _bold(text: str) -> str:

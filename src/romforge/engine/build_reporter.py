@@ -7,12 +7,11 @@ reporter passes on to the ``BuildRun`` what became of each task.
 
 from __future__ import annotations
 
-import os
 import queue
 import sys
 from typing import TYPE_CHECKING, Any, TextIO
 
-from romforge.base.errors import RomforgeError, describe_os_error
+from romforge.base.errors import RomforgeError
 from romforge.base.table import RED, encodable, paint, wants_colours
 from romforge.base.text import plural
 from romforge.engine import size_table
@@ -49,12 +48,13 @@ class Reporter:
     run: BuildRun
 
     def __init__(self, outstream: TextIO, _options: dict[str, Any]) -> None:
-        self.outstream = outstream
+        self.outstream = outstream or sys.stdout  # doit keeps the stream that was closed at first
         self.total = 0  # ROMs
         self.built = 0
         self.failed: list[str] = []  # tasks
         self.done: list[Any] = []  # tasks
         self.progress: Any = None
+        self.heartbeat: Any = None  # where there is no terminal
         self._reported: set[str] = set()  # texts of failures
 
     def initialize(self, tasks: dict[str, Any], selected: list[str]) -> None:
@@ -71,7 +71,7 @@ class Reporter:
                 from romforge.base import json_document
 
                 document = json_document.error_document(error)
-                self._print(json_document.to_text(document) + "\n")
+                self.outstream.write(json_document.to_text(document) + "\n")
             raise SystemExit(1) from None
 
     def _takes_long(self) -> bool:
@@ -83,8 +83,14 @@ class Reporter:
         if demand and demand.wanted.get(task.name) and task.name not in demand.refused:
             count = plural(len(demand.wanted[task.name]), "image")
             self.say(f"{task.name}: builds {count}", "")
-        if task.actions and sys.stderr.isatty():
+        if not task.actions:
+            return
+        if sys.stderr.isatty():
             self._show(task)
+        elif self.heartbeat is None and self._takes_long():
+            from romforge.engine.heartbeat import Heartbeat
+
+            self.heartbeat = Heartbeat(self._activity)
 
     def _show(self, task: Any) -> None:
         """Shows on a terminal which task has begun, and what makes print meanwhile."""
@@ -92,10 +98,24 @@ class Reporter:
             from romforge.engine.progress import Progress
 
             self.progress = Progress(self.total)
-        self.progress.update(task.name, len(self.done))
+        roms = sum(done.name.startswith(_ROM) for done in self.done)
+        self.progress.update(task.name, roms)
+
+    def _activity(self) -> list[str]:
+        """What is going on, for the heartbeat."""
+        from romforge.engine import progress
+
+        return progress.activity_lines()
+
+    def _tell_done(self, task: Any) -> None:
+        """Says in a log that a step is done; a terminal shows that anyway."""
+        if self.heartbeat is not None and task.name.startswith(_ROM):
+            path = task.name.removeprefix(_ROM)
+            self.heartbeat.tell(f"built {path} ({self.built} of at most {self.total} ROMs)")
 
     def add_success(self, task: Any) -> None:
         self.built += task.name.startswith(_ROM)
+        self._tell_done(task)
         note = task.values.get("note")
         if note:
             self.say(f"{task.name}: {note}", "")
@@ -142,6 +162,9 @@ class Reporter:
         """
         if self.progress is not None:
             self.progress.stop()
+            self.progress = None  # what is said from here on must not begin it again
+        if self.heartbeat is not None:
+            self.heartbeat.stop()
         exception = sys.exc_info()[0]
         if exception is SystemExit:
             return
@@ -157,27 +180,14 @@ class Reporter:
             self.failed.append("manifest")
             self.say(str(error))
         lines = self._json() if self.run.as_json else self._table()
-        self._print("".join(f"{line}\n" for line in lines))
+        text = "".join(f"{line}\n" for line in lines)
+        self.outstream.write(encodable(text, self.outstream))
         self.run.end()
         if exception is KeyboardInterrupt:
             self.say("interrupted")
             raise SystemExit(130)
         if self.failed and exception is None:
             raise SystemExit(1)
-
-    def _print(self, text: str) -> None:
-        """Prints a result; if standard output cannot be written, that fails the run, in words."""
-        if not self.outstream:  # it was closed
-            return
-        try:
-            self.outstream.write(encodable(text, self.outstream))
-            self.outstream.flush()
-        except OSError as error:
-            self.failed.append("standard output")
-            if not isinstance(error, BrokenPipeError):  # that is as in `doit | head`
-                self.say(f"standard output: {describe_os_error(error)}")
-            # What is left of the text would fail again when Python ends.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), self.outstream.fileno())
 
     def _interrupt(self) -> None:
         """Stops what other processes are doing for this run."""

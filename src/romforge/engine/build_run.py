@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from romforge.verify.cases import Proof
 
 FAILURES = f"{STATE}/failures.json"  # below the output root: what failed in the last runs
+_MOST_EXPLAINED = 3  # ROMs that are too large
 
 
 class BuildRun:
@@ -56,12 +57,23 @@ class BuildRun:
         self.done_tasks: set[str] = set()
         self._failures: dict[str, Failure] = {}
         self._sources: dict[str, dict[str, str]] = {}
+        self._explained: set[str] = set()
 
     def __getstate__(self) -> dict[str, Any]:
         """What a worker process that is spawned gets: no worker writes a manifest."""
         blank = BuildRun(self.plan, self.out, self.jobs)
         blank.demand = self.demand
         return dict(vars(blank))
+
+    def may_explain(self, goal: str) -> bool:
+        """Whether to look for what would make a ROM small enough, which takes seconds.
+
+        Only for the first few ROMs of a run, and once for each of iPXE's names of images.
+        """
+        if goal in self._explained or len(self._explained) == _MOST_EXPLAINED:
+            return False
+        self._explained.add(goal)
+        return True
 
     def begin(self, tasks: set[str], takes_long: bool, report: Callable[[str], None]) -> None:
         """Takes the lock, finds out what to build in source trees, and begins the pool of jobs.

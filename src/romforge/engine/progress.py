@@ -9,10 +9,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as Bar
 from rich.text import Text
 
@@ -25,43 +25,48 @@ def _terminal() -> Console:
     return Console(file=sys.__stderr__)
 
 
-class _Doing(ProgressColumn):
-    """What the makes that run say, and how far compression has come."""
+def activity_lines() -> list[str]:
+    """What takes long and is going on: a line for each make, and one for compression."""
+    lines = gnu_make.progress_lines()
+    compressing = compression_cache.compressing_line()
+    return [*lines, compressing] if compressing else lines
 
-    max_refresh = 0.2  # seconds
 
-    def render(self, task: Task) -> Text:
-        return Text(
-            f"{gnu_make.progress_line()} {compression_cache.compressing_line()}".strip(),
-            style="dim",
-            no_wrap=True,
-            overflow="ellipsis",
-        )
+def _live(render: Callable[[], RenderableType]) -> Live:
+    live = Live(
+        get_renderable=render,
+        console=_terminal(),
+        transient=True,
+        refresh_per_second=4,
+        redirect_stdout=False,
+        redirect_stderr=False,
+    )
+    live.start()
+    return live
 
 
 class Progress:
-    """A bar over ``total`` ROMs."""
+    """A bar over ``total`` ROMs, and a line for each make that runs."""
 
     def __init__(self, total: int) -> None:
-        columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Doing()
-        self.bar = Bar(
-            *columns,
-            console=_terminal(),
-            transient=True,
-            redirect_stdout=False,
-            redirect_stderr=False,
-        )
+        self.bar = Bar(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
         self.task = self.bar.add_task("", total=total)
-        self.bar.start()
+        self.start()
 
-    def update(self, name: str, completed: int) -> None:
-        self.bar.update(self.task, description=escape(name), completed=completed)
+    def _shown(self) -> Group:
+        lines = []
+        for line in activity_lines():
+            lines.append(Text(line, style="dim", no_wrap=True, overflow="ellipsis"))
+        return Group(self.bar.get_renderable(), *lines)
+
+    def update(self, name: str, roms: int) -> None:
+        self.bar.update(self.task, description=escape(name), completed=roms)
 
     def start(self) -> None:
-        self.bar.start()
+        self.live = _live(self._shown)
 
     def stop(self) -> None:
-        self.bar.stop()
+        self.live.stop()
 
 
 class Board:
@@ -76,19 +81,11 @@ class Board:
         text.no_wrap, text.overflow = True, "crop"
         return text
 
-    def update(self, name: str, completed: int) -> None:
+    def update(self, name: str, roms: int) -> None:
         """Nothing to tell it: it looks itself."""
 
     def start(self) -> None:
-        self.live = Live(
-            get_renderable=self._text,
-            console=_terminal(),
-            transient=True,
-            refresh_per_second=4,
-            redirect_stdout=False,
-            redirect_stderr=False,
-        )
-        self.live.start()
+        self.live = _live(self._text)
 
     def stop(self) -> None:
         self.live.stop()

@@ -12,7 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from romforge.base.errors import RomforgeError
-from romforge.base.table import BOLD, DIM, RED, YELLOW, Column, paint, render_bar, render_table
+from romforge.base.table import (
+    BOLD,
+    DIM,
+    RED,
+    YELLOW,
+    Column,
+    paint,
+    render_bar,
+    render_table,
+    terminal_width,
+)
 from romforge.base.text import format_size, join_words
 from romforge.plan.steps import Plan
 from romforge.rom.manifest import RomEntry
@@ -41,13 +51,15 @@ def size_table_lines(
 
 
 def _table(roms: list[RomEntry], changes: Mapping[str, str], colour: bool) -> list[str]:
-    columns = [Column("file"), Column("images")]
-    titles = ["used", "bucket", "free"]
+    columns = [Column("file", is_path=True), Column("images")]
+    has_limit = any("limit" in entry for entry in roms)
+    titles = ["used", "bucket", "limit", "free"] if has_limit else ["used", "bucket", "free"]
     if changes:
         titles.append("since lock")
     columns += [Column(title, right=True) for title in titles]
-    columns.append(Column(""))
-    title, rule, *lines = render_table(columns, [_row(entry, changes) for entry in roms])
+    columns.append(Column("", is_optional=not any("error" in entry for entry in roms)))
+    rows = [_row(entry, changes, has_limit) for entry in roms]
+    title, rule, *lines = render_table(columns, rows, terminal_width())
     painted = [paint(title, BOLD, colour), paint(rule, DIM, colour)]
     for entry, line in zip(roms, lines):
         tint = _colour_of(entry)
@@ -58,8 +70,8 @@ def _table(roms: list[RomEntry], changes: Mapping[str, str], colour: bool) -> li
 def _colour_of(entry: RomEntry) -> str | None:
     if "error" in entry:
         return RED
-    bucket = entry["bucket"]
-    if "dropped" in entry or (bucket and entry["used"] > _FULL * bucket):
+    capacity = _capacity(entry)
+    if "dropped" in entry or (capacity and entry["used"] > _FULL * capacity):
         return YELLOW
     return None
 
@@ -94,26 +106,33 @@ def _change(locked: Any, entry: RomEntry) -> str:
 
 
 def _nearness(entry: RomEntry) -> tuple[bool, float]:
-    """The order of rows: ROMs that failed, then those with the least of their bucket free."""
-    bucket = entry["bucket"]
-    return "error" not in entry, -entry["used"] / bucket if bucket else 0
+    """The order of rows: ROMs that failed, then those with the least room left."""
+    capacity = _capacity(entry)
+    return "error" not in entry, -entry["used"] / capacity if capacity else 0
 
 
-def _row(entry: RomEntry, changes: Mapping[str, str]) -> list[str]:
+def _capacity(entry: RomEntry) -> int | None:
+    """The most bytes that the images of a ROM may have: a limit is never above its bucket."""
+    return entry.get("limit") or entry["bucket"]
+
+
+def _row(entry: RomEntry, changes: Mapping[str, str], has_limit: bool) -> list[str]:
     """The cells of a ROM. One that failed has cells left empty, and the last says so."""
     images = entry["images"]
-    used, bucket = entry["used"], entry["bucket"]
+    used, bucket, capacity = entry["used"], entry["bucket"], _capacity(entry)
     row = [
         entry["file"],
         _images_cell(entry),
         f"{used:,}" if images else "",
         format_size(bucket) if bucket else "",
-        f"{bucket - used:,}" if images and bucket else "",
     ]
+    if has_limit:
+        row.append(format_size(entry["limit"]) if "limit" in entry else "")
+    row.append(f"{capacity - used:,}" if images and capacity else "")
     if changes:
         row.append(changes.get(entry["file"], ""))
     failed = "error" in entry or bucket is None
-    row.append("FAILED" if failed else render_bar(used, bucket or 0))
+    row.append("FAILED" if failed else render_bar(used, capacity or 0))
     return row
 
 

@@ -37,6 +37,7 @@ from romforge.spec.model import manifest_name
 
 if TYPE_CHECKING:
     from romforge.engine.step_digest import TaskStep
+    from romforge.rom.assembly import BucketError
     from romforge.verify.cases import Proof
 
 Task = dict[str, Any]  # in the form in which doit takes tasks
@@ -213,9 +214,9 @@ def run_step(step: TaskStep, run: BuildRun) -> dict[str, Any] | TaskFailed:
             return _run_proof(step, run.out)
         record = _run_recorded(step, run.out)
     except RomforgeError as error:
-        return _failed(step, error)
+        return _failed(step, error, run)
     except OSError as error:
-        return _failed(step, RomforgeError(describe_os_error(error)))
+        return _failed(step, RomforgeError(describe_os_error(error)), run)
     return record.to_values(step_digest(step), run.out)
 
 
@@ -245,16 +246,34 @@ def _run_proof(proof: Proof, out: Path) -> dict[str, Any]:
     return record.to_values(step_digest(proof), out)
 
 
-def _failed(step: TaskStep, error: RomforgeError) -> TaskFailed:
-    failure = TaskFailed(str(error))
-    for fact in ("seconds", "console"):  # of a proof
-        setattr(failure, fact, getattr(error, fact, 0 if fact == "seconds" else ""))
-    if isinstance(step, Rom):
-        from romforge.rom import assembly, build
+def _failed(step: TaskStep, error: RomforgeError, run: BuildRun) -> TaskFailed:
+    if not isinstance(step, Rom):
+        failure = TaskFailed(str(error))
+        failure.seconds = getattr(error, "seconds", 0)  # of a proof
+        failure.console = getattr(error, "console", "")
+        return failure
+    from romforge.rom import assembly, build
 
-        layout = error.layout if isinstance(error, assembly.BucketError) else None
-        failure.entry = build.failed_entry(step, str(error), layout)
+    layout = None
+    if isinstance(error, assembly.BucketError):
+        layout = error.layout
+        error = error.with_remedies(_size_remedies(step, error, run))
+    failure = TaskFailed(str(error))
+    failure.entry = build.failed_entry(step, str(error), layout)
     return failure
+
+
+def _size_remedies(step: Rom, error: BucketError, run: BuildRun) -> list[str]:
+    """What would make a ROM small enough; looked for once for each of iPXE's names of images.
+
+    To read a link takes seconds. In a set of hundreds of ROMs that are all too large, the remedies
+    of the first few say it all.
+    """
+    if not run.may_explain(step.goal):
+        return []
+    from romforge.analysis import size_remedies
+
+    return size_remedies.size_remedies(run.plan, step, error, run.out)
 
 
 def _run_make(step: TreeBuild, run: BuildRun) -> str | None:

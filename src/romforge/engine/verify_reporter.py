@@ -13,7 +13,16 @@ from typing import Any, NamedTuple, TextIO, TypedDict, cast
 from romforge.base import json_document
 from romforge.base.json_document import FORMAT, Document
 from romforge.base.junit import Case, State, write_junit
-from romforge.base.table import BOLD, DIM, RED, Column, paint, render_table, wants_colours
+from romforge.base.table import (
+    BOLD,
+    DIM,
+    RED,
+    Column,
+    paint,
+    render_table,
+    terminal_width,
+    wants_colours,
+)
 from romforge.base.text import plural
 from romforge.engine import doit_state
 from romforge.engine.build_reporter import Reporter, closure
@@ -105,6 +114,16 @@ class ProofReporter(Reporter):
             from romforge.engine.progress import Board
 
             self.progress = Board(self.lines)
+
+    def _activity(self) -> list[str]:
+        running = [name for name, one in self.outcomes.items() if one.state == RUNNING]
+        return [*super()._activity(), *running]
+
+    def _tell_done(self, task: Any) -> None:
+        super()._tell_done(task)
+        if self.heartbeat is not None and task.name.startswith(_PREFIX):
+            count = len(self.outcomes)
+            self.heartbeat.tell(f"{task.name}: done ({count} of {len(self.selected)} proofs)")
 
     def add_success(self, task: Any) -> None:
         super().add_success(task)
@@ -201,7 +220,8 @@ class ProofReporter(Reporter):
         if not rows:
             return []
         colour = wants_colours(self.outstream)
-        title, rule, *lines = render_table([Column(title) for title in titles], rows)
+        columns = [Column(title, is_path=title == "file") for title in titles]
+        title, rule, *lines = render_table(columns, rows, terminal_width(self.outstream))
         painted = [paint(title, BOLD, colour), paint(rule, DIM, colour)]
         painted += [paint(line, RED, colour and "FAILED" in line) for line in lines]
         return painted

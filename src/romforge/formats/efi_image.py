@@ -4,7 +4,7 @@
 The layout is that of iPXE's efirom: the header, the PCI Data Structure at 0x1c, a byte that makes
 the image sum to 0, and the driver at 0x38. With several device IDs, the PCI Data Structure is one
 of revision 3, and the device list lies between that byte and the driver. Sizes and offsets are in
-bytes.
+bytes. The driver lies further behind if it is signed.
 """
 
 from __future__ import annotations
@@ -29,6 +29,9 @@ _MOST_BLOCKS = 0xFFFF  # the image length is a field of 16 bits
 def wrap_driver(driver: bytes, ids: PciId, others: Sequence[PciId] = ()) -> bytes:
     """Returns a ROM image that contains a driver uncompressed, and is marked as the last image.
 
+    A driver that is signed ends where the image does. Firmware takes all of an uncompressed image
+    behind the headers for the driver, and counts bytes behind the signature as signed ones.
+
     Machine and subsystem are taken from the PE file. ``others`` are the IDs of further devices of
     the same vendor, with which ``device_list_fault`` finds no fault. With any, the image gets a
     device list (PCI Firmware Specification 3.3, 5.1.2) of all its devices. Raises FormatError if
@@ -45,6 +48,8 @@ def wrap_driver(driver: bytes, ids: PciId, others: Sequence[PciId] = ()) -> byte
         place = _PCIR + _LIST + len(devices)
         place += -place % _ALIGNMENT
     blocks = -(-(place + len(driver)) // BLOCK)
+    if pe.certificate_table(driver) is not None:
+        place = blocks * BLOCK - len(driver)
     if blocks > _MOST_BLOCKS:
         size = format_bytes(len(driver))
         raise FormatError(0, f"a driver of {size} is larger than an image can be")

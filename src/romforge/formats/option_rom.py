@@ -31,6 +31,7 @@ MAX_IMAGES = 32  # one for each architecture would be seven
 MAX_DEVICES = 4096  # in a device list; iPXE's longest have some hundreds
 REVISION_WITH_LIST = 3  # of the PCI Data Structure, from which on it may point to a device list
 PAYLOAD_PCIR = 0x1C  # where the first image of an .mrom expects the PCIR of its payload
+_DRIVER_ALIGNMENT = 8  # bytes, of a driver in an image
 CHECKSUM = 6  # the byte of a legacy image that iPXE leaves free for the checksum
 
 
@@ -424,16 +425,35 @@ def repacked(image: Image, stream: bytes) -> Image:
     header = image.header
     assert isinstance(header, EfiHeader)
     slot = _checksum_slot(image)
-    blocks = -(-(header.efi_image_offset + len(stream)) // BLOCK)
-    data = bytearray(image.data[: header.efi_image_offset] + stream)
+    place = _stream_place(image, header)
+    blocks = -(-(place + len(stream)) // BLOCK)
+    data = bytearray(image.data[:place] + stream)
     data += bytes(blocks * BLOCK - len(data))
-    header = replace(header, initialization_blocks=blocks, compression_type=UEFI_COMPRESSED)
+    header = replace(
+        header,
+        initialization_blocks=blocks,
+        compression_type=UEFI_COMPRESSED,
+        efi_image_offset=place,
+    )
     data[: header.LAYOUT.size] = header.emit()
     pcir = replace(image.pcir, image_blocks=blocks)
     data[header.pcir_pointer : header.pcir_pointer + pcir.LAYOUT.size] = pcir.emit()
     if slot is not None:
         data[slot] = (data[slot] - sum(data)) & 0xFF
     return parse_image(bytes(data))
+
+
+def _stream_place(image: Image, header: EfiHeader) -> int:
+    """Where the stream of a driver begins: behind the headers, without a gap before the driver.
+
+    Only zeros are a gap, such as are before a signed driver that is not compressed.
+    """
+    end = max(header.pcir_pointer + image.pcir.length, EfiHeader.LAYOUT.size) + 1
+    end = max(end, _list_range(image).stop)
+    place = end + -end % _DRIVER_ALIGNMENT
+    if place < header.efi_image_offset and not any(image.data[end : header.efi_image_offset]):
+        return place
+    return header.efi_image_offset
 
 
 def _checksum_slot(image: Image) -> int | None:

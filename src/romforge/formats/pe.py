@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from romforge.base.errors import FormatError
+from romforge.base.text import format_bytes
 from romforge.formats.structure import Structure
 
 EFI_APPLICATION, EFI_BOOT_SERVICE_DRIVER, EFI_RUNTIME_DRIVER = 10, 11, 12
@@ -65,12 +66,40 @@ class OptionalHeader(Structure):
 
 
 @dataclass(frozen=True)
+class DataDirectory(Structure):
+    """An entry of the optional header's data directories."""
+
+    LAYOUT: ClassVar = struct.Struct("<II")
+    TITLE: ClassVar = "PE data directory"
+    address: int
+    size: int
+
+
+@dataclass(frozen=True)
+class CertificateHeader(Structure):
+    """The head of an attribute certificate (WIN_CERTIFICATE; UEFI Specification, 32.2.4)."""
+
+    LAYOUT: ClassVar = struct.Struct("<IHH")
+    TITLE: ClassVar = "attribute certificate"
+    length: int
+    revision: int
+    certificate_type: int
+
+
+@dataclass(frozen=True)
 class Pe:
     """The fields of a driver with which an EFI ROM header must agree. The size is in bytes."""
 
     machine: int
     subsystem: int
     image_size: int
+
+
+# Of the optional header: where the number of data directories is, by its magic. The directories
+# follow, and the fifth says where the attribute certificates are, by their offset in the file.
+_DIRECTORY_COUNT = {0x10B: 92, 0x20B: 108}
+_CERTIFICATE_DIRECTORY = 4
+_ALIGNMENT = 8  # bytes, of a certificate and of their table
 
 
 def parse_pe(data: bytes) -> Pe:
@@ -91,6 +120,54 @@ def parse_pe(data: bytes) -> Pe:
         magic = f"optional header magic {optional.magic:#x}"
         raise FormatError(place, f"{magic} is neither PE32 (0x10b) nor PE32+ (0x20b)")
     return Pe(coff.machine, optional.subsystem, optional.image_size)
+
+
+def certificate_table(data: bytes) -> range | None:
+    """The offsets of the attribute certificates of a PE file, or None if it has none.
+
+    They sign the file: it is a signed driver if it has any. Raises FormatError if the headers are
+    not those of a PE file, or the table is not a sound one within the data.
+    """
+    parse_pe(data)
+    optional = DosHeader.parse(data).pe_pointer + CoffHeader.LAYOUT.size
+    magic = int.from_bytes(data[optional : optional + 2], "little")
+    place = optional + _DIRECTORY_COUNT[magic]
+    count = int.from_bytes(data[place : place + 4], "little")
+    coff = CoffHeader.parse(data, optional - CoffHeader.LAYOUT.size)
+    entry = place + 4 + _CERTIFICATE_DIRECTORY * DataDirectory.LAYOUT.size
+    if count <= _CERTIFICATE_DIRECTORY:
+        return None
+    if entry + DataDirectory.LAYOUT.size > optional + coff.optional_header_size:
+        return None
+    directory = DataDirectory.parse(data, entry)
+    if not directory.address and not directory.size:
+        return None
+    end = directory.address + directory.size
+    table = f"the certificate table at {directory.address:#x} of {format_bytes(directory.size)}"
+    if directory.address % _ALIGNMENT or directory.address < entry:
+        raise FormatError(entry, f"{table} begins in the headers, or not at a multiple of 8")
+    if end > len(data):
+        raise FormatError(
+            entry, f"{table} exceeds the end of the file by {end - len(data):,} bytes"
+        )
+    _check_certificates(data, directory.address, end)
+    return range(directory.address, end)
+
+
+def _check_certificates(data: bytes, place: int, end: int) -> None:
+    """Raises FormatError unless certificates fill a table, each up to a multiple of 8 bytes."""
+    while place < end:
+        certificate = CertificateHeader.parse(data[:end], place)
+        if certificate.length <= CertificateHeader.LAYOUT.size:
+            message = f"an attribute certificate of {certificate.length} bytes, which is too few"
+            raise FormatError(place, message)
+        following = place + certificate.length
+        following += -following % _ALIGNMENT
+        if following > end:
+            length = format_bytes(certificate.length)
+            message = f"an attribute certificate of {length} exceeds the certificate table"
+            raise FormatError(place, message)
+        place = following
 
 
 def wrong_subsystem(subsystem: int) -> str:

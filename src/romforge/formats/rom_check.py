@@ -245,6 +245,8 @@ def _check_efi(image: Image, header: EfiHeader, effort: int) -> Iterator[_Findin
         yield _Finding(error.offset, error.message)
         return
     findings = list(_check_driver(header, driver))
+    if is_whole and not findings:
+        findings += _check_signature(image, header, driver)
     yield from findings
     if is_whole and not findings and image.pcir.class_code[2] == _NETWORK_CLASS:
         yield from _check_network_interface(header, driver)
@@ -282,6 +284,26 @@ def _check_driver(header: EfiHeader, driver: bytes) -> Iterator[_Finding]:
     if pe_file.subsystem != header.subsystem:
         text = f"the header's subsystem is {header.subsystem}, the driver's is {pe_file.subsystem}"
         yield _Finding(8, text)
+
+
+def _check_signature(image: Image, header: EfiHeader, driver: bytes) -> Iterator[_Finding]:
+    """Checks the certificate table of a whole driver, and what follows it.
+
+    Firmware takes all of an uncompressed image behind the headers for the driver. If bytes follow
+    the table, it hashes them, and no signature is right.
+    """
+    try:
+        table = pe.certificate_table(driver)
+    except FormatError as error:
+        yield _Finding(header.efi_image_offset, f"the driver inside, {error}")
+        return
+    if table is not None and len(driver) > table.stop:
+        excess = format_bytes(len(driver) - table.stop)
+        text = (
+            f"{excess} follow the signature of the driver, so firmware with Secure Boot refuses it;"
+            " wrap the driver with `romforge efirom`, which lets it end where the image does"
+        )
+        yield _Finding(header.efi_image_offset, text, Severity.NOTE)
 
 
 def _check_network_interface(header: EfiHeader, driver: bytes) -> Iterator[_Finding]:

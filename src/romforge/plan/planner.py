@@ -21,6 +21,7 @@ from romforge.plan.steps import (
     Fetch,
     Plan,
     Rom,
+    Signing,
     StripOptions,
     TreeBuild,
     distinct_requests,
@@ -151,6 +152,9 @@ def _beside(spec: Spec, path: str) -> str:
 
 def _roms(spec: Spec, name: str, target: Target) -> Iterator[Rom]:
     bucket = spec.bucket[target.bucket] if target.bucket else None
+    sign = None
+    if target.sign:
+        sign = Signing(_beside(spec, target.sign.key), _beside(spec, target.sign.certificate))
     requests_by_images: dict[tuple[str, ...], tuple[ImageRequest, ...]] = {}
     nics = spec.nic if target.nics is None else target.nics
     for nic_name in nics:
@@ -173,6 +177,8 @@ def _roms(spec: Spec, name: str, target: Target) -> Iterator[Rom]:
             pad=bucket.pad if bucket else False,
             level=target.level,
             fit=tuple(platform for platform in fit if platform in images),
+            limit=target.limit,
+            sign=sign,
         )
 
 

@@ -79,11 +79,19 @@ class TreeBuild(NamedTuple):
         return not self.media.startswith("efi")
 
 
+class Signing(NamedTuple):
+    """The files of the key that signs drivers and of its certificate. Paths are absolute."""
+
+    key: str
+    certificate: str
+
+
 class Rom(NamedTuple):
     """One ROM file: which images, which IDs, which bucket. Sizes are bytes.
 
-    ``fit`` are the platforms whose images may be dropped, in this order, until the others fit the
-    bucket. ``impossible`` are images that the spec lists, and that could not work.
+    ``limit`` is the most that the file may have. ``fit`` are the platforms whose images may be
+    dropped, in this order, until the others fit the bucket and the limit. ``impossible`` are images
+    that the spec lists, and that could not work.
     """
 
     path: str  # relative to the output root
@@ -99,10 +107,18 @@ class Rom(NamedTuple):
     level: str  # of compression
     fit: tuple[str, ...] = ()
     impossible: tuple[ImpossibleImage, ...] = ()
+    limit: int | None = None
+    sign: Signing | None = None  # of the EFI drivers
 
     @property
     def task(self) -> str:
         return f"rom:{self.path}"
+
+    @property
+    def capacity(self) -> int | None:
+        """The most bytes that the images may have together; None for any number."""
+        sizes = [size for size in (self.bucket, self.limit) if size is not None]
+        return min(sizes, default=None)
 
     @property
     def droppable(self) -> tuple[ImageKind, ...]:

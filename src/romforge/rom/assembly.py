@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Chains images into one ROM and fits it to its bucket.
+"""Chains images into one ROM and fits it to its bucket and its limit.
 
 QEMU gives a ROM file the next power of two as its size, and a live migration needs the same one on
 both sides: so a ROM that shrinks under its bucket is as wrong as one that outgrows it. Sizes are
@@ -23,11 +23,28 @@ from romforge.sources.image import SourceImage
 
 
 class BucketError(RomforgeError):
-    """A ROM that is not in its bucket; ``layout`` is the map of what was tried."""
+    """A ROM that is not in its bucket, or over its limit.
 
-    def __init__(self, text: str, layout: Layout) -> None:
-        super().__init__(text)
+    ``verdict`` has the table of the images, ``remedies`` are the ways out, the mildest first.
+    ``over`` are the bytes by which it is too large, or 0. ``layout`` is the map of what was tried.
+    """
+
+    def __init__(
+        self, verdict: str, remedies: Sequence[str], layout: Layout, over: int = 0
+    ) -> None:
+        lines = [verdict, *(f"  remedy: {remedy}" for remedy in remedies)]
+        super().__init__("\n".join(lines))
+        self.verdict = verdict
+        self.remedies = tuple(remedies)
         self.layout = layout
+        self.over = over
+
+    def with_remedies(self, first: Sequence[str]) -> BucketError:
+        """The same error with further remedies before its own."""
+        return BucketError(self.verdict, [*first, *self.remedies], self.layout, self.over)
+
+    def __reduce__(self) -> tuple[type[BucketError], tuple[str, tuple[str, ...], Layout, int]]:
+        return type(self), (self.verdict, self.remedies, self.layout, self.over)
 
 
 def bucket_of(size: int) -> int:
@@ -110,9 +127,9 @@ def _image_entry(part: SourceImage, image: Image, name: str, offset: int) -> Ima
 
 
 def drop_images(
-    parts: Sequence[SourceImage], fit: Sequence[str], bucket: int | None
+    parts: Sequence[SourceImage], fit: Sequence[str], capacity: int | None
 ) -> tuple[list[SourceImage], list[SourceImage]]:
-    """The images that are kept so that the ROM fits its bucket, and those that are dropped.
+    """The images that are kept so that they fit into ``capacity``, and those that are dropped.
 
     Images of the platforms in ``fit`` are dropped in that order, until the others fit. Where they
     do not fit without any of these, all are kept: ``fit_bucket`` then says by how much.
@@ -120,13 +137,13 @@ def drop_images(
     kept = list(parts)
     dropped = []
     for platform in fit:
-        if bucket is None or _total_size(kept) <= bucket:
+        if capacity is None or _total_size(kept) <= capacity:
             break
         others = [part for part in kept if part.name != platform]
         if others:
             dropped += [part for part in kept if part.name == platform]
             kept = others
-    if bucket is not None and _total_size(kept) > bucket:
+    if capacity is not None and _total_size(kept) > capacity:
         return list(parts), []
     return kept, dropped
 
@@ -140,48 +157,75 @@ def fit_bucket(
     *,
     bucket: int | None = None,
     pad: bool = True,
+    limit: int | None = None,
     fit: Sequence[str] = (),
 ) -> bytes:
     """The bytes of the ROM, filled up with 0xff to the bucket if ``pad``.
 
     ``fit`` are the images that could be dropped, for the error: all of them were not enough. Raises
-    BucketError where QEMU would give the ROM another size than its bucket.
+    BucketError where QEMU would give the ROM another size than its bucket, or the file would have
+    more bytes than ``limit``.
     """
     data = b"".join(image.data for part in parts for image in part.images)
-    if bucket is None:
+    used = len(data)
+    if bucket is not None and pad:
+        data = data.ljust(bucket, b"\xff")
+    if limit is not None and len(data) > limit:
+        limited = min(size for size in (bucket, limit) if size is not None)
+        raise _over_capacity(parts, used, limited, fit, is_limit=limited == limit)
+    if bucket is None or bucket_of(len(data)) == bucket:
         return data
-    if len(data) <= bucket and pad:
-        return data.ljust(bucket, b"\xff")
-    if bucket_of(len(data)) != bucket:
-        raise BucketError(_describe_misfit(parts, len(data), bucket, fit), image_layout(parts))
-    return data
-
-
-def _describe_misfit(
-    parts: Sequence[SourceImage], used: int, bucket: int, fit: Sequence[str]
-) -> str:
-    """The text of a BucketError: how far off the ROM is, its images, and remedies."""
-    name = format_size(bucket)
     if used > bucket:
-        verdict = f"{format_bytes(used - bucket)} over its bucket of {name}"
-        if fit:
-            kept = _total_size([part for part in parts if part.name not in fit])
-            over = format_bytes(kept - bucket)
-            verdict += f"; without {join_words(fit)} it is {over} over"
-        remedies = _ways_to_shrink(parts, used - bucket)
+        raise _over_capacity(parts, used, bucket, fit, is_limit=False)
+    raise _short_of_bucket(parts, used, bucket)
+
+
+def _over_capacity(
+    parts: Sequence[SourceImage], used: int, capacity: int, fit: Sequence[str], *, is_limit: bool
+) -> BucketError:
+    """How far a ROM is over its bucket or its limit, its images, and remedies."""
+    over = used - capacity
+    verdict = f"{format_bytes(over)} over its bucket of {format_size(capacity)}"
+    if is_limit:
+        verdict = f"{format_bytes(over)} over its limit of {format_size(capacity)}"
+    if fit:
+        kept = _total_size([part for part in parts if part.name not in fit])
+        verdict += f"; without {join_words(fit)} it is {format_bytes(kept - capacity)} over"
+    remedies = _ways_to_shrink(parts, over)
+    if is_limit:
+        remedies.append("a larger limit, if what takes the file takes a larger one")
     else:
-        missing = format_bytes(bucket // 2 + 1 - used)
-        romsize = format_size(bucket_of(used))
-        verdict = f"{missing} short of its bucket of {name}: QEMU would give it {romsize}"
-        remedies = ["`pad = true` in the bucket fills it up with ff"]
-    remedies.append(
+        remedies.append(_other_bucket(used))
+    return _misfit(verdict, parts, used, remedies, over)
+
+
+def _short_of_bucket(parts: Sequence[SourceImage], used: int, bucket: int) -> BucketError:
+    """How much a ROM that is not padded lacks to its bucket, its images, and remedies."""
+    missing = format_bytes(bucket // 2 + 1 - used)
+    romsize = format_size(bucket_of(used))
+    verdict = (
+        f"{missing} short of its bucket of {format_size(bucket)}: QEMU would give it {romsize}"
+    )
+    remedies = ["`pad = true` in the bucket fills it up with ff", _other_bucket(used)]
+    return _misfit(verdict, parts, used, remedies)
+
+
+def _other_bucket(used: int) -> str:
+    return (
         f"a bucket of {format_size(bucket_of(used))};"
         " guests that run with the present one could no longer migrate"
     )
-    lines = [verdict]
-    lines += [f"  {line}" for line in _table_of_images(parts, used)]
-    lines += [f"  remedy: {remedy}" for remedy in remedies]
-    return "\n".join(lines)
+
+
+def _misfit(
+    verdict: str,
+    parts: Sequence[SourceImage],
+    used: int,
+    remedies: Sequence[str],
+    over: int = 0,
+) -> BucketError:
+    lines = [verdict, *(f"  {line}" for line in _table_of_images(parts, used))]
+    return BucketError("\n".join(lines), remedies, image_layout(parts), over)
 
 
 def _table_of_images(parts: Sequence[SourceImage], used: int) -> list[str]:

@@ -204,11 +204,15 @@ def digest_of(path: Path) -> str:
 
 
 def _is_reproducible(plan: Plan, rom: Rom, out: Path) -> bool:
-    """Whether a ROM has the same bytes in every build: no tree wrote the time of the build into it.
+    """Whether a ROM has the same bytes in every build: nothing wrote the time of the build into it.
 
     The record of a tree's build has the epoch that was written instead. Without a record nothing is
     known.
     """
+    if rom.sign:
+        entry: Mapping[str, Any] = read_manifest(out, rom.target).roms.get(rom.path, {})
+        if "signed" not in entry or not entry["signed"]["reproducible"]:
+            return False
     used = {request.make for request in rom.requests}
     for build in plan.makes:
         if build.task in used:

@@ -49,6 +49,13 @@ class MissingImage(TypedDict):
     reason: str
 
 
+class Signature(TypedDict):
+    """How the EFI drivers of a ROM were signed: the tool, and whether with the same bytes again."""
+
+    tool: str
+    reproducible: bool
+
+
 class _RomFacts(TypedDict):
     """What is known of each ROM, also of one that failed."""
 
@@ -63,12 +70,15 @@ class RomEntry(_RomFacts, total=False):
     """A ROM in a manifest: sizes are bytes, ``file`` is relative to the output root.
 
     A ROM that failed has an ``error``, and in ``stale_sha256`` what an earlier build left in its
-    place. ``dropped`` are images that did not fit, ``impossible`` those that could not work for the
-    NIC; a ROM without such images lacks the key.
+    place. ``limit`` is the most bytes that the file may have. ``dropped`` are images that did not
+    fit, ``impossible`` those that could not work for the NIC; a ROM without such images, without
+    a limit or without signatures lacks the key.
     """
 
     size: int
+    limit: int
     sha256: str
+    signed: Signature
     dropped: list[MissingImage]
     impossible: list[MissingImage]
     error: str

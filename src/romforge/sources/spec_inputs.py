@@ -13,6 +13,7 @@ from romforge.base.errors import RomforgeError
 from romforge.base.programs import MissingTool
 from romforge.plan import planner
 from romforge.plan.steps import Plan, TreeBuild
+from romforge.sources import signing
 from romforge.sources.ipxe import build_failure, config_check, launcher, source_tree, worktree
 from romforge.spec.fields import Problem
 from romforge.spec.model import LOCK, Spec
@@ -24,7 +25,7 @@ def missing_inputs(spec: Spec, plan: Plan, override: str | None, out: Path) -> l
     ``override`` is the tree that IPXE_SRC names in place of the first of the spec. Packages that
     apt would download are not looked for.
     """
-    problems = [*_missing_roms(spec, plan)]
+    problems = [*_missing_roms(spec, plan), *_missing_keys(plan)]
     reported: set[str] = set()  # sources whose tree is missing
     for make in plan.makes:
         src = source_tree.find_tree(make.trees)
@@ -95,6 +96,17 @@ def _missing_launcher(spec: Spec, make: TreeBuild) -> Iterator[Problem]:
             yield Problem(("toolchain", "launcher"), str(error))
         else:
             yield Problem(("platform", make.platform, "launcher"), str(error))
+
+
+def _missing_keys(plan: Plan) -> Iterator[Problem]:
+    """Keys and certificates that cannot sign, and a tool that is not installed."""
+    signing_by_target = {rom.target: rom.sign for rom in plan.roms() if rom.sign}
+    for target, sign in signing_by_target.items():
+        try:
+            signing.signing_tool()
+            signing.require_key(sign)
+        except RomforgeError as error:
+            yield Problem(("target", target, "sign"), str(error))
 
 
 def _missing_roms(spec: Spec, plan: Plan) -> Iterator[Problem]:

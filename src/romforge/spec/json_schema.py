@@ -85,7 +85,8 @@ def _key(field: Field[Any]) -> Schema:
     value_type: ValueType = field.metadata["kind"]
     schema = dict(value_type.schema)
     if value_type.table:
-        schema = {"anyOf": [schema, _table(value_type.table)]}
+        table = _table(value_type.table)
+        schema = {"anyOf": [schema, table]} if schema else table
     described = {"description": field.metadata["doc"]} | schema
     default = written(field.default, schema)
     if default is not None:

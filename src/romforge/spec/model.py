@@ -215,6 +215,17 @@ class Bucket:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
+class Sign:
+    """The key that signs the EFI drivers of a target, for Secure Boot."""
+
+    certificate: str = key(
+        value_types.TEXT, "the file of the key's certificate in PEM, which firmware has in db"
+    )
+    # The last field, since it hides the function.
+    key: str = key(value_types.TEXT, "the file of the private key, RSA in PEM without a password")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Target:
     """A set of ROM files in one directory."""
 
@@ -231,6 +242,17 @@ class Target:
         value_types.NICS, 'the NICs to build a ROM for; "*" for all', None
     )
     bucket: str | None = key(value_types.TEXT, "the bucket that each ROM must fit", None)
+    limit: int | None = key(
+        value_types.LIMIT,
+        "the most bytes that each file may have, beside the bucket or without one; any size, not"
+        " only a power of two",
+        None,
+    )
+    sign: Sign | None = key(
+        value_types.SIGN_TABLE._replace(table=Sign),
+        "the key to sign the EFI drivers with, for Secure Boot: a table; default: no signature",
+        None,
+    )
     source: str | None = key(
         value_types.TEXT,
         "the source of images whose platform has no source; default: the only source",
@@ -267,8 +289,8 @@ class Target:
     )
     fit: tuple[str, ...] = key(
         value_types.PLATFORMS,
-        "the platforms whose images are dropped, in this order, until the others fit the bucket;"
-        " default: a ROM that does not fit is an error",
+        "the platforms whose images are dropped, in this order, until the others fit the bucket and"
+        " the limit; default: a ROM that does not fit is an error",
         (),
     )
     machines: tuple[str, ...] | None = key(

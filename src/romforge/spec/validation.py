@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from romforge.base.arch import BY_NAME
-from romforge.base.text import join_words
+from romforge.base.text import format_size, join_words
 from romforge.spec.fields import Path, Problem, show
 from romforge.spec.model import (
     LOCK,
@@ -276,7 +276,9 @@ def _check_target(
     yield from _check_references(names, "nic", target.nics or (), (*path, "nics"))
     if target.bucket is not None:
         yield from _check_reference(names, "bucket", target.bucket, (*path, "bucket"))
+    yield from _check_limit(spec, target, path)
     yield from _check_fit_of_target(names, target, path)
+    yield from _check_sign(spec, target, path)
     yield from _check_images_of_nics(spec, target, path)
     yield from _check_source_of_target(spec, names, target, path)
     if target.recompress and target.level == "stored":
@@ -296,13 +298,33 @@ def _check_target(
         yield from _check_links(target.dir, out, (*path, "dir"))
 
 
+def _check_limit(spec: Spec, target: Target, path: Path) -> Iterator[Problem]:
+    """A limit must leave room for a file of its bucket, and must be less than the bucket allows."""
+    bucket = spec.bucket.get(target.bucket or "")
+    if target.limit is None or bucket is None or not bucket.size:
+        return
+    limit, size = format_size(target.limit), format_size(bucket.size)
+    place = (*path, "limit")
+    if target.limit > bucket.size:
+        message = f"{limit} is more than the bucket {show(target.bucket)} of {size} allows"
+        yield Problem(place, message, "remove the limit, or name a larger bucket")
+    elif bucket.pad and target.limit < bucket.size:
+        message = f"the bucket {show(target.bucket)} pads each file to {size}, more than {limit}"
+        hint = f"write pad = false in [bucket.{target.bucket}], or name a smaller bucket"
+        yield Problem(place, message, hint)
+    elif target.limit <= bucket.size // 2:
+        message = f"a file of at most {limit} is too small for the bucket of {size}"
+        yield Problem(place, message, "name a smaller bucket, or none")
+
+
 def _check_fit_of_target(names: Names, target: Target, path: Path) -> Iterator[Problem]:
     """What may be dropped must be in the target, beside something that stays, and have a limit."""
     if not target.fit:
         return
-    if target.bucket is None:
-        message = "needs a bucket that the ROM must fit"
-        yield Problem((*path, "fit"), message, 'write bucket = "NAME", or remove it')
+    if target.bucket is None and target.limit is None:
+        message = "needs a bucket or a limit that the ROM must fit"
+        hint = 'write bucket = "NAME" or limit = "SIZE", or remove it'
+        yield Problem((*path, "fit"), message, hint)
     for index, name in enumerate(target.fit):
         if name in target.fit[:index]:
             yield Problem((*path, "fit", index), f"{show(name)} is listed twice", "list it once")
@@ -314,6 +336,34 @@ def _check_fit_of_target(names: Names, target: Target, path: Path) -> Iterator[P
     if set(target.images) <= set(target.fit):
         message = "lists all images, so nothing would be left"
         yield Problem((*path, "fit"), message, "remove the image that matters most")
+
+
+def _check_sign(spec: Spec, target: Target, path: Path) -> Iterator[Problem]:
+    """Only a driver that romforge wraps itself can be signed before that."""
+    if target.sign is None:
+        return
+    for key in ("key", "certificate"):
+        yield from _check_home(getattr(target.sign, key), (*path, "sign", key))
+    drivers = 0
+    for name in target.images:
+        platform = spec.platform.get(name)
+        firmware = firmware_of(name, platform) if platform else None
+        if platform is None or firmware is None or firmware[1] != "efi":
+            continue
+        drivers += 1
+        source_name = platform.source or target.source or next(iter(spec.source), None)
+        source = spec.source.get(source_name or "")
+        if source and source.tree is None:
+            message = f"the driver of {name} comes from existing ROMs, and cannot be signed"
+            hint = "take it from a tree, or leave it out of this target"
+            yield Problem((*path, "sign"), message, hint)
+        elif platform.media not in (None, "efidrv"):
+            message = f"the tree itself wraps the driver of {name}, so it cannot be signed before"
+            hint = f'remove media = "{platform.media}" from [platform.{name}]'
+            yield Problem((*path, "sign"), message, hint)
+    if not drivers:
+        message = "there is no EFI driver to sign among the images"
+        yield Problem((*path, "sign"), message, "remove it, or list a platform of EFI in images")
 
 
 def _check_images_of_nics(spec: Spec, target: Target, path: Path) -> Iterator[Problem]:

@@ -180,6 +180,27 @@ def parse_size(value: object) -> int:
     return size
 
 
+def _read_limit(value: object) -> int:
+    """A size in bytes, which need not be a power of two; from a block to 16 MiB."""
+    shown = show(value)
+    match = None
+    if isinstance(value, str):
+        match = re.fullmatch(r"([1-9][0-9]{0,4}) ?(KiB|MiB)", value)
+    if match:
+        size = int(match[1]) << _SHIFTS[match[2]]
+    elif _is_integer(value):
+        size = value
+        if abs(size) < 1 << HUGE:
+            shown += " bytes"
+    else:
+        raise ValueError(f"{shown} is not a valid size")
+    if size < _SMALLEST_LIMIT:
+        raise ValueError(f"{shown} is less than {_SMALLEST_LIMIT} bytes, the smallest image")
+    if size > _SIZES[-1]:
+        raise ValueError(f"{shown} is more than 16 MiB")
+    return size
+
+
 def _read_byte_count(value: object) -> int:
     if isinstance(value, str):
         match = re.fullmatch("([0-9]{1,5}) ?KiB", value)
@@ -228,6 +249,10 @@ def _check_variable(name: str, value: object) -> str | None:
     return None
 
 
+def _read_no_table(value: object) -> object:
+    raise ValueError(f"{show(value)} is not a table")
+
+
 _SHIFTS = {None: 0, "KiB": 10, "MiB": 20}
 # 2 KiB to 16 MiB, the sizes that a PCI expansion ROM base address register can request
 _SIZES = [1 << shift for shift in range(11, 25)]
@@ -236,6 +261,10 @@ _SIZE = "|".join(
     + [f"{size >> 20} ?MiB" for size in _SIZES if size >> 20]
     + [str(size) for size in _SIZES]
 )
+_SMALLEST_LIMIT = 512  # bytes: a block, of which each image is a whole number
+# 1 to 16384 KiB, or 1 to 16 MiB
+_KIB = "[1-9][0-9]{0,3}|1[0-5][0-9]{3}|16[0-2][0-9]{2}|163[0-7][0-9]|1638[0-4]"
+_LIMIT = f"(?:{_KIB}) ?KiB|(?:[1-9]|1[0-6]) ?MiB"
 _IDS = "[0-9a-fA-F]{4}:[0-9a-fA-F]{4}"
 _MACRO = "[A-Za-z_][A-Za-z0-9_]*"
 _OBJECT = "[A-Za-z0-9_-]+(?::[0-9]+)?"
@@ -308,6 +337,17 @@ SIZE = ValueType(
     {"anyOf": [_pattern(f"^(?:{_SIZE})$"), {"enum": _SIZES}]},
     parse_size,
 )
+LIMIT = ValueType(
+    'write a size in KiB, MiB or bytes, such as "56KiB" or 57344',
+    {
+        "anyOf": [
+            _pattern(f"^(?:{_LIMIT})$"),
+            {"type": "integer", "minimum": _SMALLEST_LIMIT, "maximum": _SIZES[-1]},
+        ]
+    },
+    _read_limit,
+    placeholder=None,
+)
 AMOUNT = ValueType(
     'write a number of bytes, or of KiB such as "4KiB"',
     {"anyOf": [_pattern("^[0-9]{1,5} ?KiB$"), {"type": "integer", "minimum": 0}]},
@@ -368,6 +408,12 @@ MEDIA = _one_of(("rom", "mrom", "efidrv", "efirom"), "a medium of an option ROM"
 LEVEL = _one_of(("stored", "fast", "default", "best"), "a level of compression")
 STRENGTH = _one_of(("none", "safe", "minimal"), "a strength")
 STRENGTH_OR_TABLE = STRENGTH._replace(hint=f"{STRENGTH.hint}, or a table")
+SIGN_TABLE = ValueType(
+    'write a table, such as { key = "db.key", certificate = "db.crt" }',
+    {},
+    _read_no_table,
+    placeholder=None,
+)
 DEVICE = ValueType(
     'write it as for -device, such as "virtio-net-pci,disable-legacy=on"',
     _pattern(f"^{_DEVICE}$"),

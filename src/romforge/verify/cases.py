@@ -61,6 +61,7 @@ class Proof(NamedTuple):
     control: str | None = None  # how the ROM is corrupted, so that the proof must fail
     other: str | None = None  # the ROM to run in its place, for a control
     companion: Companion | None = None  # only of NICS
+    limit: int | None = None  # of the file, in bytes
 
     @property
     def task(self) -> str:
@@ -151,6 +152,7 @@ def _proofs_of_rom(spec: Spec, rom: Rom, replaced: Collection[str]) -> Iterator[
         baseline=None,
         needs=(rom.task,),
         timeout=verify.timeout,
+        limit=rom.limit,
     )
     yield proof
     for request in rom.requests:

@@ -211,7 +211,7 @@ def _use_interface(
 
 
 def structure(proof: Proof, data: bytes) -> str:
-    """Checks that a ROM has no fault, and is what the spec asks for: images, their IDs, the bucket.
+    """Checks that a ROM has no fault, and is what the spec asks for: images, IDs, sizes.
 
     Returns what was seen. Raises CheckFailed.
     """
@@ -236,6 +236,11 @@ def structure(proof: Proof, data: bytes) -> str:
         raise CheckFailed(
             STRUCTURE,
             f"QEMU gives it {format_size(romsize)}, its bucket is {format_size(proof.bucket)}",
+        )
+    if proof.limit is not None and len(data) > proof.limit:
+        raise CheckFailed(
+            STRUCTURE,
+            f"it has {format_size(len(data))}, more than its limit of {format_size(proof.limit)}",
         )
     return f"{plural(len(images), 'image')}, {format_size(len(data))}"
 

@@ -21,7 +21,7 @@ from romforge.cli.command_line import make_parser
 from romforge.cli.declarations import SPEC_EXAMPLE
 from romforge.cli.manpage import PAGES
 from romforge.spec import loader
-from romforge.spec.model import SECTIONS, Header, Strip, Toolchain, Verify
+from romforge.spec.model import SECTIONS, Header, Sign, Strip, Toolchain, Verify
 from tests.support.project import TOP, Run
 
 COMMANDS = next(
@@ -142,6 +142,8 @@ def test_every_key_of_the_spec_is_described_in_its_table():
         documented = dict(keys(table))
         if name == "[platform.NAME]":
             documented |= dict(keys(Strip, "strip."))
+        if name == "[target.NAME]":
+            documented |= dict(keys(Sign, "sign."))
         shown = re.findall(r"^ {7}([\w.]+) \(", tables[name], re.MULTILINE)
         assert sorted(shown) == sorted(documented), name
         for key, doc in documented.items():

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from romforge.base.arch import BY_MACHINE
 from romforge.base.errors import FormatError
-from romforge.formats import option_rom, pe
+from romforge.formats import option_rom, pe, rom_check
+from romforge.formats.rom_check import Severity
 from tests.support import builders, debian
 
 
@@ -88,3 +89,51 @@ def test_any_bytes_give_headers_or_a_format_error(noise: bytes, place: int):
     for data in (noise, builders.changed(builders.driver(size=512), place, noise[:8])):
         with suppress(FormatError):
             pe.parse_pe(data)
+
+
+DIRECTORY = 0x40 + 24 + 108 + 4 + 32  # the entry of the certificate table
+
+
+def signed_with(place: int, number: int) -> bytes:
+    """The signed driver with another number of 32 bits."""
+    return builders.changed(builders.signed_driver(), place, number.to_bytes(4, "little"))
+
+
+def test_the_table_of_a_signed_driver_ends_where_the_file_does():
+    assert pe.certificate_table(builders.signed_driver()) == range(1024, 1024 + 0x58)
+
+
+def test_a_driver_without_the_directory_is_not_signed():
+    assert pe.certificate_table(builders.driver()) is None
+    assert pe.certificate_table(signed_with(DIRECTORY - 36, 4)) is None
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        (signed_with(DIRECTORY, 1028), "begins in the headers, or not at a multiple of 8"),
+        (signed_with(DIRECTORY, 8), "begins in the headers"),
+        (signed_with(DIRECTORY, 2048), "exceeds the end of the file by 1,024 bytes"),
+        (signed_with(DIRECTORY + 4, 0xFFFFFFF8), "exceeds the end of the file"),
+        (signed_with(DIRECTORY + 4, 4), "lies outside"),
+        (signed_with(1024, 0), "an attribute certificate of 0 bytes, which is too few"),
+        (signed_with(1024, 0x60), "exceeds the certificate table"),
+        (signed_with(1024, 0xFFFFFFFF), "exceeds the certificate table"),
+    ],
+)
+def test_a_damaged_table_is_told_and_is_a_fault_of_the_rom(data: bytes, text: str):
+    with pytest.raises(FormatError, match=text):
+        pe.certificate_table(data)
+    rom = builders.efi(builders.stored(data), compression=1)
+    (fault,) = rom_check.find_faults(rom)
+    assert text in fault.text
+    assert fault.severity is Severity.FAULT
+
+
+def test_padding_behind_the_signature_of_a_stored_driver_is_a_note():
+    """An image of three blocks, whose driver begins at 0x40."""
+    (note,) = rom_check.find_faults(builders.efi(builders.signed_driver()))
+    assert note.text.startswith("360 bytes (0x168) follow the signature of the driver")
+    assert note.severity is Severity.NOTE
+    packed = builders.efi(builders.stored(builders.signed_driver()), compression=1)
+    assert rom_check.find_faults(packed) == []

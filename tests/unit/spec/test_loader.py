@@ -126,7 +126,10 @@ def test_a_valid_spec_is_read_into_types(tmp_path):
     )
     assert spec.nic["e1000"].accept_ids == (PciId(0x8086, 0x100F), PciId(0x8086, 0x1010))
     assert [bucket.size for bucket in spec.bucket.values()] == [256 << 10, 1 << 20, 128 << 10]
-    assert list(spec.target) == ["qemu", "all"]
+    assert list(spec.target) == ["qemu", "signed", "all"]
+    assert spec.target["signed"].sign is not None
+    assert spec.target["signed"].sign.key == "keys/db.key"
+    assert spec.target["all"].limit == 56 << 10
     assert spec.target["qemu"].nics == ("e1000",)
     assert platform.launcher == ("nice", "-n", "5", "my launcher")
     assert (spec.toolchain.launcher, spec.toolchain.jobs) == (

@@ -171,6 +171,7 @@ def hints(output: str, failure: Failure, facts: Facts) -> list[str]:
         *_option_without_object(message, facts),
         *_bios_option(message, facts),
         *_no_version(output, facts),
+        *_not_permitted(message, facts),
     ]
     if "***" not in output:
         texts.append(
@@ -194,6 +195,22 @@ def _fatal_warning(failure: Failure, facts: Facts) -> Iterator[str]:
     yield (
         "a warning stopped the build, as happens if the compiler is newer than the tree; "
         f"set make = {{ NO_WERROR = 1 }} in {source}"
+    )
+
+
+def _not_permitted(message: str, facts: Facts) -> Iterator[str]:
+    """A BIN directory that ends in -sb takes only sources that iPXE declares fit to be signed.
+
+    In iPXE 2.0 the entry point of every driver for an option ROM lacks this declaration.
+    """
+    if "FILE_SECBOOT" not in message and "signed for UEFI Secure Boot" not in message:
+        return
+    bin_directory = facts.bin.removesuffix("-sb")
+    yield (
+        f"{facts.bin} takes only sources that the tree declares fit for Secure Boot, and iPXE 2.0"
+        " declares no driver of an option ROM so: to sign with your own key, write"
+        f' bin = "{bin_directory}" in [platform.{facts.platform}] and sign in the target;'
+        " or declare FILE_SECBOOT ( PERMITTED ) in these files of the tree"
     )
 
 

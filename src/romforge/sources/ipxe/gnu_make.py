@@ -16,17 +16,33 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from romforge.base import jobserver, programs
 from romforge.base.errors import RomforgeError
+from romforge.base.text import plural
 from romforge.sources.ipxe import toolchain
 
 _CLEANUP_TIME = 10  # seconds that interrupted makes have to clean up
+_BUILD = b"  [BUILD] "  # begins the line that iPXE's Makefile prints for an object
 _LONGEST_LINE = 200  # bytes of a log's end that are read to show progress
 
-_running: dict[subprocess.Popen[bytes], Path] = {}  # the makes that run, and their logs
 _builds = threading.Semaphore(0)  # counts the builds in progress, each with its makes
 _stopped = threading.Event()
+
+
+class _Output(NamedTuple):
+    """What a make prints: the name of its task, its log, and where in the log it began, in bytes.
+
+    An earlier make may have written to the same log.
+    """
+
+    name: str
+    log: Path
+    begin: int
+
+
+_running: dict[subprocess.Popen[bytes], _Output] = {}  # the makes that run
 
 
 class Killed(RomforgeError):
@@ -59,12 +75,17 @@ def interrupt_makes() -> None:
 
 
 def run_make(
-    arguments: Sequence[str], directory: Path, log: Path, launcher: tuple[str, ...] = ()
+    arguments: Sequence[str],
+    directory: Path,
+    log: Path,
+    launcher: tuple[str, ...] = (),
+    name: str = "make",
 ) -> int:
     """Runs make and returns its exit status.
 
-    The output is appended to ``log``. Raises Killed if make was killed by a signal. An interrupt
-    is passed on to make, which has time to clean up; the status is then that of make.
+    The output is appended to ``log``. ``name`` is shown with its progress. An interrupt is passed
+    on to make, which has time to clean up; the status is then that of make. Raises Killed if make
+    was killed by a signal.
     """
     pool = jobserver.shared_pool()
     with pool.job(), log.open("ab") as output:
@@ -83,7 +104,7 @@ def run_make(
             pass_fds=pool.inherited(),
             start_new_session=True,
         )
-        _running[process] = log
+        _running[process] = _Output(name, log, output.tell())
         try:
             status = process.wait()
         except KeyboardInterrupt:
@@ -101,14 +122,17 @@ def run_make(
     return status
 
 
-def progress_line() -> str:
-    """The last line that each running make printed, in one line."""
+def progress_lines() -> list[str]:
+    """A line for each running make: its task, how many objects it has made, what it does now."""
     lines = []
-    for log in list(_running.values()):
-        with suppress(OSError, IndexError), log.open("rb") as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - _LONGEST_LINE))
-            lines.append(file.read().decode(errors="replace").splitlines()[-1].strip())
-    return "  ".join(lines)
+    for output in list(_running.values()):
+        with suppress(OSError), output.log.open("rb") as file:
+            file.seek(output.begin)
+            text = file.read()
+            objects = plural(text.count(_BUILD), "object")
+            now = text[-_LONGEST_LINE:].decode(errors="replace").splitlines()[-1:]
+            lines.append(" ".join([f"{output.name}: {objects}", *map(str.strip, now)]))
+    return lines
 
 
 def _signal_group(process: subprocess.Popen[bytes], number: int) -> None:

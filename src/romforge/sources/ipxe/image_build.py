@@ -314,7 +314,8 @@ def run_make_for(step: TreeBuild, words: list[str], src: Path, log: Path) -> int
     Raises Killed.
     """
     launcher.write_launcher(step.launcher, src)
-    return gnu_make.run_make([*make_rules.rules_arguments(), *words], src, log, step.launcher)
+    arguments = [*make_rules.rules_arguments(), *words]
+    return gnu_make.run_make(arguments, src, log, step.launcher, name=step.task)
 
 
 def variables(step: TreeBuild, tree: Tree) -> list[str]:

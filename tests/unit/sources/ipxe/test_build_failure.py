@@ -432,3 +432,20 @@ def test_a_missing_embedded_file_is_reported_with_its_line(facts: Facts):
     with pytest.raises(RomforgeError) as error:
         build_failure.require_embedded(step, facts.spec)
     assert str(error.value).startswith(first)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "These lack a FILE_SECBOOT() declaration:\ninterface/efi/efidrvprefix.c",
+        "The build has files that must not be signed for UEFI Secure Boot",
+    ],
+)
+def test_a_directory_of_secure_boot_that_refuses_a_source_names_the_other_one(
+    message: str, facts: Facts
+):
+    facts = facts._replace(platform="secure", bin="bin-arm64-efi-sb")
+    text = explained(message, "bin-arm64-efi-sb/8086100e.efidrv.secboot", facts)
+    assert "hint: bin-arm64-efi-sb takes only sources that the tree declares fit" in text
+    assert 'write bin = "bin-arm64-efi" in [platform.secure] and sign in the target' in text
+    assert "FILE_SECBOOT" not in explained("an error", "bin/a.o", facts)
