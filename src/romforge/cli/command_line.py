@@ -64,8 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words[:1] == ["__complete"] and len(words) > 2:  # see the scripts of `romforge completion`
         return _report_errors(lambda: _complete(words[1], words[2:]))
-    args = make_parser(*words[:1]).parse_args(words)
     _guard_output()
+    args = make_parser(*words[:1]).parse_args(words)
     return _report_errors(lambda: int(args.run(args)), as_json=getattr(args, "json", False))
 
 
@@ -174,15 +174,10 @@ def _report_errors(action: Callable[[], int], as_json: bool = False) -> int:
 
 
 def _print_error_document(error: RomforgeError) -> int:
-    """Prints an error as JSON to standard output, if it can be written; returns the status."""
+    """Prints an error as JSON to standard output; returns the status."""
     from romforge.base import json_document
 
-    try:
-        print(json_document.to_text(json_document.error_document(error)), flush=True)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except OSError:
-        pass  # standard error has the text
+    print(json_document.to_text(json_document.error_document(error)), flush=True)
     return error.exit_status
 
 

@@ -7,12 +7,11 @@ reporter passes on to the ``BuildRun`` what became of each task.
 
 from __future__ import annotations
 
-import os
 import queue
 import sys
 from typing import TYPE_CHECKING, Any, TextIO
 
-from romforge.base.errors import RomforgeError, describe_os_error
+from romforge.base.errors import RomforgeError
 from romforge.base.table import RED, encodable, paint, wants_colours
 from romforge.base.text import plural
 from romforge.engine import size_table
@@ -72,7 +71,7 @@ class Reporter:
                 from romforge.base import json_document
 
                 document = json_document.error_document(error)
-                self._print(json_document.to_text(document) + "\n")
+                self.outstream.write(json_document.to_text(document) + "\n")
             raise SystemExit(1) from None
 
     def _takes_long(self) -> bool:
@@ -181,27 +180,14 @@ class Reporter:
             self.failed.append("manifest")
             self.say(str(error))
         lines = self._json() if self.run.as_json else self._table()
-        self._print("".join(f"{line}\n" for line in lines))
+        text = "".join(f"{line}\n" for line in lines)
+        self.outstream.write(encodable(text, self.outstream))
         self.run.end()
         if exception is KeyboardInterrupt:
             self.say("interrupted")
             raise SystemExit(130)
         if self.failed and exception is None:
             raise SystemExit(1)
-
-    def _print(self, text: str) -> None:
-        """Prints a result; if standard output cannot be written, that fails the run, in words."""
-        if not self.outstream:  # it was closed
-            return
-        try:
-            self.outstream.write(encodable(text, self.outstream))
-            self.outstream.flush()
-        except OSError as error:
-            self.failed.append("standard output")
-            if not isinstance(error, BrokenPipeError):  # that is as in `doit | head`
-                self.say(f"standard output: {describe_os_error(error)}")
-            # What is left of the text would fail again when Python ends.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), self.outstream.fileno())
 
     def _interrupt(self) -> None:
         """Stops what other processes are doing for this run."""
