@@ -12,8 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from romforge.base.errors import RomforgeError
 from romforge.base.pci_id import PciId
 from romforge.formats import efi_image, option_rom, pe, rom_check
+from romforge.plan.steps import Signing
+from romforge.sources import signing
 from tests.support import builders, linked
 from tests.support.project import PATIENCE, Run
 
@@ -119,6 +122,7 @@ def test_the_signature_of_either_tool_survives_the_wrap(project: Project, missin
     """Packed or stored, with only one of the tools or with both."""
     environment = {"PATH": without(project.top, *missing)} if missing else {}
     project.build(environment)
+    sign = Signing(str(project.top / "db.key"), str(project.top / "db.crt"))
     unsigned = project.driver("plain")
     assert pe.certificate_table(unsigned) is None
     for target in ("packed", "stored"):
@@ -131,6 +135,8 @@ def test_the_signature_of_either_tool_survives_the_wrap(project: Project, missin
         changed = bytearray(driver)
         changed[pe.HEADERS_WITHIN // 2] ^= 1
         assert not project.verify(bytes(changed))
+        with pytest.raises(RomforgeError, match="does not verify with"):
+            signing.verify_driver(bytes(changed), sign, project.top / "out")
     (entry,) = json.loads((project.top / "out/packed.manifest.json").read_text())["roms"]
     tool = "sbsign" if missing == ("osslsigncode",) else "osslsigncode"
     assert entry["signed"] == {"tool": tool, "reproducible": False}
