@@ -53,6 +53,8 @@ def _run_stripped(args: Namespace) -> int:
         images = [strip_report.as_json(make, stripped) for make, stripped in rows]
         common.print_json({"format": FORMAT, "images": images})
         return 0
+    if not rows:
+        print("none of the images comes from a tree, so nothing was stripped")
     for make, stripped in rows:
         title = f"{make.platform} {stripped.goal}.{make.media}"
         nics = join_words(nics_of(plan, make, stripped.goal))
