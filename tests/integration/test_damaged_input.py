@@ -532,7 +532,8 @@ def test_16_mib_of_anything_take_little_time_and_200_mb(tmp_path: Path, name: st
             f"{name}: {command}: status {used.status}, {used.cpu:.2f} s, "
             f"{used.memory / 1e6:.0f} MB, {used.output[:150]!r}"
         )
-        assert used.status in (0, 1), used
+        allowed = (0, 1, 3) if command == "compat" else (0, 1)  # 3: no image to boot from
+        assert used.status in allowed, used
 
 
 def sparse(size: int) -> Callable[[Path], object]:

@@ -190,6 +190,8 @@ def _guard_output() -> None:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     for name in ("write", "flush"):
         method = getattr(sys.stdout, name)
+        if isinstance(method, partial):
+            return  # it is guarded already
         setattr(sys.stdout, name, partial(_write_or_end, method))
 
 

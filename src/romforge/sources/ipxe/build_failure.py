@@ -166,6 +166,7 @@ def hints(output: str, failure: Failure, facts: Facts) -> list[str]:
     message = "\n".join(failure.lines)
     texts = [
         *_fatal_warning(failure, facts),
+        *_clang(facts),
         *_unknown_driver(message, facts),
         *_legacy_too_large(message, facts),
         *_option_without_object(message, facts),
@@ -191,11 +192,26 @@ def _fatal_warning(failure: Failure, facts: Facts) -> Iterator[str]:
     """A compiler or assembler that is newer than the tree has a new warning."""
     if "NO_WERROR" in facts.variables or not make_output.stopped_by_warnings(failure.lines):
         return
+    if _is_clang(facts):
+        return  # the warnings are not all
     source = _place(facts, ("source", facts.source))
     yield (
         "a warning stopped the build, as happens if the compiler is newer than the tree; "
         f"set make = {{ NO_WERROR = 1 }} in {source}"
     )
+
+
+def _is_clang(facts: Facts) -> bool:
+    return "clang" in facts.variables.get("CC", "")
+
+
+def _clang(facts: Facts) -> Iterator[str]:
+    """iPXE has structures with arrays of variable length, which clang does not accept."""
+    if _is_clang(facts):
+        yield (
+            "clang compiles no iPXE up to 2.0.0, whose sources use what gcc alone has;"
+            " remove CC from make, or name a gcc"
+        )
 
 
 def _not_permitted(message: str, facts: Facts) -> Iterator[str]:

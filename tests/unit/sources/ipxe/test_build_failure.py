@@ -449,3 +449,15 @@ def test_a_directory_of_secure_boot_that_refuses_a_source_names_the_other_one(
     assert "hint: bin-arm64-efi-sb takes only sources that the tree declares fit" in text
     assert 'write bin = "bin-arm64-efi" in [platform.secure] and sign in the target' in text
     assert "FILE_SECBOOT" not in explained("an error", "bin/a.o", facts)
+
+
+# Compilers
+
+
+def test_clang_is_told_to_be_no_compiler_for_ipxe(facts: Facts):
+    """It stops at warnings first, and without -Werror at what is no warning."""
+    error = "clang: error: optimization flag '-fstrength-reduce' is not supported [-Werror,-Wx]"
+    assert "name a gcc" not in explained(error, "bin/a.o", facts)
+    text = explained(error, "bin/a.o", facts._replace(variables={"CC": "clang-19"}))
+    assert "hint: clang compiles no iPXE up to 2.0.0" in text
+    assert "NO_WERROR" not in text
