@@ -237,7 +237,7 @@ def test_a_bucket_that_changed_is_status_1_though_boots_are_lost_too(layout: Pat
     (row,) = json.loads(done.stdout)["verdicts"]
     assert (done.returncode, row["migrates"], row["boots"]) == (1, False, False)
     assert "Size mismatch" in row["reason"]
-    assert "has no legacy image" in row["reason"]
+    assert "has no legacy image" in row["images"]
 
 
 def test_files_of_one_name_are_paired_by_their_directories(layout: Path, romforge: Run):

@@ -174,7 +174,7 @@ def test_guests_migrate_where_compat_says(top: Path, romforge: Run, old: list[st
     (verdict,) = json.loads(done.stdout)["verdicts"]
     assert verdict["old"]["path"] == f"{old[0]}/efi-e1000.rom"
     assert verdict["new"]["path"] == f"{new[0]}/efi-e1000.rom"
-    assert (done.returncode, verdict["compatible"]) == (int(old != new), old == new)
+    assert (done.returncode, verdict["migrates"]) == (int(old != new), old == new)
     assert migrate(top, old, new) == verdict["reason"]
 
 

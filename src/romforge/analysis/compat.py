@@ -61,8 +61,8 @@ class Verdict:
 
     ``old`` or ``new`` is None if that set does not contain the file. ``migrates`` tells whether the
     running guest can move, ``boots`` whether it can boot from the network when QEMU is started
-    again for it, as it could before. ``reason`` is QEMU's message if the guest cannot migrate,
-    or else other differences.
+    again for it, as it could before. ``reason`` is QEMU's message if the guest cannot migrate.
+    ``images`` is what changed of the images, with what a guest can no longer boot from.
     """
 
     file: str
@@ -71,6 +71,7 @@ class Verdict:
     migrates: bool
     boots: bool
     reason: str
+    images: str = ""
     romsize: str = ""  # the value of QEMU's property romsize= that would help
     said: str = ""  # the note in the new set's spec on its bucket
     ambiguity: str = ""  # which other files QEMU may open
@@ -291,7 +292,8 @@ def _compare(base_name: str, old: RomFile | None, new: RomFile | None) -> Verdic
         return Verdict(base_name, old, new, False, False, f'romfile "{base_name}" is empty')
     lost = _lost_images(old, new)
     boots = bool(new.images) and not lost
-    verdict = Verdict(base_name, old, new, True, boots, _image_difference(old, new, lost))
+    images = _image_difference(old, new, lost)
+    verdict = Verdict(base_name, old, new, True, boots, "", images)
     if old.bucket != new.bucket:
         return _size_mismatch(base_name, verdict, old, new)
     return verdict
@@ -330,8 +332,6 @@ def _size_mismatch(name: str, verdict: Verdict, old: RomFile, new: RomFile) -> V
     its value must be a power of two.
     """
     reason = f"Size mismatch: {_block(name)}: {old.bucket:#x} != {new.bucket:#x}: Invalid argument"
-    if not verdict.boots:
-        reason += f"; {verdict.reason}"
     romsize = f"guests started with romsize={new.bucket} migrate"
     if old.bucket > new.bucket:
         romsize = f"migrates to a QEMU started with romsize={old.bucket}"
@@ -363,7 +363,7 @@ def rows(verdicts: list[Verdict]) -> list[list[str]]:
 
 def reasons(verdict: Verdict) -> list[str]:
     """What there is to say of a verdict."""
-    texts = [verdict.reason, verdict.romsize, verdict.said, verdict.ambiguity]
+    texts = [verdict.reason, verdict.romsize, verdict.said, verdict.images, verdict.ambiguity]
     return [text for text in texts if text]
 
 

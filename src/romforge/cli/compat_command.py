@@ -43,6 +43,7 @@ class VerdictRow(TypedDict):
     migrates: bool
     boots: bool
     reason: str
+    images: str
     romsize: str
     ambiguity: str
 
@@ -166,6 +167,7 @@ def _verdict_as_json(verdict: Verdict) -> VerdictRow:
         migrates=verdict.migrates,
         boots=verdict.boots,
         reason=verdict.reason,
+        images=verdict.images,
         romsize=verdict.romsize,
         ambiguity=verdict.ambiguity,
     )

@@ -258,7 +258,9 @@ def _migration_cell(verdicts: Sequence[Verdict]) -> str:
 
 
 def _why(verdict: Verdict) -> str:
-    return "; ".join(filter(None, [verdict.reason, verdict.said, verdict.ambiguity]))
+    return "; ".join(
+        filter(None, [verdict.reason, verdict.said, verdict.images, verdict.ambiguity])
+    )
 
 
 def _render_proofs(proofs: Sequence[Proven]) -> Iterator[str]:
