@@ -163,6 +163,8 @@ def test_a_proof_that_failed_is_not_one_that_was_never_done(project: Project):
     assert (status, "2 proofs failed" in said) == (1, True), said
     assert '<td class="bad">failed: migration: Size mismatch' in page
     assert project.romforge("verify", "nic:e1000", "target:efi").returncode == 1  # it tries again
+    assert project.doit().returncode == 0  # which tries no proof, and forgets none
+    assert "2 proofs failed" in project.report()[1]
     spec.write_text(good)
     assert project.doit().returncode == 0
     status, said, page = project.report()

@@ -23,7 +23,6 @@ from romforge.rom.manifest import RomEntry, holds_manifest, read_manifest
 from romforge.spec.model import manifest_name
 
 if TYPE_CHECKING:
-    from romforge.engine.failures import Failure
     from romforge.verify.cases import Proof
 
 FAILURES = f"{STATE}/failures.json"  # below the output root: what failed in the last runs
@@ -55,7 +54,7 @@ class BuildRun:
         self.failed: set[str] = set()
         self.removed: list[str] = []
         self.done_tasks: set[str] = set()
-        self._failures: dict[str, Failure] = {}
+        self._errors: dict[str, str] = {}  # of tasks that failed
         self._sources: dict[str, dict[str, str]] = {}
         self._explained: set[str] = set()
 
@@ -132,12 +131,7 @@ class BuildRun:
 
     def add_task_failure(self, task: str, message: str) -> None:
         """Notes why a task failed that was tried, for later runs to tell."""
-        from romforge.engine import failures
-
-        steps = (*self.plan.steps(), *self.proofs)
-        step = next((step for step in steps if step.task == task), None)
-        if step is not None:
-            self._failures[task] = failures.failure_of(step, message, self.out)
+        self._errors[task] = message
 
     def add_done(self, task: str, values: Mapping[str, Any]) -> None:
         """Notes a task that succeeded or was up to date.
@@ -211,12 +205,15 @@ class BuildRun:
 
     def write_failures(self) -> None:
         """Records which steps failed, for later runs to tell. Raises RomforgeError."""
-        if not self._failures and not (self.out / FAILURES).exists():
+        if not self._errors and not (self.out / FAILURES).exists():
             return  # the usual case
         from romforge.engine import failures
 
-        known = {step.task for step in (*self.plan.steps(), *self.proofs)}
-        failures.update_failures(self.out, self._failures, self.done_tasks, known)
+        failed = {}
+        for step in (*self.plan.steps(), *self.proofs):
+            if step.task in self._errors:
+                failed[step.task] = failures.failure_of(step, self._errors[step.task], self.out)
+        failures.update_failures(self.out, failed, self.done_tasks)
 
     def end(self) -> None:
         """Gives the lock back."""

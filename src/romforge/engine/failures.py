@@ -58,15 +58,14 @@ def read_failures(out: Path) -> dict[str, Failure]:
     return failures
 
 
-def update_failures(
-    out: Path, failed: Mapping[str, Failure], done: Collection[str], known: Collection[str]
-) -> None:
-    """Records what failed in a run, and forgets what was ``done`` or is no longer ``known``.
+def update_failures(out: Path, failed: Mapping[str, Failure], done: Collection[str]) -> None:
+    """Records what failed in a run, and forgets what was ``done``; both are by task.
 
-    All are tasks. Raises RomforgeError where the file cannot be written.
+    What the run did not try stays: a build has no proofs. Raises RomforgeError where the file
+    cannot be written.
     """
     before = read_failures(out)
-    after = {task: one for task, one in before.items() if task in known and task not in done}
+    after = {task: failure for task, failure in before.items() if task not in done}
     after.update(failed)
     if after != before:
         output_files.save_json(out, FAILURES, after)
