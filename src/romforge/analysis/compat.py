@@ -127,8 +127,8 @@ def compare_sets(old: Mapping[str, RomFile], new: Mapping[str, RomFile]) -> list
 
 def _describe_ambiguity(pair: Pair, pairs: Collection[Pair]) -> str:
     """Which files a QEMU may open, of one of the sides."""
+    ambiguous = [one for one in pairs if one.ambiguous]
     for side, other in (("new", "old"), ("old", "new")):
-        ambiguous = [one for one in pairs if one.ambiguous]
         same = [one for one in ambiguous if getattr(one, other) == getattr(pair, other)]
         paths = [path for path in (getattr(one, side) for one in same) if path]
         if len(paths) > 1:

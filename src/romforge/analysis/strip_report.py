@@ -58,12 +58,14 @@ class LeftOutObject(NamedTuple):
 class Stripped(NamedTuple):
     """What stayed in an image, and what it is linked without. The field names are JSON keys.
 
+    ``task`` is that of the image's platform.
     ``dropped`` and ``added`` are the roots that the link does not have, or has in addition.
     ``never_asked_for`` are the other objects of a link from all roots: only dropped roots and
     objects that are left out refer to them. ``needed`` are objects that the plan leaves out but
     that stayed, since something needs them. ``reason`` says why nothing is left out, or is None.
     """
 
+    task: str
     goal: str
     dropped: tuple[str, ...]
     added: tuple[str, ...]
@@ -117,6 +119,7 @@ def _report(
     for group in plan.left_out:
         needed += [name for name in group.objects if name not in left_out]
     return Stripped(
+        task=step.task,
         goal=goal,
         dropped=plan.drop,
         added=plan.add,
@@ -258,29 +261,10 @@ def _stages(step: TreeBuild, bin_directory: Path, goals: list[str]) -> list[Path
     return stages
 
 
-class StrippedImage(NamedTuple):
-    """An image of ``romforge stripped --json``: its task, and what ``Stripped`` says."""
-
-    task: str
-    goal: str
-    dropped: tuple[str, ...]
-    added: tuple[str, ...]
-    left_out: tuple[LeftOutObject, ...]
-    needed: tuple[str, ...]
-    reason: str | None
-    stayed: Mapping[str, Size]
-    never_asked_for: Mapping[str, Size]
-
-
 class StrippedDocument(Document):
     """What `stripped --json` prints: the images, in the order of the spec."""
 
-    images: list[StrippedImage]
-
-
-def as_json(step: TreeBuild, stripped: Stripped) -> StrippedImage:
-    """An image of ``romforge stripped --json``."""
-    return StrippedImage(step.task, *stripped)
+    images: list[Stripped]
 
 
 def strip_report_lines(stripped: Stripped) -> Iterator[str]:

@@ -61,10 +61,10 @@ FAMILIES = (  # in the order of `romforge --help`
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command; returns its exit status."""
+    _guard_output()
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words[:1] == ["__complete"] and len(words) > 2:  # see the scripts of `romforge completion`
         return _report_errors(lambda: _complete(words[1], words[2:]))
-    _guard_output()
     args = make_parser(*words[:1]).parse_args(words)
     return _report_errors(lambda: int(args.run(args)), as_json=getattr(args, "json", False))
 

@@ -50,7 +50,7 @@ def _run_stripped(args: Namespace) -> int:
             for stripped in strip_report.strip_report_of(make, args.out, goals):
                 rows.append((make, stripped))
     if args.json:
-        images = [strip_report.as_json(make, stripped) for make, stripped in rows]
+        images = [stripped for _, stripped in rows]
         common.print_json({"format": FORMAT, "images": images})
         return 0
     if not rows:

@@ -23,7 +23,8 @@ class Heartbeat:
         self._interval = interval
         self._began = time.monotonic()
         self._stopped = threading.Event()
-        threading.Thread(target=self._beat, daemon=True).start()
+        self._thread = threading.Thread(target=self._beat, daemon=True)
+        self._thread.start()
 
     def tell(self, text: str) -> None:
         """Says that a step is done, unless the run is a short one."""
@@ -31,7 +32,9 @@ class Heartbeat:
             _write([text])
 
     def stop(self) -> None:
+        """Ends it. What it says never comes behind the end of a run."""
         self._stopped.set()
+        self._thread.join()
 
     def _beat(self) -> None:
         while not self._stopped.wait(self._interval):

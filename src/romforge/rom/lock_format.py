@@ -24,7 +24,7 @@ from romforge.formats.rom_file import read_rom
 from romforge.plan.steps import Plan, Rom
 from romforge.rom import manifest
 from romforge.rom.assembly import bucket_of
-from romforge.rom.manifest import ABSENT, read_manifest
+from romforge.rom.manifest import ABSENT, RomEntry, read_manifest
 from romforge.sources.ipxe import toolchain, tree_record
 from romforge.spec.model import Spec
 
@@ -113,31 +113,26 @@ def lock_from_build(spec: Spec, plan: Plan, out: Path, roms: Sequence[Rom]) -> L
     Raises RomforgeError if one is not what was to be built last, or is not a ROM.
     """
     missing = [rom.path for rom in roms if not (out / rom.path).is_file()]
-    faults = build_faults(out, roms)
-    for path in missing:
-        del faults[path]
+    present = [rom for rom in roms if rom.path not in missing]
+    faults = build_faults(present, out, manifest.read_manifests(out))
     if faults:
         lines = "".join(f"\n  {path}: {fault}" for path, fault in faults.items())
         raise RomforgeError(f"the lock was not changed; build these first:{lines}")
     if missing:
         raise RomforgeError(f"not built yet: {join_words(missing)}; run doit, or name what to lock")
     rules_by_path = rules(spec, roms)
-    entries = read_built_roms(out, [rom.path for rom in roms])
-    dropped_by_path = _dropped_images(out, roms)
-    for rom in roms:
-        reason = rules_by_path[rom.path].bucket_changed_in
-        dropped = dropped_by_path.get(rom.path, ())
-        entry = replace(entries[rom.path], bucket_changed_in=reason, dropped=dropped)
-        if _is_reproducible(plan, rom, out):
-            entry = replace(entry, sha256=digest_of(out / rom.path))
-        entries[rom.path] = entry
+    entries = {}
+    for path, entry in _describe_built(plan, out, roms).items():
+        entries[path] = replace(entry, bucket_changed_in=rules_by_path[path].bucket_changed_in)
     return Lock(entries, _source_revisions(out, roms), _tool_versions(plan, roms))
 
 
-def build_faults(out: Path, roms: Sequence[Rom]) -> dict[str, str]:
-    """Why ROMs are not what was to be built last, by the paths of those that are not."""
+def build_faults(roms: Sequence[Rom], out: Path, entries: Mapping[str, RomEntry]) -> dict[str, str]:
+    """Why ROMs are not what was to be built last, by the paths of those that are not.
+
+    ``entries`` are those of all manifests.
+    """
     faults = {}
-    entries = manifest.read_manifests(out)
     for rom in roms:
         fault = manifest.build_fault(out, rom.path, entries.get(rom.path))
         if fault:
@@ -203,23 +198,32 @@ def digest_of(path: Path) -> str:
     return fingerprint.sha256(path.read_bytes())
 
 
-def _is_reproducible(plan: Plan, rom: Rom, out: Path) -> bool:
+def _is_reproducible(rom: Rom, out: Path, makes: Collection[str]) -> bool:
     """Whether a ROM has the same bytes in every build: nothing wrote the time of the build into it.
 
-    The record of a tree's build has the epoch that was written instead. Without a record nothing is
-    known.
+    ``makes`` are the tasks of those makes that did not.
     """
     if rom.sign:
         entry = read_manifest(out, rom.target).roms.get(rom.path)
         if entry is None or "signed" not in entry or not entry["signed"]["reproducible"]:
             return False
-    used = {request.make for request in rom.requests}
+    used = {request.make for request in rom.requests if request.make}
+    return used <= set(makes)
+
+
+def _reproducible_makes(plan: Plan, out: Path, roms: Sequence[Rom]) -> set[str]:
+    """The tasks of the makes for ROMs that wrote an epoch into images, and not the time.
+
+    The record of a make has the epoch. Without a record nothing is known.
+    """
+    used = {request.make for rom in roms for request in rom.requests}
+    makes = set()
     for build in plan.makes:
         if build.task in used:
             record = tree_record.load_record(build, out)
-            if record is None or record.settings is None or not record.settings.epoch:
-                return False
-    return True
+            if record is not None and record.settings is not None and record.settings.epoch:
+                makes.add(build.task)
+    return makes
 
 
 def emit_lock(lock: Lock) -> bytes:
@@ -371,8 +375,10 @@ def compare_build_with_lock(
         paths = {rom.path for rom in plan.selected([])} | lock.roms.keys()
         paths |= {path for path in all_roms if (out / path).is_file()}
     selected = [rom for path, rom in all_roms.items() if path in paths]
-    faults = {path: text for path, text in build_faults(out, selected).items() if text != ABSENT}
-    failed = faults.keys() & manifest.failed_roms(out).keys()
+    entries = manifest.read_manifests(out)
+    faults = build_faults(selected, out, entries)
+    faults = {path: text for path, text in faults.items() if text != ABSENT}
+    failed = {path for path in faults if manifest.error_in_a_line(entries.get(path))}
     compared = {path: one for path, one in lock.roms.items() if path in paths - failed}
     built = _describe_built(plan, out, [rom for rom in selected if rom.path not in failed])
     changes = [Change(path, text, True) for path, text in faults.items()]
@@ -387,10 +393,11 @@ def _describe_built(plan: Plan, out: Path, roms: Sequence[Rom]) -> dict[str, Ent
     """The entries of those ROMs that are built, with what did not fit, and digests as in a lock."""
     built = read_built_roms(out, sorted(rom.path for rom in roms))
     dropped_by_path = _dropped_images(out, roms)
+    makes = _reproducible_makes(plan, out, roms)
     for rom in roms:
         if rom.path in built:
             dropped = dropped_by_path.get(rom.path, ())
-            sha256 = digest_of(out / rom.path) if _is_reproducible(plan, rom, out) else None
+            sha256 = digest_of(out / rom.path) if _is_reproducible(rom, out, makes) else None
             built[rom.path] = replace(built[rom.path], dropped=dropped, sha256=sha256)
     return built
 

@@ -158,18 +158,7 @@ def parse_size(value: object) -> int:
     >>> parse_size("256KiB"), parse_size(2048)
     (262144, 2048)
     """
-    shown = show(value)
-    match = None
-    if isinstance(value, str):
-        match = re.fullmatch(r"([1-9][0-9]{0,8}) ?(KiB|MiB)?", value)
-    if match:
-        size = int(match[1]) << _SHIFTS[match[2]]
-    elif _is_integer(value):
-        size = value
-        if abs(size) < 1 << HUGE:
-            shown += " bytes"
-    else:
-        raise ValueError(f"{shown} is not a valid size")
+    size, shown = _read_bytes(value, r"([1-9][0-9]{0,8}) ?(KiB|MiB)?")
     if size < _SIZES[0]:
         raise ValueError(f"{shown} is less than 2 KiB")
     if size > _SIZES[-1]:
@@ -180,20 +169,26 @@ def parse_size(value: object) -> int:
     return size
 
 
+def _read_bytes(value: object, pattern: str) -> tuple[int, str]:
+    """The bytes of a number, or of text with a number and a unit, and how to show the value.
+
+    ``pattern`` is a regular expression with a group for each. Raises ValueError.
+    """
+    shown = show(value)
+    if isinstance(value, str):
+        match = re.fullmatch(pattern, value)
+        if match:
+            return int(match[1]) << _SHIFTS[match[2]], shown
+    elif _is_integer(value):
+        if abs(value) < 1 << HUGE:
+            shown += " bytes"
+        return value, shown
+    raise ValueError(f"{shown} is not a valid size")
+
+
 def _read_limit(value: object) -> int:
     """A size in bytes, which need not be a power of two; from a block to 16 MiB."""
-    shown = show(value)
-    match = None
-    if isinstance(value, str):
-        match = re.fullmatch(r"([1-9][0-9]{0,4}) ?(KiB|MiB)", value)
-    if match:
-        size = int(match[1]) << _SHIFTS[match[2]]
-    elif _is_integer(value):
-        size = value
-        if abs(size) < 1 << HUGE:
-            shown += " bytes"
-    else:
-        raise ValueError(f"{shown} is not a valid size")
+    size, shown = _read_bytes(value, r"([1-9][0-9]{0,4}) ?(KiB|MiB)")
     if size < _SMALLEST_LIMIT:
         raise ValueError(f"{shown} is less than {_SMALLEST_LIMIT} bytes, the smallest image")
     if size > _SIZES[-1]:

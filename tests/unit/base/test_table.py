@@ -18,7 +18,13 @@ COLUMNS = [
     Column("why"),
 ]
 ROWS = [
-    ["usr/share/qemu/efi-e1000.rom", "pcbios 71,680 + x86_64-efi 69,120", "140,800", "█" * 20, ""],
+    [
+        "usr/share/qemu/efi-e1000.rom",
+        "pcbios 71,680 + x86_64-efi 69,120",
+        "140,800",
+        "█" * 20,
+        "",
+    ],
     ["usr/share/qemu/efi-rtl8139.rom", "pcbios 71,168", "71,168", "█" * 9, "a long reason " * 5],
 ]
 

@@ -38,6 +38,7 @@ def test_it_says_what_is_going_on_until_it_is_stopped(errors: io.StringIO):
 def test_a_short_run_says_nothing_of_its_steps(
     errors: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ):
+    monkeypatch.setattr(heartbeat, "_QUIET", PATIENCE)
     beat = heartbeat.Heartbeat(list)
     beat.tell("built a.rom")
     assert errors.getvalue() == ""

@@ -49,4 +49,5 @@ def test_a_rom_of_a_tree_without_a_record_is_not_called_reproducible(tmp_path: P
     spec.write_text(spec_text("roms").replace('roms = "roms"', 'tree = "ipxe"'))
     plan = planner.make_plan(loader.load_spec(spec))
     for rom in plan.roms():
-        assert not lock_format._is_reproducible(plan, rom, tmp_path / "out")
+        makes = lock_format._reproducible_makes(plan, tmp_path / "out", [rom])
+        assert not lock_format._is_reproducible(rom, tmp_path / "out", makes)
