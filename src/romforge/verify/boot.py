@@ -14,7 +14,7 @@ import re
 import secrets
 import shutil
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -26,14 +26,21 @@ from romforge.base.text import format_offset
 from romforge.formats import option_rom
 from romforge.formats.option_rom import Image
 from romforge.rom.assembly import bucket_of
-from romforge.verify import diagnosis, fat_image, guest_program, guest_report, network_server, qemu
+from romforge.verify import (
+    diagnosis,
+    fat_image,
+    guest_program,
+    guest_report,
+    network_server,
+    qemu,
+    random_numbers,
+)
 from romforge.verify.cases import BIOS, IPV4, START, UEFI, Proof
 from romforge.verify.guest_report import GuestReport
 from romforge.verify.qemu import CONSOLE, MACHINES, PC, SLOT, Guest
 
 _BOOT_FILE = "boot"
 _WITH_EXIT_DEVICE = Arch.I386, Arch.X86_64  # the architectures whose guests end QEMU themselves
-_RNG, _RNG_SLOT = "virtio-rng-pci", 4
 _DISK, _DISK_SLOT = "disk.img", 5
 # Newer firmware then does not try IPv4 (OvmfPkg's README, "Network Support"). Older firmware
 # ignores this, and fails over IPv4 first.
@@ -75,6 +82,10 @@ class ProofFailed(RomforgeError):
         super().__init__(text)
         self.seconds = seconds
         self.console = console
+
+
+class FirmwareHangs(RomforgeError):
+    """A guest that did not finish, perhaps by a fault of its firmware: to be tried once more."""
 
 
 class NotProvable(RomforgeError):
@@ -150,7 +161,7 @@ def _firmware_options(proof: Proof, directory: Path) -> list[str]:
     if proof.kind == BIOS:
         return [*PC, "-boot", "n"]
     machine = MACHINES[proof.arch]
-    return [*machine.options, *qemu.flash(machine, directory), *random_numbers(machine)]
+    return [*machine.options, *qemu.flash(machine, directory), *random_numbers.sources(machine)]
 
 
 def _start_guest(
@@ -215,17 +226,10 @@ def disk_options(proof: Proof, application: bytes, directory: Path) -> list[str]
         *machine.options,
         *qemu.flash(machine, directory),
         *CLOCK,
-        *random_numbers(machine),
+        *random_numbers.sources(machine),
         *("-drive", f"if=none,id=disk,format=raw,readonly=on,file={_DISK}"),
         *("-device", f"virtio-blk-pci,drive=disk,addr={_DISK_SLOT}"),
     ]
-
-
-def random_numbers(machine: qemu.Machine) -> list[str]:
-    """The options of a random number generator; edk2 since 2024 has no network boot without one."""
-    if not qemu.has_device(machine, _RNG):
-        return []
-    return ["-object", "rng-builtin,id=rng", "-device", f"{_RNG},rng=rng,addr={_RNG_SLOT}"]
 
 
 def nic_setup(
@@ -296,9 +300,24 @@ def _prove_start(proof: Proof, nic: NicSetup, directory: Path) -> str:
     return "runs"
 
 
+def wait_for(guest: Guest, proof: Proof, matches: Callable[[str], object]) -> bool:
+    """Waits until ``matches`` is true of the console; False where QEMU ends or time is over.
+
+    Raises FirmwareHangs instead where the firmware may be to blame, unless the proof is repeated.
+    """
+    if guest.wait(matches, proof.timeout):
+        return True
+    if not proof.repeated and random_numbers.may_hang(guest):
+        raise FirmwareHangs(
+            f"the guest did not finish within {proof.timeout} s, and may hang in its firmware's"
+            " virtio-rng driver, as edk2 before 2026 can"
+        )
+    return False
+
+
 def _wait_for_mark(guest: Guest, proof: Proof, mark: str) -> str:
     """Waits until the console shows a mark; returns what was observed."""
-    if not guest.wait(lambda console: mark in console, proof.timeout):
+    if not wait_for(guest, proof, lambda console: mark in console):
         event = f'the console does not show "{mark}"'
         raise CheckFailed("boot", _describe_failure(guest, proof, event))
     return f'shows "{mark.strip()}"'
@@ -310,9 +329,10 @@ def _wait_for_report(guest: Guest, proof: Proof, nonce: str) -> GuestReport | No
     None where the firmware gives up, QEMU ends, or the time is over.
     """
     given_up = _GIVEN_UP[proof.kind]
-    guest.wait(
+    wait_for(
+        guest,
+        proof,
         lambda console: guest_report.read_report(console, nonce) or given_up.search(console),
-        proof.timeout,
     )
     return guest_report.read_report(guest.console(), nonce)
 

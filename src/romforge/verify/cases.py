@@ -62,6 +62,7 @@ class Proof(NamedTuple):
     other: str | None = None  # the ROM to run in its place, for a control
     companion: Companion | None = None  # only of NICS
     limit: int | None = None  # of the file, in bytes
+    repeated: bool = False  # whether a guest has hung before, with the firmware to blame
 
     @property
     def task(self) -> str:

@@ -159,7 +159,8 @@ def _no_boot_option(name: str, interfaces: Interfaces) -> str:
     if not interfaces.rng:
         return (
             f"{message} (no PXE Base Code, no Load File); it has no source of random numbers, "
-            "which the network stack of edk2 since 2024 asks for: add -device virtio-rng-pci"
+            "which the network stack of edk2 since 2024 asks for: add -device virtio-rng-pci, or "
+            "on x86 -cpu qemu64,+rdrand"
         )
     if not interfaces.mnp:
         return f"{message}: its network stack is not bound to the interface"

@@ -63,7 +63,7 @@ def prove_exit(
         progress = _Progress(source, nonce)
         with qemu.start(qemu.MACHINES[proof.arch], options, directory, [descriptor]) as guest:
             connection.close()  # QEMU has inherited its own
-            over = guest.wait(progress.is_over, proof.timeout)
+            over = boot.wait_for(guest, proof, progress.is_over)
             console = guest.console()
             report = guest_report.read_report(console, nonce)
             seen = guest_report.read_observation(console, nonce)

@@ -47,13 +47,18 @@ _EXIT = ("-vga", "none", "-device", "isa-debug-exit,iobase=0xf4,iosize=4")
 
 
 class Machine(NamedTuple):
-    """How QEMU emulates an architecture. ``package`` and ``firmware`` are Debian packages."""
+    """How QEMU emulates an architecture. ``package`` and ``firmware`` are Debian packages.
+
+    ``random_cpu`` is a processor with an instruction for random numbers that firmware uses, if
+    there is one.
+    """
 
     binary: str
     package: str
     firmware: str
     name: str  # of the architecture, in firmware descriptors
     options: tuple[str, ...]
+    random_cpu: str | None = None
 
 
 MACHINES = {
@@ -63,6 +68,7 @@ MACHINES = {
         firmware="ovmf-ia32",
         name="i386",
         options=("-M", "q35,graphics=off", "-m", "256", *_EXIT),
+        random_cpu="qemu32,+rdrand",
     ),
     Arch.X86_64: Machine(
         binary="qemu-system-x86_64",
@@ -70,6 +76,7 @@ MACHINES = {
         firmware="ovmf",
         name="x86_64",
         options=("-M", "q35,graphics=off", "-m", "256", *_EXIT),
+        random_cpu="qemu64,+rdrand",
     ),
     Arch.ARM64: Machine(
         binary="qemu-system-aarch64",
@@ -77,6 +84,7 @@ MACHINES = {
         firmware="qemu-efi-aarch64",
         name="aarch64",
         options=("-M", "virt", "-cpu", "cortex-a57", "-m", "256"),
+        random_cpu="neoverse-v1",  # since QEMU 8.1
     ),
     Arch.RISCV64: Machine(
         binary="qemu-system-riscv64",
@@ -247,6 +255,14 @@ def has_device(machine: Machine, device: str) -> bool:
     command = [binary(machine), "-device", "help"]
     devices = programs.run_program(command, package=machine.package).decode(errors="replace")
     return f'name "{device}"' in devices or f'alias "{device}"' in devices
+
+
+@functools.lru_cache
+def has_cpu(machine: Machine, model: str) -> bool:
+    """Whether QEMU emulates this model of processor; raises RomforgeError."""
+    command = [binary(machine), "-cpu", "help"]
+    models = programs.run_program(command, package=machine.package).decode(errors="replace")
+    return model in models.split()
 
 
 class Refusal(RomforgeError):

@@ -33,7 +33,7 @@ from romforge.verify import (
     several_nics,
     snp,
 )
-from romforge.verify.boot import CheckFailed, NotProvable, ProofFailed
+from romforge.verify.boot import CheckFailed, FirmwareHangs, NotProvable, ProofFailed
 from romforge.verify.cases import (
     BIOS,
     CALLED,
@@ -60,18 +60,20 @@ def run_proof(proof: Proof, out: Path) -> BuildRecord:
     """
     directory = (out / cases.proof_directory(proof)).absolute()
     inputs: InputStates = {}
+    repeated = ""
     with jobserver.shared_pool().local_job():
         began = time.monotonic()
         output_lock.hold_lock(out)
         boot.fresh_directory(directory)
         try:
-            if proof.control:
-                seen = _run_control(proof, proof.control, out, directory, inputs)
-            else:
-                data = _read_rom(out / proof.rom, inputs)
-                seen = _run_kind(proof, data, out, directory, inputs)
+            try:
+                seen = _run(proof, out, directory, inputs)
+            except FirmwareHangs as hang:
+                repeated = f"; at the second attempt: {hang}"
+                boot.fresh_directory(directory)
+                seen = _run(proof._replace(repeated=True), out, directory, inputs)
         except CheckFailed as failure:
-            lines = [str(failure)]
+            lines = [f"{failure}{repeated}"]
             if (directory / qemu.COMMAND).exists():
                 lines += boot.qemu_command_to_paste(directory)
             seconds = round(time.monotonic() - began, 2)
@@ -82,10 +84,17 @@ def run_proof(proof: Proof, out: Path) -> BuildRecord:
             raise NotProvable(str(lack)) from None
         shutil.rmtree(directory, ignore_errors=True)
     seconds = round(time.monotonic() - began, 2)
-    proven = {"seen": seen.text, "seconds": seconds}
+    proven = {"seen": f"{seen.text}{repeated}", "seconds": seconds}
     if seen.calls:
         proven["calls"] = seen.calls
     return BuildRecord(inputs, {}, proof=json.dumps(proven))
+
+
+def _run(proof: Proof, out: Path, directory: Path, inputs: InputStates) -> Seen:
+    if proof.control:
+        return _run_control(proof, proof.control, out, directory, inputs)
+    data = _read_rom(out / proof.rom, inputs)
+    return _run_kind(proof, data, out, directory, inputs)
 
 
 def _end_of_console(directory: Path) -> str:

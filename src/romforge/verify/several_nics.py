@@ -126,7 +126,9 @@ def _add_nic(guest: qemu.Guest, device: str) -> str:
 
 def _wait_for_cards(guest: qemu.Guest, proof: Proof, nonce: str, boots: int) -> Cards:
     """The report of the last of several boots; raises CheckFailed where it does not come."""
-    guest.wait(lambda console: len(guest_report.read_cards(console, nonce)) >= boots, proof.timeout)
+    boot.wait_for(
+        guest, proof, lambda console: len(guest_report.read_cards(console, nonce)) >= boots
+    )
     console = guest.console()
     reports = guest_report.read_cards(console, nonce)
     if len(reports) < boots:

@@ -149,7 +149,7 @@ def prove_interface(
     application = guest_program.make_application(proof.arch, guest_program.SNP, nonce, cache)
     options = [*_NETWORK, *nic.options, *boot.disk_options(proof, application, directory)]
     with qemu.start(qemu.MACHINES[proof.arch], options, directory) as guest:
-        guest.wait(lambda console: guest_report.read_report(console, nonce), proof.timeout)
+        boot.wait_for(guest, proof, lambda console: guest_report.read_report(console, nonce))
         console = guest.console()
         report = guest_report.read_report(console, nonce)
         if not report:

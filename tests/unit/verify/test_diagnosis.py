@@ -14,7 +14,7 @@ import pytest
 from romforge.base.arch import Arch
 from romforge.base.pci_id import PciId
 from romforge.formats import efi_image, option_rom
-from romforge.verify import boot, cases, diagnosis, qemu
+from romforge.verify import boot, cases, diagnosis, qemu, random_numbers
 from romforge.verify.boot import CheckFailed, NotProvable
 from romforge.verify.cases import Proof
 from romforge.verify.guest_report import GuestReport, Interfaces
@@ -167,7 +167,7 @@ def test_firmware_may_need_random_numbers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, e1000: bytes
 ):
     """Newer firmware boots only with an RNG device, and the message says so."""
-    monkeypatch.setattr(boot, "random_numbers", lambda machine: [])
+    monkeypatch.setattr(random_numbers, "sources", lambda machine: [])
     boot.fresh_directory(tmp_path / "guest")
     proof = make_proof("e1000", E1000)
     try:
@@ -180,15 +180,6 @@ def test_firmware_may_need_random_numbers(
             "but the firmware offers no network boot" in text
         )
         assert "add -device virtio-rng-pci" in text
-
-
-def test_a_qemu_without_the_rng_device_gets_none(monkeypatch: pytest.MonkeyPatch):
-    machine = qemu.MACHINES[Arch.X86_64]
-    assert "virtio-rng-pci,rng=rng,addr=4" in boot.random_numbers(machine)
-    assert qemu.has_device(machine, "e1000")
-    assert not qemu.has_device(machine, "e100")
-    monkeypatch.setattr(qemu, "has_device", lambda machine, device: False)
-    assert boot.random_numbers(machine) == []
 
 
 # Without QEMU
