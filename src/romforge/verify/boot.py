@@ -56,10 +56,7 @@ _REMOVABLE_MEDIA_PATHS = {
     Arch.RISCV64: "EFI/BOOT/BOOTRISCV64.EFI",
     Arch.LOONG64: "EFI/BOOT/BOOTLOONGARCH64.EFI",
 }
-# The guest's clock counts instructions, 64 ns each, and skips the time in which the guest only
-# waits: most of a boot is waiting.
-CLOCK = "-icount", "shift=6,sleep=off"
-_WAITING_CLOCK = "-icount", "shift=4"  # 16 ns each
+_WAITING_CLOCK = "-icount", "shift=4"  # 16 ns an instruction
 # What the console shows where the firmware has given up the network boot.
 _GIVEN_UP = {
     BIOS: re.compile("No bootable device|No more network devices"),
@@ -170,7 +167,7 @@ def _start_guest(
     """A guest whose network serves the boot file."""
     if proof.network == IPV4:
         machine = MACHINES[proof.arch]
-        return qemu.start(machine, [*CLOCK, *_network(_BOOT_FILE), *options], directory)
+        return qemu.start(machine, [*_clock(machine), *_network(_BOOT_FILE), *options], directory)
     return _start_ipv6_guest(proof, options, directory)
 
 
@@ -225,11 +222,19 @@ def disk_options(proof: Proof, application: bytes, directory: Path) -> list[str]
     return [
         *machine.options,
         *qemu.flash(machine, directory),
-        *CLOCK,
+        *_clock(machine),
         *random_numbers.sources(machine),
         *("-drive", f"if=none,id=disk,format=raw,readonly=on,file={_DISK}"),
         *("-device", f"virtio-blk-pci,drive=disk,addr={_DISK_SLOT}"),
     ]
+
+
+def _clock(machine: qemu.Machine) -> list[str]:
+    """The options of a clock that counts the guest's instructions.
+
+    It skips the time in which the guest only waits: most of a boot is waiting.
+    """
+    return ["-icount", f"shift={machine.clock_shift},sleep=off"]
 
 
 def nic_setup(
