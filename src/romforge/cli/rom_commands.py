@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
@@ -211,17 +210,10 @@ def _files_of(name: str, args: Namespace) -> list[Path]:
 
     Raises RomforgeError where there is neither.
     """
-    if os.path.lexists(name) or not args.spec.exists():
+    named = common.named_roms(name, args)
+    if named is None:
         return [Path(name)]
-    from romforge.plan import planner
-    from romforge.spec import loader
-
-    plan = planner.make_plan(loader.load_spec(args.spec, complete=False))
-    try:
-        selected = common.selected_tasks(plan, args.out, [name], roms_only=True)
-    except UsageError as error:
-        raise RomforgeError(f"{name}: cannot be read: No such file or directory; {error}") from None
-    return [args.out / rom.path for rom in plan.selected(selected)]
+    return [args.out / rom.path for rom in named.roms]
 
 
 def _summarise(path: Path) -> RomSummary:
