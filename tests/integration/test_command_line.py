@@ -310,6 +310,8 @@ REDIRECTIONS = {
         "doit",
         "doit list",
         "doit info rom",
+        "doit clean",
+        "doit forget all",
         "romforge build",
         "romforge plan",
         "romforge man romforge",
@@ -324,8 +326,6 @@ def test_output_that_cannot_be_written_gives_no_traceback(
     command: str,
 ):
     (tmp_path / "romspec.toml").write_text(spec_text(releases["sid"]))
-    if (command, redirection) in {("doit list", ">&-"), ("doit info rom", ">&-")}:
-        pytest.skip("doit itself writes there before it reads the dodo.py")
     program, _, words = command.partition(" ")
     script = f"{sys.executable} -m {program} {words} {redirection}"
     done = run(["sh", "-c", script], tmp_path)  # fails for a traceback

@@ -324,10 +324,10 @@ def test_options_that_are_given_or_excluded_are_not_offered_again(tmp_path: Path
     def options(*words: str) -> set[str]:
         return {line.split("\t")[0] for line in asked(tmp_path, "fish", *words, "-")[1:]}
 
-    paths = {"--old-path", "--new-path", "--only"}
-    assert options("compat", "old", "new") == {"-h", "--help", "--json", "--out", *paths}
-    assert options("compat", "old", "--json") == {"-h", "--help", "--out", *paths}
-    assert options("efirom", "--level", "fast") == {"-h", "--help", "--id"}
+    paths = {"--old-path", "--new-path", "--only", "--spec", "--out"}
+    assert options("compat", "old", "new") == {"-h", "--help", "--json", *paths}
+    assert options("compat", "old", "--json") == {"-h", "--help", *paths}
+    assert options("efirom", "--level", "fast") == {"-h", "--help", "--id", "--json"}
     assert "--against" in options("report", "--against", "old")
     assert asked(tmp_path, "fish", "compat", "old", "new", "-x", "--", "-") == []
 

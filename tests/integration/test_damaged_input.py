@@ -57,6 +57,7 @@ OF_REAL_ROM, OF_BUILT_ROM, OF_COMMANDS, OF_STREAM, OF_REAL_STREAM, OF_SPEC, OF_N
     2000,
     800,
 )
+OF_LOCK = 200  # of each kind of change
 BUILT_ROMS, STREAMS, SPECS = 15, 6, 2
 COUNTS = [
     48 * OF_REAL_ROM,
@@ -65,7 +66,7 @@ COUNTS = [
     STREAMS * OF_STREAM,
     16 * OF_REAL_STREAM,
 ]
-COUNTS += [SPECS * OF_SPEC, 3 * OF_NOISE]
+COUNTS += [SPECS * OF_SPEC, 3 * OF_NOISE, 3 * OF_LOCK]
 
 
 def test_the_cases_are_more_than_20_000():
@@ -466,6 +467,58 @@ def test_mutants_of_specs_give_a_spec_or_an_error(tmp_path: Path, which: str):
     assert try_all(spec_mutants(text, OF_SPEC, which), load, which) == OF_SPEC
 
 
+# In place of a value of a lock: other types, and numbers that no size has.
+VALUES = ["true", "1.5", "inf", "nan", "-1", "0", "0x" + "f" * 5000, "1" * 5000, '""', '"\\u0000"']
+VALUES += ["[]", "{}", "[[]]", '{ kind = "legacy" }', "1979-05-27", "[1]", '"' + "x" * 5000 + '"']
+
+
+def exchanged_values(text: str, count: int) -> Iterator[bytes]:
+    """Variants of a lock with the value of a key exchanged, or a line doubled; all still TOML."""
+    dice = random.Random("values")
+    lines = text.split("\n")
+    values = [match.span(1) for match in re.finditer(r"= (\d+|\"[^\"]*\"|\[(?s:.)*?\n?\])", text)]
+    for number in range(count):
+        if number % 8 == 0:
+            place = dice.randrange(len(lines))
+            yield "\n".join([*lines[:place], lines[place], *lines[place:]]).encode()
+            continue
+        start, end = dice.choice(values)
+        yield (text[:start] + dice.choice(VALUES) + text[end:]).encode()
+
+
+@pytest.fixture
+def locked(tmp_path: Path, releases: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The lock of a small spec, whose ROMs are built; the current directory is that of the spec."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "romspec.toml").write_text(spec_text(releases["sid"]))
+    assert command_line.main(["build"]) == command_line.main(["lock"]) == 0
+    return tmp_path / "romspec.lock"
+
+
+def test_mutants_of_a_lock_give_a_result_or_an_error(
+    locked: Path, capsys: pytest.CaptureFixture[str]
+):
+    """What reads it; and the commands, which say what is wrong with the lock, and where it is."""
+    text = locked.read_text()
+    cases = [
+        *spec_mutants(text, OF_LOCK, "lock"),
+        *mutants(text.encode(), OF_LOCK, "bytes of a lock", [0]),
+        *exchanged_values(text, OF_LOCK),
+    ]
+    capsys.readouterr()
+
+    def run_all(case: bytes) -> None:
+        locked.write_bytes(case)
+        for command in (["lock", "--check"], ["compat", "romspec.lock", "out"]):
+            status = command_line.main(command)
+            shown = capsys.readouterr()
+            assert status in (0, 1, 3), command
+            assert status != 1 or shown.out or shown.err.startswith("romforge: romspec.lock: ")
+            assert len(shown.err) < 1000
+
+    assert try_all(iter(cases), run_all, "lock") == 3 * OF_LOCK
+
+
 @pytest.mark.parametrize(
     "action",
     [handle_rom, handle_stream, lambda noise: handle_rom(legacy(last=False) + noise)],
@@ -659,3 +712,24 @@ def test_a_file_that_is_no_spec_is_told_in_words(tmp_path: Path, name: str):
     )
     assert used.status == 2, used
     assert used.output.startswith(("romforge: ", "romspec.toml")), used
+
+
+LOCK_FILES: dict[str, Callable[[Path], object]] = {
+    "a directory": lambda path: path.mkdir(),
+    "a pipe": os.mkfifo,
+    "endless zeros": lambda path: path.symlink_to("/dev/zero"),
+    "1 TiB": sparse(1 << 40),
+    "nested lists": lambda path: path.write_text("a = " + "[" * 200_000),
+    "long keys": lambda path: path.write_text("a." * 100_000 + "a = 1"),
+    "latin-1": lambda path: path.write_bytes('lock = 1\n[sources]\na = "ü"'.encode("latin-1")),
+    "16 MiB of noise": lambda path: path.write_bytes(random.Random(17).randbytes(LARGEST)),
+}
+
+
+@pytest.mark.parametrize("name", LOCK_FILES)
+def test_a_file_that_is_no_lock_is_told_in_words(tmp_path: Path, name: str):
+    LOCK_FILES[name](tmp_path / "odd.lock")
+    (tmp_path / "x.rom").write_bytes(legacy())
+    used = within_bounds(tmp_path, "compat", "odd.lock", "x.rom")
+    assert used.status == 1, used
+    assert used.output.startswith("romforge: odd.lock: is not a valid lock ("), used

@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -15,9 +15,9 @@ from jsonschema import Draft202012Validator
 
 from romforge.cli import common, json_schemas
 from romforge.cli.command_line import make_parser
+from tests.support.documents import SCHEMAS, document
 from tests.support.project import TOP, Run, spec_text, users
 
-SCHEMAS = TOP / json_schemas.DIRECTORY
 PARSERS = common.subparsers(make_parser())
 COMMANDS = sorted(
     name for name, parser in PARSERS.items() if "--json" in parser._option_string_actions
@@ -34,21 +34,16 @@ LINES = (  # in this order, in one directory
     ["verify", f"verify:{ROM.removeprefix('out/')}:structure"],
     ["inspect", "e1000", "absent.rom"],
     ["split", "efi-e1000.rom", "-d", "parts"],
+    ["combine", "parts/1-x86_64.rom", "-o", "new.rom", "--id", "10ec:8139"],
+    ["efirom", "parts/1-x86_64.efi", "new.rom", "--id", "8086:100e", "--id", "8086:100f"],
+    ["compress", "romspec.toml", "stream"],
+    ["decompress", "stream", "spec"],
+    ["report", "-o", "page.html"],
     ["compat", "out", "romspec.lock"],
     ["lookup", "--offline"],
     ["nics", str(TOP / "vendor/minipxe")],
     ["stripped"],
 )
-
-
-def document(text: str, command: str) -> dict[str, Any]:
-    """A document, which the schema of its command must allow, with the format as its first key."""
-    found: dict[str, Any] = json.loads(text)
-    Draft202012Validator(json.loads((SCHEMAS / f"{command}.schema.json").read_text())).validate(
-        found
-    )
-    assert next(iter(found.items())) == ("format", 1)
-    return found
 
 
 def write(directory: Path, roms: Path) -> None:
@@ -73,13 +68,49 @@ def test_each_command_with_json_has_its_schema():
 def test_real_output_is_as_its_schema_says(
     romforge: Run, releases: dict[str, Path], tmp_path: Path
 ):
-    """`why` and `verify` with guests are validated where a tree is built and QEMU runs."""
+    """`why` is validated where a tree is built, in test_why."""
     write(tmp_path, releases["sid"])
     for command, *arguments in LINES:
         done = romforge(command, *arguments, "--json")
         found = document(done.stdout, command)
         assert "error" not in found, (command, done.stderr)
     assert {line[0] for line in LINES} | {"why"} == set(COMMANDS)
+
+
+def test_what_was_written_is_told(romforge: Run, releases: dict[str, Path], tmp_path: Path):
+    """Its path, its size and its digest; and of a page what is wrong with the build."""
+    write(tmp_path, releases["sid"])
+    assert romforge("build", "all").returncode == 0
+    assert romforge("split", "efi-e1000.rom", "-d", "parts").returncode == 0
+    found = {}
+    for command, *arguments in LINES:
+        if command in ("combine", "efirom", "compress", "decompress"):
+            found[command] = document(romforge(command, *arguments, "--json").stdout, command)
+            data = (tmp_path / found[command]["file"]).read_bytes()
+            assert found[command]["size"] == len(data)
+            assert found[command]["sha256"] == hashlib.sha256(data).hexdigest()
+    assert [image["ids"] for image in found["combine"]["images"]] == ["10ec:8139"]
+    assert found["efirom"]["devices"] == ["8086:100e", "8086:100f"]
+    assert (tmp_path / "spec").read_bytes() == (tmp_path / "romspec.toml").read_bytes()
+
+
+def test_the_verdict_of_a_page_is_data(romforge: Run, releases: dict[str, Path], tmp_path: Path):
+    write(tmp_path, releases["sid"])
+    assert romforge("build", "all").returncode == romforge("lock").returncode == 0
+    done = romforge("report", "-o", "page.html", "--json")
+    found = document(done.stdout, "report")
+    assert (done.returncode, found["problems"], found["page"]) == (0, [], "page.html")
+    assert set(found["counts"].values()) == {0}
+    rom = tmp_path / ROM
+    rom.write_bytes(rom.read_bytes() * 2)
+    (tmp_path / ROM.replace("efi-", "pxe-")).unlink()
+    done = romforge("report", "-o", "page.html", "--json")
+    found = document(done.stdout, "report")
+    assert (done.returncode, len(found["problems"])) == (1, 2)
+    assert all(problem in done.stderr for problem in found["problems"])
+    assert (found["counts"]["not_built"], found["counts"]["not_as_locked"]) == (2, 2)
+    built = {row["file"]: row["built"] for row in found["roms"]}
+    assert list(built.values()) == [False, False]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -90,6 +121,11 @@ def test_an_error_is_a_document_too(romforge: Run, tmp_path: Path, command: str)
         "split": ["x", "-d", "parts"],
         "compat": ["x", "y"],
         "inspect": ["--frobnicate", "x"],
+        "combine": ["x", "-o", "y"],
+        "efirom": ["--id", "8086:100e", "x", "y"],
+        "compress": ["x", "y"],
+        "decompress": ["x", "y"],
+        "report": ["-o", "page.html"],
     }
     (tmp_path / "romspec.toml").write_text("spec = 1\n[nic.x]\n")
     done = romforge(command, *needed.get(command, []), "--json")
@@ -99,7 +135,8 @@ def test_an_error_is_a_document_too(romforge: Run, tmp_path: Path, command: str)
         return
     assert done.returncode == found["error"]["status"] != 0
     assert found["error"]["message"].splitlines()[0] in done.stderr
-    wants_spec = command not in ("compat", "inspect", "split")
+    works_on_files = "inspect", "combine", "efirom", "compress", "decompress"
+    wants_spec = command not in works_on_files
     if wants_spec:
         (problem,) = found["error"]["problems"]
         assert (problem["line"], problem["key"]) == (2, "nic.x.id")

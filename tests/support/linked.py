@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from romforge.plan import planner
 from romforge.plan.steps import TreeBuild
 from romforge.sources.ipxe import source_tree
 from romforge.spec import loader
+from tests.support.documents import document
 from tests.support.project import TOP, run
 
 SPEC = """spec = 1
@@ -49,9 +49,9 @@ class Built(NamedTuple):
         assert done.returncode == status, done.stderr
         if status != 0:
             return done.stderr
-        document = json.loads(done.stdout)
-        assert document.pop("format") == 1
-        (answer,) = document.values()
+        found = document(done.stdout, "why")
+        del found["format"]
+        (answer,) = found.values()
         return answer
 
     def said(self, *words: str | Path) -> str:

@@ -23,11 +23,13 @@ from romforge.base.image_kind import is_bootable
 from romforge.base.text import format_size, join_words
 from romforge.formats import option_rom, rom_file
 from romforge.plan import planner
+from romforge.plan.steps import Rom
 from romforge.rom import lock_format, manifest, rom_sets
 from romforge.rom.assembly import bucket_of
 from romforge.rom.rom_sets import Pair
 from romforge.sources import debian_package
 from romforge.spec import loader
+from romforge.spec.model import Spec
 
 # QEMU names the block of a NIC's ROM after its device state, or else after its type. These are the
 # names in `info ramblock` that differ from romforge's name of the NIC.
@@ -75,31 +77,12 @@ class Verdict:
     romsize: str = ""  # the value of QEMU's property romsize= that would help
     said: str = ""  # the note in the new set's spec on its bucket
     ambiguity: str = ""  # which other files QEMU may open
+    old_path: str | None = None  # in the old set
     new_path: str | None = None  # in the new set
 
     @property
     def is_good(self) -> bool:
         return self.migrates and self.boots
-
-
-def read_sets(
-    old: Path,
-    new: Path,
-    out: Path,
-    old_path: Sequence[str] | None = None,
-    new_path: Sequence[str] | None = None,
-) -> tuple[dict[str, RomFile], dict[str, RomFile]]:
-    """Reads two sets to compare. ``out`` is the output root for specs.
-
-    ``old_path`` and ``new_path`` are directories in the order in which QEMU searches them, as for
-    ``read_searched``. Two single files are compared with each other even if their names differ.
-    Raises RomforgeError if a set cannot be read.
-    """
-    before = read_set(old, out) if old_path is None else read_searched(old, old_path, out)
-    after = read_set(new, out) if new_path is None else read_searched(new, new_path, out)
-    if old.is_file() and new.is_file() and len(before) == len(after) == 1:
-        after = dict(zip(before, after.values()))
-    return before, after
 
 
 def compare_sets(old: Mapping[str, RomFile], new: Mapping[str, RomFile]) -> list[Verdict]:
@@ -118,7 +101,8 @@ def compare_sets(old: Mapping[str, RomFile], new: Mapping[str, RomFile]) -> list
             name = " -> ".join(dict.fromkeys(filter(None, (pair.old, pair.new))))
         before = old[pair.old] if pair.old else None
         after = new[pair.new] if pair.new else None
-        verdict = replace(_compare(base_name, before, after), file=name, new_path=pair.new)
+        verdict = _compare(base_name, before, after)
+        verdict = replace(verdict, file=name, old_path=pair.old, new_path=pair.new)
         if pair.ambiguous:
             verdict = replace(verdict, ambiguity=_describe_ambiguity(pair, pairs))
         verdicts.append(verdict)
@@ -159,6 +143,26 @@ def read_set(path: Path, out: Path = Path("out")) -> dict[str, RomFile]:
         raise RomforgeError(
             f"{path}: holds no *.rom file; name a directory of ROMs, a .deb or a ROM"
         )
+    return files
+
+
+def read_roms(spec: Spec, roms: Sequence[Rom], out: Path) -> dict[str, RomFile]:
+    """Those of the ROMs of a spec that are built, by path below the output root ``out``.
+
+    One whose last build failed has an error, also where it has no file.
+    """
+    rules = lock_format.rules(spec, roms)
+    failed = manifest.failed_roms(out)
+    files = {}
+    for rom in roms:
+        error = failed.get(rom.path, "")
+        if (out / rom.path).is_file():
+            file = _rom_file(
+                rom_file.read_rom(out / rom.path)[0], rules[rom.path].bucket_changed_in
+            )
+            files[rom.path] = replace(file, error=error)
+        elif error:
+            files[rom.path] = RomFile(0, (), error=error)
     return files
 
 

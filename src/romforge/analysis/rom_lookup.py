@@ -85,16 +85,27 @@ def spec_devices(spec: Spec) -> dict[str, str]:
     return devices
 
 
-def look_up(spec: Spec, plan: Plan, view: QemuView, root: Path) -> Lookup:
-    """Finds the file of each NIC below ``root``; raises RomforgeError if one cannot be read."""
+def look_up(
+    spec: Spec, plan: Plan, view: QemuView, root: Path, selected: Collection[Rom] | None = None
+) -> Lookup:
+    """Finds the file of each NIC below ``root``; raises RomforgeError if one cannot be read.
+
+    With ``selected``, only of the NICs of these ROMs; directories of other ROMs do not count.
+    """
     directories = tuple(_below_root(root, directory) for directory in view.directories)
     places = {rom.path: rom for rom in plan.roms()}
     nics = []
+    wanted = paths = None
+    if selected is not None:
+        wanted = {rom.nic for rom in selected}
+        paths = {rom.path for rom in selected}
     for nic, device in spec_devices(spec).items():
+        if wanted is not None and nic not in wanted:
+            continue
         nics.append(_look_up_nic(view, directories, root, nic, device, places))
     found = Lookup(view, directories, tuple(nics), (), tuple(_notes(spec, view, directories)))
     faults = [*_missing_files(found, plan, root), *_hidden_files(found)]
-    faults += _unused_directories(spec, plan, found, root)
+    faults += _unused_directories(spec, plan, found, root, paths)
     if view.machine:
         faults += _wrong_sets(spec, plan, found)
     return Lookup(view, directories, found.nics, tuple(faults), found.notes)
@@ -234,7 +245,9 @@ def _hidden_files(found: Lookup) -> Iterator[str]:
                 break
 
 
-def _unused_directories(spec: Spec, plan: Plan, found: Lookup, root: Path) -> Iterator[str]:
+def _unused_directories(
+    spec: Spec, plan: Plan, found: Lookup, root: Path, selected: Collection[str] | None
+) -> Iterator[str]:
     """Directories of targets for this architecture into which its QEMU never looks."""
     view = found.view
     opened = {nic.opened.path for nic in found.nics if nic.opened}
@@ -247,6 +260,8 @@ def _unused_directories(spec: Spec, plan: Plan, found: Lookup, root: Path) -> It
             continue
         for rom in roms:
             directory = os.path.dirname(rom.path)
+            if selected is not None and rom.path not in selected:
+                continue
             is_used = directory in found.directories or rom.path in opened
             if is_used or directory in reported:
                 continue

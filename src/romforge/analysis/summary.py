@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
 from romforge.analysis import compat, image_sizes
 from romforge.analysis.compat import RomFile, Verdict
 from romforge.base.errors import RomforgeError
+from romforge.base.json_document import FORMAT, Document
 from romforge.base.text import join_words, plural
 from romforge.formats import option_rom, rom_check
 from romforge.formats.rom_file import read_rom
@@ -122,6 +123,31 @@ class GuestSet:
     faults: tuple[str, ...]
 
 
+class Counts(NamedTuple):
+    """How many ROMs are wrong, and how many proofs failed, the worst first. 0 is good.
+
+    ``cannot_migrate`` are ROMs to which guests of an older set cannot migrate, ``cannot_boot``
+    those from which such guests can boot no more.
+    """
+
+    not_built: int
+    faulty: int
+    not_as_locked: int
+    cannot_migrate: int
+    cannot_boot: int
+    failed_proofs: int
+
+
+_PROBLEMS = (  # a noun, and what is wrong, for each of ``Counts``
+    ("ROM", "not built as the spec says"),
+    ("ROM", "with faults"),
+    ("ROM", "not as locked"),
+    ("ROM", "to which guests cannot migrate"),
+    ("ROM", "from which guests can boot no more"),
+    ("proof", "failed"),
+)
+
+
 @dataclass(frozen=True)
 class BuildSummary:
     """The content of a page. ``sets`` are verdicts by the name of the older set.
@@ -137,24 +163,71 @@ class BuildSummary:
     proofs: tuple[Proven, ...]
     guests: tuple[GuestSet, ...] = ()
 
+    def counts(self) -> Counts:
+        """How much is wrong, of each kind."""
+        verdicts = [verdict for of_set in self.sets.values() for verdict in of_set]
+        return Counts(
+            not_built=sum(row.not_built for row in self.rows),
+            faulty=sum(bool(row.wrong) and not row.not_built for row in self.rows),
+            not_as_locked=len({change.path for change in self.changes or () if change.fault}),
+            cannot_migrate=len({one.new_path for one in verdicts if _is_unexpected(one)}),
+            cannot_boot=len({one.new_path for one in verdicts if one.migrates and not one.boots}),
+            failed_proofs=sum(proof.state == "failed" for proof in self.proofs),
+        )
+
     def problems(self) -> list[str]:
         """What is wrong, with counts, the worst first: build, faults, lock, migration, proofs."""
-        not_built = sum(row.not_built for row in self.rows)
-        faulty = sum(bool(row.wrong) and not row.not_built for row in self.rows)
-        lock_faults = len({change.path for change in self.changes or () if change.fault})
-        verdicts = [verdict for of_set in self.sets.values() for verdict in of_set]
-        stuck = len({verdict.new_path for verdict in verdicts if _is_unexpected(verdict)})
-        losing = len({one.new_path for one in verdicts if one.migrates and not one.boots})
-        failed = sum(proof.state == "failed" for proof in self.proofs)
-        counts = (
-            (not_built, "ROM", "not built as the spec says"),
-            (faulty, "ROM", "with faults"),
-            (lock_faults, "ROM", "not as locked"),
-            (stuck, "ROM", "to which guests cannot migrate"),
-            (losing, "ROM", "from which guests can boot no more"),
-            (failed, "proof", "failed"),
+        problems = []
+        for count, (noun, what) in zip(self.counts(), _PROBLEMS):
+            if count:
+                problems.append(f"{plural(count, noun)} {what}")
+        return problems
+
+
+class ReportedRom(TypedDict):
+    """A ROM of the page: its sizes in bytes, and what is wrong with it.
+
+    ``built`` tells whether the file is what was to be built last.
+    """
+
+    file: str
+    nic: str
+    bucket: int
+    used: int
+    built: bool
+    faults: tuple[str, ...]
+
+
+class ReportDocument(Document):
+    """What `report --json` prints: the page, what is wrong, and the ROMs in the spec's order."""
+
+    page: str
+    problems: list[str]  # the line below the title
+    counts: Counts
+    roms: list[ReportedRom]
+
+
+def summary_as_json(built: BuildSummary, page: Path) -> ReportDocument:
+    """A summary as `romforge report --json` prints it; ``page`` is the page's path."""
+    roms = []
+    for row in built.rows:
+        roms.append(
+            ReportedRom(
+                file=row.path,
+                nic=row.nic,
+                bucket=row.bucket,
+                used=row.used,
+                built=not row.not_built,
+                faults=row.wrong,
+            )
         )
-        return [f"{plural(count, noun)} {what}" for count, noun, what in counts if count]
+    return ReportDocument(
+        format=FORMAT,
+        page=str(page),
+        problems=built.problems(),
+        counts=built.counts(),
+        roms=roms,
+    )
 
 
 def _is_unexpected(verdict: Verdict) -> bool:

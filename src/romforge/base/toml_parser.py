@@ -3,8 +3,14 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import Any
+
+# The parser's time grows with the square of the parts of a dotted key. Lines of more than so many
+# characters are searched for keys of more than so many parts before it parses them.
+_LONG_LINE = 200
+_DEEPEST_KEY = 64
 
 
 def parse_toml(text: str) -> dict[str, Any]:
@@ -14,3 +20,14 @@ def parse_toml(text: str) -> dict[str, Any]:
     else:
         import tomli as tomllib
     return tomllib.loads(text)
+
+
+def line_with_deep_key(text: str) -> int | None:
+    """The number of the first line with a dotted key of so many parts that parsing takes long."""
+    part = r"""(?:[\w-]+|"[^"\n]*"|'[^'\n]*')"""
+    for number, line in enumerate(text.split("\n"), 1):
+        if len(line) <= _LONG_LINE:
+            continue
+        if re.search(rf"(?:\.[ \t]*{part}[ \t]*){{{_DEEPEST_KEY}}}", line):
+            return number
+    return None

@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeAlias
 
 from romforge.base import json_document
 from romforge.base.errors import FormatError, RomforgeError, UsageError
@@ -19,8 +20,9 @@ from romforge.cli import environment
 
 if TYPE_CHECKING:
     from romforge.base.located import Located
-    from romforge.plan.steps import Plan
+    from romforge.plan.steps import Plan, Rom
     from romforge.spec.fields import ValueType
+    from romforge.spec.model import Spec
 
 SELECTION = "SELECTION"  # the metavar by which completion knows a selection
 _LEVELS = ("fast", "default", "best")
@@ -220,6 +222,33 @@ def selected_tasks(
 
     names = Names(plan, out, roms_only=roms_only, more=more)
     return [names.task_of(name) for name in selection]
+
+
+class NamedRoms(NamedTuple):
+    """The ROMs that a name selects in place of a file, and their spec and plan."""
+
+    spec: Spec
+    plan: Plan
+    roms: tuple[Rom, ...]
+
+
+def named_roms(name: str, args: Namespace) -> NamedRoms | None:
+    """The ROMs of the spec that a name selects; None for a file, or where there is no spec.
+
+    A file of that name comes first. Raises RomforgeError for what is neither a file nor a name.
+    """
+    if os.path.lexists(name) or not args.spec.exists():
+        return None
+    from romforge.plan import planner
+    from romforge.spec import loader
+
+    spec = loader.load_spec(args.spec, complete=False)
+    plan = planner.make_plan(spec)
+    try:
+        selected = selected_tasks(plan, args.out, [name], roms_only=True)
+    except UsageError as error:
+        raise RomforgeError(f"{name}: cannot be read: No such file or directory; {error}") from None
+    return NamedRoms(spec, plan, tuple(plan.selected(selected)))
 
 
 @contextmanager

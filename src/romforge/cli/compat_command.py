@@ -8,13 +8,15 @@ import os
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypedDict
+from typing import NamedTuple, TypedDict
 
 from romforge.analysis import compat
 from romforge.analysis.compat import RomFile, Verdict
+from romforge.base.errors import RomforgeError, UsageError
 from romforge.base.json_document import FORMAT, Document
 from romforge.base.table import RED, Column, paint, render_table, terminal_width, wants_colours
-from romforge.cli import common, environment
+from romforge.base.text import join_words
+from romforge.cli import common
 
 _VERDICTS = "migrates", "boots"
 _LOSES_BOOT = 3  # the exit status; see errors.EXIT_STATUSES
@@ -54,6 +56,22 @@ class CompatDocument(Document):
     verdicts: list[VerdictRow]
 
 
+class _Side(NamedTuple):
+    """A set of ROM files, by path. ``named`` are the paths of those that the user named."""
+
+    files: dict[str, RomFile]
+    named: frozenset[str] = frozenset()
+    is_file: bool = False  # whether the user gave a single file
+
+    def has_named(self, path: str | None) -> bool:
+        """Whether the user named this file, or all files."""
+        return not self.named or path in self.named
+
+    def selected(self) -> dict[str, RomFile]:
+        """The files that the user named."""
+        return {path: file for path, file in self.files.items() if self.has_named(path)}
+
+
 def add_compat_command(commands: common.Commands) -> None:
     """Adds `compat`."""
     parser = common.add_command(
@@ -63,6 +81,7 @@ def add_compat_command(commands: common.Commands) -> None:
         "shows for each ROM of two sets whether guests can move from the old to the new",
     )
     parser.description = f"{parser.description} {_EXPLANATION}"
+    common.add_spec_options(parser)
     common.add_json_option(parser, "cli.compat_command:CompatDocument")
     parser.add_argument(
         "--only",
@@ -74,8 +93,8 @@ def add_compat_command(commands: common.Commands) -> None:
         parser.add_argument(
             name,
             metavar=name.upper(),
-            type=Path,
-            help="a directory, a .deb, a lock file, a ROM, or a spec with [qemu.ARCH]",
+            help="a directory, a .deb, a lock file, a ROM, a spec with [qemu.ARCH], or ROMs that"
+            " the spec builds, by a name as for build",
         )
     for name in ("old", "new"):
         parser.add_argument(
@@ -85,13 +104,6 @@ def add_compat_command(commands: common.Commands) -> None:
             help=f"where QEMU looks for ROMs on the {name} host: directories of {name.upper()},"
             " separated by colons; the first file of a name counts",
         )
-    parser.add_argument(
-        "--out",
-        metavar="DIR",
-        type=Path,
-        default=environment.output_root(),
-        help=f"the output root of a spec; default: $ROMFORGE_OUT, or {environment.OUTPUT_NAME}",
-    )
 
 
 def _read_search_path(text: str) -> list[str]:
@@ -108,15 +120,55 @@ def _read_search_path(text: str) -> list[str]:
 
 
 def _run_compat(args: Namespace) -> int:
-    paths = args.old_path, args.new_path
-    old, new = compat.read_sets(args.old, args.new, args.out, *paths)
-    verdicts = compat.compare_sets(old, new)
+    verdicts = _compare(_read_side(args, "old"), _read_side(args, "new"))
     if args.json:
         rows = list(map(_verdict_as_json, verdicts))
         common.print_json(CompatDocument(format=FORMAT, verdicts=rows))
     else:
         _show_verdicts(verdicts)
     return _exit_status(verdicts, args.only)
+
+
+def _read_side(args: Namespace, side: str) -> _Side:
+    """Reads one of the sets, "old" or "new"; raises RomforgeError where that is not possible."""
+    name, directories = getattr(args, side), getattr(args, f"{side}_path")
+    is_set = name.endswith((".deb", ".lock", ".toml"))
+    named = None if is_set else common.named_roms(name, args)
+    path = Path(name)
+    if named is None:
+        if directories is not None:
+            return _Side(compat.read_searched(path, directories, args.out))
+        files = compat.read_set(path, args.out)
+        return _Side(files, is_file=len(files) == 1 and path.is_file())
+    if directories is not None:
+        raise UsageError(
+            f"--{side}-path: {name} names ROMs of {args.spec}, which are not searched for;"
+            " name a directory, a .deb, a lock file or a spec"
+        )
+    files = compat.read_roms(named.spec, list(named.plan.roms()), args.out)
+    missing = [rom.path for rom in named.roms if rom.path not in files]
+    if missing:
+        raise RomforgeError(f"{name}: not built yet: {join_words(missing)}; run doit")
+    paths = {rom.path for rom in named.roms}
+    return _Side(files, frozenset(paths), is_file=len(paths) == 1)
+
+
+def _compare(old: _Side, new: _Side) -> list[Verdict]:
+    """The verdicts on two sets; on the ROMs alone that are named, where some are.
+
+    Two single files are compared with each other even if their names differ. So each side is cut to
+    what is named only if both are: else the files that correspond are found among all.
+    """
+    if old.is_file and new.is_file:
+        (name,), (file,) = old.selected(), new.selected().values()
+        return compat.compare_sets(old.selected(), {name: file})
+    if old.named and new.named:
+        return compat.compare_sets(old.selected(), new.selected())
+    verdicts = []
+    for verdict in compat.compare_sets(old.files, new.files):
+        if old.has_named(verdict.old_path) and new.has_named(verdict.new_path):
+            verdicts.append(verdict)
+    return verdicts
 
 
 def _exit_status(verdicts: Sequence[Verdict], only: str | None) -> int:

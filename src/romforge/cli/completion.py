@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
 _WORDS, _FILES, _DIRECTORIES = "words", "files", "directories"
 _DIRECTORY, _SET = "DIR", "[NAME=]SET"  # metavars
-_FILE_OR_NAME = "ROM"  # the metavar of a file, or of a ROM of the spec
+_FILE_OR_NAME = "ROM", "OLD", "NEW"  # metavars of a file, or of ROMs of the spec
 _WHY_ARGUMENTS = "what", "image"  # arguments of `why`: a selection, or an image
 # Commands that select ROMs, but not the steps before them.
-_ROMS_ONLY = "verify", "lock", "inspect", "split"
+_ROMS_ONLY = "verify", "lock", "inspect", "split", "lookup", "compat"
 
 
 class Candidates(NamedTuple):
@@ -214,7 +214,7 @@ def _values(
         return Candidates(_FILES, {}, max(len(prefix), end_of_name))
     if action.type is Path:
         return Candidates(_FILES, {}, len(prefix))
-    if action.metavar == _FILE_OR_NAME:
+    if action.metavar in _FILE_OR_NAME:
         names = _names_of_no_file(position, word)
         return Candidates(_WORDS, names) if names else Candidates(_FILES, {})
     words = {}

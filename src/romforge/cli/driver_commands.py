@@ -9,6 +9,7 @@ from pathlib import Path
 
 from romforge.base import fingerprint, output_files
 from romforge.base.errors import RomforgeError, UsageError
+from romforge.base.json_document import FORMAT, Document
 from romforge.base.text import format_bytes, format_size, join_words
 from romforge.cli import common
 from romforge.formats import efi_image, option_rom, rom_file
@@ -17,11 +18,42 @@ from romforge.rom import compression_cache
 from romforge.spec import value_types
 
 
+class EfiromDocument(Document):
+    """What `efirom --json` prints: the image that it wrote. Sizes are bytes.
+
+    ``devices`` is the device list, which an image for one device does not have.
+    """
+
+    file: str
+    size: int
+    sha256: str
+    kind: str
+    ids: str
+    devices: list[str]
+    compressed: bool
+    driver: int  # its size
+
+
+class StreamDocument(Document):
+    """What `compress --json` and `decompress --json` print: the file written. Sizes are bytes.
+
+    ``left_out`` is the size of what follows the compressed data, and was not read.
+    """
+
+    file: str
+    size: int
+    sha256: str
+    input: str
+    input_size: int
+    left_out: int
+
+
 def add_driver_commands(commands: common.Commands) -> None:
     """Adds `efirom`, `compress` and `decompress`."""
     efirom = common.add_command(
         commands, "efirom", _run_efirom, "wraps an EFI driver in an image of a ROM"
     )
+    common.add_json_option(efirom, "cli.driver_commands:EfiromDocument")
     efirom.add_argument("driver", metavar="IN.efi", type=Path, help="the driver")
     efirom.add_argument("output", metavar="OUT.rom", type=Path, help="the image to write")
     efirom.add_argument(
@@ -55,6 +87,7 @@ def add_driver_commands(commands: common.Commands) -> None:
 
 
 def _add_files(parser: common.CommandParser) -> None:
+    common.add_json_option(parser, "cli.driver_commands:StreamDocument")
     parser.add_argument("input", metavar="IN", type=Path, help="the file to read")
     parser.add_argument("output", metavar="OUT", type=Path, help="the file to write")
 
@@ -74,6 +107,22 @@ def _run_efirom(args: Namespace) -> int:
 
         image = compression_cache.smallest_image(image, driver, compress)
     output_files.replace_file(args.output, image.data)
+    if args.json:
+        header = image.header
+        assert isinstance(header, option_rom.EfiHeader)
+        document = EfiromDocument(
+            format=FORMAT,
+            file=str(args.output),
+            size=len(image.data),
+            sha256=fingerprint.sha256(image.data),
+            kind=image.kind,
+            ids=str(image.ids),
+            devices=list(map(str, option_rom.listed_ids(image))),
+            compressed=header.compression_type == option_rom.UEFI_COMPRESSED,
+            driver=len(driver),
+        )
+        common.print_json(document)
+        return 0
     size, devices = format_bytes(len(image.data)), join_words(map(str, [ids, *others]))
     print(f"{args.output}: {image.kind} image of {size}, {devices}")
     return 0
@@ -83,7 +132,10 @@ def _run_compress(args: Namespace) -> int:
     data = _read_driver(args.input)
     stream = _compress(data, args.level)
     output_files.replace_file(args.output, stream)
-    print(f"{args.output}: {len(data):,} bytes compressed to {len(stream):,}")
+    if args.json:
+        common.print_json(_stream_as_json(args, data, stream))
+    else:
+        print(f"{args.output}: {len(data):,} bytes compressed to {len(stream):,}")
     return 0
 
 
@@ -96,8 +148,25 @@ def _run_decompress(args: Namespace) -> int:
     if rest:
         common.warn(f"{args.input}: {len(rest):,} bytes after the compressed data are left out")
     output_files.replace_file(args.output, driver)
-    print(f"{args.output}: {len(driver):,} bytes")
+    if args.json:
+        common.print_json(_stream_as_json(args, data, driver, len(rest)))
+    else:
+        print(f"{args.output}: {len(driver):,} bytes")
     return 0
+
+
+def _stream_as_json(
+    args: Namespace, data: bytes, written: bytes, left_out: int = 0
+) -> StreamDocument:
+    return StreamDocument(
+        format=FORMAT,
+        file=str(args.output),
+        size=len(written),
+        sha256=fingerprint.sha256(written),
+        input=str(args.input),
+        input_size=len(data),
+        left_out=left_out,
+    )
 
 
 def _read_driver(path: Path) -> bytes:

@@ -53,6 +53,12 @@ def add_lookup_command(commands: common.Commands) -> None:
     common.add_spec_options(parser)
     common.add_json_option(parser, "analysis.rom_lookup:LookupDocument")
     parser.add_argument(
+        "selection",
+        nargs="*",
+        metavar=common.SELECTION,
+        help="the ROMs whose cards to look up, by names as for build; default: all cards",
+    )
+    parser.add_argument(
         "--root",
         metavar="DIR",
         type=Path,
@@ -99,7 +105,9 @@ def _run_lookup(args: Namespace) -> int:
     root = args.root or args.out
     if not root.is_dir():
         raise RomforgeError(f"{root}: there is no such directory; run doit, or name another --root")
-    found = [rom_lookup.look_up(spec, plan, view, root) for view in _views(args, spec)]
+    tasks = common.selected_tasks(plan, args.out, args.selection, roms_only=True)
+    selected = plan.selected(tasks) if tasks else None
+    found = [rom_lookup.look_up(spec, plan, view, root, selected) for view in _views(args, spec)]
     if args.json:
         qemus = [rom_lookup.lookup_as_json(one) for one in found]
         common.print_json({"format": FORMAT, "qemus": qemus})

@@ -28,6 +28,7 @@ def add_report_command(commands: common.Commands) -> None:
         "writes an HTML page about the build: sizes, objects, changes, migration and proofs",
     )
     common.add_spec_options(parser)
+    common.add_json_option(parser, "analysis.summary:ReportDocument")
     parser.add_argument(
         "-o",
         dest="output",
@@ -56,8 +57,11 @@ def _run_report(args: Namespace) -> int:
     proofs = _shown_proofs(graph)
     built = summary.gather_summary(spec, graph.plan, args.out, older, proofs)
     output_files.replace_file(args.output, page.render_page(built).encode())
-    print(args.output)
     problems = built.problems()
+    if args.json:
+        common.print_json(summary.summary_as_json(built, args.output))
+    else:
+        print(args.output)
     for problem in problems:
         print(f"romforge: {problem}", file=sys.stderr)
     return int(bool(problems))

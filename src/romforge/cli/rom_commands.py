@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-import os
 from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from romforge.base import output_files
+from romforge.base import fingerprint, output_files
 from romforge.base.errors import FormatError, RomforgeError, UsageError
 from romforge.base.json_document import FORMAT, Document
 from romforge.base.located import Located, Severity
@@ -102,6 +101,17 @@ class SplitDocument(Document):
     files: list[SplitFile]
 
 
+class CombineDocument(Document):
+    """What `combine --json` prints: the ROM that it wrote. Sizes are bytes."""
+
+    file: str
+    size: int
+    used: int
+    bucket: int
+    sha256: str
+    images: list[ImageSummary]
+
+
 class Part(NamedTuple):
     """A file that `split` writes."""
 
@@ -142,6 +152,7 @@ def add_rom_commands(commands: common.Commands) -> None:
     )
 
     combine = common.add_command(commands, "combine", _run_combine, "chains images into one ROM")
+    common.add_json_option(combine, "cli.rom_commands:CombineDocument")
     combine.add_argument(
         "images",
         nargs="+",
@@ -211,17 +222,10 @@ def _files_of(name: str, args: Namespace) -> list[Path]:
 
     Raises RomforgeError where there is neither.
     """
-    if os.path.lexists(name) or not args.spec.exists():
+    named = common.named_roms(name, args)
+    if named is None:
         return [Path(name)]
-    from romforge.plan import planner
-    from romforge.spec import loader
-
-    plan = planner.make_plan(loader.load_spec(args.spec, complete=False))
-    try:
-        selected = common.selected_tasks(plan, args.out, [name], roms_only=True)
-    except UsageError as error:
-        raise RomforgeError(f"{name}: cannot be read: No such file or directory; {error}") from None
-    return [args.out / rom.path for rom in plan.selected(selected)]
+    return [args.out / rom.path for rom in named.roms]
 
 
 def _summarise(path: Path) -> RomSummary:
@@ -406,10 +410,26 @@ def _run_combine(args: Namespace) -> int:
         raise RomforgeError(f"{args.output}: {error}") from None
     rom_check.require_sound(data, str(args.output))
     output_files.replace_file(args.output, data)
+    if args.json:
+        common.print_json(_combined_as_json(args.output, data))
+        return 0
     count = plural(sum(len(source.images) for source in images), "image")
     bucket_size = format_size(assembly.bucket_of(len(data)))
     print(f"{args.output}: {count}, {len(data):,} bytes, bucket {bucket_size}")
     return 0
+
+
+def _combined_as_json(path: Path, data: bytes) -> CombineDocument:
+    chain = option_rom.parse_rom(data)
+    return CombineDocument(
+        format=FORMAT,
+        file=str(path),
+        size=len(data),
+        used=chain.end,
+        bucket=assembly.bucket_of(len(data)),
+        sha256=fingerprint.sha256(data),
+        images=list(map(_summarise_image, chain.images)),
+    )
 
 
 def _read_images(path: Path) -> list[option_rom.Image]:

@@ -19,12 +19,14 @@ def accept_names(graph: TaskGraph, start: Path, commands: Sequence[str]) -> None
     """Makes this doit replace short names on its command line by those of tasks.
 
     A doit gives a dodo.py no part in reading its command line, so the method is replaced by which
-    it loads tasks: that has the words which doit took for tasks. ``start`` is where the user
-    started doit. ``commands`` are romforge's, which are no tasks.
+    it loads tasks: that has the words which doit took for tasks, and the command. ``start`` is
+    where the user started doit. ``commands`` are romforge's, which are no tasks.
     """
     load = NamespaceTaskLoader.load_tasks
 
     def load_tasks(loader: Any, cmd: Any, pos_args: list[str]) -> Any:
+        if cmd.outstream is None:  # it took a standard output that is closed, before the dodo.py
+            cmd.outstream = sys.stdout
         tasks = load(loader, cmd, pos_args)
         try:
             # In place, since the command has this list.

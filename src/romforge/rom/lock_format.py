@@ -18,9 +18,9 @@ from romforge import __version__
 from romforge.base import fingerprint
 from romforge.base.errors import FormatError, RomforgeError
 from romforge.base.text import format_bytes, format_size, join_words
-from romforge.base.toml_parser import parse_toml
+from romforge.base.toml_parser import line_with_deep_key, parse_toml
 from romforge.formats import option_rom
-from romforge.formats.rom_file import read_rom
+from romforge.formats.rom_file import LARGEST_ROM, read_rom
 from romforge.plan.steps import Plan, Rom
 from romforge.rom import manifest
 from romforge.rom.assembly import bucket_of
@@ -29,6 +29,9 @@ from romforge.sources.ipxe import toolchain, tree_record
 from romforge.spec.model import Spec
 
 LOCK_VERSION = 1
+_LARGEST_FILE = 16 << 20  # bytes; 1,000 ROMs are 400 KiB
+_TOO_DEEP = "it is nested too deeply"
+_KINDS = {int: "a number", str: "a text", list: "a list", dict: "a table"}  # of values in TOML
 _COMMENT = (
     "# Written by `romforge lock`: what was built last."
     " Review its changes; `romforge lock --check` compares.\n"
@@ -261,39 +264,105 @@ def _quote(text: str) -> str:
 def read_lock(path: Path) -> Lock:
     """Reads a lock; raises RomforgeError with a remedy."""
     try:
-        document = parse_toml(path.read_text())
-        if document["lock"] != LOCK_VERSION:
+        document = _parse(_read(path))
+        version = _value(document, "lock", int, "lock")
+        if version != LOCK_VERSION:
             raise RomforgeError(
-                f"{path}: version {document['lock']} is not supported, only {LOCK_VERSION};"
+                f"{path}: version {version} is not supported, only {LOCK_VERSION};"
                 " write the lock again with `romforge lock`"
             )
-        entries = {name: _parse_entry(table) for name, table in document.get("rom", {}).items()}
-        return Lock(entries, document.get("sources", {}), document.get("tools", {}))
+        entries = {}
+        for name in _value(document, "rom", dict, "rom", default={}):
+            place = f"rom.{_quote(name)}"
+            entries[name] = _parse_entry(_value(document["rom"], name, dict, place), place)
+        sources = _parse_texts(document, "sources")
+        return Lock(entries, sources, _parse_texts(document, "tools"))
     except FileNotFoundError:
         raise RomforgeError(
             f"{path}: there is no lock; create it with `romforge lock`, and keep it with the spec"
         ) from None
     except OSError as error:
         raise RomforgeError(f"{path}: cannot be read: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except ValueError as error:
         raise RomforgeError(
             f"{path}: is not a valid lock ({error}); restore it from your version control,"
             " or write it again with `romforge lock`"
         ) from None
 
 
-def _parse_entry(table: Any) -> Entry:
+def _read(path: Path) -> str:
+    """The text of a lock; raises OSError, or ValueError where it is none."""
+    if path.stat() and not path.is_file():
+        raise ValueError("it is not a file")
+    with path.open("rb") as file:
+        data = file.read(_LARGEST_FILE + 1)
+    if len(data) > _LARGEST_FILE:
+        raise ValueError(f"it is larger than {format_size(_LARGEST_FILE)}, the limit for a lock")
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        wrong = f"byte {data[error.start]:#04x} is not valid UTF-8"
+        raise ValueError(f"line {line}: {wrong}") from None
+
+
+def _parse(text: str) -> dict[str, Any]:
+    """The tables of a lock; raises ValueError."""
+    if line_with_deep_key(text) is not None:
+        raise ValueError(_TOO_DEEP)
+    try:
+        return parse_toml(text)
+    except RecursionError:
+        raise ValueError(_TOO_DEEP) from None
+
+
+def _parse_entry(table: dict[str, Any], place: str) -> Entry:
+    """The entry of a ROM; raises ValueError with the place of what is wrong."""
     images = []
-    for image in table["images"]:
-        images.append(LockedImage(str(image["kind"]), int(image["size"]), str(image["ids"])))
-    sha256 = table.get("sha256")
+    for index, image in enumerate(_value(table, "images", list, f"{place}.images")):
+        here = f"{place}.images[{index}]"
+        if not isinstance(image, dict):
+            raise ValueError(f"{here} is not a table")
+        kind = _value(image, "kind", str, f"{here}.kind")
+        size = _size(image, "size", f"{here}.size")
+        images.append(LockedImage(kind, size, _value(image, "ids", str, f"{here}.ids")))
+    dropped = _value(table, "dropped", list, f"{place}.dropped", default=[])
+    if not all(isinstance(kind, str) for kind in dropped):
+        raise ValueError(f"{place}.dropped is not a list of texts")
+    bucket = _size(table, "bucket", f"{place}.bucket")
+    if bucket != bucket_of(bucket):
+        raise ValueError(f"{place}.bucket is not a power of two")
     return Entry(
-        int(table["bucket"]),
+        bucket,
         tuple(images),
-        None if sha256 is None else str(sha256),
-        str(table.get("bucket_changed_in", "")),
-        tuple(map(str, table.get("dropped", ()))),
+        _value(table, "sha256", str, f"{place}.sha256", default="") or None,
+        _value(table, "bucket_changed_in", str, f"{place}.bucket_changed_in", default=""),
+        tuple(dropped),
     )
+
+
+def _parse_texts(document: dict[str, Any], name: str) -> dict[str, str]:
+    """A table of texts, which may be missing; raises ValueError."""
+    table = _value(document, name, dict, name, default={})
+    return {key: _value(table, key, str, f"{name}.{_quote(key)}") for key in table}
+
+
+def _size(table: dict[str, Any], key: str, place: str) -> int:
+    """A number of bytes; raises ValueError for one that no ROM has."""
+    size: int = _value(table, key, int, place)
+    if not 0 < size <= LARGEST_ROM:
+        raise ValueError(f"{place} is not a size from 1 to {LARGEST_ROM:,} bytes")
+    return size
+
+
+def _value(table: dict[str, Any], key: str, kind: type, place: str, default: object = None) -> Any:
+    """The value of a key, of a type; raises ValueError. Without a default it must be there."""
+    value = table.get(key, default)
+    if value is None:
+        raise ValueError(f"{place} is missing")
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise ValueError(f"{place} is not {_KINDS[kind]}")
+    return value
 
 
 def compare_locks(

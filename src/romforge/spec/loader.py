@@ -10,9 +10,9 @@ from pathlib import Path as FilePath
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from romforge.base import toml_parser
 from romforge.base.errors import SpecError
 from romforge.base.text import format_size, join_words, plural
-from romforge.base.toml_parser import parse_toml
 from romforge.spec import validation
 from romforge.spec.fields import Path, Problem, read_table, show
 from romforge.spec.model import SECTIONS, Header, Names, Spec, Toolchain, Verify
@@ -23,10 +23,6 @@ if TYPE_CHECKING:
 LARGEST_FILE = 256 << 10  # bytes; 1,000 NICs are 40 KiB
 _MOST_SHOWN = 100  # problems
 _LONGEST_QUOTE = 120  # characters of a source line
-# The parser's time grows with the square of the parts of a dotted key. Lines of more than so many
-# characters are searched for keys of more than so many parts before it parses them.
-_LONG_LINE = 200
-_DEEPEST_KEY = 64
 NAME = r"[A-Za-z0-9][A-Za-z0-9_.+-]*"
 
 _BACKSLASH = "a \\ in a string begins an escape sequence; write \\\\ for it, or use single quotes"
@@ -263,20 +259,15 @@ def _read(path: FilePath) -> str:
 
 
 def _parse(path: FilePath, text: str) -> dict[str, Any]:
-    for number, line in enumerate(text.split("\n"), 1):
-        if len(line) > _LONG_LINE and _has_deep_key(line):
-            raise _unreadable(path, "nested too deeply for a spec", number)
+    too_deep = toml_parser.line_with_deep_key(text)
+    if too_deep is not None:
+        raise _unreadable(path, "nested too deeply for a spec", too_deep)
     try:
-        return parse_toml(text)
+        return toml_parser.parse_toml(text)
     except RecursionError:
         raise _unreadable(path, "nested too deeply for a spec", line=0) from None
     except ValueError as error:
         raise _explain_syntax_error(path, text, str(error)) from None
-
-
-def _has_deep_key(line: str) -> bool:
-    part = r"""(?:[\w-]+|"[^"\n]*"|'[^'\n]*')"""
-    return bool(re.search(rf"(?:\.[ \t]*{part}[ \t]*){{{_DEEPEST_KEY}}}", line))
 
 
 def _explain_syntax_error(path: FilePath, text: str, error: str) -> SpecError:

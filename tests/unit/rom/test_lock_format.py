@@ -34,6 +34,27 @@ def test_a_damaged_lock_is_reported(tmp_path: Path, text: str):
         lock_format.read_lock(tmp_path / "romspec.lock")
 
 
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("bucket = inf", 'rom."x".bucket is not a number'),
+        ("bucket = 1000", 'rom."x".bucket is not a power of two'),
+        ("bucket = 0x" + "f" * 5000, 'rom."x".bucket is not a size from 1 to 16,777,216 bytes'),
+        ("bucket = true", 'rom."x".bucket is not a number'),
+        ("bucket = 512\nsha256 = 1", 'rom."x".sha256 is not a text'),
+        ("bucket = 512\ndropped = [1]", 'rom."x".dropped is not a list of texts'),
+        ("", 'rom."x".bucket is missing'),
+        ("bucket = 512\n[sources]\nipxe = 1", 'sources."ipxe" is not a text'),
+        ("bucket = 512\n[tools.gcc]", 'tools."gcc" is not a text'),
+    ],
+)
+def test_what_is_wrong_in_a_lock_has_its_place(tmp_path: Path, line: str, told: str):
+    (tmp_path / "x.lock").write_text(f"lock = 1\n[rom.x]\nimages = []\n{line}\n")
+    with pytest.raises(RomforgeError) as caught:
+        lock_format.read_lock(tmp_path / "x.lock")
+    assert f"({told})" in str(caught.value)
+
+
 def test_what_is_written_is_read_back(tmp_path: Path):
     """Also what needs quotes in TOML."""
     image = lock_format.LockedImage("legacy", 512, "8086:100e")
