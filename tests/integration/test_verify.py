@@ -117,14 +117,17 @@ def project(built: Path, tmp_path: Path, romforge: Run, doit: Run) -> Iterator[P
 
 
 def test_minipxe_runs_on_each_machine_stripped_and_whole(project: Project):
-    """Its mark under SeaBIOS, OVMF of both sizes and AAVMF, with and without what is stripped."""
-    target = (
-        '[target.{0}]\ndir = "{0}"\nfile = "efi-{{nic}}.rom"\nnics = ["e1000"]\nbucket = "efi"\n'
-    )
-    target += 'images = ["pcbios", "i386-efi", "x86_64-efi", "arm64-efi"]\n'
+    """Its mark under SeaBIOS, OVMF of both sizes and AAVMF, with and without what is stripped.
+
+    Only the drivers for x86_64 and arm64 are stripped.
+    """
+    stripped, whole = ["x86_64", "arm64"], ["i386", "x86_64", "arm64"]
     downgraded = 'config = "qemu"\n'
-    for name, strip in (("stripped", downgraded), ("whole", f'{downgraded}strip = "none"\n')):
-        text = spec('[verify]\nroms = ["romfile"]\n', target=target.format(name))
+    for archs, strip in ((stripped, downgraded), (whole, f'{downgraded}strip = "none"\n')):
+        images = json.dumps(["pcbios", *(f"{arch}-efi" for arch in archs)])
+        target = f'[target.qemu]\ndir = "qemu"\nfile = "efi-{{nic}}.rom"\nimages = {images}\n'
+        target += 'nics = ["e1000"]\nbucket = "efi"\n'
+        text = spec('[verify]\nroms = ["romfile"]\n', target=target)
         project.write(
             text.replace(
                 "[platform.x86_64-efi]\n[platform.arm64-efi]\n",
@@ -132,10 +135,9 @@ def test_minipxe_runs_on_each_machine_stripped_and_whole(project: Project):
             )
         )
         rows = project.verify()
-        assert {row["column"]: row["state"] for row in rows.values()} == dict.fromkeys(
-            ("structure", "bios-romfile", "i386-romfile", "x86_64-romfile", "arm64-romfile"),
-            "passed",
-        )
+        columns = ["structure", *(f"{arch}-romfile" for arch in ["bios", *archs])]
+        states = {row["column"]: row["state"] for row in rows.values()}
+        assert states == dict.fromkeys(columns, "passed")
 
 
 WITHOUT_QEMU = """
@@ -543,7 +545,7 @@ def test_controls_that_need_a_missing_tool_do_not_pass(project: Project):
 def test_an_interface_is_proven_where_the_firmware_has_no_network_stack(
     project: Project, releases: dict[str, Path]
 ):
-    """The network boot is not provable there."""
+    """The network boot is not provable there, which counts as a failure with --strict."""
     real = qemu.find_firmware(MACHINES[Arch.X86_64])
     code = project.top / "code.fd"
     data = Path(real.code).read_bytes()
@@ -555,16 +557,15 @@ def test_an_interface_is_proven_where_the_firmware_has_no_network_stack(
         f"firmware = qemu.Firmware({str(code)!r}, {real.variables!r})\n"
         "qemu.find_firmware = lambda machine: firmware\n"
     )
-    done = project.romforge("verify", "--json", **environment)
+    done = project.romforge("verify", "--json", "--strict", **environment)
     rows = {row["column"]: row for row in json.loads(done.stdout)["proofs"]}
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 1, done.stderr
     assert {column: row["state"] for column, row in rows.items()} == {
         "structure": "passed",
         "x86_64-romfile": "not provable here",
         **{f"{kind}-x86_64": "passed" for kind in ("snp", "nics", "hotplug", "exit")},
     }
     assert rows["x86_64-romfile"]["text"].startswith(f"the firmware {code} has no network stack")
-    assert project.romforge("verify", "--strict", **environment).returncode == 1
 
 
 def test_proofs_of_a_rom_that_cannot_be_built_are_not_run(project: Project):
@@ -686,14 +687,15 @@ def test_each_kind_of_proof_fails_with_corrupted_roms(project: Project, releases
     nics = 'e1000 = "8086:100e"\nvirtio = "1af4:1000"'
     text = spec_text(releases["sid"], nics=nics).partition("[target.pxe]")[0]
     text += f'fix_ids = true\nsource = "roms"\n[source.old]\nroms = "{releases["trixie"]}"\n'
-    text += "[verify]\n"
-    uefi = 'boot = ["x86_64"]\nsnp = true\nstart = ["arm64"]\nmigrate_from = ["old"]\n'
+    # A legacy image with a flipped bit may hang until its time is over, so BIOS has less of it.
+    bios = '[verify]\nboot = ["bios"]\nroms = ["default"]\n'
+    project.write(f"{text}{bios}timeout = {PATIENCE}\n")
+    enough = project.enough("usr/share/qemu/efi-virtio.rom")
+    uefi = '[verify]\nboot = ["x86_64"]\nroms = ["romfile"]\nsnp = true\nstart = ["arm64"]\n'
+    uefi += 'migrate_from = ["old"]\n'
     rows: list[dict[str, Any]] = []
-    # A legacy image with a flipped bit hangs until its time is over, so BIOS has less of it.
-    for proofs in ('boot = ["bios"]\nsnp = false\n', uefi):
-        project.write(text + f"{proofs}timeout = {PATIENCE}\n")
-        enough = project.enough("usr/share/qemu/efi-virtio.rom")
-        project.write(text + f"{proofs}timeout = {3 * enough}\n")  # a control has a third of it
+    for proofs, seconds in ((bios, enough), (uefi, PATIENCE)):
+        project.write(f"{text}{proofs}timeout = {3 * seconds}\n")  # a control has a third of it
         rows += project.verify("--controls").values()
     assert {row["state"] for row in rows} == {"passed"}
     assert all(row["text"].startswith("fails as it must: ") for row in rows)
@@ -701,8 +703,7 @@ def test_each_kind_of_proof_fails_with_corrupted_roms(project: Project, releases
     for name, control in corruptions.CONTROLS.items():
         expected.update((kind, name) for kind in control.kinds)
     assert {(row["kind"], row["control"]) for row in rows} == expected
-    # Both NICs, each as default ROM and by romfile=.
-    assert sum(row["control"] == corruptions.ALONE for row in rows) == 4
+    assert sum(row["control"] == corruptions.ALONE for row in rows) == 2  # both NICs
 
 
 def test_a_control_fails_if_the_proof_passes(project: Project):

@@ -57,9 +57,10 @@ _REMOVABLE_MEDIA_PATHS = {
     Arch.LOONG64: "EFI/BOOT/BOOTLOONGARCH64.EFI",
 }
 _WAITING_CLOCK = "-icount", "shift=4"  # 16 ns an instruction
-# What the console shows where the firmware has given up the network boot.
+# What the console shows where the firmware has given up the network boot, or iPXE has stopped the
+# machine.
 _GIVEN_UP = {
-    BIOS: re.compile("No bootable device|No more network devices"),
+    BIOS: re.compile(f"No bootable device|No more network devices|{diagnosis.IPXE_STOPPED}"),
     UEFI: re.compile(r"Shell>|UEFI Interactive Shell|No bootable option or device"),
 }
 
@@ -368,6 +369,8 @@ def _describe_failure(guest: Guest, proof: Proof, event: str) -> str:
     pattern = _GIVEN_UP.get(proof.kind)
     if pattern:
         given_up = pattern.search(guest.console())
+        if given_up and given_up[0] == diagnosis.IPXE_STOPPED:
+            return event  # the diagnosis quotes iPXE, which is no firmware
         if given_up:
             return f'{event}: the firmware says "{given_up[0]}"'
     return f"{event} within {proof.timeout} s"

@@ -22,9 +22,11 @@ _LOAD_FAILED = re.compile(
 _IPXE_ERROR = re.compile(r"[^\n]*\(https?://ipxe\.org/[^\n]*")
 _IPXE_BANNER = re.compile(r"iPXE [0-9][^\n]*Network Boot Firmware[^\n]*")
 _IPXE_STARTED = re.compile(r"iPXE \(PCI [^\n]*")
-# What iPXE prints where it cannot load itself: three numbers, of which the second says why.
+# What iPXE prints where it cannot load itself, and then runs in a loop for ever. Before it are
+# three numbers, of which the second says why.
+IPXE_STOPPED = "Installation failed"
 _IPXE_STOPPED = re.compile(
-    r"[0-9A-F]{8} (?P<address>[0-9A-F]{8}) [0-9A-F]{8}\s+Installation failed", re.IGNORECASE
+    rf"[0-9A-F]{{8}} (?P<address>[0-9A-F]{{8}}) [0-9A-F]{{8}}\s+{IPXE_STOPPED}", re.IGNORECASE
 )
 _IPXE_STOPS = {
     "BABABABA": (

@@ -85,12 +85,12 @@ def test_verify_reports_the_calls(tmp_path: Path, releases: dict[str, Path], rom
     """The name, status and detail of each call as JSON, also of an earlier run."""
     extra = "[verify]\nroms = []\nsnp = true\n"
     (tmp_path / "romspec.toml").write_text(spec_text(releases["sid"], extra=extra))
+    rom = "verify:usr/share/qemu/efi-e1000.rom"
     for before in (False, True):
-        done = romforge("verify", "--json", "rom:usr/share/qemu/efi-e1000.rom")
+        done = romforge("verify", "--json", f"{rom}:structure", f"{rom}:snp-x86_64")
         assert done.returncode == 0, done.stderr
         rows = {row["column"]: row for row in json.loads(done.stdout)["proofs"]}
-        kinds = {f"{kind}-x86_64" for kind in cases.CALLED}
-        assert set(rows) == {"structure", *kinds}
+        assert set(rows) == {"structure", "snp-x86_64"}
         assert all(row["state"] == "passed" for row in rows.values())
         row = rows["snp-x86_64"]
         assert (row["state"], row["before"], row["kind"]) == ("passed", before, "snp")
