@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -71,3 +72,22 @@ def test_the_wheel_holds_all_data_and_the_licence(built: Built):
     assert fields.get_all("License-File") == ["COPYING"]
     classifiers = fields.get_all("Classifier") or []
     assert not [value for value in classifiers if value.startswith("License ::")]
+
+
+def test_the_wheel_alone_begins_a_project(built: Built, tmp_path: Path):
+    """Without a checkout: from an empty directory to ROMs of the miniature."""
+    site = tmp_path / "site"
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
+    subprocess.run([*install, "--target", str(site), str(built.wheel)], check=True)
+    project = tmp_path / "project"
+    project.mkdir()
+    environment = os.environ | {"PYTHONPATH": str(site)}
+    for words in (["init"], ["build", "nic:e1000"], ["plan"]):
+        command = [sys.executable, "-m", "romforge", *words]
+        done = subprocess.run(
+            command, cwd=project, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert str(TOP) not in done.stdout + done.stderr
+    built_roms = sorted(path.name for path in project.glob("out/pc-bios/*"))
+    assert built_roms == ["efi-e1000.rom", "pxe-e1000.rom"]

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from romforge.spec.model import Spec
 
 SELECTION = "SELECTION"  # the metavar by which completion knows a selection
+COMMAND = "COMMAND"  # the metavar of a command that has --json
 _LEVELS = ("fast", "default", "best")
 
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from romforge.base.errors import RomforgeError
 from romforge.base.text import plural
 from romforge.cli import bash_words
-from romforge.cli.common import SELECTION
+from romforge.cli.common import COMMAND, SELECTION
 
 if TYPE_CHECKING:
     from romforge.plan.steps import Plan, Rom
@@ -227,11 +227,19 @@ def _words(position: _Position, action: argparse.Action, word: str) -> dict[str,
     """The values of an argument that is no file, each with a description."""
     if action.metavar == SELECTION:
         return _selections(position, word)
+    if action.metavar == COMMAND:
+        return dict.fromkeys(_commands_with_json(), "")
     if action.dest in _WHY_ARGUMENTS:
         return _selections(position, word) | _images(position)
     if isinstance(action, argparse._SubParsersAction):
         return {choice.dest: choice.help or "" for choice in action._choices_actions}
     return dict.fromkeys(action.choices or (), "")
+
+
+def _commands_with_json() -> list[str]:
+    from romforge.cli import json_schemas
+
+    return list(json_schemas.make_schemas())
 
 
 def _load_plan(position: _Position) -> tuple[Spec, Plan] | None:

@@ -45,6 +45,7 @@ def _command_schema(name: str, documents: Sequence[str]) -> Schema:
         choices.append(schema_of(declared))
     head = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": f"urn:romforge:schema:{name}",
         "title": f"romforge {name} --json",
     }
     return {**head, "anyOf": choices}

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from romforge.analysis import nic_support
 from romforge.analysis.nic_support import NicSupport
+from romforge.base import shipped_files
 from romforge.base.errors import RomforgeError
 from romforge.base.json_document import FORMAT, Document
 from romforge.base.nic_models import NIC_MODELS, NicModel
@@ -122,7 +123,7 @@ def _trees_of_spec(path: Path) -> list[str]:
     for source in spec.source.values():
         if source.tree:
             places = [place for place in (source.tree, source.fallback) if place]
-            return [str(path.parent / Path(place).expanduser()) for place in places]
+            return [shipped_files.resolve_path(place, path.parent) for place in places]
     return []
 
 

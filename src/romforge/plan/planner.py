@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
+from romforge.base import shipped_files
 from romforge.base.arch import Arch
 from romforge.base.image_kind import LEGACY, ImageKind
 from romforge.base.output_files import STATE
@@ -147,7 +147,7 @@ def source_root(spec: Spec, name: str, source: Source) -> str:
 
 def _beside(spec: Spec, path: str) -> str:
     """A path of the spec, which is relative to the spec's directory."""
-    return os.path.abspath(spec.path.parent / Path(path).expanduser())
+    return shipped_files.resolve_path(path, spec.path.parent)
 
 
 def _roms(spec: Spec, name: str, target: Target) -> Iterator[Rom]:

@@ -38,6 +38,7 @@ def make_schema() -> Schema:
             properties[section.name] = sections[section.name]
     head = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": "urn:romforge:schema:romspec",
         "title": "romspec.toml",
         "description": "The ROM files that romforge builds.",
     }

@@ -246,6 +246,8 @@ def _read(path: FilePath) -> str:
     except OSError as error:
         message = f"the spec cannot be read: {error.strerror}"
         remedy = "name another file with ROMSPEC=FILE or --spec FILE"
+        if isinstance(error, FileNotFoundError):
+            remedy += ", or write one by romforge init"
         raise _unreadable(path, f"{message}; {remedy}") from None
     if len(data) > LARGEST_FILE:
         limit = format_size(LARGEST_FILE)

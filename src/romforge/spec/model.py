@@ -38,7 +38,10 @@ class Source:
         None,
     )
     fallback: str | None = key(
-        value_types.TEXT, "the tree to build if the directory of tree does not exist", None
+        value_types.TEXT,
+        "the tree to build if the directory of tree does not exist; romforge:minipxe is the"
+        " miniature of iPXE that comes with romforge, and boots nothing",
+        None,
     )
     roms: str | None = key(
         value_types.TEXT, "a directory of ROM files, or a .deb that contains them", None

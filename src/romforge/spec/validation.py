@@ -10,8 +10,9 @@ from pathlib import Path as FilePath
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
+from romforge.base import shipped_files
 from romforge.base.arch import BY_NAME
-from romforge.base.text import format_size, join_words
+from romforge.base.text import did_you_mean, format_size, join_words
 from romforge.spec.fields import Path, Problem, show
 from romforge.spec.model import (
     LOCK,
@@ -146,6 +147,7 @@ def _check_source(name: str, source: Source) -> Iterator[Problem]:
     yield from _check_make(source.make, path)
     for key in ("tree", "fallback", "roms"):
         yield from _check_home(getattr(source, key) or "", (*path, key))
+        yield from _check_shipped(getattr(source, key) or "", (*path, key))
     if source.sha256 and source.roms and not source.roms.endswith(".deb"):
         message = "is the digest of a .deb, but roms is not one"
         yield Problem((*path, "sha256"), message, "remove it, or name a .deb")
@@ -241,6 +243,14 @@ def _check_home(path_of_file: str, path: Path) -> Iterator[Problem]:
     if path_of_file.startswith("~") and os.path.expanduser(path_of_file) == path_of_file:
         message = f"{show(path_of_file)} begins with the home directory of an unknown user"
         yield Problem(path, message, "write the whole path")
+
+
+def _check_shipped(name: str, path: Path) -> Iterator[Problem]:
+    """A path that begins with ``romforge:`` is a tree that comes with romforge."""
+    trees = list(shipped_files.TREES)
+    if name.startswith(shipped_files.PREFIX) and name not in trees:
+        message = f"romforge has no tree {show(name)}{did_you_mean(name, trees)}"
+        yield Problem(path, message, f"it has {join_words(trees)}")
 
 
 def _check_header(header: Header, path: Path) -> Iterator[Problem]:

@@ -249,7 +249,7 @@ def test_the_error_of_a_missing_file_shows_how_to_name_another(tmp_path):
         loader.load_spec(path)
     assert str(caught.value) == (
         f"{path}: the spec cannot be read: No such file or directory;"
-        " name another file with ROMSPEC=FILE or --spec FILE"
+        " name another file with ROMSPEC=FILE or --spec FILE, or write one by romforge init"
     )
 
 

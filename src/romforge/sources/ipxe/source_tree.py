@@ -105,6 +105,7 @@ def _shorten(path: str) -> str:
     return os.path.relpath(path) if Path(path).is_relative_to(Path.cwd()) else path
 
 
+CLONE = "git clone https://github.com/ipxe/ipxe"
 HOW_TO_GET = (
     "`git submodule add https://github.com/ipxe/ipxe vendor/ipxe`, `apt-get source ipxe`,"
     " or a release's tarball whose sha256 you checked"
