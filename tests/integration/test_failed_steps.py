@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from romforge import __version__
 from romforge.base.pci_id import PciId
 from tests.support import builders
-from tests.support.project import Run, spec_text
+from tests.support.project import TOP, Run, spec_text
 
 IDS = {"e1000": PciId(0x8086, 0x100E), "pcnet": PciId(0x1022, 0x2000)}
 NICS = 'e1000 = "8086:100e"\npcnet = "1022:2000"'
@@ -173,3 +174,41 @@ def test_a_proof_that_failed_is_not_one_that_was_never_done(project: Project):
     assert project.romforge("verify").returncode == 0
     headline = "without fault; as locked; guests migrate from lock; 8 of 8 proofs hold"
     assert headline in project.report()[2]
+
+
+def test_a_rom_that_was_not_tried_says_why(romforge: Run, tmp_path: Path):
+    """Its platforms could not be made at all: the fault has the error of the first."""
+    text = spec_text("roms").replace('roms = "roms"', f'tree = "{TOP}/vendor/minipxe"')
+    text = text.replace("[source.roms]", '[source.roms]\nmake = { EXTRA_CFLAGS = "-fno-such" }')
+    (tmp_path / "romspec.toml").write_text(text)
+    assert romforge("build").returncode == 1
+    entry = json.loads((tmp_path / "out/efi.manifest.json").read_text())["roms"][0]
+    assert re.match(
+        "not tried, since make:roms/.* failed: make ended with .*-fno-such", entry["error"]
+    )
+
+
+def test_an_output_root_that_cannot_be_written_is_told(project: Project):
+    """With the remedy, and not as if the lock of the ROMs were meant."""
+    lock = project.top / "out/.romforge/lock"
+    lock.unlink(missing_ok=True)
+    lock.mkdir()
+    for command in ("build", "verify"):
+        done = project.romforge(command)
+        assert done.returncode == 1
+        assert "the output root cannot be written: " in done.stderr
+        assert "set ROMFORGE_OUT=DIR or --out DIR to use another" in done.stderr
+
+
+def test_the_remedy_for_the_lock_is_one_that_helps(failed: Project):
+    """`romforge lock` refuses what is not of the last build, so it is no remedy for that."""
+    said = failed.romforge("lock", "--check").stdout
+    assert said.endswith("2 faults; run doit, and compare again\n")
+    lock = failed.top / "romspec.lock"
+    lock.write_text(lock.read_text().replace("1022:2000", "1022:2001"))
+    said = failed.romforge("lock", "--check").stdout
+    assert "run doit first, since only what was built last can be locked; then if all" in said
+    failed.put("e1000", IDS["e1000"])
+    assert failed.doit().returncode == 0
+    said = failed.romforge("lock", "--check").stdout
+    assert "faults; if all changes are intended, run `romforge lock`" in said

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -105,14 +106,20 @@ def test_compat_tells_what_is_wrong_with_a_name(
     assert (done.returncode, text in done.stderr) == (status, True), done.stderr
 
 
-def test_a_name_whose_build_failed_fails(romforge: Run, built: Path, releases: dict[str, Path]):
-    """Its file is of an earlier build."""
+def test_a_name_whose_build_failed_fails(romforge: Run, built: Path):
+    """With the first line of the error; its file is of an earlier build, or missing."""
     spec = built / "romspec.toml"
-    spec.write_text(spec.read_text().replace("256KiB", "128KiB"))
+    spec.write_text(spec.read_text().replace("256KiB", "64KiB"))
     assert romforge("build", "efi").returncode == 1
+    (built / "out" / EFI).unlink()
     done = romforge("compat", "old", "efi")
     assert done.returncode == 1
-    assert "build" in done.stdout
+    of_e1000, of_rtl8139 = done.stdout.splitlines()[2:]
+    assert re.match(r"efi-e1000.rom +256 KiB +- +FAILS +FAILS +its last build failed: ", of_e1000)
+    assert re.match(r"efi-rtl8139.rom +256 KiB +256 KiB +FAILS ", of_rtl8139)
+    assert of_e1000.endswith("over its bucket of 64 KiB")
+    verdict, _ = json.loads(romforge("compat", "old", "efi", "--json").stdout)["verdicts"]
+    assert (verdict["new"], verdict["migrates"]) == (None, False)
 
 
 def looked_up(romforge: Run, *arguments: object, status: int = 0) -> list[dict[str, Any]]:

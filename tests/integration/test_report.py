@@ -150,6 +150,29 @@ def test_the_page_tells_whether_guests_migrate(
     assert "not there" in words
 
 
+def test_no_older_set_is_lost(built: Path, romforge: Run):
+    """Two directories of one name are two sets; the first of these has a larger bucket."""
+    for place, size in (("one/qemu", 2), ("two/qemu", 1)):
+        shutil.copytree(built / "out/usr/share/qemu", built / place)
+        rom = built / place / "efi-e1000.rom"
+        rom.write_bytes(rom.read_bytes() * size)
+    words = ["--against", "one/qemu", "--against", "two/qemu"]
+    done = romforge("report", "-o", "page.html", *words)
+    assert (done.returncode, done.stderr) == (1, "romforge: 1 ROM to which guests cannot migrate\n")
+    page = (built / "page.html").read_text()
+    assert "two/qemu" in page
+    done = romforge(
+        "report", "-o", "page.html", "--against", "x=one/qemu", "--against", "x=two/qemu"
+    )
+    assert (done.returncode, "there are two sets x" in done.stderr) == (2, True)
+
+
+def test_a_set_with_which_nothing_is_compared_is_told(built: Path, romforge: Run):
+    (built / "other.rom").write_bytes(builders.legacy())
+    done = romforge("report", "-o", "page.html", "--against", "other.rom")
+    assert "other.rom: has no file of the name of a ROM" in done.stderr
+
+
 def test_the_page_tells_of_objects(tmp_path: Path, romforge: Run, doit: Run):
     """Of an image that a tree built: what each object has of the ROM, by the name of the NIC."""
     nics = '[nic.e1000]\nid = "8086:100e"\n'

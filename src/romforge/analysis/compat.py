@@ -56,6 +56,11 @@ class RomFile:
         """The bytes that QEMU reserves for the file."""
         return bucket_of(self.size)
 
+    @property
+    def exists(self) -> bool:
+        """Whether there is a file: one whose build failed may be missing."""
+        return self.size > 0 or not self.error
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -372,7 +377,7 @@ def reasons(verdict: Verdict) -> list[str]:
 
 
 def _bucket_cell(file: RomFile | None) -> str:
-    return format_size(file.bucket) if file else "-"
+    return format_size(file.bucket) if file and file.exists else "-"
 
 
 def opened_paths(verdict: Verdict) -> str:

@@ -39,9 +39,14 @@ def prepare_root(out: Path) -> None:
     try:
         temporary(out).mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        problem = f"the output root cannot be written: {error.filename or out}: {error.strerror}"
-        remedy = "set ROMFORGE_OUT=DIR or --out DIR to use another"
-        raise RomforgeError(f"{problem}; {remedy}") from None
+        raise unwritable_root(str(error.filename or out), error) from None
+
+
+def unwritable_root(path: str, error: OSError) -> RomforgeError:
+    """The error for an output root in which a file or directory cannot be made."""
+    problem = f"the output root cannot be written: {path}: {error.strerror}"
+    remedy = "set ROMFORGE_OUT=DIR or --out DIR to use another"
+    return RomforgeError(f"{problem}; {remedy}")
 
 
 def remove_leftovers(out: Path) -> None:

@@ -96,7 +96,7 @@ def _take_lock(path: str, out: Path) -> int:
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
-        raise RomforgeError(f"{path}: the lock cannot be taken: {error.strerror}") from None
+        raise output_files.unwritable_root(path, error) from None
     try:
         fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

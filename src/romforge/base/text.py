@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+
+# How lines of an error begin that only say where to look.
+LOG, AGAIN = "the whole log: ", "to see it again: "
 
 
 def format_offset(offset: int) -> str:
@@ -20,7 +23,7 @@ def format_size(size: int) -> str:
     """A number of bytes as ``256 KiB`` if it is a multiple of 1,024, else as ``1,000 bytes``."""
     if size and size % 1024 == 0:
         return f"{size // 1024} KiB"
-    return f"{size:,} bytes"
+    return plural(size, "byte")
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
@@ -45,11 +48,33 @@ def join_words(words: Iterable[str], conjunction: str = "and") -> str:
 
 
 def in_a_line(text: str, longest: int = 200) -> str:
-    """Text of several lines as one, cropped to a number of characters."""
-    line = " ".join(text.split())
+    """An error of several lines as one, cropped to a number of characters.
+
+    Tables and remedies are left out. Of a failed make it is the first line and the error itself,
+    without where to look:
+
+    >>> in_a_line(f"make failed at x.o\\n  {LOG}make.log\\n  x.c:1:1: error: no type")
+    'make failed at x.o: x.c:1:1: error: no type'
+    """
+    lines = [" ".join(line.split()) for line in _without_table(text.splitlines())]
+    causes = [line for line in lines[1:] if not line.startswith((LOG, AGAIN))]
+    line = " ".join(lines[:1] + causes).strip()
+    if causes and len(causes) < len(lines) - 1:
+        errors = [line for line in causes if "error" in line.lower()]
+        line = f"{lines[0]}: {(errors or causes)[0]}"
     if len(line) <= longest:
         return line
     return line[: longest - 1] + "…"
+
+
+def _without_table(lines: Sequence[str]) -> list[str]:
+    """The lines of an error before its table, its remedies and its hints."""
+    for index, line in enumerate(lines):
+        if line.lstrip().startswith(("remedy: ", "hint: ")):
+            return list(lines[:index])
+        if index > 1 and line.strip() and set(line) <= set(" ─"):
+            return list(lines[: index - 1])  # the line before has the heading
+    return list(lines)
 
 
 def plural(count: int, noun: str) -> str:

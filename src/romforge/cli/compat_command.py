@@ -226,6 +226,6 @@ def _verdict_as_json(verdict: Verdict) -> VerdictRow:
 
 
 def _rom_as_json(rom: RomFile | None) -> ComparedRom | None:
-    if rom is None:
+    if rom is None or not rom.exists:
         return None
     return ComparedRom(size=rom.size, bucket=rom.bucket, images=rom.images, path=rom.path)

@@ -183,5 +183,9 @@ def _show_changes(changes: Sequence[Change], lock_file: Path, as_json: bool) -> 
         print(f"{label} {change.path}: {change.text}")
     if faults:
         remedy = f"if all changes are intended, run `romforge lock` to update {lock_file}"
+        if any(change.not_built for change in faults):
+            remedy = f"run doit first, since only what was built last can be locked; then {remedy}"
+        if all(change.not_built for change in faults):
+            remedy = "run doit, and compare again"
         print(f"{plural(len(faults), 'fault')}; {remedy}")
     return status

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from romforge.base import output_files
+from romforge.base.errors import UsageError
 from romforge.cli import common
 from romforge.cli.environment import source_tree_override
 from romforge.spec import loader
 
 if TYPE_CHECKING:
-    from romforge.analysis.summary import Proven
+    from romforge.analysis.summary import BuildSummary, Proven
     from romforge.engine.tasks import TaskGraph
     from romforge.spec.model import Spec
 
@@ -57,6 +58,7 @@ def _run_report(args: Namespace) -> int:
     proofs = _shown_proofs(graph)
     built = summary.gather_summary(spec, graph.plan, args.out, older, proofs)
     output_files.replace_file(args.output, page.render_page(built).encode())
+    _warn_of_nothing_compared(built)
     problems = built.problems()
     if args.json:
         common.print_json(summary.summary_as_json(built, args.output))
@@ -89,5 +91,19 @@ def _older_sets(spec: Spec, out: Path, against: list[str]) -> dict[str, Path]:
             sets[name] = out / root
     for text in against:
         name, _, path = text.rpartition("=")
-        sets[name or Path(path).name] = Path(path)
+        if not name and Path(path).name in sets:
+            name = path  # two sets whose paths end alike are two sets
+        name = name or Path(path).name or path
+        if name in sets:
+            raise UsageError(
+                f"--against: there are two sets {name}; write NAME=SET, with other names"
+            )
+        sets[name] = Path(path)
     return sets
+
+
+def _warn_of_nothing_compared(built: BuildSummary) -> None:
+    """Tells of older sets that have no file for any ROM: the page can only say "new" of them."""
+    for name, verdicts in built.sets.items():
+        if all(verdict.old is None for verdict in verdicts):
+            common.warn(f"{name}: has no file of the name of a ROM, so nothing is compared with it")

@@ -146,10 +146,16 @@ class BuildRun:
             self._sources[name] = values["source"]
 
     def _entry_of_untried(self, path: str, failed: str) -> str:
+        from romforge.base.text import in_a_line, join_words
         from romforge.rom import build
 
         step = next(rom for rom in self.plan.roms() if rom.path == path)
-        return build.failed_entry(step, f"not tried: {failed} failed")
+        tasks = failed.split()
+        message = f"not tried, since {join_words(tasks)} failed"
+        errors = [self._errors[task] for task in tasks if task in self._errors]
+        if errors:
+            message += f": {in_a_line(errors[0])}"
+        return build.failed_entry(step, message)
 
     def write_manifests(self) -> None:
         """Writes the manifest of each target of which this run looked at a ROM.

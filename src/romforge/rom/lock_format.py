@@ -89,11 +89,15 @@ class Rule:
 
 @dataclass(frozen=True)
 class Change:
-    """A difference between the lock and a build; ``fault`` if it is not allowed."""
+    """A difference between the lock and a build; ``fault`` if it is not allowed.
+
+    ``not_built`` if the ROM is not what was to be built last, so that it cannot be locked.
+    """
 
     path: str
     text: str
     fault: bool
+    not_built: bool = False
     unacknowledged: bool = False  # a new bucket for which the spec gives no reason
 
 
@@ -377,7 +381,8 @@ def compare_locks(
         elif path in built:
             changes.append(Change(path, "was built, but is not in the lock", True))
         elif path in rules:
-            changes.append(Change(path, "is in the lock, but was not built", True))
+            text = "is in the lock, but was not built"
+            changes.append(Change(path, text, True, not_built=True))
         else:
             changes.append(Change(path, "is in the lock, but no longer in the spec", True))
     return changes
@@ -450,10 +455,11 @@ def compare_build_with_lock(
     failed = {path for path in faults if manifest.error_in_a_line(entries.get(path))}
     compared = {path: one for path, one in lock.roms.items() if path in paths - failed}
     built = _describe_built(plan, out, [rom for rom in selected if rom.path not in failed])
-    changes = [Change(path, text, True) for path, text in faults.items()]
+    changes = [Change(path, text, True, not_built=True) for path, text in faults.items()]
     changes += compare_locks(compared, built, rules(spec, list(all_roms.values())))
     for path in sorted(paths - lock.roms.keys() - built.keys() - failed):
-        changes.append(Change(path, "was not built, and is not in the lock", True))
+        text = "was not built, and is not in the lock"
+        changes.append(Change(path, text, True, not_built=True))
     changes += _compare_contents(lock, plan, out, built, {change.path for change in changes})
     return sorted(changes, key=lambda change: change.path)
 

@@ -363,9 +363,9 @@ def _check_report(guest: Guest, proof: Proof, report: GuestReport, content: byte
 
 def _describe_failure(guest: Guest, proof: Proof, event: str) -> str:
     """A failed boot in a sentence: ``event``, and how the guest ended."""
-    status = guest.process.poll()
-    if status is not None:
-        return f"{event}: QEMU ended with status {status}: {guest.failure()}"
+    end = guest.describe_end()
+    if end is not None:
+        return f"{event}: {end}"
     pattern = _GIVEN_UP.get(proof.kind)
     if pattern:
         given_up = pattern.search(guest.console())

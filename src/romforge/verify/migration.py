@@ -54,13 +54,13 @@ def prove_migration(proof: Proof, old: bytes, new: bytes, directory: Path, cache
     ):
         if not _wait_for_counts(source, proof, nonce):
             raise CheckFailed(
-                "start", f"the guest does not count before it moves: {source.failure()}"
+                "start", _with_error("the guest does not count before it moves", source)
             )
         _move(source, destination, proof)
         last = guest_report.read_counts(source.console(), nonce)[-1]
         if not _wait_for_counts(destination, proof, nonce):
             raise CheckFailed(
-                "migration", f"the guest does not continue to count: {destination.failure()}"
+                "migration", _with_error("the guest does not continue to count", destination)
             )
         after = guest_report.read_counts(destination.console(), nonce)
     first = after[0]
@@ -101,6 +101,11 @@ def _wait_for_counts(guest: Guest, proof: Proof, nonce: str) -> bool:
     )
 
 
+def _with_error(text: str, guest: qemu.Guest) -> str:
+    """What is wrong with a guest, and the error of its QEMU where it printed one."""
+    return ": ".join(filter(None, (text, guest.failure())))
+
+
 def _move(source: Guest, destination: Guest, proof: Proof) -> None:
     """Moves the guest, and waits until it has moved.
 
@@ -110,7 +115,7 @@ def _move(source: Guest, destination: Guest, proof: Proof) -> None:
     try:
         destination.monitor.ask("query-status")
     except EOFError:
-        raise CheckFailed("start", destination.failure()) from None
+        raise CheckFailed("start", destination.failure() or "QEMU ended at once") from None
     try:
         source.monitor.ask("migrate", uri=f"unix:../{_SOCKET}")
     except qemu.Refusal as refusal:

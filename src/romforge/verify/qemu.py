@@ -360,6 +360,14 @@ class Guest:
         """Why QEMU failed, from its own error messages; empty where it printed none."""
         return _first_error(read_console(self.directory / LOG))
 
+    def describe_end(self) -> str | None:
+        """How QEMU ended, with its own error message where it printed one; None if it runs."""
+        status = self.process.poll()
+        if status is None:
+            return None
+        failure = self.failure()
+        return f"QEMU ended with status {status}" + (f": {failure}" if failure else "")
+
     def wait(self, matches: Callable[[str], object], seconds: float) -> bool:
         """Waits until ``matches`` is true of the console; False where QEMU ends or time is over.
 

@@ -244,10 +244,7 @@ def _describe_call(call: Call | None) -> str:
 
 def describe_unfinished(guest: qemu.Guest, proof: Proof, made: Sequence[Call]) -> str:
     """What is known of a program that did not come to its end."""
-    end = f"the program did not end within {proof.timeout} s"
-    status = guest.process.poll()
-    if status is not None:
-        end = f"QEMU ended with status {status}: {guest.failure()}"
+    end = guest.describe_end() or f"the program did not end within {proof.timeout} s"
     if not made:
         return f"{end}; it made no call"
     return f"{end}; the last call that returned is {made[-1].name}"

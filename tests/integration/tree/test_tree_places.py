@@ -29,6 +29,8 @@ def clone(tree: Path, to: Path, *options: str) -> Path:
 def test_output_roots_and_checkouts_have_no_part_in_the_bytes(forge: Forge):
     """Clones in other directories, one without history and tags, each with its own output root.
 
+    Some of their names have spaces.
+
     They build through ccache, too. Objects hold debugging information and so directories, and the
     build ID sums up the objects. The version holds as many digits of the commit as a repository
     needs.
@@ -41,7 +43,7 @@ def test_output_roots_and_checkouts_have_no_part_in_the_bytes(forge: Forge):
     assert len(right) == 4
     trees = {
         "full": clone(forge.tree, forge.top / "a/long/way/down/clone"),
-        "shallow": clone(forge.tree, forge.top / "b/clone", "--depth=1"),
+        "shallow": clone(forge.tree, forge.top / "with spaces/clöne", "--depth=1"),
     }
     for number in range(300):  # so that its commits need more digits to be told apart
         (forge.top / "blob").write_text(str(number))
@@ -52,7 +54,7 @@ def test_output_roots_and_checkouts_have_no_part_in_the_bytes(forge: Forge):
             forge.spec(QEMU, extra=extra)
             out = forge.top / "out"
             shutil.rmtree(out)
-            place = forge.top / f"{kind}-out/below"
+            place = forge.top / f"öut of {kind}/below"
             forge.build(IPXE_SRC=str(tree), ROMFORGE_OUT=str(place), **environment)
             place.rename(out)
             assert forge.roms() == right, (kind, extra)

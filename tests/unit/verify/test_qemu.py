@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import json
+import socket
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -150,3 +152,22 @@ def test_known_network_devices_have_the_ids_and_roms_of_the_table():
 @pytest.mark.qemu
 def test_a_device_that_does_not_start_has_no_ids():
     assert qemu.ids_of_device(MACHINES[Arch.X86_64], "no-such-device") is None
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ("", "QEMU ended with status 33"),
+        ("qemu-system-x86_64: no such device\n", "QEMU ended with status 33: no such device"),
+    ],
+)
+def test_how_qemu_ended_is_told_with_its_error_if_it_has_one(
+    tmp_path: Path, written: str, told: str
+):
+    (tmp_path / qemu.LOG).write_text(written)
+    ours, theirs = socket.socketpair()
+    with ours, theirs, subprocess.Popen(["sh", "-c", "read line; exit 33"], stdin=-1) as process:
+        guest = qemu.Guest(process, qemu.Monitor(ours), tmp_path)
+        assert guest.describe_end() is None
+        process.communicate(b"\n")
+        assert guest.describe_end() == told

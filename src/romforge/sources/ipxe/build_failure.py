@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from romforge.base.errors import RomforgeError
-from romforge.base.text import did_you_mean, join_words
+from romforge.base.text import AGAIN, LOG, did_you_mean, join_words
 from romforge.formats import ld_map
 from romforge.plan.steps import TreeBuild
 from romforge.sources.ipxe import config_options, make_output
@@ -117,7 +117,7 @@ def explain(output: str, status: int, facts: Facts) -> str:
     summary = f"make ended with status {status}"
     if failure.target:
         summary += f" at {failure.target}"
-    lines = [summary, f"the whole log: {facts.log}", f"to see it again: {facts.command}"]
+    lines = [summary, f"{LOG}{facts.log}", f"{AGAIN}{facts.command}"]
     for line in make_output.shorten(failure.lines):
         lines.append(line[:_LONGEST_LINE])
     for hint in hints(output, failure, facts):

@@ -21,7 +21,8 @@ LOG = "make.log"
 # Debugging information holds the build directory, and iPXE's build ID sums up objects with all they
 # hold. So the directory is taken out: other output roots and checkouts then give the same bytes.
 # Columns are, too: what distcc compiles was preprocessed before, and has others within macros.
-_SAME_ANYWHERE = "-ffile-prefix-map=$(CURDIR)=. -gno-column-info"
+# The quotes are for the shell: the directory may have spaces.
+_SAME_ANYWHERE = '"-ffile-prefix-map=$(CURDIR)=." -gno-column-info'
 _CONFIG_HEADER = re.compile(r"config/([^/]+)\.h")
 
 
