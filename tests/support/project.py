@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import fnmatch
+import functools
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.support.compilers import cached_compilers
+from tests.support.forked import MODULES, Forks
 
 TOP = Path(__file__).resolve().parents[2]
 # An upstream tree, for test_real_tree.py alone: all other tests build vendor/minipxe. From here on
@@ -60,19 +62,44 @@ def write_dodo(directory: Path) -> None:
 def run(
     command: list[str], directory: Path, **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    """Runs a command as a user would, without a terminal; a traceback fails the test."""
-    done = subprocess.run(
-        command,
-        cwd=directory,
-        env=users(environment),
-        capture_output=True,
-        text=True,
-        check=False,
-        stdin=subprocess.DEVNULL,
-        timeout=PATIENCE,
-    )
+    """Runs a command as a user would, without a terminal; a traceback fails the test.
+
+    Most runs of romforge and doit are forks of a Python that has imported them.
+    """
+    done = _run_fork(command, directory, users(environment))
+    if done is None:
+        done = subprocess.run(
+            command,
+            cwd=directory,
+            env=users(environment),
+            capture_output=True,
+            text=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            timeout=PATIENCE,
+        )
     assert "Traceback" not in done.stderr + done.stdout, done.stderr
     return done
+
+
+@functools.cache
+def forks() -> Forks:
+    """The Python that forks for this worker."""
+    return Forks(users({}))
+
+
+def _run_fork(
+    command: list[str], directory: Path, environment: dict[str, str]
+) -> subprocess.CompletedProcess[str] | None:
+    """Runs a command in a fork; None where that must be a Python of its own."""
+    if command[:2] != [sys.executable, "-m"] or command[2] not in MODULES:
+        return None
+    if not forks().fit(environment) or not forks().lock.acquire(blocking=False):
+        return None
+    try:
+        return forks().run(command[2:], directory, environment, PATIENCE)
+    finally:
+        forks().lock.release()
 
 
 def users(environment: dict[str, str]) -> dict[str, str]:
