@@ -151,7 +151,7 @@ def _firmware_options(proof: Proof, directory: Path) -> list[str]:
     if proof.kind == BIOS:
         return [*PC, "-boot", "n"]
     machine = MACHINES[proof.arch]
-    return [*machine.options, *qemu.flash(machine, directory), *random_numbers(machine)]
+    return [*machine.options, *qemu.firmware_options(machine, directory), *random_numbers(machine)]
 
 
 def _start_guest(
@@ -214,7 +214,7 @@ def disk_options(proof: Proof, application: bytes, directory: Path) -> list[str]
     (directory / _DISK).write_bytes(image)
     return [
         *machine.options,
-        *qemu.flash(machine, directory),
+        *qemu.firmware_options(machine, directory),
         *CLOCK,
         *random_numbers(machine),
         *("-drive", f"if=none,id=disk,format=raw,readonly=on,file={_DISK}"),
