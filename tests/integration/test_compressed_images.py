@@ -30,7 +30,7 @@ from romforge.formats.option_rom import EfiHeader
 from romforge.formats.uefi_compression import decoder, encoder
 from romforge.rom import compression_cache
 from tests.support import builders, debian
-from tests.support.project import PATIENCE, TOP, Run, Started, all_gone, users
+from tests.support.project import PATIENCE, TOP, Run, Started, all_gone, run, users
 
 IDS = {
     "e1000": "8086:100e",
@@ -199,7 +199,8 @@ class Project(Started):
         return process.returncode, output + errors
 
     def run(self, command: list[str], **environment: str) -> tuple[int, str]:
-        return self.end(self.start(*command, **environment))
+        done = run([sys.executable, "-m", *command], self.top, **environment)
+        return done.returncode, done.stdout + done.stderr
 
     def build(self, command: tuple[str, ...] | list[str] = ("doit",), **environment: str) -> str:
         """Runs a build, which must do, and notes what it compresses."""
@@ -253,18 +254,23 @@ def project(tmp_path: Path, doit: Run) -> Iterator[Project]:
 def test_debians_roms_compressed_anew_hold_the_same_in_less(
     project: Project, releases: dict[str, Path], suite: str
 ):
-    """Eight ROMs of each release, compared with ROMs that are not compressed again.
+    """They have no fault. Only their drivers differ from those of ROMs that are not compressed.
 
-    They have no fault, and nothing else differs.
+    Eight ROMs of the oldest release, and two of the others, which are smaller already.
     """
+    nics: tuple[str, ...] = ("e1000", "virtio")
+    least = 1000
+    if suite == "bookworm":
+        nics = debian.NICS
+        least = 500_000
     project.spec(
-        tuple(IDS),
+        nics,
         {"plain": "fix_ids = true\n", "small": "fix_ids = true\n" + RECOMPRESS},
         roms=releases[suite],
     )
     project.build()
     saved = 0
-    for nic in debian.NICS:
+    for nic in nics:
         before, after = project.rom(f"plain/{nic}.rom"), project.rom(f"small/{nic}.rom")
         assert rom_check.find_faults(after) == []
         assert len(after) <= len(before)
@@ -283,8 +289,8 @@ def test_debians_roms_compressed_anew_hold_the_same_in_less(
         )
         place = now.header.efi_image_offset  # type: ignore[union-attr]
         assert entry["images"][1]["stream"] == decoder.sizes(now.data, place)[0]
-    assert saved > (500_000 if suite == "bookworm" else 4_000)
-    assert project.compressed() == 8
+    assert saved > least
+    assert project.compressed() == len(nics)
 
 
 @pytest.mark.slow
@@ -693,10 +699,20 @@ def test_a_cache_that_cannot_be_written_is_told(project: Project):
     assert is_compressed(project.efi())
 
 
+TWO = {"e1000": E1000, "rtl8139": RTL8139}
+
+
 def compress_two(project: Project, releases: dict[str, Path], level: str) -> None:
-    """A spec of two of bookworm's drivers: best takes half a minute, fast a second or two."""
-    keys = f'level = "{level}"\nrecompress = true\nfix_ids = true\n'
-    project.spec(("e1000", "rtl8139"), roms=releases["bookworm"], targets={"small": keys})
+    """A spec of parts of two drivers of bookworm: fast takes a quarter of a second for each."""
+    for nic, ids in TWO.items():
+        project.put(nic, rom(part_of_driver(releases, nic), ids))
+    keys = f'level = "{level}"\nrecompress = true\n'
+    project.spec(tuple(TWO), targets={"small": keys})
+
+
+def part_of_driver(releases: dict[str, Path], nic: str) -> bytes:
+    image = images((releases["bookworm"] / f"efi-{nic}.rom").read_bytes())[1]
+    return option_rom.driver_of(image)[:30_000] + builders.SIMPLE_NETWORK
 
 
 @functools.lru_cache
@@ -708,11 +724,11 @@ def check_right(project: Project, releases: dict[str, Path]) -> None:
     """A build does, its ROMs are right, and nothing is left of what was begun."""
     compress_two(project, releases, "fast")
     project.build()
-    for nic in ("e1000", "rtl8139"):
-        data = project.rom(f"small/{nic}.rom")
-        was = images((releases["bookworm"] / f"efi-{nic}.rom").read_bytes())[1]
-        assert rom_check.find_faults(data) == []
-        assert images(data)[1].data[0x38:].startswith(fast(option_rom.driver_of(was)))
+    for nic, ids in TWO.items():
+        legacy, stored = images(rom(part_of_driver(releases, nic), ids))
+        small = option_rom.repacked(stored, fast(option_rom.driver_of(stored)))
+        assert project.rom(f"small/{nic}.rom") == legacy.data + small.data
+        assert rom_check.find_faults(project.rom(f"small/{nic}.rom")) == []
     assert list((project.out / ".romforge/tmp").iterdir()) == []
     assert len(list(project.cache.iterdir())) == 2
 

@@ -26,7 +26,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.disk import Disk, Set, differing, used
-from tests.support.project import PATIENCE, TOP, Run, Started, spec_text
+from tests.support.project import PATIENCE, TOP, Run, Started, run, spec_text
 
 pytestmark = pytest.mark.slow
 
@@ -83,7 +83,8 @@ class Project(Started):
         return process.returncode, output + errors
 
     def run(self, command: list[str], **environment: str) -> tuple[int, str]:
-        return self.end(self.start(*command, **environment))
+        done = run([sys.executable, "-m", *command], self.top, **environment)
+        return done.returncode, done.stdout + done.stderr
 
     def check_built(self, suite: str = "sid") -> None:
         """A build does, all files are right, the manifests too, and nothing else is left."""
@@ -353,11 +354,11 @@ def test_what_a_killed_build_left_is_swept(project: Project):
 
 
 def test_two_builds_at_once_end_right(project: Project):
-    """Twelve rounds, each of a pair of commands on another spec than before."""
+    """Eight rounds, each of a pair of commands on another spec than before."""
     dice = random.Random("two builds")
     suites = ["trixie", "sid"]
     refused = 0
-    for turn in range(12):
+    for turn in range(8):
         if turn % 4 == 3:
             shutil.rmtree(project.out)
         project.write(suites[0])
@@ -451,7 +452,7 @@ sys.addaudithook(hook)
 """
     environment = project.patched(code)
     wrong = []
-    for moment in (1, 2, 3, 4, 5, 6, 8, 13, 22, 27, 29, 31, 33):
+    for moment in (1, 2, 3, 4, 6, 8, 13, 22, 29, 33):
         shutil.rmtree(project.out, ignore_errors=True)
         process = project.start(*COMMANDS[command], **environment, INTERRUPT_AT=str(moment))
         output, errors = process.communicate(timeout=PATIENCE)

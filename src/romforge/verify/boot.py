@@ -159,7 +159,11 @@ def _firmware_options(proof: Proof, directory: Path) -> list[str]:
     if proof.kind == BIOS:
         return [*PC, "-boot", "n"]
     machine = MACHINES[proof.arch]
-    return [*machine.options, *qemu.flash(machine, directory), *random_numbers.sources(machine)]
+    return [
+        *machine.options,
+        *qemu.firmware_options(machine, directory),
+        *random_numbers.sources(machine),
+    ]
 
 
 def _start_guest(
@@ -222,7 +226,7 @@ def disk_options(proof: Proof, application: bytes, directory: Path) -> list[str]
     (directory / _DISK).write_bytes(image)
     return [
         *machine.options,
-        *qemu.flash(machine, directory),
+        *qemu.firmware_options(machine, directory),
         *_clock(machine),
         *random_numbers.sources(machine),
         *("-drive", f"if=none,id=disk,format=raw,readonly=on,file={_DISK}"),

@@ -82,9 +82,24 @@ def test_firmware_with_secure_boot_is_used_where_there_is_no_other(
     firmware = qemu.find_firmware(MACHINES[Arch.X86_64])
     assert firmware.code == str(tmp_path / "20")
     (tmp_path / "own").mkdir()
-    options = qemu.flash(MACHINES[Arch.X86_64], tmp_path / "own")
+    options = qemu.firmware_options(MACHINES[Arch.X86_64], tmp_path / "own")
     assert "smm=on" in options
     assert "driver=cfi.pflash01,property=secure,value=on" in options
+
+
+def test_only_a_pc_has_its_firmware_in_memory(describe: Callable[..., None], tmp_path: Path):
+    """With its variables before it, as in one file of firmware."""
+    describe("pc")
+    describe("virt", architecture="aarch64")
+    (tmp_path / "pc").write_bytes(b"code")
+    (tmp_path / "variables").write_bytes(b"variables ")
+    (tmp_path / "own").mkdir()
+    options = qemu.firmware_options(MACHINES[Arch.X86_64], tmp_path / "own")
+    assert options == ["-bios", "firmware.fd"]
+    assert (tmp_path / "own/firmware.fd").read_bytes() == b"variables code"
+    options = qemu.firmware_options(MACHINES[Arch.ARM64], tmp_path / "own")
+    assert f"if=pflash,format=raw,unit=0,readonly=on,file={tmp_path / 'virt'}" in options
+    assert (tmp_path / "own/variables.fd").read_bytes() == b"variables "
 
 
 @pytest.mark.qemu

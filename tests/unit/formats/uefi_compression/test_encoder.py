@@ -88,9 +88,7 @@ def applications(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.mark.exact_bytes("sid", "trixie")
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("suite", "level"), [("trixie", "fast"), ("sid", "fast"), ("sid", "default")]
-)
+@pytest.mark.parametrize(("suite", "level"), [("trixie", "fast"), ("sid", "default")])
 def test_the_eight_drivers_of_a_release_decode_and_are_small_enough(
     releases: dict[str, Path], suite: str, level: str
 ):
@@ -118,12 +116,12 @@ def test_a_driver_of_another_release_is_small_enough_at_the_default_level(
     assert size(data, "default") < reference
 
 
-@pytest.mark.exact_bytes("sid", "trixie")
+@pytest.mark.exact_bytes("sid")
 @pytest.mark.slow
-@pytest.mark.parametrize(("suite", "nic"), [("sid", "vmxnet3"), ("trixie", "rtl8139")])
-def test_best_keeps_its_share_of_the_limit(releases: dict[str, Path], suite: str, nic: str):
-    """A typical driver of each release. ``bench/compress.py --check`` compresses all."""
-    data = drivers(releases, suite)[nic]
+def test_best_keeps_its_share_of_the_limit(releases: dict[str, Path]):
+    """A typical driver. ``bench/compress.py --check`` compresses all, of two releases."""
+    suite = "sid"
+    data = drivers(releases, suite)["vmxnet3"]
     reference = uefi_decoder.sizes(bytes(independent.EfiCompress(data, len(data))))[0]
     assert size(data, "best") * REFERENCE[suite] <= reference * LIMITS[suite, "best"]
 
