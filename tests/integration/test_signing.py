@@ -18,6 +18,7 @@ from romforge.formats import efi_image, option_rom, pe, rom_check
 from romforge.plan.steps import Signing
 from romforge.sources import signing
 from tests.support import builders, linked
+from tests.support.compilers import CACHE_PROGRAMS
 from tests.support.project import PATIENCE, Run
 
 E1000 = PciId(0x8086, 0x100E)
@@ -35,6 +36,7 @@ id = "8086:100e"
 dir = "packed"
 file = "{{nic}}.rom"
 images = ["pcbios", "{arch}-efi"]
+level = "fast"
 {sign}
 [target.stored]
 dir = "stored"
@@ -46,6 +48,7 @@ level = "stored"
 dir = "plain"
 file = "{{nic}}.rom"
 images = ["{arch}-efi"]
+level = "fast"
 """
 SIGN = 'sign = {{ key = "{key}", certificate = "{certificate}" }}'
 
@@ -105,7 +108,7 @@ def project(tmp_path: Path, romforge: Run) -> Project:
 
 
 def without(top: Path, *programs: str) -> str:
-    """A PATH on which these programs are missing."""
+    """A PATH on which these programs are missing; objects come from the cache of all tests."""
     directory = top / f"without-{'-'.join(programs)}"
     directory.mkdir()
     for place in ("/usr/bin", "/bin"):
@@ -113,7 +116,7 @@ def without(top: Path, *programs: str) -> str:
             link = directory / program.name
             if program.name not in programs and not link.is_symlink():
                 link.symlink_to(program)
-    return f"{directory}"
+    return f"{CACHE_PROGRAMS}:{directory}"
 
 
 @pytest.mark.slow

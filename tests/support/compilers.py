@@ -13,7 +13,8 @@ from tests.support import debian
 
 CACHE = debian.CACHE / "ccache"
 REAL_PATH = os.environ["PATH"]
-CACHED_PATH = f"/usr/lib/ccache:{REAL_PATH}"
+CACHE_PROGRAMS = "/usr/lib/ccache"
+CACHED_PATH = f"{CACHE_PROGRAMS}:{REAL_PATH}"
 
 
 def cached_compilers() -> dict[str, str]:
