@@ -44,6 +44,7 @@ SPEC_COMMANDS = {
     "plan": ["--spec", "INPUT"],
     "build": ["--spec", "INPUT"],
     "lock": ["--spec", "INPUT"],
+    "status": ["--spec", "INPUT"],
     "report": ["--spec", "INPUT", "-o", "page.html"],
     "verify": ["--spec", "INPUT", "structure"],
     "stripped": ["--spec", "INPUT"],

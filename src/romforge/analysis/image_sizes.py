@@ -27,7 +27,7 @@ from romforge.formats import elf, ld_map, option_rom, rom_file
 from romforge.formats.elf import LinkedSection
 from romforge.formats.ld_map import LinkMap, object_file, object_name
 from romforge.plan.steps import Plan, TreeBuild
-from romforge.sources.ipxe import link_check, make_rules, source_tree
+from romforge.sources.ipxe import link_check, make_rules, source_tree, tree_record
 from romforge.sources.ipxe.dependencies import DependencyFiles
 from romforge.sources.ipxe.link_roots import LinkPlan
 
@@ -281,6 +281,32 @@ def size_in_rom(plan: Plan, step: TreeBuild, goal: str, out: Path) -> int:
                 return 0
             return len(images[index].data)
     return 0
+
+
+class BuiltLink(NamedTuple):
+    """The link of an image that is built: the make that built it, and iPXE's name of the image."""
+
+    make: TreeBuild
+    goal: str
+    image: LinkedImage
+
+
+def built_links(plan: Plan, out: Path, names: Collection[str] | None = None) -> Iterator[BuiltLink]:
+    """The links of all images that trees built; not of those whose objects have changed since.
+
+    ``names`` chooses some, by SOURCE/PLATFORM/GOAL.
+    """
+    for make in plan.makes:
+        record = tree_record.load_record(make, out) or tree_record.TreeRecord()
+        link_plan = source_tree.recorded_link_plan(make, out)
+        files = ObjectFiles()
+        for goal in make.goals:
+            entry = record.goals.get(goal)
+            if entry is None or entry.why:
+                continue
+            if names is not None and f"{make.source}/{make.platform}/{goal}" not in names:
+                continue
+            yield BuiltLink(make, goal, read_image_link(make, out, goal, link_plan, files))
 
 
 def linked_file(step: TreeBuild, out: Path, goal: str) -> Path:

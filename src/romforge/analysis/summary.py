@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, TypedDict
 
-from romforge.analysis import compat, image_sizes
+from romforge.analysis import compat, image_sizes, object_sizes
 from romforge.analysis.compat import RomFile, Verdict
 from romforge.base.errors import RomforgeError
 from romforge.base.json_document import FORMAT, Document
@@ -24,9 +24,7 @@ from romforge.rom import lock_format, manifest
 from romforge.rom.assembly import bucket_of
 from romforge.rom.lock_format import Change
 from romforge.rom.manifest import RomEntry, read_manifest
-from romforge.sources.ipxe import source_tree, tree_record
 from romforge.sources.ipxe.dependencies import DependencyFiles
-from romforge.sources.ipxe.tree_record import TreeRecord
 from romforge.spec.model import Spec
 
 
@@ -236,11 +234,17 @@ def _is_unexpected(verdict: Verdict) -> bool:
 
 
 def gather_summary(
-    spec: Spec, plan: Plan, out: Path, older: Mapping[str, Path], proofs: Sequence[Proven]
+    spec: Spec,
+    plan: Plan,
+    out: Path,
+    older: Mapping[str, Path],
+    proofs: Sequence[Proven],
+    with_objects: bool = True,
 ) -> BuildSummary:
     """Collects the content of a page from the output root ``out``.
 
-    ``older`` are sets of ROMs from which guests shall migrate, by name. Raises RomforgeError if no
+    ``older`` are sets of ROMs from which guests shall migrate, by name. Without ``with_objects``,
+    the objects of images are not read, which takes most of the time. Raises RomforgeError if no
     ROM is built, or a set cannot be read.
     """
     rows = []
@@ -257,11 +261,12 @@ def gather_summary(
         )
     changes = None
     if lock_format.lock_path(spec.path).exists():
-        changes = tuple(lock_format.compare_build_with_lock(spec, plan, out, None))
+        found = lock_format.compare_build_with_lock(spec, plan, out, None)
+        changes = tuple(object_sizes.explain_changes(found, plan, out, spec.path))
     return BuildSummary(
         spec=spec.path.name,
         rows=tuple(rows),
-        images=tuple(_image_objects(plan, out)),
+        images=tuple(_image_objects(plan, out)) if with_objects else (),
         changes=changes,
         sets=_compare_with_older(_built_files(spec, plan, out, built), older, out),
         proofs=tuple(proofs),
@@ -366,20 +371,13 @@ def _compare_with_older(
 
 def _image_objects(plan: Plan, out: Path) -> Iterator[ImageObjects]:
     """The images that trees built, with the objects that are linked into them."""
-    for make in plan.makes:
-        record = tree_record.load_record(make, out) or TreeRecord()
-        link_plan = source_tree.recorded_link_plan(make, out)
+    for built in image_sizes.built_links(plan, out):
+        make, goal = built.make, built.goal
         directories = DependencyFiles(out / make.directory / "src" / make.bin)
-        files = image_sizes.ObjectFiles()
-        for goal in make.goals:
-            entry = record.goals.get(goal)
-            if entry is None or entry.why:
-                continue  # not built, or linked from objects that have changed since
-            size = image_sizes.size_in_rom(plan, make, goal, out)
-            link = image_sizes.read_image_link(make, out, goal, link_plan, files)
-            objects = _object_sizes(link, size, directories)
-            nics = image_sizes.nics_of(plan, make, goal)
-            yield ImageObjects(nics, make.platform, goal, size, tuple(objects))
+        size = image_sizes.size_in_rom(plan, make, goal, out)
+        objects = _object_sizes(built.image, size, directories)
+        nics = image_sizes.nics_of(plan, make, goal)
+        yield ImageObjects(nics, make.platform, goal, size, tuple(objects))
 
 
 def _object_sizes(

@@ -47,6 +47,7 @@ FAMILIES = (  # in the order of `romforge --help`
     Family(("init", "schema"), "init_command", "add_init_command"),
     Family(("build", "verify"), "build_commands", "add_build_commands"),
     Family(("lock",), "lock_command", "add_lock_command"),
+    Family(("status",), "status_command", "add_status_command"),
     Family(("report",), "report_command", "add_report_command"),
     Family(("check", "plan"), "plan_commands", "add_plan_commands"),
     Family(("nics",), "nics_command", "add_nics_command"),

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TypedDict
 
+from romforge.analysis import object_sizes
 from romforge.base import output_files
-from romforge.base.errors import UsageError
+from romforge.base.errors import RomforgeError, UsageError
 from romforge.base.json_document import FORMAT, Document
 from romforge.base.junit import Case, write_junit
 from romforge.base.located import Located, Severity
@@ -87,7 +88,8 @@ def _run_lock(args: Namespace) -> int:
     lock_file = lock_format.lock_path(args.spec)
     if args.check:
         compared = roms if args.selection else None
-        changes = lock_format.compare_build_with_lock(spec, plan, args.out, compared)
+        found = lock_format.compare_build_with_lock(spec, plan, args.out, compared)
+        changes = object_sizes.explain_changes(found, plan, args.out, args.spec)
         if args.junit:
             paths = [rom.path for rom in compared] if compared is not None else None
             _write_junit(args.junit, lock_file, paths, changes)
@@ -103,12 +105,29 @@ def _run_lock(args: Namespace) -> int:
         after = _merged(before, after)
     lock_format.require_acknowledged(before, after)
     output_files.replace_file(lock_file, lock_format.emit_lock(after))
+    _write_sizes(plan, args.out, args.spec)
     if args.json:
         roms_locked = sorted(after.roms)
         common.print_json(LockDocument(format=FORMAT, lock=str(lock_file), roms=roms_locked))
     else:
         print(f"{lock_file}: {plural(len(after.roms), 'ROM')}")
     return 0
+
+
+def _write_sizes(plan: Plan, out: Path, spec: Path) -> None:
+    """Writes the sizes of objects beside the lock; those of images not built stay as they were."""
+    path = object_sizes.sizes_path(spec)
+    try:
+        before = object_sizes.read_sizes(path)
+    except RomforgeError:
+        before = {}  # damaged, and written again
+    known = {object_sizes.image_name(make.task, goal) for make in plan.makes for goal in make.goals}
+    kept = {name: image for name, image in before.items() if name in known}
+    sizes = kept | object_sizes.current_sizes(plan, out)
+    if sizes:
+        output_files.replace_file(path, object_sizes.emit_sizes(sizes))
+    elif path.exists():
+        path.unlink()
 
 
 def _read_lock(path: Path) -> Lock:

@@ -99,6 +99,7 @@ class Change:
     fault: bool
     not_built: bool = False
     unacknowledged: bool = False  # a new bucket for which the spec gives no reason
+    growth: int = 0  # bytes; below 0 for a ROM that shrank
 
 
 def lock_path(spec: Path) -> Path:
@@ -399,7 +400,7 @@ def _compare_entries(path: str, old: Entry, new: Entry, rule: Rule) -> Iterator[
         is_over = rule.growth is not None and growth > rule.growth
         if rule.growth is not None and is_over:
             text += f", more than the {format_bytes(rule.growth)} that the spec allows"
-        yield Change(path, text, is_over)
+        yield Change(path, text, is_over, growth=growth)
 
 
 def _bucket_change(path: str, old: Entry, new: Entry, rule: Rule) -> Change:

@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""`romforge status`, and the sizes of objects beside the lock, by which it says what grew."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from romforge.analysis import object_sizes
+from romforge.analysis.object_sizes import LinkedSizes
+from romforge.base.errors import RomforgeError
+from romforge.base.pci_id import PciId
+from tests.support import builders, linked
+from tests.support.project import Run, spec_text
+
+IDS = {"e1000": PciId(0x8086, 0x100E), "pcnet": PciId(0x1022, 0x2000)}
+NICS = 'e1000 = "8086:100e"\npcnet = "1022:2000"'
+TREE_SPEC = """spec = 1
+[source.ipxe]
+tree = "tree"
+config = "qemu"
+[config.qemu.general]
+undef = ["NET_PROTO_DNS"]
+[platform.pcbios]
+[platform.x86_64-efi]
+[nic.e1000]
+id = "8086:100e"
+[nic.virtio]
+id = "1af4:1000"
+[bucket.all]
+size = "256KiB"
+[target.qemu]
+dir = "roms"
+file = "{nic}.rom"
+images = ["pcbios", "x86_64-efi"]
+bucket = "all"
+level = "stored"
+"""
+
+
+def put(top: Path, nic: str, blocks: int = 160, ids: PciId | None = None) -> None:
+    data = builders.legacy(ids or IDS[nic], last=False, blocks=blocks)
+    (top / f"roms/efi-{nic}.rom").write_bytes(data + builders.efi(ids=ids or IDS[nic]))
+
+
+@pytest.fixture
+def built(tmp_path: Path, romforge: Run) -> Path:
+    """The ROMs of two NICs, built and locked; a copy of the set, ``old``."""
+    (tmp_path / "roms").mkdir()
+    put(tmp_path, "e1000")
+    put(tmp_path, "pcnet", blocks=150)
+    (tmp_path / "romspec.toml").write_text(spec_text("roms", nics=NICS))
+    assert romforge("build").returncode == 0
+    assert romforge("lock").returncode == 0
+    shutil.copytree(tmp_path / "out/usr/share/qemu", tmp_path / "old")
+    return tmp_path
+
+
+def status_of(
+    romforge: Run, *words: str, status: int = 0
+) -> tuple[list[list[str]], dict[str, str]]:
+    """The rows of the table, and the answers by their questions."""
+    done = romforge("status", *words)
+    assert done.returncode == status, done.stdout + done.stderr
+    table, _, rest = done.stdout.partition("\n\n")
+    rows = [re.split(r"  +", line) for line in table.splitlines()[2:]]
+    *lines, last = rest.splitlines()
+    answers = {}
+    for line in lines:
+        if not line.startswith(" "):
+            question, _, answer = line.partition(": ")
+            answers[question] = answer
+    return rows, answers | {"": last}
+
+
+def document_of(romforge: Run, *words: str) -> dict[str, Any]:
+    return dict(json.loads(romforge("status", "--json", *words).stdout))
+
+
+def test_what_is_nearest_to_its_bucket_comes_first(built: Path, romforge: Run):
+    rows, answers = status_of(romforge)
+    assert [row[0].rpartition("/")[2] for row in rows] == [
+        *("pxe-e1000.rom", "pxe-pcnet.rom", "efi-e1000.rom", "efi-pcnet.rom"),
+    ]
+    assert rows[0][1:5] == ["81,920", "128 KiB", "49,152", "0"]
+    assert answers["nearest to its bucket"].startswith(
+        "pxe-e1000.rom (49,152 bytes free of 128 KiB), pxe-pcnet.rom"
+    )
+    assert answers["grown since the lock"] == "no ROM"
+    assert answers["guests that break"].startswith("not compared; ")
+    assert answers["proofs"].startswith("none was run; ")
+    assert answers[""] == "4 ROMs, all built and without fault"
+
+
+def test_the_worst_comes_first_and_sets_the_status(built: Path, romforge: Run):
+    """A ROM whose build failed, then one that is not as locked."""
+    put(built, "pcnet", ids=PciId(0x1234, 0x5678))
+    put(built, "e1000", blocks=162)
+    assert romforge("build").returncode == 1
+    lock = built / "romspec.lock"
+    lock.write_text(lock.read_text().replace("8086:100e", "8086:100f"))
+    rows, answers = status_of(romforge, status=1)
+    assert {row[0].rpartition("-")[2] for row in rows[:2]} == {"pcnet.rom"}
+    assert all("NOT BUILT" in row for row in rows[:2])
+    assert rows[2][0].endswith("pxe-e1000.rom")
+    assert rows[2][4] == "+1,024"
+    assert answers[""] == "2 ROMs not built as the spec says; 4 ROMs not as locked"
+    roms = document_of(romforge)["roms"]
+    assert [rom["built"] for rom in roms] == [False, False, True, True]
+
+
+def test_guests_that_break_are_named_with_their_set(built: Path, romforge: Run):
+    (built / "old/efi-e1000.rom").write_bytes(bytes(512))
+    data = builders.legacy(IDS["e1000"], blocks=100)
+    (built / "old/efi-e1000.rom").write_bytes(data)
+    rows, answers = status_of(romforge, "--against", "old", status=1)
+    assert rows[0][0].endswith("efi-e1000.rom")
+    assert rows[0][5] == "NO (old)"
+    assert [row[5] for row in rows[1:]] == ["yes"] * 3
+    assert answers["guests that break"] == "efi-e1000.rom of old"
+    assert document_of(romforge, "--against", "old")["roms"][0]["migrates"] == {"old": False}
+
+
+def test_proofs_are_counted_and_the_first_failure_is_quoted(built: Path, romforge: Run):
+    with (built / "romspec.toml").open("a") as spec:
+        spec.write("[verify]\ntimeout = 1\n")
+    rom = "usr/share/qemu/efi-e1000.rom"
+    proofs = [f"verify:{rom}:structure", f"verify:{rom}:bios-default"]
+    assert romforge("verify", *proofs).returncode == 1
+    rows, answers = status_of(romforge, status=1)
+    assert rows[0][0].endswith("efi-e1000.rom")
+    assert re.fullmatch(r"\d+ FAILED", rows[0][-2]), rows[0]
+    assert re.match(r"\d+ not proven, 1 proven, 1 failed; efi-e1000.rom bios-default: ", answers["proofs"])
+    results = document_of(romforge)["roms"][0]["proofs"]
+    assert (results["failed"], results["proven"]) == (1, 1)
+
+
+def test_nothing_is_built_and_without_a_build_it_says_so(tmp_path: Path, romforge: Run):
+    (tmp_path / "roms").mkdir()
+    put(tmp_path, "e1000")
+    (tmp_path / "romspec.toml").write_text(spec_text("roms"))
+    done = romforge("status")
+    assert done.returncode == 1
+    assert "none of the ROMs of romspec.toml is built" in done.stderr
+    assert not list(tmp_path.glob("out/**/*.rom"))
+
+
+# The sizes of objects
+
+
+@pytest.fixture
+def tree(tmp_path: Path, romforge: Run) -> Path:
+    """Two NICs of a tree without DNS, built and locked; then with it, and with a larger driver."""
+    linked.minipxe(tmp_path / "tree")
+    spec = tmp_path / "romspec.toml"
+    spec.write_text(TREE_SPEC)
+    assert romforge("build").returncode == 0
+    assert romforge("lock").returncode == 0
+    spec.write_text(TREE_SPEC.replace('undef = ["NET_PROTO_DNS"]\n', ""))
+    driver = tmp_path / "tree/src/drivers/net/virtio-net.c"
+    text = driver.read_text()
+    driver.unlink()  # a hard link
+    table = "static volatile const unsigned char table[4000] = { [0 ... 3999] = 5 };\n"
+    text = text.replace("static uint64_t virtio_probe", f"{table}static uint64_t virtio_probe")
+    driver.write_text(text.replace("return 0;", "return table[at];"))
+    assert romforge("build").returncode == 0
+    return tmp_path
+
+
+@pytest.mark.slow
+def test_the_objects_that_grew_are_named_without_the_older_build(tree: Path, romforge: Run):
+    text = romforge("lock", "--check").stdout
+    (e1000,) = re.findall(r"^change roms/e1000.rom: grew .*", text, re.M)
+    (virtio,) = re.findall(r"^change roms/virtio.rom: grew .*", text, re.M)
+    assert re.search(r": pcbios: dns \+\d+ \(asked for by config\)$", e1000)
+    pattern = r"pcbios: virtio-net \+([\d,]+), dns \+(\d+) \("
+    ((driver, dns),) = re.findall(pattern, virtio)
+    assert 3000 < int(driver.replace(",", "")) <= 4200
+    assert 300 < int(dns) < 900
+    assert re.search(r"; x86_64-efi: virtio-net \+[\d,]+$", virtio)
+    _, answers = status_of(romforge)
+    assert answers["grown since the lock"].startswith("virtio.rom grew by ")
+    assert "virtio-net +" in answers["grown since the lock"]
+    done = romforge("lock")
+    assert done.returncode == 0
+    assert "grew" not in romforge("lock", "--check").stdout
+
+
+@pytest.mark.slow
+def test_without_the_file_or_with_a_damaged_one(tree: Path, romforge: Run):
+    """Without it, a ROM grew as before; a damaged one is an error, until the next lock."""
+    sizes = tree / "romspec.sizes"
+    good = sizes.read_bytes()
+    sizes.unlink()
+    text = romforge("lock", "--check").stdout
+    assert re.search(r"virtio.rom: grew by [^:]*$", text, re.M)
+    for damaged in (b"", good[:-9], b'{"sizes": 2}', b"[]", b"\xff", b"[" * 99_999):
+        sizes.write_bytes(damaged)
+        done = romforge("lock", "--check")
+        assert done.returncode == 1
+        assert "romspec.sizes: is no file of sizes of this version; run `romforge" in done.stderr
+    assert romforge("lock").returncode == 0
+    assert object_sizes.read_sizes(sizes).keys() == {
+        f"ipxe/{platform}/{goal}"
+        for platform in ("pcbios", "x86_64-efi")
+        for goal in ("8086100e", "1af41000")
+    }
+
+
+def test_sizes_come_back_as_they_were_written(tmp_path: Path):
+    """Also of an image that lacks what the others have in common."""
+    images = {
+        "a/pcbios/1": LinkedSizes(10, {"x": 1, "y": 2, "own": 3}, {}),
+        "a/pcbios/2": LinkedSizes(11, {"x": 1, "y": 3}, {}),
+        "a/pcbios/3": LinkedSizes(12, {"y": 2}, {}),
+        "b/arm64-efi/1": LinkedSizes(0, {}, {}),
+    }
+    path = tmp_path / "romspec.sizes"
+    path.write_bytes(object_sizes.emit_sizes(images))
+    assert object_sizes.read_sizes(path) == images
+    with pytest.raises(RomforgeError, match="cannot be read"):
+        object_sizes.read_sizes(tmp_path)
