@@ -721,6 +721,7 @@ LOCK_FILES: dict[str, Callable[[Path], object]] = {
     "1 TiB": sparse(1 << 40),
     "nested lists": lambda path: path.write_text("a = " + "[" * 200_000),
     "long keys": lambda path: path.write_text("a." * 100_000 + "a = 1"),
+    "a long number": lambda path: path.write_text("lock = " + "1" * (3 << 20)),
     "latin-1": lambda path: path.write_bytes('lock = 1\n[sources]\na = "ü"'.encode("latin-1")),
     "16 MiB of noise": lambda path: path.write_bytes(random.Random(17).randbytes(LARGEST)),
 }
@@ -733,3 +734,15 @@ def test_a_file_that_is_no_lock_is_told_in_words(tmp_path: Path, name: str):
     used = within_bounds(tmp_path, "compat", "odd.lock", "x.rom")
     assert used.status == 1, used
     assert used.output.startswith("romforge: odd.lock: is not a valid lock ("), used
+
+
+@pytest.mark.parametrize("path", ["d{}/x.rom", "d/x{}.rom"], ids=["one name", "many names"])
+def test_thousands_of_roms_in_a_lock_take_little_time_and_200_mb(tmp_path: Path, path: str):
+    """Each may be what QEMU opens in place of one file, and none names all others."""
+    entry = "bucket = 65536\nused = 1\nimages = []\n"
+    tables = [f'[rom."{path.format(number)}"]\n{entry}' for number in range(5000)]
+    (tmp_path / "odd.lock").write_text("lock = 1\n" + "".join(tables))
+    (tmp_path / "x.rom").write_bytes(legacy())
+    used = within_bounds(tmp_path, "compat", "odd.lock", "x.rom")
+    assert used.status == 1, used.status
+    assert used.output.count("\n") > 5000

@@ -10,7 +10,7 @@ from the network if that has an image for its firmware. Sizes are bytes.
 from __future__ import annotations
 
 import os
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -20,7 +20,7 @@ from romforge.base import output_files
 from romforge.base.errors import RomforgeError, UsageError
 from romforge.base.fingerprint import FAILED
 from romforge.base.image_kind import is_bootable
-from romforge.base.text import format_size, join_words
+from romforge.base.text import format_size, join_words, plural
 from romforge.formats import option_rom, rom_file
 from romforge.plan import planner
 from romforge.plan.steps import Rom
@@ -30,6 +30,8 @@ from romforge.rom.rom_sets import Pair
 from romforge.sources import debian_package
 from romforge.spec import loader
 from romforge.spec.model import Spec
+
+_MOST_NAMED = 8  # files that a hint names; each file of a set may have a hint
 
 # QEMU names the block of a NIC's ROM after its device state, or else after its type. These are the
 # names in `info ramblock` that differ from romforge's name of the NIC.
@@ -97,6 +99,7 @@ def compare_sets(old: Mapping[str, RomFile], new: Mapping[str, RomFile]) -> list
     their path, or where they differ, both: ``a/nic.rom -> b/nic.rom``.
     """
     pairs = rom_sets.pair_files(old, new)
+    hints = _Hints(pairs)
     counts = Counter(PurePosixPath(pair.new or pair.old or "").name for pair in pairs)
     verdicts = []
     for pair in pairs:
@@ -109,23 +112,36 @@ def compare_sets(old: Mapping[str, RomFile], new: Mapping[str, RomFile]) -> list
         verdict = _compare(base_name, before, after)
         verdict = replace(verdict, file=name, old_path=pair.old, new_path=pair.new)
         if pair.ambiguous:
-            verdict = replace(verdict, ambiguity=_describe_ambiguity(pair, pairs))
+            verdict = replace(verdict, ambiguity=hints.describe(pair))
         verdicts.append(verdict)
     return verdicts
 
 
-def _describe_ambiguity(pair: Pair, pairs: Collection[Pair]) -> str:
-    """Which files a QEMU may open, of one of the sides."""
-    ambiguous = [one for one in pairs if one.ambiguous]
-    for side, other in (("new", "old"), ("old", "new")):
-        same = [one for one in ambiguous if getattr(one, other) == getattr(pair, other)]
-        paths = [path for path in (getattr(one, side) for one in same) if path]
-        if len(paths) > 1:
-            return (
-                f"QEMU may open {join_words(paths, 'or')} on the {side} host;"
-                f" --{side}-path tells where it looks"
-            )
-    return ""
+class _Hints:
+    """Which files a QEMU may open, of ambiguous pairs."""
+
+    def __init__(self, pairs: Collection[Pair]) -> None:
+        self._new_of_old: defaultdict[str | None, list[str]] = defaultdict(list)
+        self._old_of_new: defaultdict[str | None, list[str]] = defaultdict(list)
+        for pair in pairs:
+            if pair.ambiguous and pair.new:
+                self._new_of_old[pair.old].append(pair.new)
+            if pair.ambiguous and pair.old:
+                self._old_of_new[pair.new].append(pair.old)
+
+    def describe(self, pair: Pair) -> str:
+        """The files of one of the sides, the new one first; not all where they are many."""
+        sides = ("new", self._new_of_old[pair.old]), ("old", self._old_of_new[pair.new])
+        for side, paths in sides:
+            if len(paths) > 1:
+                named, others = paths[:_MOST_NAMED], len(paths) - _MOST_NAMED
+                if others > 0:
+                    named = [*named, plural(others, "other")]
+                return (
+                    f"QEMU may open {join_words(named, 'or')} on the {side} host;"
+                    f" --{side}-path tells where it looks"
+                )
+        return ""
 
 
 def read_set(path: Path, out: Path = Path("out")) -> dict[str, RomFile]:

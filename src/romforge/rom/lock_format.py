@@ -29,7 +29,8 @@ from romforge.sources.ipxe import toolchain, tree_record
 from romforge.spec.model import Spec
 
 LOCK_VERSION = 1
-_LARGEST_FILE = 16 << 20  # bytes; 1,000 ROMs are 400 KiB
+_LARGEST_FILE = 4 << 20  # bytes; 1,000 ROMs are 400 KiB
+_LONGEST_LINE = 256 << 10  # characters; the parser takes 120 bytes for each digit of a number
 _TOO_DEEP = "it is nested too deeply"
 _KINDS = {int: "a number", str: "a text", list: "a list", dict: "a table"}  # of values in TOML
 _COMMENT = (
@@ -313,6 +314,10 @@ def _read(path: Path) -> str:
 
 def _parse(text: str) -> dict[str, Any]:
     """The tables of a lock; raises ValueError."""
+    for number, line in enumerate(text.split("\n"), 1):
+        if len(line) > _LONGEST_LINE:
+            limit = f"more than the {_LONGEST_LINE:,} that a lock may have"
+            raise ValueError(f"line {number} has {len(line):,} characters, {limit}")
     if line_with_deep_key(text) is not None:
         raise ValueError(_TOO_DEEP)
     try:

@@ -7,6 +7,7 @@ commands that compare two sets pair their files here.
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -52,13 +53,19 @@ def pair_files(old: Collection[str], new: Collection[str]) -> list[Pair]:
     [Pair(old='share/qemu/a.rom', new='qemu/a.rom', ambiguous=False),
      Pair(old=None, new='qemu-arm/a.rom', ambiguous=False)]
     """
-    names = {PurePosixPath(path).name for path in (*old, *new)}
+    old_by_name, new_by_name = _by_name(old), _by_name(new)
     pairs: list[Pair] = []
-    for name in sorted(names):
-        old_paths = [path for path in sorted(old) if PurePosixPath(path).name == name]
-        new_paths = [path for path in sorted(new) if PurePosixPath(path).name == name]
-        pairs += _pair_one_name(old_paths, new_paths)
+    for name in sorted(old_by_name.keys() | new_by_name.keys()):
+        pairs += _pair_one_name(old_by_name.get(name, []), new_by_name.get(name, []))
     return pairs
+
+
+def _by_name(paths: Collection[str]) -> dict[str, list[str]]:
+    """The paths of each base name, sorted."""
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    for path in sorted(paths):
+        found[PurePosixPath(path).name].append(path)
+    return dict(found)
 
 
 def counterparts(path: str, others: Collection[str]) -> list[str]:
@@ -83,10 +90,10 @@ def _pair_one_name(old: list[str], new: list[str]) -> Iterator[Pair]:
             for second in new_left:
                 if _common_end(first, second) == nearest:
                     found.append((first, second))
-        firsts = [first for first, _ in found]
-        seconds = [second for _, second in found]
+        firsts = Counter(first for first, _ in found)
+        seconds = Counter(second for _, second in found)
         for first, second in found:
-            is_ambiguous = firsts.count(first) > 1 or seconds.count(second) > 1
+            is_ambiguous = firsts[first] > 1 or seconds[second] > 1
             paired.append(Pair(first, second, is_ambiguous))
         old_left = [path for path in old_left if path not in firsts]
         new_left = [path for path in new_left if path not in seconds]
