@@ -31,6 +31,7 @@ LINES = (  # in this order, in one directory
     ["build", "efi-e1000.rom"],
     ["lock"],
     ["lock", "--check"],
+    ["status"],
     ["verify", f"verify:{ROM.removeprefix('out/')}:structure"],
     ["inspect", "e1000", "absent.rom"],
     ["split", "efi-e1000.rom", "-d", "parts"],

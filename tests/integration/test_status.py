@@ -8,6 +8,7 @@ import re
 import shutil
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
@@ -135,7 +136,9 @@ def test_proofs_are_counted_and_the_first_failure_is_quoted(built: Path, romforg
     rows, answers = status_of(romforge, status=1)
     assert rows[0][0].endswith("efi-e1000.rom")
     assert re.fullmatch(r"\d+ FAILED", rows[0][-2]), rows[0]
-    assert re.match(r"\d+ not proven, 1 proven, 1 failed; efi-e1000.rom bios-default: ", answers["proofs"])
+    assert re.match(
+        r"\d+ not proven, 1 proven, 1 failed; efi-e1000.rom bios-default: ", answers["proofs"]
+    )
     results = document_of(romforge)["roms"][0]["proofs"]
     assert (results["failed"], results["proven"]) == (1, 1)
 
@@ -225,3 +228,65 @@ def test_sizes_come_back_as_they_were_written(tmp_path: Path):
     assert object_sizes.read_sizes(path) == images
     with pytest.raises(RomforgeError, match="cannot be read"):
         object_sizes.read_sizes(tmp_path)
+
+
+# The same as Markdown and as a badge
+
+
+def test_markdown_has_the_verdict_the_changes_and_the_worst(built: Path, romforge: Run):
+    """What Markdown would read as its own is escaped; a cell has no line break."""
+    done = romforge("report", "--format", "md")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("## ✅ 4 ROMs, all built and without fault\n")
+    assert "Changed since" not in done.stdout
+    assert "| `usr/share/qemu/pxe-e1000.rom` | 81,920 | 128 KiB | 49,152 | +0 |" in done.stdout
+    put(built, "e1000", blocks=162)
+    put(built, "pcnet", ids=PciId(0x1234, 0x5678))
+    assert romforge("build").returncode == 1
+    done = romforge("report", "-o", "summary.md")
+    assert (done.returncode, done.stdout) == (1, "summary.md\n")
+    text = (built / "summary.md").read_text()
+    assert text.startswith("## ❌ 2 ROMs not built as the spec says; ")
+    assert "- ❌ `usr/share/qemu/pxe-pcnet.rom`: " in text
+    assert "- `usr/share/qemu/pxe-e1000.rom`: grew by 1,024 bytes" in text
+    table = [line for line in text.splitlines() if line.startswith("|")]
+    plain = [re.sub(r"\\\|", "", line) for line in table]
+    assert {line.count("|") for line in plain} == {3, 8}
+
+
+def test_the_badge_has_the_worst_in_red(built: Path, romforge: Run):
+    good = romforge("report", "--format", "svg")
+    assert good.returncode == 0
+    picture = ElementTree.fromstring(good.stdout)
+    assert picture.attrib["aria-label"] == "romforge: 4 ROMs built"
+    (built / "out/usr/share/qemu/pxe-e1000.rom").write_bytes(b"")
+    bad = romforge("report", "-o", "badge.svg")
+    assert bad.returncode == 1
+    picture = ElementTree.fromstring((built / "badge.svg").read_text())
+    assert picture.attrib["aria-label"] == "romforge: 1 ROM not built as the spec says"
+    fills = {rect.get("fill") for rect in picture.iter("{http://www.w3.org/2000/svg}rect")}
+    assert len(fills) == 2
+    assert fills != {rect.get("fill") for rect in ElementTree.fromstring(good.stdout)}
+
+
+def test_a_page_needs_a_file(built: Path, romforge: Run):
+    for words in (["report"], ["report", "--json"], ["report", "--format", "html"]):
+        done = romforge(*words)
+        assert done.returncode == 2
+        assert "name the file to write: -o FILE" in done.stderr
+
+
+def test_a_file_that_is_no_rom_is_a_row_and_not_the_end(built: Path, romforge: Run):
+    """Also for `lock --check` and the page: the other ROMs are shown as they are."""
+    for content in (b"", bytes(4096)):
+        (built / "out/usr/share/qemu/pxe-e1000.rom").write_bytes(content)
+        rows, answers = status_of(romforge, status=1)
+        assert rows[0][0].endswith("pxe-e1000.rom")
+        assert "NOT BUILT" in rows[0]
+        assert len(rows) == 4
+        assert answers[""].startswith("1 ROM not built as the spec says")
+        done = romforge("lock", "--check")
+        assert done.returncode == 1
+        assert re.search(r"^FAULT usr/share/qemu/pxe-e1000.rom: ", done.stdout, re.M)
+        assert romforge("report", "-o", "page.html").returncode == 1
+        assert "pxe-e1000.rom" in (built / "page.html").read_text()

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from romforge.spec import loader
 if TYPE_CHECKING:
     from romforge.analysis.summary import BuildSummary, Proven
     from romforge.engine.tasks import TaskGraph
+    from romforge.rom.lock_format import Entry
     from romforge.spec.model import Spec
 
 
@@ -76,3 +78,11 @@ def _older_sets(spec: Spec, out: Path, against: list[str]) -> dict[str, Path]:
             )
         sets[name] = Path(path)
     return sets
+
+
+def locked_roms(spec: Path) -> Mapping[str, Entry]:
+    """The entries of the spec's lock by path; none without a lock."""
+    from romforge.rom import lock_format
+
+    path = lock_format.lock_path(spec)
+    return lock_format.read_lock(path).roms if path.exists() else {}

@@ -53,12 +53,9 @@ def add_status_command(commands: common.Commands) -> None:
 
 def _run_status(args: Namespace) -> int:
     from romforge.analysis import status
-    from romforge.rom import lock_format
 
     built = build_state.gather_state(args.spec, args.out, args.against, with_objects=False)
-    lock = lock_format.lock_path(args.spec)
-    locked = lock_format.read_lock(lock).roms if lock.exists() else {}
-    state = status.make_status(built, locked)
+    state = status.make_status(built, build_state.locked_roms(args.spec))
     problems = built.problems()
     if args.json:
         document = status.StatusDocument(

@@ -459,6 +459,9 @@ def compare_build_with_lock(
     faults = build_faults(selected, out, entries)
     faults = {path: text for path, text in faults.items() if text != ABSENT}
     failed = {path for path in faults if manifest.error_in_a_line(entries.get(path))}
+    damaged = _damaged_roms(out, [rom for rom in selected if rom.path not in failed])
+    failed |= damaged.keys()
+    faults = damaged | faults
     compared = {path: one for path, one in lock.roms.items() if path in paths - failed}
     built = _describe_built(plan, out, [rom for rom in selected if rom.path not in failed])
     changes = [Change(path, text, True, not_built=True) for path, text in faults.items()]
@@ -468,6 +471,17 @@ def compare_build_with_lock(
         changes.append(Change(path, text, True, not_built=True))
     changes += _compare_contents(lock, plan, out, built, {change.path for change in changes})
     return sorted(changes, key=lambda change: change.path)
+
+
+def _damaged_roms(out: Path, roms: Sequence[Rom]) -> dict[str, str]:
+    """The files that are no ROM, by path, each with its fault."""
+    damaged = {}
+    for rom in roms:
+        try:
+            read_built_roms(out, [rom.path])
+        except RomforgeError as error:
+            damaged[rom.path] = str(error)
+    return damaged
 
 
 def _describe_built(plan: Plan, out: Path, roms: Sequence[Rom]) -> dict[str, Entry]:
