@@ -94,7 +94,11 @@ def test_combine_writes_ids_into_every_image(
         (["build", "nic:e100"], 2, 'the spec has no "nic:e100" (did you mean "nic:e1000"?)'),
         (["build", "--jobs", "many"], 2, "'many' is not a number from 1 to 1024"),
         (["build", "--jobs", "0"], 2, "'0' is not a number from 1 to 1024"),
-        (["frobnicate"], 2, 'there is no command "frobnicate"; the commands are build, verify'),
+        (
+            ["frobnicate"],
+            2,
+            'there is no command "frobnicate"; the commands are init, schema',
+        ),
         (["buidl"], 2, 'there is no command "buidl" (did you mean "build"?)'),
         (["man", "romsepc"], 2, '"romsepc" is none of its values (did you mean "romspec"?)'),
         ([], 2, "the following arguments are required: COMMAND"),

@@ -57,7 +57,7 @@ FAMILIES = (  # in the order of `romforge --help`
     Family(("efirom", "compress", "decompress"), "driver_commands", "add_driver_commands"),
     Family(("compat",), "compat_command", "add_compat_command"),
     Family(("lookup",), "lookup_command", "add_lookup_command"),
-    Family(("completion", "man"), "help_commands", "add_help_commands"),
+    Family(("help", "completion", "man"), "help_commands", "add_help_commands"),
 )
 
 
@@ -84,16 +84,19 @@ def make_parser(command: str = "") -> CommandParser:
     It has the family of ``command`` alone, which is quick. If there is no such command, it has all.
     """
     from romforge import __version__
-    from romforge.cli.common import CommandParser
+    from romforge.cli.common import CommandParser, MainParser
 
     statuses = "; ".join(f"{status} {meaning}" for status, meaning in EXIT_STATUSES.items())
-    parser = CommandParser(
+    parser = MainParser(
         prog="romforge",
         description="Builds QEMU's network-boot option ROMs from one TOML file.",
-        epilog=f"Each command takes --help. Exit status: {statuses}.",
+        epilog=f"`romforge help COMMAND` shows how to use one. Exit status: {statuses}.",
     )
-    parser.add_argument("--version", action="version", version=f"romforge {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    version = f"romforge {__version__}"
+    parser.add_argument("-V", "--version", action="version", version=version)
+    commands = parser.add_subparsers(
+        dest="command", required=True, metavar="COMMAND", parser_class=CommandParser
+    )
     for family in _families_of(command):
         module = importlib.import_module(f"romforge.cli.{family.module}")
         getattr(module, family.function)(commands)

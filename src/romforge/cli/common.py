@@ -16,7 +16,7 @@ from romforge.base import json_document
 from romforge.base.errors import FormatError, RomforgeError, UsageError
 from romforge.base.jobserver import MOST_JOBS
 from romforge.base.text import did_you_mean, join_words
-from romforge.cli import environment
+from romforge.cli import environment, examples
 
 if TYPE_CHECKING:
     from romforge.base.located import Located
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from romforge.spec.model import Spec
 
 SELECTION = "SELECTION"  # the metavar by which completion knows a selection
-COMMAND = "COMMAND"  # the metavar of a command that has --json
+COMMAND = "COMMAND"  # the metavar of a command
 _LEVELS = ("fast", "default", "best")
 
 
@@ -76,6 +76,29 @@ class CommandParser(argparse.ArgumentParser):
         self.exit(2, f"romforge: {message}\nsee `{self.prog} --help`\n")
 
 
+class MainParser(CommandParser):
+    """The parser of `romforge` itself, whose help shows the commands by groups."""
+
+    def format_help(self) -> str:
+        """As argparse, with the groups in place of one long list."""
+        formatter = self._get_formatter()
+        formatter.add_usage(self.usage, self._actions, [])
+        formatter.add_text(self.description)
+        head = formatter.format_help().rstrip("\n")
+        summaries = {}
+        for action in self._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                for choice in action._choices_actions:
+                    summaries[choice.dest] = choice.help or ""
+        tail = self._get_formatter()
+        tail.start_section("options")
+        tail.add_arguments(action for action in self._actions if action.option_strings)
+        tail.end_section()
+        tail.add_text(self.epilog)
+        groups = "\n".join(examples.group_lines(summaries))
+        return f"{head}\n{groups}\n\n{tail.format_help()}"
+
+
 class _Once(argparse.Action):
     """Refuses an option that is given a second time."""
 
@@ -110,9 +133,24 @@ def add_command(
     ``help_text`` begins with a verb in the third person: "prints a manual page".
     """
     description = help_text[0].upper() + help_text[1:] + "."
-    parser = commands.add_parser(name, help=help_text, description=description)
+    parser = commands.add_parser(
+        name,
+        help=help_text,
+        description=description,
+        epilog=examples.example_text(name),
+        formatter_class=_HelpFormatter,
+    )
     parser.set_defaults(run=run)
     return parser
+
+
+class _HelpFormatter(argparse.HelpFormatter):
+    """Keeps the lines of examples, and fills all other text."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        if text.startswith(examples.HEADING):
+            return text
+        return super()._fill_text(text, width, indent)
 
 
 def add_spec_options(parser: CommandParser) -> None:
@@ -172,7 +210,7 @@ def subparsers(parser: argparse.ArgumentParser) -> dict[str, CommandParser]:
 
 
 def add_jobs_option(parser: CommandParser, help_text: str) -> None:
-    parser.add_argument("--jobs", type=_job_count, metavar="N", help=help_text)
+    parser.add_argument("-j", "--jobs", type=_job_count, metavar="N", help=help_text)
 
 
 def add_level_option(parser: argparse._ActionsContainer) -> None:

@@ -227,19 +227,22 @@ def _words(position: _Position, action: argparse.Action, word: str) -> dict[str,
     """The values of an argument that is no file, each with a description."""
     if action.metavar == SELECTION:
         return _selections(position, word)
-    if action.metavar == COMMAND:
-        return dict.fromkeys(_commands_with_json(), "")
     if action.dest in _WHY_ARGUMENTS:
         return _selections(position, word) | _images(position)
     if isinstance(action, argparse._SubParsersAction):
         return {choice.dest: choice.help or "" for choice in action._choices_actions}
+    if action.metavar == COMMAND:
+        return dict.fromkeys(_known_commands(position.command), "")
     return dict.fromkeys(action.choices or (), "")
 
 
-def _commands_with_json() -> list[str]:
-    from romforge.cli import json_schemas
+def _known_commands(command: str) -> list[str]:
+    """The commands that another command takes: `schema` those with --json, `help` all."""
+    from romforge.cli import command_line, json_schemas
 
-    return list(json_schemas.make_schemas())
+    if command == "schema":
+        return list(json_schemas.make_schemas())
+    return [name for family in command_line.FAMILIES for name in family.commands]
 
 
 def _load_plan(position: _Position) -> tuple[Spec, Plan] | None:

@@ -70,7 +70,8 @@ def test_an_option_that_is_given_twice_adds_up_or_is_an_error(
     with pytest.raises(SystemExit) as ended:
         command.parse_args([*required, *once, *again])
     assert ended.value.code == 2
-    assert f"{option}: given twice, and may be given once" in capsys.readouterr().err
+    names = "/".join(action.option_strings)
+    assert f"{names}: given twice, and may be given once" in capsys.readouterr().err
     command.parse_args([*required, *once])  # each command line is counted for itself
 
 

@@ -129,7 +129,7 @@ def synopsis_words(action: argparse.Action) -> set[str]:
 def test_common_options_and_exit_statuses_are_described():
     sections = parts(formatted("romforge", *FORMATTERS["man"]), 0)
     for option in ("--help", "--version", "--spec FILE", "--out DIR", "--json"):
-        assert re.search(rf"^ +(-h, )?{option}\b", sections["OPTIONS"], re.MULTILINE), option
+        assert re.search(rf"^ +(-[hV], )?{option}\b", sections["OPTIONS"], re.MULTILINE), option
     for status, meaning in EXIT_STATUSES.items():
         item = re.compile(rf"^ +{status} +{meaning}", re.MULTILINE | re.IGNORECASE)
         assert item.search(sections["EXIT STATUS"]), status

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The groups of commands in `romforge --help`, and the examples in each command's --help."""
+
+from __future__ import annotations
+
+import shutil
+import textwrap
+from collections.abc import Iterator, Mapping
+
+HEADING = "examples:"
+GROUPS = {
+    "start": ("init", "schema", "nics", "check"),
+    "build": ("build", "plan", "lock"),
+    "prove": ("verify", "lookup"),
+    "compare": ("status", "report", "compat"),
+    "look inside": ("inspect", "why", "stripped"),
+    "ROM files by hand": ("split", "combine", "efirom", "compress", "decompress"),
+    "help": ("help", "man", "completion"),
+}
+EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
+    "init": (
+        ("romforge init", "QEMU's set, of the iPXE tree that is here, or of a miniature"),
+        ("romforge init --from roms project", "a set of existing ROMs, in the directory project"),
+    ),
+    "schema": (
+        ("romforge schema > romspec.schema.json", "for editors that complete TOML"),
+        ("romforge schema status", "what `romforge status --json` prints"),
+    ),
+    "nics": (("romforge nics vendor/ipxe", "and what to write into a spec for each"),),
+    "check": (
+        ("romforge check", "the spec, and the trees and files that it names"),
+        ("romforge check --format github", "as annotations of GitHub Actions"),
+    ),
+    "build": (
+        ("romforge build", "the default targets"),
+        ("romforge build nic:e1000 --jobs 2", "the ROMs of one NIC, with two jobs"),
+    ),
+    "plan": (
+        ("romforge plan e1000", "the steps of one NIC's ROMs"),
+        ("romforge plan --why", "what a build would do now, and why"),
+    ),
+    "lock": (
+        ("romforge lock", "write what was built"),
+        ("romforge lock --check", "compare with it, and say which objects grew"),
+    ),
+    "verify": (
+        ("romforge verify nic:e1000", "boot the ROMs of one NIC"),
+        ("romforge verify --controls", "show that each proof can fail"),
+    ),
+    "lookup": (("romforge lookup", "which file each installed QEMU would open"),),
+    "status": (
+        ("romforge status", "the ROMs, the worst first"),
+        ("romforge status --against old=ipxe-qemu.deb", "compared with an older set"),
+    ),
+    "report": (
+        ("romforge report -o roms.html", "a page"),
+        ("romforge report --format md", "for a merge request"),
+    ),
+    "compat": (
+        ("romforge compat ipxe-qemu.deb out", "a package against what was built"),
+        ("romforge compat old.rom new.rom --only migrates", "two files, one verdict"),
+    ),
+    "inspect": (
+        ("romforge inspect out/usr/share/qemu/efi-e1000.rom", "a file"),
+        ("romforge inspect e1000", "the ROMs of the spec for a NIC"),
+    ),
+    "why": (
+        ("romforge why e1000", "the objects in its images"),
+        ("romforge why dhcp --in pcbios/8086100e", "why one was linked, and what would go with it"),
+    ),
+    "stripped": (("romforge stripped", "what was left out of each image"),),
+    "split": (("romforge split efi-e1000.rom -d parts", "its images and drivers"),),
+    "combine": (("romforge combine -o new.rom legacy.rom efi.rom", "chain two images"),),
+    "efirom": (
+        ("romforge efirom --id 8086:100e driver.efi new.rom", "wrap and compress a driver"),
+    ),
+    "compress": (("romforge compress driver.efi driver.bin", "in the UEFI format"),),
+    "decompress": (("romforge decompress driver.bin driver.efi", "the other way"),),
+    "help": (("romforge help lock", "as `romforge lock --help`"),),
+    "man": (("romforge man romspec | man -l -", "the manual of the spec"),),
+    "completion": (('eval "$(romforge completion bash)"', "in this shell"),),
+}
+
+
+def example_text(command: str) -> str:
+    """The examples of a command, as its --help shows them: each line, and below it what it does."""
+    lines = [HEADING]
+    for line, purpose in EXAMPLES[command]:
+        lines += [f"  {line}", f"      {purpose}"]
+    return "\n".join(lines)
+
+
+def group_lines(summaries: Mapping[str, str]) -> Iterator[str]:
+    """The commands by group; ``summaries`` says what each does, and has those that are loaded."""
+    width = max(map(len, summaries), default=0)
+    room = shutil.get_terminal_size().columns - width - 6
+    for title, names in GROUPS.items():
+        yield ""
+        yield f"{title}:"
+        for name in names:
+            if name not in summaries:
+                continue
+            first, *more = textwrap.wrap(summaries[name], max(room, 20))
+            yield f"  {name:{width}}  {first}"
+            for line in more:
+                yield f"  {'':{width}}  {line}"
