@@ -12,6 +12,7 @@ import os
 import random
 import re
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -43,7 +44,7 @@ from tests.support.builders import (
 )
 from tests.support.large_roms import COMMANDS, LARGE, LARGEST
 from tests.support.measuring import Used, measured
-from tests.support.project import TOP, spec_text
+from tests.support.project import TOP, run, spec_text
 
 pytestmark = pytest.mark.slow
 
@@ -630,6 +631,8 @@ ODD: dict[str, tuple[Callable[[Path], object], str]] = {
     "1 TiB": (sparse(1 << 40), TOO_LARGE),
     "unreadable": (unreadable, "Permission denied"),
 }
+# What a reader may take too much for, and what root must meet without its privileges.
+COSTLY = "link to endless zeros", "a byte too large", "1 TiB", "unreadable"
 
 
 def without_privileges() -> tuple[str, ...]:
@@ -643,20 +646,26 @@ def without_privileges() -> tuple[str, ...]:
 
 @pytest.mark.parametrize("name", ODD)
 def test_a_file_that_cannot_be_read_is_told_in_words_by_every_command(tmp_path: Path, name: str):
-    make, words = ODD[name]
+    make, message = ODD[name]
     (tmp_path / "in").mkdir()
     make(tmp_path / "in" / "odd.rom")
     for command, arguments in COMMANDS.items():
-        used = within_bounds(
-            tmp_path,
-            *(argument.format("in/odd.rom") for argument in arguments),
-            prefix=without_privileges(),
-        )
+        words = [argument.format("in/odd.rom") for argument in arguments]
+        if name in COSTLY:
+            used = within_bounds(tmp_path, *words, prefix=without_privileges())
+        else:
+            used = forked(tmp_path, *words)
         assert used.status == 1, (command, used)
-        message = "holds no *.rom file" if (command, name) == ("compat", "directory") else words
         assert used.output.startswith("romforge: in/odd.rom: "), (command, used)
-        assert message in used.output, (command, used)
+        is_set = (command, name) == ("compat", "directory")
+        assert ("holds no *.rom file" if is_set else message) in used.output, (command, used)
         assert not (tmp_path / "new").exists()
+
+
+def forked(directory: Path, *arguments: str) -> Used:
+    """Runs romforge in a fork; its time and memory are not measured."""
+    done = run([sys.executable, "-m", "romforge", *arguments], directory)
+    return Used(done.returncode, 0, 0, done.stdout + done.stderr)
 
 
 FEW = [b"", b"\x55", b"\x55\xaa", b"\x55\xaa\x01", b"MZ", b"\n" * 100]
@@ -666,9 +675,7 @@ FEW = [b"", b"\x55", b"\x55\xaa", b"\x55\xaa\x01", b"MZ", b"\n" * 100]
 def test_a_few_bytes_are_no_rom(tmp_path: Path, data: bytes):
     (tmp_path / "few.rom").write_bytes(data)
     for command in ("inspect", "split", "combine"):
-        used = within_bounds(
-            tmp_path, *(argument.format("few.rom") for argument in COMMANDS[command])
-        )
+        used = forked(tmp_path, *(argument.format("few.rom") for argument in COMMANDS[command]))
         assert used.status == 1, (command, used)
         assert used.output.strip(), (command, used)
 

@@ -90,7 +90,7 @@ def all_sources(forge: Forge, pattern: str) -> set[str]:
 @pytest.fixture(scope="module")
 def empty(tmp_path_factory: pytest.TempPathFactory) -> Forge:
     """A forge where nothing was built yet."""
-    made = new_forge(tmp_path_factory, FLAGS, cached=False)
+    made = new_forge(tmp_path_factory, FLAGS)
     spec(made)
     return made
 
@@ -119,6 +119,13 @@ def silent(empty: Forge, tmp_path_factory: pytest.TempPathFactory) -> Forge:
 @pytest.fixture
 def forge(empty: Forge, tmp_path: Path) -> Forge:
     return empty.copy(tmp_path)
+
+
+@pytest.fixture
+def uncached(empty: Forge, tmp_path: Path) -> Forge:
+    """A forge with the compilers themselves, for launchers that look for them."""
+    empty.copy(tmp_path)
+    return Forge(tmp_path, empty.tools, cached=False)
 
 
 @pytest.fixture
@@ -311,45 +318,47 @@ def with_ccache(forge: Forge, source: str = 'tree = "tree"') -> Forge:
     return forge
 
 
-def test_with_ccache_another_output_root_is_built_out_of_the_cache(forge: Forge, plain: Forge):
-    """With the same bytes, cold and warm."""
-    with_ccache(forge)
-    forge.build()
-    assert forge.roms() == plain.roms()
-    known, new = hits(forge)
+def test_with_ccache_another_output_root_is_built_out_of_the_cache(uncached: Forge, plain: Forge):
+    """With the same bytes, cold and warm; of a native compiler and of a cross compiler."""
+    with_ccache(uncached)
+    spec(uncached, 'launcher = "ccache"', dict.fromkeys(("pcbios", "arm64-efi"), ""))
+    right = {name: rom for name, rom in plain.roms().items() if not name.startswith("x86_64-efi/")}
+    uncached.build()
+    assert uncached.roms() == right
+    known, new = hits(uncached)
     assert known <= 0.1 * new  # two NICs' version objects may be the same
-    shutil.rmtree(forge.top / "out")
-    forge.build(ROMFORGE_OUT="elsewhere/out")
-    (forge.top / "elsewhere/out").rename(forge.top / "out")
-    assert forge.roms() == plain.roms()
-    known, new = hits(forge)
+    shutil.rmtree(uncached.top / "out")
+    uncached.build(ROMFORGE_OUT="elsewhere/out")
+    (uncached.top / "elsewhere/out").rename(uncached.top / "out")
+    assert uncached.roms() == right
+    known, new = hits(uncached)
     assert known > 0.9 * (known + new) > 50
 
 
-def test_debugging_information_that_names_no_directory_comes_out_of_the_cache_too(forge: Forge):
+def test_debugging_information_that_names_no_directory_comes_out_of_the_cache_too(uncached: Forge):
     """Without CCACHE_BASEDIR: by that the compiler would write other bytes for absolute paths."""
-    with_ccache(forge, 'tree = "tree"\nmake = { EXTRA_CFLAGS = "-ggdb3" }')
-    forge.build("rom:pcbios/e1000.rom")
-    before = forge.roms()
-    hits(forge)
-    shutil.rmtree(forge.top / "out")
-    forge.build("rom:pcbios/e1000.rom", ROMFORGE_OUT="elsewhere/out")
-    (forge.top / "elsewhere/out").rename(forge.top / "out")
-    assert forge.roms() == before
-    known, new = hits(forge)
+    with_ccache(uncached, 'tree = "tree"\nmake = { EXTRA_CFLAGS = "-ggdb3" }')
+    uncached.build("rom:pcbios/e1000.rom")
+    before = uncached.roms()
+    hits(uncached)
+    shutil.rmtree(uncached.top / "out")
+    uncached.build("rom:pcbios/e1000.rom", ROMFORGE_OUT="elsewhere/out")
+    (uncached.top / "elsewhere/out").rename(uncached.top / "out")
+    assert uncached.roms() == before
+    known, new = hits(uncached)
     assert known > 0.9 * (known + new) > 20
 
 
-def test_an_embedded_file_is_never_that_of_an_earlier_build(forge: Forge):
+def test_an_embedded_file_is_never_that_of_an_earlier_build(uncached: Forge):
     """Though neither the makefile nor the source's text says that it is another one."""
-    with_ccache(forge)
-    spec(forge, 'launcher = "ccache"', {"pcbios": 'embed = ["script"]'})
-    forge.edit("Makefile.housekeeping", UNCACHED, "$(CC)")
+    with_ccache(uncached)
+    spec(uncached, 'launcher = "ccache"', {"pcbios": 'embed = ["script"]'})
+    uncached.edit("Makefile.housekeeping", UNCACHED, "$(CC)")
     for word in (b"first", b"other"):
-        (forge.top / "script").write_bytes(b"echo " + word)
-        shutil.rmtree(forge.top / "out", ignore_errors=True)
-        forge.build()
-        assert word in forge.code("pcbios/e1000.rom")
+        (uncached.top / "script").write_bytes(b"echo " + word)
+        shutil.rmtree(uncached.top / "out", ignore_errors=True)
+        uncached.build()
+        assert word in uncached.code("pcbios/e1000.rom")
 
 
 # distcc
@@ -361,27 +370,31 @@ def servers(tmp_path: Path) -> Iterator[Servers]:
         yield made
 
 
-def test_distcc_compiles_on_other_machines(forge: Forge, silent: Forge, servers: Servers):
+def test_distcc_compiles_on_other_machines(uncached: Forge, silent: Forge, servers: Servers):
     """All sources but those with .incbin, to the same bytes; it also gives the number of jobs."""
-    spec(forge, 'launcher = "distcc"\njobs = "distcc"')
-    forge.edit("Makefile.housekeeping", UNCACHED, "$(CC)")
-    forge.build(DISTCC_HOSTS=servers.hosts, DISTCC_FALLBACK="0")
-    assert forge.roms() == silent.roms()
+    spec(uncached, 'launcher = "distcc"\njobs = "distcc"')
+    uncached.edit("Makefile.housekeeping", UNCACHED, "$(CC)")
+    uncached.build(DISTCC_HOSTS=servers.hosts, DISTCC_FALLBACK="0")
+    assert uncached.roms() == silent.roms()
     assert min(len(servers.compiled(0)), len(servers.compiled(1))) > 10
     compiled = servers.compiled(0) + servers.compiled(1)
-    assert set(compiled) >= all_sources(forge, "*.c") - UNSEEN
+    assert set(compiled) >= all_sources(uncached, "*.c") - UNSEEN
     assert not set(compiled) & UNSEEN
     assert "COMPILE_ERROR" not in "".join(log.read_text() for log in servers.logs)
-    assert {line.split()[0] for line in (forge.top / "flags").read_text().splitlines()} == {"-j4"}
+    assert {line.split()[0] for line in (uncached.top / "flags").read_text().splitlines()} == {
+        "-j4"
+    }
 
 
-def test_the_compilers_error_is_told_and_not_what_distcc_says_of_it(forge: Forge, servers: Servers):
+def test_the_compilers_error_is_told_and_not_what_distcc_says_of_it(
+    uncached: Forge, servers: Servers
+):
     """Which comes first, in many lines; where there is nothing else to tell, it is told."""
-    spec(forge, 'launcher = "distcc"', {"pcbios": ""})
-    output = forge.failed(DISTCC_HOSTS=f"127.0.0.1:{distccd.free_port()}", DISTCC_FALLBACK="0")
+    spec(uncached, 'launcher = "distcc"', {"pcbios": ""})
+    output = uncached.failed(DISTCC_HOSTS=f"127.0.0.1:{distccd.free_port()}", DISTCC_FALLBACK="0")
     assert "failed to distribute and fallbacks are disabled" in output
-    forge.edit("core/printf.c", "#include", "#error told by the compiler\n#include")
-    output = forge.failed(DISTCC_HOSTS=servers.hosts)
+    uncached.edit("core/printf.c", "#include", "#error told by the compiler\n#include")
+    output = uncached.failed(DISTCC_HOSTS=servers.hosts)
     assert output.count("\n  core/printf.c:") == 1
     assert output.count("error: #error told by the compiler") == 1
     assert "distcc[" not in output
@@ -395,15 +408,15 @@ echo "$*" >> "$HOME/calls"
 
 
 def test_a_server_that_dies_in_the_midst_of_a_build_changes_nothing(
-    forge: Forge, plain: Forge, servers: Servers
+    uncached: Forge, plain: Forge, servers: Servers
 ):
     """Nor the other one, a while later: distcc then compiles here."""
-    spec(forge, 'launcher = "distcc"')
-    path = forge.wrap("distcc", f'#!/bin/sh\n{AWAIT_DEATHS}\nexec /usr/bin/distcc "$@"\n')
-    environment = users(forge.environment | {"DISTCC_HOSTS": servers.hosts, "PATH": path})
+    spec(uncached, 'launcher = "distcc"')
+    path = uncached.wrap("distcc", f'#!/bin/sh\n{AWAIT_DEATHS}\nexec /usr/bin/distcc "$@"\n')
+    environment = users(uncached.environment | {"DISTCC_HOSTS": servers.hosts, "PATH": path})
     process = subprocess.Popen(
         [sys.executable, "-m", "doit"],
-        cwd=forge.top,
+        cwd=uncached.top,
         env=environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -411,11 +424,11 @@ def test_a_server_that_dies_in_the_midst_of_a_build_changes_nothing(
     for number, some in ((0, 5), (1, 15)):
         wait_for(lambda: len(servers.compiled(number)) >= some, process)  # noqa: B023
         servers.kill(number)
-    (forge.top / "killed").touch()
+    (uncached.top / "killed").touch()
     assert process.poll() is None
     assert process.wait(PATIENCE) == 0, process.stderr and process.stderr.read()
-    assert forge.roms() == plain.roms()
-    left = {path.stem for path in (forge.top / "out").rglob("bin*/*.o")} - {
+    assert uncached.roms() == plain.roms()
+    left = {path.stem for path in (uncached.top / "out").rglob("bin*/*.o")} - {
         Path(name).stem for number in (0, 1) for name in servers.compiled(number)
     }
     assert len(left) > 5
