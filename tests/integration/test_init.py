@@ -60,6 +60,11 @@ def test_a_tree_that_is_there_is_taken(tmp_path: Path, romforge: Run, place: str
     assert romforge("check", "--spec", "new/romspec.toml").returncode == 0
 
 
+def test_the_commands_to_go_on_with_can_be_pasted(romforge: Run):
+    done = romforge("init", "two words")
+    assert done.stdout.endswith("next: cd 'two words' && romforge build && romforge verify\n")
+
+
 def test_a_spec_is_never_overwritten_and_a_dodo_is_kept(tmp_path: Path, romforge: Run):
     (tmp_path / "dodo.py").write_text("mine")
     assert romforge("init").returncode == 0

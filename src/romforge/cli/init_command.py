@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 from argparse import Namespace
 from pathlib import Path
@@ -134,7 +135,7 @@ def _existing_roms() -> str | None:
 def _next_steps(directory: Path, tree: str | None, needs_tree: bool) -> list[str]:
     """What to say after the files are written: which tree is built, and the commands to go on."""
     lines = []
-    change = f"cd {directory} && " if directory != Path() else ""
+    change = f"cd {shlex.quote(str(directory))} && " if directory != Path() else ""
     if needs_tree and tree:
         lines.append(f"it builds the iPXE tree in {directory / tree}")
     elif needs_tree:
