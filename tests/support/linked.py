@@ -34,6 +34,7 @@ dir = "qemu"
 file = "{{nic}}.rom"
 images = ["pcbios", "x86_64-efi"]
 bucket = "efi"
+level = "fast"
 {}"""
 GOAL, ROM = "8086100e", "qemu/e1000.rom"
 
