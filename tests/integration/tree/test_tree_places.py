@@ -50,7 +50,7 @@ def test_output_roots_and_checkouts_have_no_part_in_the_bytes(forge: Forge):
         git(trees["full"], "hash-object", "-w", str(forge.top / "blob"))
     environment = {"CCACHE_DIR": str(forge.top / "ccache"), "PATH": forge.real_path}
     for kind, tree in trees.items():
-        for extra in ("", CCACHE, CCACHE):  # the second time out of the cache
+        for extra in ("", CCACHE):  # of the second tree out of the cache
             forge.spec(QEMU, extra=extra)
             out = forge.top / "out"
             shutil.rmtree(out)
