@@ -53,7 +53,7 @@ def write(directory: Path, roms: Path) -> None:
 
 
 def test_each_command_with_json_has_its_schema():
-    made = json_schemas.make_schemas()
+    made = json_schemas.make_schemas(make_parser())
     assert sorted(made) == COMMANDS
     assert sorted(path.name for path in SCHEMAS.iterdir()) == [
         f"{name}.schema.json" for name in COMMANDS

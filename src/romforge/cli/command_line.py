@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from romforge.cli.common import CommandParser
 
 _INTERRUPTED = 130
+_ABOUT_COMMANDS = "help", "schema"  # commands whose argument is another command
 
 
 class Family(NamedTuple):
@@ -75,6 +76,8 @@ def _complete(shell: str, words: Sequence[str]) -> int:
     from romforge.cli import completion
 
     command = words[0] if len(words) > 1 else ""  # a single word is still being typed
+    if command in _ABOUT_COMMANDS:
+        command = ""
     return completion.answer_completion(make_parser(command), shell, *words)
 
 

@@ -193,6 +193,11 @@ def add_json_option(parser: CommandParser, *documents: str, with_format: bool = 
         )
 
 
+def has_json(command: argparse.ArgumentParser) -> bool:
+    """Whether a command has --json."""
+    return "--json" in command._option_string_actions
+
+
 def print_located(found: Iterable[Located], name: str) -> None:
     """Prints what a check found in a format of --format."""
     from romforge.cli import finding_formats

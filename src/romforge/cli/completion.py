@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from romforge.base.errors import RomforgeError
 from romforge.base.text import plural
-from romforge.cli import bash_words
+from romforge.cli import bash_words, common
 from romforge.cli.common import COMMAND, SELECTION
 
 if TYPE_CHECKING:
@@ -53,8 +53,9 @@ _NOTHING = Candidates(_WORDS, {})
 class _Position:
     """Where the cursor is, by the words before it."""
 
-    def __init__(self, parser: argparse.ArgumentParser) -> None:
+    def __init__(self, parser: argparse.ArgumentParser, root: argparse.ArgumentParser) -> None:
         self.parser = parser
+        self.root = root  # the parser of `romforge` itself
         self.values: dict[str, str] = {}  # of the options that are given
         self.pending: argparse.Action | None = None  # the option whose value comes next
         self.positionals = [action for action in parser._actions if not action.option_strings]
@@ -155,7 +156,7 @@ def find_completions(parser: argparse.ArgumentParser, words: Sequence[str]) -> C
 
 def _read_words(parser: argparse.ArgumentParser, words: Sequence[str]) -> _Position | None:
     """Reads words as argparse would; None where there is no such command."""
-    position = _Position(parser)
+    position = _Position(parser, parser)
     for word in words:
         if position.pending:
             position.values[position.pending.dest] = word
@@ -169,7 +170,7 @@ def _read_words(parser: argparse.ArgumentParser, words: Sequence[str]) -> _Posit
             if isinstance(positional, argparse._SubParsersAction):
                 if word not in positional.choices:
                     return None
-                position = _Position(positional.choices[word])
+                position = _Position(positional.choices[word], parser)
             elif positional.nargs not in ("*", "+"):
                 position.positionals.pop(0)
     return position
@@ -232,17 +233,16 @@ def _words(position: _Position, action: argparse.Action, word: str) -> dict[str,
     if isinstance(action, argparse._SubParsersAction):
         return {choice.dest: choice.help or "" for choice in action._choices_actions}
     if action.metavar == COMMAND:
-        return dict.fromkeys(_known_commands(position.command), "")
+        return dict.fromkeys(_known_commands(position), "")
     return dict.fromkeys(action.choices or (), "")
 
 
-def _known_commands(command: str) -> list[str]:
+def _known_commands(position: _Position) -> list[str]:
     """The commands that another command takes: `schema` those with --json, `help` all."""
-    from romforge.cli import command_line, json_schemas
-
-    if command == "schema":
-        return list(json_schemas.make_schemas())
-    return [name for family in command_line.FAMILIES for name in family.commands]
+    commands = common.subparsers(position.root)
+    if position.command == "help":
+        return list(commands)
+    return [name for name, command in commands.items() if common.has_json(command)]
 
 
 def _load_plan(position: _Position) -> tuple[Spec, Plan] | None:

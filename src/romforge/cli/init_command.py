@@ -149,13 +149,13 @@ def _next_steps(directory: Path, tree: str | None, needs_tree: bool) -> list[str
 
 
 def _run_schema(args: Namespace) -> int:
-    from romforge.cli import json_schemas
+    from romforge.cli import command_line, json_schemas
     from romforge.spec import json_schema
 
     if args.of is None:
         print(json_schemas.schema_text(json_schema.make_schema()), end="")
         return 0
-    schemas = json_schemas.make_schemas()
+    schemas = json_schemas.make_schemas(command_line.make_parser())
     if args.of not in schemas:
         near = did_you_mean(args.of, schemas)
         raise UsageError(

@@ -12,6 +12,7 @@ import inspect
 import json
 import types
 import typing
+from argparse import ArgumentParser
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Union
@@ -25,14 +26,12 @@ _LISTS = (list, tuple, Sequence)  # a tuple is one of any length
 _OBJECTS = (dict, Mapping)
 
 
-def make_schemas() -> dict[str, Schema]:
-    """The schema of each command that has `--json`, by its name."""
-    from romforge.cli.command_line import make_parser
-
+def make_schemas(parser: ArgumentParser) -> dict[str, Schema]:
+    """The schema of each command of a parser that has `--json`, by its name."""
     schemas = {}
-    for name, parser in common.subparsers(make_parser()).items():
-        if "--json" in parser._option_string_actions:
-            schemas[name] = _command_schema(name, parser.get_default("documents"))
+    for name, command in common.subparsers(parser).items():
+        if common.has_json(command):
+            schemas[name] = _command_schema(name, command.get_default("documents"))
     return schemas
 
 
@@ -105,6 +104,8 @@ def schema_text(schema: Schema) -> str:
 
 
 if __name__ == "__main__":
+    from romforge.cli.command_line import make_parser
+
     DIRECTORY.mkdir(exist_ok=True)
-    for command, schema in make_schemas().items():
+    for command, schema in make_schemas(make_parser()).items():
         (DIRECTORY / f"{command}.schema.json").write_text(schema_text(schema))
