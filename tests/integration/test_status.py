@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -17,7 +18,7 @@ from romforge.analysis.object_sizes import LinkedSizes
 from romforge.base.errors import RomforgeError
 from romforge.base.pci_id import PciId
 from tests.support import builders, linked
-from tests.support.project import Run, spec_text
+from tests.support.project import TOP, Run, run, spec_text
 
 IDS = {"e1000": PciId(0x8086, 0x100E), "pcnet": PciId(0x1022, 0x2000)}
 NICS = 'e1000 = "8086:100e"\npcnet = "1022:2000"'
@@ -213,6 +214,23 @@ def test_without_the_file_or_with_a_damaged_one(tree: Path, romforge: Run):
         for platform in ("pcbios", "x86_64-efi")
         for goal in ("8086100e", "1af41000")
     }
+
+
+@pytest.mark.slow
+def test_without_pyelftools_the_lock_works_and_names_no_object(tree: Path, tmp_path: Path):
+    """As in a checkout whose Python has the libraries of a build alone."""
+    (tmp_path / "hidden").mkdir()
+    (tmp_path / "hidden/elftools.py").write_text("raise ImportError\n")
+    without = {"PYTHONPATH": f"{tmp_path}/hidden:{TOP}/src"}
+    lock = [sys.executable, "-m", "romforge", "lock"]
+    done = run([*lock, "--check"], tree, **without)
+    assert done.returncode == 0
+    assert re.search(r"virtio.rom: grew by [^:]*$", done.stdout, re.M)
+    before = (tree / "romspec.sizes").read_bytes()
+    done = run(lock, tree, **without)
+    assert done.returncode == 0
+    assert "install the Debian package python3-pyelftools" in done.stderr
+    assert (tree / "romspec.sizes").read_bytes() == before
 
 
 def test_sizes_come_back_as_they_were_written(tmp_path: Path):

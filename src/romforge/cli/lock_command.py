@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TypedDict
 
-from romforge.analysis import object_sizes
 from romforge.base import output_files
 from romforge.base.errors import RomforgeError, UsageError
 from romforge.base.json_document import FORMAT, Document
 from romforge.base.junit import Case, write_junit
 from romforge.base.located import Located, Severity
+from romforge.base.programs import MissingTool
 from romforge.base.table import RED, paint, wants_colours
 from romforge.base.text import plural
 from romforge.cli import common
@@ -89,7 +89,7 @@ def _run_lock(args: Namespace) -> int:
     if args.check:
         compared = roms if args.selection else None
         found = lock_format.compare_build_with_lock(spec, plan, args.out, compared)
-        changes = object_sizes.explain_changes(found, plan, args.out, args.spec)
+        changes = _explain(found, plan, args.out, args.spec)
         if args.junit:
             paths = [rom.path for rom in compared] if compared is not None else None
             _write_junit(args.junit, lock_file, paths, changes)
@@ -114,8 +114,26 @@ def _run_lock(args: Namespace) -> int:
     return 0
 
 
+def _explain(changes: list[Change], plan: Plan, out: Path, spec: Path) -> list[Change]:
+    """The changes, with the objects that grew; without them where pyelftools is not installed."""
+    if not any(change.growth > 0 for change in changes) or not plan.makes:
+        return changes
+    try:
+        from romforge.analysis import object_sizes
+    except MissingTool:
+        return changes
+    return object_sizes.explain_changes(changes, plan, out, spec)
+
+
 def _write_sizes(plan: Plan, out: Path, spec: Path) -> None:
     """Writes the sizes of objects beside the lock; those of images not built stay as they were."""
+    if not plan.makes:
+        return
+    try:
+        from romforge.analysis import object_sizes
+    except MissingTool as lack:
+        common.warn(f"the sizes of objects are not written: {lack}")
+        return
     path = object_sizes.sizes_path(spec)
     try:
         before = object_sizes.read_sizes(path)
@@ -126,8 +144,6 @@ def _write_sizes(plan: Plan, out: Path, spec: Path) -> None:
     sizes = kept | object_sizes.current_sizes(plan, out)
     if sizes:
         output_files.replace_file(path, object_sizes.emit_sizes(sizes))
-    elif path.exists():
-        path.unlink()
 
 
 def _read_lock(path: Path) -> Lock:
