@@ -254,7 +254,19 @@ def disk(project: Project) -> Iterator[Disk]:
     made.umount()
 
 
-ENDLESS = f"sleep {2 * PATIENCE}"  # which a make would wait for that is not told to end
+# A compiler that does not end before its make does: a make would wait for it that is not told to
+# end. One that had just begun when its make was killed ends, too.
+ENDLESS = f"""
+make=$PPID
+while [ "$make" -gt 1 ] && [ "$(cat /proc/$make/comm)" != make ]; do
+    make=$(cut -d " " -f 4 /proc/$make/stat)
+done 2>/dev/null
+turn=0
+while [ "$make" -gt 1 ] && [ -d /proc/$make ] && [ $turn -lt {20 * PATIENCE} ]; do
+    sleep 0.1
+    turn=$((turn + 1))
+done 2>/dev/null
+"""
 # not out of the cache: takes its time, as half-written files do
 REALLY = '[ $TOOL != gcc ] || exec /usr/bin/gcc "$@"\n'
 NOTED = (
