@@ -32,9 +32,9 @@ sys.stdout.buffer.write(encoder.compress(sys.stdin.buffer.read(), sys.argv[1]))
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory to import the compiled romforge from."""
     top = tmp_path_factory.mktemp("compiled")
-    shutil.copytree(
-        TOP / "src", top / "source/src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info")
-    )
+    built = shutil.ignore_patterns("__pycache__", "*.egg-info", "bin", "bin-*")
+    for name in ("src", "examples", "vendor/minipxe"):
+        shutil.copytree(TOP / name, top / "source" / name, ignore=built)
     for name in ("pyproject.toml", "setup.py", "README.md", "COPYING"):
         shutil.copy(TOP / name, top / "source")
     pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--retries", "10"]
