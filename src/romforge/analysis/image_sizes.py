@@ -283,6 +283,11 @@ def size_in_rom(plan: Plan, step: TreeBuild, goal: str, out: Path) -> int:
     return 0
 
 
+def image_name(make: str, goal: str) -> str:
+    """The name of an image: ``ipxe/pcbios/8086100e``, by the task of its make, and its goal."""
+    return f"{make.partition(':')[2]}/{goal}"
+
+
 class BuiltLink(NamedTuple):
     """The link of an image that is built: the make that built it, and iPXE's name of the image."""
 
@@ -294,7 +299,7 @@ class BuiltLink(NamedTuple):
 def built_links(plan: Plan, out: Path, names: Collection[str] | None = None) -> Iterator[BuiltLink]:
     """The links of all images that trees built; not of those whose objects have changed since.
 
-    ``names`` chooses some, by SOURCE/PLATFORM/GOAL.
+    ``names`` chooses some, by what ``image_name`` says.
     """
     for make in plan.makes:
         record = tree_record.load_record(make, out) or tree_record.TreeRecord()
@@ -304,7 +309,7 @@ def built_links(plan: Plan, out: Path, names: Collection[str] | None = None) -> 
             entry = record.goals.get(goal)
             if entry is None or entry.why:
                 continue
-            if names is not None and f"{make.source}/{make.platform}/{goal}" not in names:
+            if names is not None and image_name(make.task, goal) not in names:
                 continue
             yield BuiltLink(make, goal, read_image_link(make, out, goal, link_plan, files))
 

@@ -41,20 +41,13 @@ def sizes_path(spec: Path) -> Path:
     return spec.with_suffix(".sizes")
 
 
-def image_name(make: str, goal: str) -> str:
-    """The name of an image in the file: ``ipxe/pcbios/8086100e``, by the task of its make."""
-    return f"{make.partition(':')[2]}/{goal}"
-
-
 def current_sizes(
     plan: Plan, out: Path, wanted: Collection[str] | None = None
 ) -> dict[str, LinkedSizes]:
     """The images that trees built, by name; of those in ``wanted`` alone if it is not None."""
     sizes: dict[str, LinkedSizes] = {}
-    if wanted is not None and not wanted:
-        return sizes
     for link in image_sizes.built_links(plan, out, wanted):
-        name = image_name(link.make.task, link.goal)
+        name = image_sizes.image_name(link.make.task, link.goal)
         objects = {part: link.image.object_size(part) for part in link.image.graph.objects}
         objects[_PADDING] = link.image.padding()
         in_rom = image_sizes.size_in_rom(plan, link.make, link.goal, out)
@@ -149,7 +142,9 @@ def explain_changes(changes: Sequence[Change], plan: Plan, out: Path, spec: Path
     Raises RomforgeError if the file of sizes is damaged.
     """
     grown = {change.path for change in changes if change.growth > 0}
-    before = read_sizes(sizes_path(spec)) if grown else {}
+    if not grown:
+        return list(changes)
+    before = read_sizes(sizes_path(spec))
     roms = {rom.path: rom for rom in plan.roms() if rom.path in grown}
     wanted: set[str] = set()
     for rom in roms.values():
@@ -169,7 +164,7 @@ def _images_of(rom: Rom) -> dict[str, str]:
     images = {}
     for request in rom.requests:
         if request.make:
-            images[image_name(request.make, rom.goal)] = request.platform
+            images[image_sizes.image_name(request.make, rom.goal)] = request.platform
     return images
 
 

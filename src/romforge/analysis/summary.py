@@ -371,11 +371,13 @@ def _compare_with_older(
 
 def _image_objects(plan: Plan, out: Path) -> Iterator[ImageObjects]:
     """The images that trees built, with the objects that are linked into them."""
+    directories = {}  # one for each make, since it reads the dependency files of all images
+    for make in plan.makes:
+        directories[make.task] = DependencyFiles(out / make.directory / "src" / make.bin)
     for built in image_sizes.built_links(plan, out):
         make, goal = built.make, built.goal
-        directories = DependencyFiles(out / make.directory / "src" / make.bin)
         size = image_sizes.size_in_rom(plan, make, goal, out)
-        objects = _object_sizes(built.image, size, directories)
+        objects = _object_sizes(built.image, size, directories[make.task])
         nics = image_sizes.nics_of(plan, make, goal)
         yield ImageObjects(nics, make.platform, goal, size, tuple(objects))
 

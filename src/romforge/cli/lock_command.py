@@ -130,7 +130,7 @@ def _write_sizes(plan: Plan, out: Path, spec: Path) -> None:
     if not plan.makes:
         return
     try:
-        from romforge.analysis import object_sizes
+        from romforge.analysis import image_sizes, object_sizes
     except MissingTool as lack:
         common.warn(f"the sizes of objects are not written: {lack}")
         return
@@ -139,7 +139,7 @@ def _write_sizes(plan: Plan, out: Path, spec: Path) -> None:
         before = object_sizes.read_sizes(path)
     except RomforgeError:
         before = {}  # damaged, and written again
-    known = {object_sizes.image_name(make.task, goal) for make in plan.makes for goal in make.goals}
+    known = {image_sizes.image_name(make.task, goal) for make in plan.makes for goal in make.goals}
     kept = {name: image for name, image in before.items() if name in known}
     sizes = kept | object_sizes.current_sizes(plan, out)
     if sizes:

@@ -131,7 +131,8 @@ def lock_from_build(spec: Spec, plan: Plan, out: Path, roms: Sequence[Rom]) -> L
         raise RomforgeError(f"not built yet: {join_words(missing)}; run doit, or name what to lock")
     rules_by_path = rules(spec, roms)
     entries = {}
-    for path, entry in _describe_built(plan, out, roms).items():
+    built = read_built_roms(out, sorted(rom.path for rom in roms))
+    for path, entry in _add_details(built, plan, out, roms).items():
         entries[path] = replace(entry, bucket_changed_in=rules_by_path[path].bucket_changed_in)
     return Lock(entries, _source_revisions(out, roms), _tool_versions(plan, roms))
 
@@ -459,11 +460,12 @@ def compare_build_with_lock(
     faults = build_faults(selected, out, entries)
     faults = {path: text for path, text in faults.items() if text != ABSENT}
     failed = {path for path in faults if manifest.error_in_a_line(entries.get(path))}
-    damaged = _damaged_roms(out, [rom for rom in selected if rom.path not in failed])
+    readable, damaged = _read_each(out, [rom for rom in selected if rom.path not in failed])
     failed |= damaged.keys()
     faults = damaged | faults
     compared = {path: one for path, one in lock.roms.items() if path in paths - failed}
-    built = _describe_built(plan, out, [rom for rom in selected if rom.path not in failed])
+    sound = [rom for rom in selected if rom.path not in failed]
+    built = _add_details(readable, plan, out, sound)
     changes = [Change(path, text, True, not_built=True) for path, text in faults.items()]
     changes += compare_locks(compared, built, rules(spec, list(all_roms.values())))
     for path in sorted(paths - lock.roms.keys() - built.keys() - failed):
@@ -473,20 +475,23 @@ def compare_build_with_lock(
     return sorted(changes, key=lambda change: change.path)
 
 
-def _damaged_roms(out: Path, roms: Sequence[Rom]) -> dict[str, str]:
-    """The files that are no ROM, by path, each with its fault."""
-    damaged = {}
+def _read_each(out: Path, roms: Sequence[Rom]) -> tuple[dict[str, Entry], dict[str, str]]:
+    """By path: the entries of ROMs that are built, and the faults of files that are no ROM."""
+    built: dict[str, Entry] = {}
+    damaged: dict[str, str] = {}
     for rom in roms:
         try:
-            read_built_roms(out, [rom.path])
+            built |= read_built_roms(out, [rom.path])
         except RomforgeError as error:
             damaged[rom.path] = str(error)
-    return damaged
+    return built, damaged
 
 
-def _describe_built(plan: Plan, out: Path, roms: Sequence[Rom]) -> dict[str, Entry]:
-    """The entries of those ROMs that are built, with what did not fit, and digests as in a lock."""
-    built = read_built_roms(out, sorted(rom.path for rom in roms))
+def _add_details(
+    entries: Mapping[str, Entry], plan: Plan, out: Path, roms: Sequence[Rom]
+) -> dict[str, Entry]:
+    """The entries of ROMs, with what did not fit, and digests as in a lock."""
+    built = dict(entries)
     dropped_by_path = _dropped_images(out, roms)
     makes = _reproducible_makes(plan, out, roms)
     for rom in roms:
