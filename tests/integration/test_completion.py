@@ -332,7 +332,25 @@ def test_options_that_are_given_or_excluded_are_not_offered_again(tmp_path: Path
     assert asked(tmp_path, "fish", "compat", "old", "new", "-x", "--", "-") == []
 
 
-FREE = {"N", "SIZE", "VVVV:DDDD", "PATH", "QEMU", "TYPE"}
+FREE = {"N", "SIZE", "VVVV:DDDD", "PATH", "PLACE", "NAME", "QEMU", "TYPE"}
+FREE |= {"SOURCE"}  # see the next test; the spec of the others has no source to get
+
+
+def test_a_source_to_get_and_one_to_update_are_completed(tmp_path: Path):
+    commit = "a" * 40
+    pinned = f'[source.i]\ngit = "u"\nrev = "{commit}"\n[source.p]\npackage = "ipxe-qemu"\n'
+    nics = '[platform.pcbios]\n[nic.pcnet]\nid = "1022:2000"\n'
+    targets = "".join(
+        f'[target.{name}]\ndir = "{name}"\nfile = "{{nic}}.rom"\nimages = ["pcbios"]\n'
+        f'source = "{name}"\n'
+        for name in ("i", "p")
+    )
+    (tmp_path / "romspec.toml").write_text(f"spec = 1\n{pinned}{nics}{targets}")
+    found = {}
+    for command in ("get", "update"):
+        lines = asked(tmp_path, "fish", command, "")
+        found[command] = {line.split("\t")[0] for line in lines[1:]}
+    assert found == {"get": {"i", "p"}, "update": {"i"}}
 
 
 @pytest.mark.slow

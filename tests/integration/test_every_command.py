@@ -50,6 +50,8 @@ SPEC_COMMANDS = {
     "stripped": ["--spec", "INPUT"],
     "why": ["--spec", "INPUT", "e1000"],
     "lookup": ["--spec", "INPUT"],
+    "get": ["--spec", "INPUT"],
+    "update": ["--spec", "INPUT"],
 }
 COMMANDS = ROM_COMMANDS | DRIVER_COMMANDS | SPEC_COMMANDS
 INPUTS = "good", "wrong", "absent", "huge", "unreadable", "a directory"
@@ -58,6 +60,8 @@ OUTPUTS = "terminal", "pipe", "closed pipe", "ascii"
 STATUSES = {
     ("why", "good"): 1,  # the images come from ROMs, and not from a tree
     ("verify", "good"): 2,  # no ROM or target has the name
+    ("get", "good"): 2,  # its source is a directory
+    ("update", "good"): 2,
     ("compat", "wrong"): 3,  # two files of one size, without an image
     ("compat", "a directory"): 0,  # that is a set of ROMs
     ("compress", "wrong"): 0,  # any bytes can be compressed

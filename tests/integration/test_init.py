@@ -15,7 +15,7 @@ from tests.support import linked
 from tests.support.project import TOP, Run
 
 SCHEMA = TOP / "romspec.schema.json"
-OF_THE_CHECKOUT = re.compile(r"^(#:schema|tree|fallback|package|roms) ?.*$", re.M)
+OF_THE_CHECKOUT = re.compile(r"^(?:#:schema|tree|fallback|package|roms) ?.*\n", re.M)
 
 
 @pytest.mark.parametrize("name", init_command.STARTERS)
@@ -25,15 +25,17 @@ def test_a_starter_is_its_example_with_places_of_its_own(tmp_path: Path, romforg
     text = (tmp_path / "new/romspec.toml").read_text()
     example = init_command.STARTERS[name].example
     original = (TOP / f"examples/{example}.toml").read_text()
-    without_schema = original.replace("#:schema ../romspec.schema.json\n", "")
-    assert OF_THE_CHECKOUT.sub("", text) == OF_THE_CHECKOUT.sub("", without_schema)
+    assert OF_THE_CHECKOUT.sub("", text) == OF_THE_CHECKOUT.sub("", original)
     assert ".." not in text.replace("...", "")
     spec = loader.load_spec(tmp_path / "new/romspec.toml")
-    trees = {(source.tree, source.fallback) for source in spec.source.values()}
-    assert trees == {(None, None) if name == "roms" else ("vendor/ipxe", "romforge:minipxe")}
+    is_tree = name != "roms"
+    sources = spec.source.values()
+    trees = {(source.tree, source.fallback, bool(source.git)) for source in sources}
+    assert trees == {(None, "romforge:minipxe" if is_tree else None, is_tree)}
     assert done.stdout.startswith("wrote new/romspec.toml and new/dodo.py: ")
-    assert done.stdout.endswith("next: cd new && romforge build && romforge verify\n")
-    assert ("git clone" in done.stdout) == (name != "roms")
+    get = "romforge get && " if is_tree else ""
+    assert done.stdout.endswith(f"next: cd new && {get}romforge build && romforge verify\n")
+    assert ("it pins a commit of iPXE; " in done.stdout) == is_tree
 
 
 @pytest.mark.slow
@@ -41,7 +43,9 @@ def test_the_miniature_is_built_by_romforge_and_by_doit(tmp_path: Path, romforge
     assert romforge("init").returncode == 0
     done = romforge("build", "nic:e1000")
     assert done.returncode == 0, done.stderr
-    assert "vendor/ipxe is not there, so " in done.stderr
+    assert "the tree of [source.ipxe] was not got, so " in done.stderr
+    assert "; to get the pinned one: `romforge get ipxe`" in done.stderr
+    assert re.search(", ipxe is .*minipxe, the fallback$", done.stdout, re.M)
     built = sorted(path.name for path in tmp_path.glob("out/pc-bios/*"))
     assert built == ["efi-e1000.rom", "pxe-e1000.rom"]
     done = doit("nic:e1000")
@@ -54,15 +58,17 @@ def test_a_tree_that_is_there_is_taken(tmp_path: Path, romforge: Run, place: str
     linked.minipxe(tmp_path / "new" / place)
     done = romforge("init", "new")
     assert done.returncode == 0, done.stderr
-    assert f'\ntree = "{place}"\n' in (tmp_path / "new/romspec.toml").read_text()
-    assert "git clone" not in done.stdout
+    text = (tmp_path / "new/romspec.toml").read_text()
+    assert f'\n[source.ipxe]\ntree = "{place}"\n' in text
+    assert done.stdout.endswith("next: cd new && romforge build && romforge verify\n")
     assert "it builds the iPXE tree in " in done.stdout
     assert romforge("check", "--spec", "new/romspec.toml").returncode == 0
 
 
 def test_the_commands_to_go_on_with_can_be_pasted(romforge: Run):
     done = romforge("init", "two words")
-    assert done.stdout.endswith("next: cd 'two words' && romforge build && romforge verify\n")
+    commands = "romforge get && romforge build && romforge verify"
+    assert done.stdout.endswith(f"next: cd 'two words' && {commands}\n")
 
 
 def test_a_spec_is_never_overwritten_and_a_dodo_is_kept(tmp_path: Path, romforge: Run):
@@ -99,7 +105,7 @@ def test_an_unknown_tree_of_romforge_is_an_error_with_its_line(tmp_path: Path, r
     romforge("init")
     spec = tmp_path / "romspec.toml"
     spec.write_text(spec.read_text().replace("romforge:minipxe", "romforge:minipix"))
-    line = spec.read_text().splitlines().index("[source.ipxe]") + 3
+    line = spec.read_text().splitlines().index("[source.ipxe]") + 4
     done = romforge("check")
     assert done.returncode == 2
     assert (

@@ -6,7 +6,7 @@ from __future__ import annotations
 import functools
 import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from romforge.base.errors import RomforgeError
 
@@ -15,18 +15,32 @@ class MissingTool(RomforgeError):
     """A program that is not installed."""
 
 
-def run_program(command: Sequence[str], *, package: str, cwd: str | None = None) -> bytes:
+class ProgramError(RomforgeError):
+    """A program that failed; ``status`` is its exit status."""
+
+    def __init__(self, text: str, status: int) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+def run_program(
+    command: Sequence[str],
+    *,
+    package: str,
+    cwd: str | None = None,
+    environment: Mapping[str, str] = os.environ,
+) -> bytes:
     """Runs a program and returns its standard output.
 
     Its messages are in English, whatever the locale. Raises MissingTool with the Debian ``package``
-    to install. Raises RomforgeError with the last three lines of standard error if the program
+    to install. Raises ProgramError with the last three lines of standard error if the program
     fails.
     """
     try:
         process = subprocess.run(
             list(command),
             cwd=cwd,
-            env={**os.environ, "LC_ALL": "C.UTF-8"},
+            env={**environment, "LC_ALL": "C.UTF-8"},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             check=False,
@@ -40,7 +54,7 @@ def run_program(command: Sequence[str], *, package: str, cwd: str | None = None)
     if process.returncode:
         lines = [f"`{' '.join(command)}` ended with status {process.returncode}:"]
         lines += process.stderr.decode(errors="replace").strip().splitlines()[-3:]
-        raise RomforgeError("\n  ".join(lines))
+        raise ProgramError("\n  ".join(lines), process.returncode)
     return process.stdout
 
 

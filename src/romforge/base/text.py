@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterable, Sequence
 
 # How lines of an error begin that only say where to look.
@@ -45,6 +47,23 @@ def join_words(words: Iterable[str], conjunction: str = "and") -> str:
     if not head:
         return last
     return f"{', '.join(head)} {conjunction} {last}"
+
+
+def relative_path(path: str) -> str:
+    """A path relative to the working directory, if it lies below; else as it is."""
+    start = os.getcwd()
+    if os.path.commonpath((start, os.path.abspath(path))) == start:
+        return os.path.relpath(path)
+    return path
+
+
+def shorten_digests(text: str) -> str:
+    """A text with the first 12 digits of each commit and each SHA-256 in it.
+
+    >>> shorten_digests("v2.0.0-0-g12798ec29aa8a64d8675c4378b99f5fe28447afb")
+    'v2.0.0-0-g12798ec29aa8'
+    """
+    return re.sub("([0-9a-f]{12})(?:[0-9a-f]{28}|[0-9a-f]{52})(?![0-9a-f])", r"\1", text)
 
 
 def in_a_line(text: str, longest: int = 200) -> str:

@@ -18,8 +18,12 @@ if TYPE_CHECKING:
 
 
 class BuildDocument(Document):
-    """What `build --json` prints: the ROMs that the run looked at, in the order of the spec."""
+    """What `build --json` prints: the ROMs that the run looked at, in the order of the spec.
 
+    ``sources`` are what is known of the trees they are made from, and of what the run got.
+    """
+
+    sources: dict[str, dict[str, str]]
     roms: list[RomEntry]
 
 

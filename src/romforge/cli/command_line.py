@@ -47,6 +47,7 @@ class Family(NamedTuple):
 FAMILIES = (  # in the order of `romforge --help`
     Family(("init", "schema"), "init_command", "add_init_command"),
     Family(("build", "verify"), "build_commands", "add_build_commands"),
+    Family(("get", "update"), "get_commands", "add_get_commands"),
     Family(("lock",), "lock_command", "add_lock_command"),
     Family(("status",), "status_command", "add_status_command"),
     Family(("report",), "report_command", "add_report_command"),

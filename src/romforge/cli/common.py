@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 SELECTION = "SELECTION"  # the metavar by which completion knows a selection
 COMMAND = "COMMAND"  # the metavar of a command
+SOURCE = "SOURCE"  # the metavar of a source of the spec
 _LEVELS = ("fast", "default", "best")
 
 

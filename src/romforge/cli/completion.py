@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from romforge.base.errors import RomforgeError
 from romforge.base.text import plural
 from romforge.cli import bash_words, common
-from romforge.cli.common import COMMAND, SELECTION
+from romforge.cli.common import COMMAND, SELECTION, SOURCE
 
 if TYPE_CHECKING:
-    from romforge.plan.steps import Plan, Rom
+    from romforge.plan.steps import Fetch, PinnedTree, Plan, Rom
     from romforge.spec.model import Spec
     from romforge.verify.cases import Proof
 
@@ -232,6 +232,8 @@ def _words(position: _Position, action: argparse.Action, word: str) -> dict[str,
         return _selections(position, word) | _images(position)
     if isinstance(action, argparse._SubParsersAction):
         return {choice.dest: choice.help or "" for choice in action._choices_actions}
+    if action.metavar == SOURCE:
+        return _sources(position)
     if action.metavar == COMMAND:
         return dict.fromkeys(_known_commands(position), "")
     return dict.fromkeys(action.choices or (), "")
@@ -274,7 +276,8 @@ def _selections(position: _Position, word: str) -> dict[str, str]:
             selections[rom.path] = _describe_rom(rom)
             selections[_path_as_typed(position, rom, word)] = _describe_rom(rom)
     if position.command == "verify" and word and _may_be_proof(word):
-        for proof in _proofs(spec, plan, with_controls="controls" in position.values):
+        out = _output_root(position)
+        for proof in _proofs(spec, plan, out, with_controls="controls" in position.values):
             selections[proof.task] = proof.kind
     return selections
 
@@ -306,9 +309,14 @@ def _short_names(spec: Spec, plan: Plan) -> Iterator[tuple[str, str]]:
             yield name, _describe_rom(rom)
 
 
+def _output_root(position: _Position) -> Path:
+    """The output root of this command line."""
+    return Path(position.values.get("out") or position.parser.get_default("out")).expanduser()
+
+
 def _path_as_typed(position: _Position, rom: Rom, word: str) -> str:
     """The path of a ROM from the current directory, or an absolute one if the word is."""
-    out = Path(position.values.get("out") or position.parser.get_default("out")).expanduser()
+    out = _output_root(position)
     if os.path.isabs(word):
         return os.path.abspath(out / rom.path)
     dot = "./" if word.startswith("./") else ""
@@ -333,6 +341,20 @@ def _selected_steps(plan: Plan) -> Iterator[tuple[str, str]]:
         yield make.task, f"the images of {make.bin}"
     for fetch in plan.fetches:
         yield fetch.task, f"the ROM files of {fetch.package or fetch.deb}"
+    for pinned in plan.pinned:
+        yield pinned.task, f"the tree {pinned.pin} of {pinned.url}"
+
+
+def _sources(position: _Position) -> dict[str, str]:
+    """The sources that `get` or `update` takes, each with a description."""
+    loaded = _load_plan(position)
+    if loaded is None:
+        return {}
+    spec, plan = loaded
+    if position.command == "update":
+        return {name: table.git for name, table in spec.source.items() if table.git}
+    steps: list[Fetch | PinnedTree] = [*plan.fetches, *plan.pinned]
+    return {step.source: step.task for step in steps}
 
 
 def _may_be_proof(word: str) -> bool:
@@ -340,11 +362,11 @@ def _may_be_proof(word: str) -> bool:
     return word.startswith("verify:") or "verify:".startswith(word)
 
 
-def _proofs(spec: Spec, plan: Plan, with_controls: bool) -> Sequence[Proof]:
+def _proofs(spec: Spec, plan: Plan, out: Path, with_controls: bool) -> Sequence[Proof]:
     from romforge.engine import staleness
     from romforge.verify import cases, corruptions
 
-    proofs = cases.make_proofs(spec, plan, staleness.replaced_sources(plan))
+    proofs = cases.make_proofs(spec, plan, staleness.replaced_sources(plan, out))
     return corruptions.add_controls(proofs) if with_controls else proofs
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 HEADING = "examples:"
 GROUPS = {
     "start": ("init", "schema", "nics", "check"),
-    "build": ("build", "plan", "lock"),
+    "build": ("get", "build", "plan", "lock", "update"),
     "prove": ("verify", "lookup"),
     "compare": ("status", "report", "compat"),
     "look inside": ("inspect", "why", "stripped"),
@@ -34,6 +34,14 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     "build": (
         ("romforge build", "the default targets"),
         ("romforge build nic:e1000 --jobs 2", "the ROMs of one NIC, with two jobs"),
+    ),
+    "get": (
+        ("romforge get", "what the spec pins, into the output root"),
+        ("romforge get ipxe --from ~/ipxe", "the same commit, out of a clone that is here"),
+    ),
+    "update": (
+        ("romforge update", "the newest commit of the only source with git"),
+        ("romforge update ipxe --to v2.0.0", "the commit of a tag"),
     ),
     "plan": (
         ("romforge plan e1000", "the steps of one NIC's ROMs"),

@@ -28,7 +28,6 @@ from romforge.cli.command_line import dodo
 globals().update(dodo())
 '''
 _TREES = ".", "vendor/ipxe", "ipxe", "../ipxe"  # where to look for an iPXE tree
-_USUAL_TREE = "vendor/ipxe"
 # Where distributions have ROMs, for a machine without apt.
 _ROM_DIRECTORIES = "/usr/share/qemu", "/usr/lib/ipxe/qemu", "/usr/share/ipxe/qemu"
 _ROM = "efi-e1000.rom"
@@ -91,7 +90,7 @@ def _run_init(args: Namespace) -> int:
     text = shipped_files.find_file(f"examples/{starter.example}.toml").read_text(encoding="utf-8")
     tree = _find_tree(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    output_files.replace_file(path, _adapt(text, tree or _USUAL_TREE).encode())
+    output_files.replace_file(path, _adapt(text, tree).encode())
     written = [str(path)]
     dodo = directory / DODO
     if not dodo.exists():
@@ -100,7 +99,7 @@ def _run_init(args: Namespace) -> int:
     spec = loader.load_spec(path)
     roms = list(planner.make_plan(spec).roms())
     print(f"wrote {' and '.join(written)}: {starter.purpose}, {plural(len(roms), 'ROM')}")
-    for line in _next_steps(directory, tree, any(source.tree for source in spec.source.values())):
+    for line in _next_steps(directory, tree, any(one.is_tree for one in spec.source.values())):
         print(line)
     return 0
 
@@ -113,10 +112,17 @@ def _find_tree(directory: Path) -> str | None:
     return None
 
 
-def _adapt(example: str, tree: str) -> str:
-    """An example as a spec of its own: with another tree, and without the checkout's schema."""
+def _adapt(example: str, tree: str | None) -> str:
+    """An example as a spec of its own: with the tree that is there, or else the pinned one alone.
+
+    The line for editors is left out, since the schema lies in the checkout.
+    """
     text = re.sub(r"^#:schema .*\n", "", example, count=1, flags=re.M)
-    text = re.sub(r'^tree = ".*"$', f'tree = "{tree}"', text, flags=re.M)
+    if tree is None:
+        text = re.sub(r"^tree = .*\n", "", text, flags=re.M)
+    else:
+        text = re.sub(r"^(?:git|rev) = .*\n", "", text, flags=re.M)
+        text = re.sub(r"^tree = .*$", f'tree = "{tree}"', text, flags=re.M)
     text = re.sub(r'^fallback = "[^"]*"', 'fallback = "romforge:minipxe"', text, flags=re.M)
     directory = _existing_roms()
     if directory and not shutil.which("apt-get"):
@@ -135,16 +141,17 @@ def _existing_roms() -> str | None:
 def _next_steps(directory: Path, tree: str | None, needs_tree: bool) -> list[str]:
     """What to say after the files are written: which tree is built, and the commands to go on."""
     lines = []
+    get = ""
     change = f"cd {shlex.quote(str(directory))} && " if directory != Path() else ""
     if needs_tree and tree:
         lines.append(f"it builds the iPXE tree in {directory / tree}")
     elif needs_tree:
         lines.append(
-            f"there is no iPXE tree in {directory / _USUAL_TREE}, so a miniature is built that"
-            " boots nothing; to get the real one:"
+            f"it pins a commit of iPXE; until `{source_tree.GET}`, a miniature is built that boots"
+            " nothing"
         )
-        lines.append(f"  {change}{source_tree.CLONE} {_USUAL_TREE}")
-    lines.append(f"next: {change}romforge build && romforge verify")
+        get = f"{source_tree.GET} && "
+    lines.append(f"next: {change}{get}romforge build && romforge verify")
     return lines
 
 

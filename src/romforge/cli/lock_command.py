@@ -114,6 +114,15 @@ def _run_lock(args: Namespace) -> int:
     return 0
 
 
+def show_changes_since_lock(spec_path: Path, out: Path) -> int:
+    """Shows what `lock --check` shows of a spec; returns its exit status."""
+    spec = loader.load_spec(spec_path, out)
+    plan = nic_drivers.make_buildable_plan(spec, None, out)
+    found = lock_format.compare_build_with_lock(spec, plan, out, None)
+    changes = _explain(found, plan, out, spec_path)
+    return _show_changes(changes, lock_format.lock_path(spec_path), as_json=False)
+
+
 def _explain(changes: list[Change], plan: Plan, out: Path, spec: Path) -> list[Change]:
     """The changes, with the objects that grew; without them where pyelftools is not installed."""
     if not any(change.growth > 0 for change in changes) or not plan.makes:

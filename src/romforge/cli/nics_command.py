@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 from romforge.analysis import nic_support
 from romforge.analysis.nic_support import NicSupport
-from romforge.base import shipped_files
 from romforge.base.errors import RomforgeError
 from romforge.base.json_document import FORMAT, Document
 from romforge.base.nic_models import NIC_MODELS, NicModel
@@ -19,6 +18,7 @@ from romforge.base.programs import MissingTool
 from romforge.base.table import Column, render_table, terminal_width
 from romforge.base.text import join_words, plural
 from romforge.cli import common, environment
+from romforge.plan import planner
 from romforge.sources.ipxe import source_tree
 from romforge.spec import loader
 from romforge.verify import qemu
@@ -120,10 +120,10 @@ def _trees_of_spec(path: Path) -> list[str]:
     if not path.exists() and path == Path(environment.SPEC_NAME):
         return []
     spec = loader.load_spec(path, complete=False)
-    for source in spec.source.values():
-        if source.tree:
-            places = [place for place in (source.tree, source.fallback) if place]
-            return [shipped_files.resolve_path(place, path.parent) for place in places]
+    for name, source in spec.source.items():
+        if source.is_tree:
+            out = environment.output_root()
+            return [str(out / place.path) for place in planner.tree_places(spec, name)]
     return []
 
 

@@ -18,9 +18,9 @@ from romforge.base.table import BOLD, paint, wants_colours
 from romforge.base.text import format_size, join_words, plural
 from romforge.cli import common
 from romforge.cli.environment import source_tree_override
-from romforge.plan.steps import Fetch, Plan, Rom, TreeBuild
+from romforge.plan.steps import Fetch, PinnedTree, Plan, Rom, TreeBuild
 from romforge.rom.manifest import RomEntry, read_manifest
-from romforge.sources.ipxe import nic_drivers
+from romforge.sources.ipxe import nic_drivers, source_tree
 from romforge.spec import loader
 from romforge.spec.model import Spec
 
@@ -131,7 +131,7 @@ def _run_check(args: Namespace) -> int:
     tree = source_tree_override()
     plan = nic_drivers.make_buildable_plan(spec, tree, args.out)
     errors = spec_inputs.missing_inputs(spec, plan, tree, args.out)
-    warnings = spec_inputs.doubtful_inputs(spec, plan)
+    warnings = spec_inputs.doubtful_inputs(spec, plan, args.out)
     status = 1 if errors else 0
     counts = CheckCounts(
         nics=len(spec.nic),
@@ -217,6 +217,8 @@ def _show_reasons(plan: Plan, shown: set[str], out: Path, as_json: bool) -> int:
 def _step_summaries(spec: Spec, plan: Plan, out: Path) -> Iterator[StepSummary]:
     for fetch in plan.fetches:
         yield _fetch_summary(fetch, out)
+    for pinned in plan.pinned:
+        yield _pinned_tree_summary(pinned, out)
     for make in plan.makes:
         yield _tree_summary(make, out)
     built: dict[str, RomEntry] = {}
@@ -238,10 +240,24 @@ def _fetch_summary(fetch: Fetch, out: Path) -> StepSummary:
     return StepSummary(fetch.task, "dpkg-deb", [str(fetch.deb)], outputs)
 
 
+def _pinned_tree_summary(pinned: PinnedTree, out: Path) -> StepSummary:
+    inputs = [f"{pinned.url} {pinned.pin}"]
+    if pinned.signers:
+        inputs.append(f"signed by a key of {pinned.signers}")
+    return StepSummary(
+        task=pinned.task,
+        tool="git" if pinned.rev else "curl, tar",
+        inputs=inputs,
+        outputs=[str(out / pinned.directory)],
+        notes=(f"runs only where it is requested: {source_tree.GET} {pinned.source}",),
+    )
+
+
 def _tree_summary(make: TreeBuild, out: Path) -> StepSummary:
     directory = out / make.directory / "src" / make.bin
     outputs = [str(directory / f"{goal}.{make.media}") for goal in make.goals]
-    inputs = [f"tree {' or '.join(make.trees)}"]
+    places = [str(out / place.path) for place in make.trees]
+    inputs = [f"tree {' or '.join(places)}"]
     return StepSummary(make.task, _make_tool(make), inputs, outputs)
 
 

@@ -7,17 +7,21 @@ reporter passes on to the ``BuildRun`` what became of each task.
 
 from __future__ import annotations
 
+import json
 import queue
 import sys
+import threading
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TextIO
 
 from romforge.base.errors import RomforgeError
 from romforge.base.table import RED, encodable, paint, wants_colours
-from romforge.base.text import plural
+from romforge.base.text import plural, relative_path, shorten_digests
 from romforge.engine import size_table
 
 if TYPE_CHECKING:
     from romforge.engine.build_run import BuildRun
+    from romforge.rom.manifest import SourceFacts
 
 ROM_GROUP = "rom"
 _ROM = f"{ROM_GROUP}:"  # begins the names of tasks that build ROMs
@@ -55,6 +59,7 @@ class Reporter:
         self.done: list[Any] = []  # tasks
         self.progress: Any = None
         self.heartbeat: Any = None  # where there is no terminal
+        self._beginning = threading.Lock()
         self._reported: set[str] = set()  # texts of failures
 
     def initialize(self, tasks: dict[str, Any], selected: list[str]) -> None:
@@ -87,10 +92,16 @@ class Reporter:
             return
         if sys.stderr.isatty():
             self._show(task)
-        elif self.heartbeat is None and self._takes_long():
-            from romforge.engine.heartbeat import Heartbeat
+        elif self._takes_long():
+            self._begin_heartbeat()
 
-            self.heartbeat = Heartbeat(self._activity)
+    def _begin_heartbeat(self) -> None:
+        """Begins it once: threads that each begin a task call this at the same time."""
+        from romforge.engine.heartbeat import Heartbeat
+
+        with self._beginning:
+            if self.heartbeat is None:
+                self.heartbeat = Heartbeat(self._activity)
 
     def _show(self, task: Any) -> None:
         """Shows on a terminal which task has begun, and what makes print meanwhile."""
@@ -214,7 +225,9 @@ class Reporter:
 
         entries = self.run.entries
         rows = [entries[rom.path] for rom in self.run.plan.roms() if rom.path in entries]
-        return [f'{{"format": {FORMAT}, "roms": [', ",\n".join(rows), "]}"]
+        sources = json.dumps({**self.run.trees(), **self.run.got})
+        head = f'{{"format": {FORMAT}, "sources": {sources}, "roms": ['
+        return [head, ",\n".join(rows), "]}"]
 
     def _table(self) -> list[str]:
         """The table of sizes, and the line that sums up the run."""
@@ -229,11 +242,34 @@ class Reporter:
         lines = size_table.size_table_lines(entries, run.failed, changes, colour)
         lines += [f"removed {path}, which the spec no longer asks for" for path in run.removed]
         up_to_date = len(run.entries) - len(run.failed) - self.built
+        if not entries and run.got:
+            return [*lines, *_got_lines(run.got)]
         counts = [f"{self.built} built", f"{up_to_date} up to date", f"in {run.out}"]
         if run.failed:
             counts.insert(0, f"{len(run.failed)} failed")
+        counts += map(_tree_words, run.trees().items())
         lines.append(", ".join(counts))
         return lines
+
+
+def _got_lines(got: Mapping[str, SourceFacts]) -> list[str]:
+    """What a run got that built nothing: a line for each source."""
+    lines = []
+    for name, source in got.items():
+        what = source.get("revision") or source.get("deb", "")
+        lines.append(f"got {name}: {what}")
+        if "tree" in source:
+            lines.append(f"  in {relative_path(source['tree'])}")
+    return lines
+
+
+def _tree_words(tree: tuple[str, SourceFacts]) -> str:
+    """Which tree of a source was built: ``ipxe is pinned 12798ec29aa8``."""
+    name, source = tree
+    if source["kind"] == "pinned":
+        return f"{name} is the pinned {shorten_digests(source['revision'])}"
+    path = relative_path(source["tree"])
+    return f"{name} is {path}" + (", the fallback" if source["kind"] == "fallback" else "")
 
 
 def closure(tasks: dict[str, Any], selected: list[str]) -> set[str]:

@@ -19,7 +19,7 @@ from romforge.base.output_files import STATE
 from romforge.engine import staleness
 from romforge.engine.staleness import Demand
 from romforge.plan.steps import Plan, Rom
-from romforge.rom.manifest import RomEntry, holds_manifest, read_manifest
+from romforge.rom.manifest import RomEntry, SourceFacts, holds_manifest, read_manifest
 from romforge.spec.model import manifest_name
 
 if TYPE_CHECKING:
@@ -55,7 +55,8 @@ class BuildRun:
         self.removed: list[str] = []
         self.done_tasks: set[str] = set()
         self._errors: dict[str, str] = {}  # of tasks that failed
-        self._sources: dict[str, dict[str, str]] = {}
+        self.got: dict[str, SourceFacts] = {}  # by the sources whose tasks were in the run
+        self._sources: dict[str, SourceFacts] = {}
         self._explained: set[str] = set()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -80,18 +81,33 @@ class BuildRun:
         ``tasks`` are those of the run. Raises Busy where another run holds the lock.
         """
         output_lock.hold_lock(self.out)
+        self._require_trees_alone(tasks)
         if self.plan.makes:
             self.demand = staleness.stale_images(self.plan, self.out, tasks)
             self._sources.update(self.demand.sources)
             for message in self.demand.messages():
                 report(message)
-            for note in staleness.configuration_notes(self.plan, self.demand):
+            for note in staleness.configuration_notes(self.plan, self.demand, self.out):
                 report(note)
         if takes_long:
             local = jobserver.MOST_JOBS
             if self.plan.may_distribute():
                 local = jobserver.processors()
             jobserver.begin_pool(self.jobs, self._usual_jobs(report), local)
+
+    def _require_trees_alone(self, tasks: set[str]) -> None:
+        """Raises RomforgeError for a run that gets a tree and builds the source's images.
+
+        What is to be built depends on the tree, and was planned before the run.
+        """
+        for pinned in self.plan.pinned:
+            makes = [make.task for make in self.plan.makes if make.source == pinned.source]
+            there = (self.out / pinned.directory).exists()
+            if pinned.task in tasks and not there and not tasks.isdisjoint(makes):
+                raise RomforgeError(
+                    f"{pinned.task} gets a tree that the run would build; get it in a run of its"
+                    f" own: `romforge get {pinned.source}`, then run the same again"
+                )
 
     def _usual_jobs(self, report: Callable[[str], None]) -> int | None:
         """How many jobs the spec asks for. distcc is asked where there is something to make."""
@@ -143,7 +159,12 @@ class BuildRun:
         if "entry" in values:
             self.entries[name] = values["entry"]
         elif kind == "source" and "source" in values:
-            self._sources[name] = values["source"]
+            self.got[name] = values["source"]
+            self._sources.setdefault(name, values["source"])
+
+    def trees(self) -> dict[str, SourceFacts]:
+        """What the manifests say of the trees that the run's images are built from."""
+        return dict(self.demand.sources) if self.demand else {}
 
     def _entry_of_untried(self, path: str, failed: str) -> str:
         from romforge.base.text import in_a_line, join_words

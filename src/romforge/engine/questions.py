@@ -15,7 +15,7 @@ from romforge.engine import doit_state, failures, staleness
 from romforge.engine.failures import Failure
 from romforge.engine.staleness import Demand
 from romforge.engine.step_digest import step_digest
-from romforge.plan.steps import Plan, Rom, TreeBuild
+from romforge.plan.steps import PinnedTree, Plan, Rom, TreeBuild
 from romforge.verify.cases import Proof
 
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ def reasons_to_build(plan: Plan, out: Path) -> dict[str, str]:
     demand = staleness.stale_images(plan, out, {step.task for step in plan.steps()})
     reasons: dict[str, str] = {}
     for step in plan.steps():
+        if isinstance(step, PinnedTree):
+            continue  # which no build needs
         if isinstance(step, TreeBuild):
             reason = demand.refused.get(step.task) or _reason_of_make(step, demand)
         else:

@@ -9,7 +9,7 @@ begins.
 from __future__ import annotations
 
 from collections.abc import Collection
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, NamedTuple
 
 from romforge.base.errors import RomforgeError
@@ -19,6 +19,7 @@ from romforge.plan.steps import Plan, TreeBuild
 # A run without source trees does without the modules that read them: they would cost a doit that
 # has nothing to do a tenth of its time.
 if TYPE_CHECKING:
+    from romforge.rom.manifest import SourceFacts
     from romforge.sources.ipxe.rebuild_reasons import Reasons
     from romforge.sources.ipxe.source_tree import Tree
 
@@ -36,7 +37,7 @@ class Demand(NamedTuple):
     refused: dict[str, str]
     goals: dict[str, list[str]]
     alone: set[str]
-    sources: dict[str, dict[str, str]]
+    sources: dict[str, SourceFacts]
     notes: tuple[str, ...]
     spec: Path | None = None
 
@@ -58,7 +59,7 @@ def stale_images(plan: Plan, out: Path, tasks: Collection[str]) -> Demand:
 
     goals = _goals(plan, tasks)
     spec = Path(plan.spec) if plan.spec else None
-    demand = Demand({}, {}, goals, set(), {}, _fallback_notes(makes), spec)
+    demand = Demand({}, {}, goals, set(), {}, _notes(makes, out), spec)
     trees = source_tree.Trees(out)
     for make in makes:
         if make.task not in goals:
@@ -68,12 +69,22 @@ def stale_images(plan: Plan, out: Path, tasks: Collection[str]) -> Demand:
             reasons = rebuild_reasons.stale_goals(make, out, wanted, trees)
             demand.wanted[make.task] = reasons
             tree = trees.of(make)
-            demand.sources[make.source] = {"tree": str(tree.src.parent), "revision": tree.revision}
+            demand.sources[make.source] = _describe_source(make, tree)
             if reasons:
                 _require_buildable(make, tree, spec)
         except RomforgeError as error:
             demand.refused[make.task] = str(error)
+    if not any(demand.wanted.values()) and not demand.refused:
+        return demand._replace(notes=())  # the last line of the table says what was built
     return demand
+
+
+def _describe_source(make: TreeBuild, tree: Tree) -> SourceFacts:
+    """What the manifests say of a tree: which of the spec's it is, and what is in it."""
+    revision = tree.revision
+    if not revision and tree.place.kind == "pinned":
+        revision = PurePath(tree.place.path).name  # the digest of an archive
+    return {"tree": str(tree.src.parent), "kind": tree.place.kind, "revision": revision}
 
 
 def _require_buildable(make: TreeBuild, tree: Tree, spec: Path | None) -> None:
@@ -97,26 +108,26 @@ def _goals(plan: Plan, tasks: Collection[str]) -> dict[str, list[str]]:
     return {task: list(names) for task, names in goals.items()}
 
 
-def _fallback_notes(makes: list[TreeBuild]) -> tuple[str, ...]:
-    """One note for each source of which the fallback tree is built."""
+def _notes(makes: list[TreeBuild], out: Path) -> tuple[str, ...]:
+    """One note for each source of which another tree is built than the spec asks for first."""
     from romforge.sources.ipxe import source_tree
 
     notes: dict[str, str] = {}
     for make in makes:
-        note = source_tree.fallback_note(make)
+        note = source_tree.other_tree_note(make, out)
         if note:
             notes[make.source] = note
     return tuple(notes.values())
 
 
-def replaced_sources(plan: Plan) -> set[str]:
+def replaced_sources(plan: Plan, out: Path) -> set[str]:
     """The sources of which the fallback tree is built."""
     from romforge.sources.ipxe import source_tree
 
-    return {make.source for make in plan.makes if source_tree.built_fallback(make)}
+    return {make.source for make in plan.makes if source_tree.builds_fallback(make, out)}
 
 
-def configuration_notes(plan: Plan, demand: Demand) -> list[str]:
+def configuration_notes(plan: Plan, demand: Demand, out: Path) -> list[str]:
     """What to report of configurations and macros without effect, where something is built."""
     makes = [make for make in plan.makes if demand.wanted.get(make.task)]
     if not makes:
@@ -128,7 +139,7 @@ def configuration_notes(plan: Plan, demand: Demand) -> list[str]:
     try:
         spec = loader.load_spec(path)
         warnings = [*config_check.unused_configurations(spec)]
-        warnings += config_check.macro_warnings(spec, makes)
+        warnings += config_check.macro_warnings(spec, makes, out)
     except RomforgeError:
         return []  # the spec or the tree has changed meanwhile; the next run reports that
     return [loader.point_to(path, one.path, f"warning: {one.text}") for one in warnings]

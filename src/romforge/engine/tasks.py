@@ -30,7 +30,7 @@ from romforge.engine import doit_state, staleness
 from romforge.engine.build_reporter import ROM_GROUP, Reporter
 from romforge.engine.build_run import BuildRun
 from romforge.engine.step_digest import step_digest
-from romforge.plan.steps import Fetch, Plan, Rom, TreeBuild, distinct_requests
+from romforge.plan.steps import Fetch, PinnedTree, Plan, Rom, TreeBuild, distinct_requests
 from romforge.sources.ipxe import nic_drivers
 from romforge.spec import loader
 from romforge.spec.model import manifest_name
@@ -136,11 +136,17 @@ class TaskGraph:
         return threads
 
     def _source_tasks(self) -> Iterator[Task]:
-        yield _group("source", "gets the ROM files of a package")
+        yield _group("source", "gets the ROM files of a package, or a tree")
         for fetch in (*self.plan.fetches, *self.baselines):
             task = self._task(fetch)
             task["doc"] = f"ROM files of {fetch.package or fetch.deb}"
             task["clean"] = [(clean_source, [self.out, fetch.directory])]
+            yield task
+        for pinned in self.plan.pinned:
+            task = self._task(pinned)
+            task["doc"] = f"the tree {pinned.pin} of {pinned.url}"
+            task["clean"] = [(clean_source, [self.out, os.path.dirname(pinned.directory)])]
+            task["uptodate"] = [False]  # it looks for itself, and is asked for by name alone
             yield task
 
     def _make_tasks(self) -> Iterator[Task]:
@@ -148,7 +154,7 @@ class TaskGraph:
             yield _group("make", "builds the images of a platform in a source tree")
         for make in self.plan.makes:
             task = self._task(make)
-            task["doc"] = f"{make.bin} of {make.trees[0]}"
+            task["doc"] = f"{make.bin} of {make.trees[0].path}"
             task["clean"] = [(clean_source, [self.out, make.directory])]
             task["uptodate"] = [(is_make_up_to_date, [make, self.run])]
             yield task
@@ -210,6 +216,8 @@ def run_step(step: TaskStep, run: BuildRun) -> dict[str, Any] | TaskFailed:
             note = _run_make(step, run)
             values: dict[str, Any] = {"step": step_digest(step)}
             return values | {"note": note} if note else values
+        if isinstance(step, PinnedTree):
+            return {"step": step_digest(step), "source": _get_tree(step, run)}
         if not isinstance(step, (Fetch, Rom)):
             return _run_proof(step, run.out)
         record = _run_recorded(step, run.out)
@@ -230,6 +238,17 @@ def _run_recorded(step: Fetch | Rom, out: Path) -> BuildRecord:
     from romforge.rom import build
 
     return build.build_rom(step, out)
+
+
+def _get_tree(step: PinnedTree, run: BuildRun) -> dict[str, str]:
+    """Gets a tree; returns what a manifest says of it. Raises RomforgeError.
+
+    A commit that the lock has for a tag holds, although the tag may have moved.
+    """
+    from romforge.rom import lock_format
+    from romforge.sources import pinned_tree
+
+    return pinned_tree.get_tree(step, run.out, lock_format.locked_revision(run.plan, step.source))
 
 
 def _run_proof(proof: Proof, out: Path) -> dict[str, Any]:
@@ -398,7 +417,7 @@ def load_tasks(
         return TaskGraph(plan, out, every)
     from romforge.verify import cases, corruptions
 
-    proofs = cases.make_proofs(spec, plan, staleness.replaced_sources(plan))
+    proofs = cases.make_proofs(spec, plan, staleness.replaced_sources(plan, out))
     if verify == "default":
         paths: set[str] = set()
         for name in plan.default:

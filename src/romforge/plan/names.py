@@ -13,7 +13,7 @@ from pathlib import Path
 
 from romforge.base.errors import UsageError
 from romforge.base.text import did_you_mean
-from romforge.plan.steps import Plan
+from romforge.plan.steps import Plan, PlanStep
 
 _ALL = "all"
 _ROM, _NIC, _TARGET, _PROOF = "rom:", "nic:", "target:", "verify:"
@@ -48,7 +48,8 @@ class Names:
         self._roms = {rom.path: rom.task for rom in plan.roms()}
         self._nics = dict.fromkeys(rom.nic for rom in plan.roms())
         self._targets = list(plan.targets)
-        self._steps = {fetch.task for fetch in plan.fetches} | {make.task for make in plan.makes}
+        steps: list[PlanStep] = [*plan.fetches, *plan.pinned, *plan.makes]
+        self._steps = {step.task for step in steps}
         self._tasks = {_ALL, *self._roms.values()}
         self._tasks.update(f"{_NIC}{nic}" for nic in self._nics)
         self._tasks.update(f"{_TARGET}{target}" for target in self._targets)

@@ -19,11 +19,13 @@ from romforge.plan.image_requests import (
 )
 from romforge.plan.steps import (
     Fetch,
+    PinnedTree,
     Plan,
     Rom,
     Signing,
     StripOptions,
     TreeBuild,
+    TreePlace,
     distinct_requests,
 )
 from romforge.spec.model import (
@@ -64,14 +66,17 @@ def make_plan(spec: Spec, tree: str | None = None) -> Plan:
     for roms in targets.values():
         for requests in distinct_requests(roms):
             used.update(request.source for request in requests)
-    steps = [fetch_step(spec, name, source) for name, source in spec.source.items() if name in used]
+    sources = {name: source for name, source in spec.source.items() if name in used}
+    fetches = [fetch_step(spec, name, source) for name, source in sources.items()]
+    pinned = [pinned_tree(spec, name, source) for name, source in sources.items()]
     return Plan(
         spec=os.path.abspath(spec.path),
-        fetches=tuple(step for step in steps if step),
+        fetches=tuple(step for step in fetches if step),
         makes=tuple(_makes(spec, targets, tree)),
         targets=targets,
         default=tuple(name for name, target in spec.target.items() if target.default),
         jobs=spec.toolchain.jobs,
+        pinned=tuple(step for step in pinned if step),
     )
 
 
@@ -134,6 +139,34 @@ def fetch_step(spec: Spec, name: str, source: Source) -> Fetch | None:
     return Fetch(name, source.package, deb, source.sha256, source_root(spec, name, source))
 
 
+def pinned_tree(spec: Spec, name: str, source: Source) -> PinnedTree | None:
+    """The step that gets the tree of a source; None for a source that pins none."""
+    url = source.git or source.archive
+    if url is None:
+        return None
+    signers = _beside(spec, source.signers) if source.signers else None
+    pin = source.rev or source.sha256
+    assert pin is not None  # the spec was checked
+    directory = f"{source_directory(name)}/{pin.replace('/', '%')}"
+    return PinnedTree(name, _url(spec, url), source.rev, signers, source.sha256, directory)
+
+
+def _url(spec: Spec, url: str) -> str:
+    """A URL, or the absolute path of a repository or an archive that lies beside the spec.
+
+    ``HOST:PATH``, which ssh understands, is a URL; a path with a colon begins with ``./``.
+    """
+    before_colon, colon, _ = url.partition(":")
+    if colon and "/" not in before_colon:
+        return url
+    return _beside(spec, url)
+
+
+def source_directory(name: str) -> str:
+    """Where all is kept that was got of a source, relative to the output root."""
+    return f"{STATE}/source/{name}"
+
+
 def _is_deb(source: Source) -> bool:
     return source.roms is not None and source.roms.endswith(".deb")
 
@@ -141,7 +174,7 @@ def _is_deb(source: Source) -> bool:
 def source_root(spec: Spec, name: str, source: Source) -> str:
     """Where the ROMs of a source lie: absolute, or relative to the output root."""
     if source.roms is None or _is_deb(source):
-        return f"{STATE}/source/{name}"
+        return source_directory(name)
     return _beside(spec, source.roms)
 
 
@@ -192,7 +225,7 @@ def _request(spec: Spec, target: Target, platform_name: str) -> ImageRequest:
     source_name = platform.source or target.source or next(iter(spec.source))
     source = spec.source[source_name]
     may_compress = not kind.is_legacy and target.level != "stored"
-    if source.tree is None:
+    if not source.is_tree:
         again = target.recompress or platform.recompress
         root = source_root(spec, source_name, source)
         files = source.files or DEFAULT_FILES
@@ -221,7 +254,7 @@ def _makes(
             for request in rom.requests:
                 if isinstance(request, TreeRequest):
                     goals.setdefault((request.source, request.platform), {})[rom.goal] = None
-    first = next((name for name, source in spec.source.items() if source.tree), None)
+    first = next((name for name, source in spec.source.items() if source.is_tree), None)
     for (source, platform), names in goals.items():
         yield _make(spec, source, platform, tuple(names), tree if source == first else None)
 
@@ -237,7 +270,7 @@ def _make(
     return TreeBuild(
         source=source_name,
         platform=name,
-        trees=(tree,) if tree else _trees(spec, source),
+        trees=(TreePlace(tree, "override"),) if tree else tuple(tree_places(spec, source_name)),
         directory=_working_tree(spec, source_name, name),
         bin=bin_directory(name, platform),
         media=_media(spec, name),
@@ -255,9 +288,16 @@ def _make(
     )
 
 
-def _trees(spec: Spec, source: Source) -> tuple[str, ...]:
-    """Where a source's tree may lie: its own place, and that of the fallback."""
-    return tuple(_beside(spec, path) for path in (source.tree, source.fallback) if path)
+def tree_places(spec: Spec, name: str) -> Iterator[TreePlace]:
+    """Where the tree of a source may lie; the first that is there is built."""
+    source = spec.source[name]
+    pinned = pinned_tree(spec, name, source)
+    if pinned:
+        yield TreePlace(pinned.directory, "pinned")
+    if source.tree:
+        yield TreePlace(_beside(spec, source.tree), "tree")
+    if source.fallback:
+        yield TreePlace(_beside(spec, source.fallback), "fallback")
 
 
 def _files_of_make(spec: Spec, platform: Platform) -> Iterator[tuple[str, tuple[str, ...]]]:

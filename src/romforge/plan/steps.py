@@ -32,6 +32,42 @@ class Fetch(NamedTuple):
         return f"source:{self.source}"
 
 
+class PinnedTree(NamedTuple):
+    """Gets a source tree from elsewhere into ``directory``, relative to the output root.
+
+    ``url`` is a URL, or an absolute path. Of a git repository, ``rev`` is the commit or the tag,
+    and ``signers`` the absolute path of the keys that may have signed it. An archive has a
+    ``sha256`` in their place.
+    """
+
+    source: str
+    url: str
+    rev: str | None
+    signers: str | None
+    sha256: str | None
+    directory: str
+
+    @property
+    def task(self) -> str:
+        return f"source:{self.source}"
+
+    @property
+    def pin(self) -> str:
+        """What the spec says the tree is: a commit, a tag, or the digest of an archive."""
+        return self.rev or f"sha256:{self.sha256}"
+
+
+class TreePlace(NamedTuple):
+    """A place where a source tree may lie: absolute, or relative to the output root.
+
+    ``kind`` is "override" for the tree that IPXE_SRC names, "pinned" for one that `romforge get`
+    gets, "tree" or "fallback".
+    """
+
+    path: str
+    kind: str
+
+
 class StripOptions(NamedTuple):
     """What the spec says of leaving things out of a platform's links.
 
@@ -48,13 +84,14 @@ class StripOptions(NamedTuple):
 class TreeBuild(NamedTuple):
     """Builds the images of a platform with a tree's own makefiles, in a working tree of its own.
 
-    Paths are absolute, except ``directory``, which is relative to the output root. ``headers`` are
-    the texts of configuration headers, ``config/local/CONFIG/NAME.h``, by NAME.
+    Paths are absolute, except ``directory``, which is relative to the output root, and those of
+    ``trees``. ``headers`` are the texts of configuration headers, ``config/local/CONFIG/NAME.h``,
+    by NAME.
     """
 
     source: str
     platform: str
-    trees: tuple[str, ...]  # the first that is there is built
+    trees: tuple[TreePlace, ...]  # the first that is there is built
     directory: str
     bin: str
     media: str
@@ -127,7 +164,7 @@ class Rom(NamedTuple):
         return tuple(kinds[platform] for platform in self.fit)
 
 
-PlanStep = Fetch | TreeBuild | Rom
+PlanStep = Fetch | PinnedTree | TreeBuild | Rom
 
 
 def distinct_requests(roms: Sequence[Rom]) -> list[tuple[ImageRequest, ...]]:
@@ -139,7 +176,8 @@ def distinct_requests(roms: Sequence[Rom]) -> list[tuple[ImageRequest, ...]]:
 class Plan(NamedTuple):
     """All steps of a spec: those that get images, and the ROMs of each target in the spec's order.
 
-    ``default`` names the targets that are built where no other is requested.
+    ``default`` names the targets that are built where no other is requested. No step needs one of
+    ``pinned``: they run only where they are requested by name.
     """
 
     spec: str  # absolute path of the spec
@@ -148,6 +186,7 @@ class Plan(NamedTuple):
     targets: dict[str, tuple[Rom, ...]]
     default: tuple[str, ...]
     jobs: int | str | None = None  # of all makes together, or "distcc", which knows
+    pinned: tuple[PinnedTree, ...] = ()
 
     def roms(self) -> Iterator[Rom]:
         for roms in self.targets.values():
@@ -155,6 +194,7 @@ class Plan(NamedTuple):
 
     def steps(self) -> Iterator[PlanStep]:
         yield from self.fetches
+        yield from self.pinned
         yield from self.makes
         yield from self.roms()
 

@@ -171,6 +171,17 @@ def _source_revisions(out: Path, roms: Sequence[Rom]) -> dict[str, str]:
     return revisions
 
 
+def locked_revision(plan: Plan, source: str) -> str | None:
+    """What the lock of a spec says of a source: a revision, a digest or a version.
+
+    None where it says nothing. Raises RomforgeError where the lock cannot be read.
+    """
+    path = lock_path(Path(plan.spec))
+    if not path.exists():
+        return None
+    return read_lock(path).sources.get(source)
+
+
 def _tool_versions(plan: Plan, roms: Sequence[Rom]) -> dict[str, str]:
     """The version of romforge, and of the compilers and linkers that built the ROMs' images."""
     versions = {"romforge": __version__}

@@ -103,12 +103,18 @@ def build_fault(out: Path, path: str, entry: RomEntry | None) -> str | None:
     return None
 
 
+# What is known of a source. A package has ``deb``, its name and version, and ``sha256``. A tree has
+# ``tree``, its directory; ``kind``, the place in the spec that it has: see TreePlace; and
+# ``revision``, which is empty where it is not known.
+SourceFacts = dict[str, str]
+
+
 class Manifest(NamedTuple):
     """A manifest as it was read: its spec, and its entries by the path of the ROM."""
 
     spec: str | None
     roms: dict[str, RomEntry]
-    sources: dict[str, dict[str, str]]
+    sources: dict[str, SourceFacts]
 
 
 def holds_manifest(out: Path, target: str, data: bytes) -> bool:

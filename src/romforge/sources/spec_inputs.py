@@ -28,27 +28,31 @@ def missing_inputs(spec: Spec, plan: Plan, override: str | None, out: Path) -> l
     problems = [*_missing_roms(spec, plan), *_missing_keys(plan)]
     reported: set[str] = set()  # sources whose tree is missing
     for make in plan.makes:
-        src = source_tree.find_tree(make.trees)
-        if src is None:
-            if make.source not in reported:
-                reported.add(make.source)
-                problems.append(_missing_tree(spec, make, override))
-        else:
-            problems += _wrong_configuration(spec, make, src, out)
+        found = source_tree.find_built_tree(make.trees, out)
+        if found is not None:
+            problems += _wrong_configuration(spec, make, found.src, out)
+        elif make.source not in reported and make.trees[0].kind != "pinned":
+            reported.add(make.source)
+            problems.append(_missing_tree(spec, make, override))
         problems += build_failure.embedded_problems(make)
         problems += _missing_launcher(spec, make)
     return list({(problem.path, problem.message): problem for problem in problems}.values())
 
 
-def doubtful_inputs(spec: Spec, plan: Plan) -> list[Problem]:
-    """What a build does otherwise than the spec suggests, without failing."""
+def doubtful_inputs(spec: Spec, plan: Plan, out: Path) -> list[Problem]:
+    """What a build does otherwise than the spec suggests, or cannot do before `romforge get`."""
     problems = [*config_check.unused_configurations(spec)]
-    notes = {make.source: source_tree.fallback_note(make) for make in plan.makes}
-    for source, note in notes.items():
+    for make in {make.source: make for make in plan.makes}.values():
+        note = source_tree.other_tree_note(make, out)
+        if source_tree.find_built_tree(make.trees, out) is None:
+            note = f"the tree was not got yet; get it by `{source_tree.GET} {make.source}`"
         if note:
-            problems.append(Problem(("source", source, "tree"), note))
-            problems += _unchecked_macros(plan, source)
-    return problems + config_check.macro_warnings(spec, plan.makes)
+            key = "tree"
+            if make.trees[0].kind == "pinned":
+                key = "git" if spec.source[make.source].git else "archive"
+            problems.append(Problem(("source", make.source, key), note))
+            problems += _unchecked_macros(plan, make.source)
+    return problems + config_check.macro_warnings(spec, plan.makes, out)
 
 
 def _unchecked_macros(plan: Plan, source: str) -> Iterator[Problem]:
@@ -61,15 +65,16 @@ def _unchecked_macros(plan: Plan, source: str) -> Iterator[Problem]:
 
 
 def _missing_tree(spec: Spec, make: TreeBuild, override: str | None) -> Problem:
-    what = "there is no iPXE source tree (with src/Makefile) at"
-    if override in make.trees:
+    what = "there is no iPXE source tree (with src/Makefile)"
+    if make.trees[0].kind == "override":
         key = ("source", make.source)
-        wanted = spec.source[make.source].tree
+        source = spec.source[make.source]
+        wanted = source.git or source.archive or source.tree
         hint = f"set IPXE_SRC to one, or unset it to build {wanted}"
-        return Problem(key, f"{what} {override}, which IPXE_SRC names", hint)
-    places = " or ".join(make.trees)
+        return Problem(key, f"{what} at {override}, which IPXE_SRC names", hint)
+    text = f"{what} {source_tree.describe_places(make)}"
     hint = f"get one by {source_tree.HOW_TO_GET}; or set IPXE_SRC=DIR, or change tree"
-    return Problem(("source", make.source, "tree"), f"{what} {places}", hint)
+    return Problem(("source", make.source, "tree"), text, hint)
 
 
 def _wrong_configuration(spec: Spec, make: TreeBuild, src: Path, out: Path) -> Iterator[Problem]:

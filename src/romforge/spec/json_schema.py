@@ -16,7 +16,7 @@ from typing import Any
 
 from romforge.spec.fields import ValueType
 from romforge.spec.loader import NAME
-from romforge.spec.model import ORIGINS, SECTIONS, Header, Source, Spec, Toolchain, Verify
+from romforge.spec.model import ORIGINS, PINS, SECTIONS, Header, Source, Spec, Toolchain, Verify
 
 Schema = dict[str, Any]
 
@@ -79,7 +79,8 @@ def _table(cls: type) -> Schema:
 
 def _origin(name: str) -> Schema:
     """Requires an origin of a source, and forbids the keys that this origin excludes."""
-    return {"required": [name], "properties": dict.fromkeys(ORIGINS[name], False)}
+    required = [name, PINS[name]] if name in PINS else [name]
+    return {"required": required, "properties": dict.fromkeys(ORIGINS[name], False)}
 
 
 def _key(field: Field[Any]) -> Schema:

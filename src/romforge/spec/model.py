@@ -30,16 +30,38 @@ def _read_strength(value: object) -> Strip:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Source:
-    """Where images come from: an iPXE tree, existing ROMs, or a Debian package of ROMs."""
+    """Where images come from: an iPXE tree, existing ROMs, or a Debian package of ROMs.
 
+    A tree is a directory, or is pinned: a commit of a git repository, or an archive of a digest.
+    `romforge get` gets a pinned tree into the output root. A build never does.
+    """
+
+    git: str | None = key(
+        value_types.TEXT, "the URL or the directory of a git repository with an iPXE tree", None
+    )
+    rev: str | None = key(
+        value_types.REVISION,
+        "the commit of git to build, or a tag that one of the signers signed",
+        None,
+    )
+    signers: str | None = key(
+        value_types.TEXT,
+        "a file with the keys that may sign rev: OpenPGP keys in ASCII armour, or an"
+        " allowed_signers file of ssh-keygen; a rev without such a signature is refused",
+        None,
+    )
+    archive: str | None = key(
+        value_types.TEXT, "the URL or the file of a tar archive with an iPXE tree", None
+    )
     tree: str | None = key(
         value_types.TEXT,
-        "an iPXE source tree; IPXE_SRC=DIR overrides the first one of the spec",
+        "the directory of an iPXE source tree; with git or archive, the tree to build until"
+        " `romforge get`; IPXE_SRC=DIR overrides the first source of the spec that has a tree",
         None,
     )
     fallback: str | None = key(
         value_types.TEXT,
-        "the tree to build if the directory of tree does not exist; romforge:minipxe is the"
+        "the tree to build where the others of the source do not exist; romforge:minipxe is the"
         " miniature of iPXE that comes with romforge, and boots nothing",
         None,
     )
@@ -55,7 +77,9 @@ class Source:
         " default: the paths that distributions use",
         None,
     )
-    sha256: str | None = key(value_types.SHA256, "the digest that the .deb must have", None)
+    sha256: str | None = key(
+        value_types.SHA256, "the digest that the archive or the .deb must have", None
+    )
     config: str | None = key(
         value_types.TEXT,
         "the configuration to build with: one of the tree, such as qemu,"
@@ -71,6 +95,11 @@ class Source:
     fallback_mark: str | None = key(
         value_types.MARK, "the same for images of the fallback tree", None
     )
+
+    @property
+    def is_tree(self) -> bool:
+        """Whether images are built from a source tree."""
+        return bool(self.git or self.archive or self.tree)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -403,13 +432,18 @@ SECTIONS: Mapping[str, type] = {
     "target": Target,
     "qemu": Qemu,
 }
-_TREE_KEYS = ("fallback", "config", "make", "fallback_mark")
-# A source has exactly one of these keys; each excludes others.
+_TREE_KEYS = ("rev", "signers", "fallback", "config", "make", "fallback_mark")
+# A source has exactly one of these keys, except that tree may be beside git or archive. Each
+# excludes others.
 ORIGINS: Mapping[str, tuple[str, ...]] = {
-    "tree": ("files", "sha256"),
+    "git": ("archive", "files", "sha256"),
+    "archive": ("git", "rev", "signers", "files"),
+    "tree": ("git", "archive", "rev", "signers", "files", "sha256"),
     "roms": _TREE_KEYS,
     "package": _TREE_KEYS,
 }
+# What an origin needs: a URL alone does not say what is there.
+PINS: Mapping[str, str] = {"git": "rev", "archive": "sha256"}
 # The names of all tables by section, including tables with problems; None for a section that is
 # not a table.
 Names = Mapping[str, frozenset[str] | None]

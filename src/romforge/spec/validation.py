@@ -17,6 +17,7 @@ from romforge.spec.fields import Path, Problem, show
 from romforge.spec.model import (
     LOCK,
     ORIGINS,
+    PINS,
     STUB,
     Header,
     Names,
@@ -32,7 +33,7 @@ from romforge.spec.model import (
     migration_column,
     rom_path,
 )
-from romforge.spec.value_types import MACHINES_ALL
+from romforge.spec.value_types import COMMIT, MACHINES_ALL
 
 _PLACEHOLDERS = ("nic", "vendor", "device", "target")
 _MOST_LISTED = 12  # names in a hint
@@ -118,7 +119,7 @@ def _check_verify(spec: Spec, names: Names) -> Iterator[Problem]:
             hint = f"known are {join_words(BY_NAME)}"
             yield Problem(("qemu", name), message, hint, name, BY_NAME)
     for index, name in enumerate(spec.verify.migrate_from):
-        if name in spec.source and spec.source[name].tree:
+        if name in spec.source and spec.source[name].is_tree:
             message = f"the source {name} is an iPXE tree, not a set of older ROMs"
             yield Problem((*path, index), message, "name a source with roms or package")
     yield from _check_migration_columns(spec.verify.migrate_from, path)
@@ -144,8 +145,9 @@ def _check_source(name: str, source: Source) -> Iterator[Problem]:
         message = f"{show(LOCK)} is reserved for romspec.lock"
         yield Problem(path, message, "use another name")
     yield from _check_origin(source, path)
+    yield from _check_pin(source, path)
     yield from _check_make(source.make, path)
-    for key in ("tree", "fallback", "roms"):
+    for key in ("git", "archive", "signers", "tree", "fallback", "roms"):
         yield from _check_home(getattr(source, key) or "", (*path, key))
         yield from _check_shipped(getattr(source, key) or "", (*path, key))
     if source.sha256 and source.roms and not source.roms.endswith(".deb"):
@@ -159,18 +161,49 @@ def _check_source(name: str, source: Source) -> Iterator[Problem]:
 def _check_origin(source: Source, path: Path) -> Iterator[Problem]:
     """A source must have one origin, and none of the keys that this origin excludes."""
     origins = [key for key in ORIGINS if getattr(source, key) is not None]
+    if origins in (["git", "tree"], ["archive", "tree"]):
+        origins = origins[:1]  # the tree is what to build until `romforge get`
     if len(origins) != 1:
         message = "does not state where images come from"
         if origins:
             message = f"has {join_words(origins)}"
-        yield Problem(path, message, "write exactly one of tree, roms and package")
+        yield Problem(path, message, f"write exactly one of {join_words(ORIGINS)}")
         return
     origin = origins[0]
-    users = "existing ROMs" if origin == "tree" else "trees"
     for key in ORIGINS[origin]:
         if getattr(source, key):
-            message = f"is only for {users}, but this source has {origin}"
+            message = f"is only for {_users_of(key)}, but this source has {origin}"
             yield Problem((*path, key), message, "remove it")
+
+
+def _users_of(key: str) -> str:
+    """The origins that a key of a source is for."""
+    origins = [origin for origin, excluded in ORIGINS.items() if key not in excluded]
+    if len(origins) == 1:
+        return origins[0]
+    if "roms" not in origins:
+        return "trees"
+    return "archives and existing ROMs" if "archive" in origins else "existing ROMs"
+
+
+def _check_pin(source: Source, path: Path) -> Iterator[Problem]:
+    """A pinned tree must say which it is: by content, or by who signed it."""
+    for origin, pin in PINS.items():
+        if getattr(source, origin) is not None and getattr(source, pin) is None:
+            message = f"has no {pin}, so that it is not known which tree is meant"
+            hint = "write rev = COMMIT" if origin == "git" else "write the digest of the archive"
+            yield Problem((*path, origin), message, hint)
+    if source.git and source.git.startswith("-"):
+        yield Problem((*path, "git"), "begins with a -", "write a URL or a directory")
+    if source.archive and source.archive.startswith("-"):
+        yield Problem((*path, "archive"), "begins with a -", "write a URL or a file")
+    if source.rev and not source.signers and not re.fullmatch(COMMIT, source.rev):
+        message = f"{show(source.rev)} is a tag, which may be moved"
+        hint = (
+            "write the commit, or name the keys of those who sign tags in signers;"
+            f" the commit is what `git ls-remote URL '{source.rev}^{{}}' {source.rev}` prints first"
+        )
+        yield Problem((*path, "rev"), message, hint)
 
 
 def _check_platform(names: Names, name: str, platform: Platform) -> Iterator[Problem]:
@@ -363,7 +396,7 @@ def _check_sign(spec: Spec, target: Target, path: Path) -> Iterator[Problem]:
         drivers += 1
         source_name = platform.source or target.source or next(iter(spec.source), None)
         source = spec.source.get(source_name or "")
-        if source and source.tree is None:
+        if source and not source.is_tree:
             message = f"the driver of {name} comes from existing ROMs, and cannot be signed"
             hint = "take it from a tree, or leave it out of this target"
             yield Problem((*path, "sign"), message, hint)

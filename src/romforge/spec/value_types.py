@@ -353,6 +353,14 @@ SHA256 = ValueType(
     _pattern("^[0-9a-f]{64}$"),
     _match("[0-9a-f]{64}", "a SHA-256 digest"),
 )
+# A tag's name may have what git allows, but no character that means something to git elsewhere.
+COMMIT = "[0-9a-f]{40}|[0-9a-f]{64}"
+_TAG = r"(?![0-9a-f]{4,}$)(?!.*\.\.)(?!.*\.lock$)[A-Za-z0-9](?:[A-Za-z0-9._/+-]*[A-Za-z0-9])?"
+REVISION = ValueType(
+    "write all 40 digits of a commit, or the name of a signed tag",
+    _pattern(f"^(?:{COMMIT}|{_TAG})$"),
+    _match(f"{COMMIT}|{_TAG}", "a commit or a tag"),
+)
 PACKAGE = ValueType(
     'write the name of a Debian package, such as "ipxe-qemu",'
     ' or with a release that apt knows, such as "ipxe-qemu/trixie"',

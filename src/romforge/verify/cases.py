@@ -238,7 +238,7 @@ def _boots(
 def _drives_interface(spec: Spec, source: Source) -> bool:
     """Whether to call the Simple Network Protocol of a source's drivers, which have no mark."""
     if spec.verify.snp is None:
-        return source.tree is not None
+        return source.is_tree
     return spec.verify.snp
 
 

@@ -160,7 +160,7 @@ def keys(table: type, above: str = "") -> Iterator[tuple[str, str]]:
 def test_types_and_defaults_are_shown_as_a_spec_writes_them():
     text = flat(formatted("romspec", *FORMATTERS["man"]))
     for key in (
-        "tree (text) An iPXE source tree",
+        "tree (text) The directory of an iPXE source tree",
         "id (text, required) Vendor and device",
         'nics ("*" or list of texts, default "*")',
         "size (text or number, required)",

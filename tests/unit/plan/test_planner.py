@@ -20,7 +20,7 @@ from romforge.base.pci_id import PciId
 from romforge.plan import planner
 from romforge.plan.image_requests import RomFileRequest, TreeRequest
 from romforge.plan.planner import DEFAULT_FILES
-from romforge.plan.steps import Fetch, Plan, StripOptions, TreeBuild
+from romforge.plan.steps import Fetch, Plan, StripOptions, TreeBuild, TreePlace
 from romforge.spec import loader
 from romforge.spec.model import Spec, expand_pattern
 from tests.support.project import TOP, spec_text
@@ -537,9 +537,11 @@ def test_a_make_says_all_that_it_depends_on(tmp_path, line):
 
 def test_the_tree_is_built_before_its_fallback(tmp_path):
     """Both are in the step, the tree first; which of them is there only the build finds out."""
-    assert the_make(tmp_path).trees == (f"{tmp_path.parent}/ipxe", f"{tmp_path}/mini")
+    tree, fallback = the_make(tmp_path).trees
+    assert tree == TreePlace(f"{tmp_path.parent}/ipxe", "tree")
+    assert fallback == TreePlace(f"{tmp_path}/mini", "fallback")
     made = plan(tmp_path, trees(target("t", 'source = "other"')))
-    assert [step.trees for step in made.makes] == [("/srv/ipxe",)]
+    assert [step.trees for step in made.makes] == [(TreePlace("/srv/ipxe", "tree"),)]
 
 
 def test_a_given_tree_stands_in_for_the_first_source_of_trees_alone(tmp_path):
@@ -552,9 +554,9 @@ def test_a_given_tree_stands_in_for_the_first_source_of_trees_alone(tmp_path):
     )
     made = planner.make_plan(both, "/given")
     assert [(step.source, step.trees) for step in made.makes] == [
-        ("ipxe", ("/given",)),
-        ("ipxe", ("/given",)),
-        ("other", ("/srv/ipxe",)),
+        ("ipxe", (TreePlace("/given", "override"),)),
+        ("ipxe", (TreePlace("/given", "override"),)),
+        ("other", (TreePlace("/srv/ipxe", "tree"),)),
     ]
     usual = planner.make_plan(both)
     assert [step._replace(trees=()) for step in made.makes] == [

@@ -61,7 +61,7 @@ def missing_config(step: TreeBuild, files: Collection[str]) -> str | None:
     )
 
 
-def macro_warnings(spec: Spec, makes: Iterable[TreeBuild]) -> list[Problem]:
+def macro_warnings(spec: Spec, makes: Iterable[TreeBuild], out: Path) -> list[Problem]:
     """The macros of the spec that may have no effect in the trees of these makes.
 
     Of trees that are missing nothing is known, and a fallback is not the tree that the spec is for.
@@ -69,10 +69,11 @@ def macro_warnings(spec: Spec, makes: Iterable[TreeBuild]) -> list[Problem]:
     seen: set[tuple[Path, str]] = set()
     warnings: dict[tuple[KeyPath, str], Problem] = {}
     for step in makes:
-        src = source_tree.find_tree(step.trees)
-        if src is None or step.config is None or not step.headers:
+        found = source_tree.find_built_tree(step.trees, out)
+        if found is None or step.config is None or not step.headers:
             continue
-        if source_tree.built_fallback(step) or (src, step.config) in seen:
+        src, place = found
+        if place.kind == "fallback" or (src, step.config) in seen:
             continue
         seen.add((src, step.config))
         for problem in _Checker(src, step.config, spec.config.get(step.config, {})).warnings():

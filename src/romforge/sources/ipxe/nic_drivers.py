@@ -85,7 +85,7 @@ def _find_drivers(build: TreeBuild, goals: list[str], out: Path) -> dict[str, li
     from romforge.sources.ipxe import source_tree  # a spec without trees does without
 
     try:
-        src = source_tree.locate_tree(build)
+        src = source_tree.locate_tree(build, out).src
     except RomforgeError:
         return {}
     cached = _read_cache(out, src)

@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from romforge.base.errors import RomforgeError
-from romforge.plan.steps import TreeBuild
+from romforge.base.text import relative_path
+from romforge.plan.steps import TreeBuild, TreePlace
 from romforge.sources.ipxe import link_roots, toolchain, tree_version, worktree
 from romforge.sources.ipxe.link_roots import LinkPlan
 from romforge.sources.ipxe.tree_record import BuildSettings, TreeRecord, load_record
@@ -27,9 +28,10 @@ _CONFIG_HEADER = re.compile(r"config/([^/]+)\.h")
 
 
 class Tree(NamedTuple):
-    """A source tree as it is now: its src directory, its files, and its version."""
+    """A source tree as it is now: its src directory and place, its files, and its version."""
 
     src: Path
+    place: TreePlace
     files: dict[str, FileStatus]
     version: TreeVersion
 
@@ -44,32 +46,56 @@ class Trees:
 
     def __init__(self, out: Path) -> None:
         self.out = out.resolve()
-        self._by_paths: dict[tuple[str, ...], Tree] = {}
+        self._by_places: dict[tuple[TreePlace, ...], Tree] = {}
 
     def of(self, step: TreeBuild) -> Tree:
         """The tree that a platform is built from.
 
         Raises RomforgeError where there is none, or it cannot be read.
         """
-        tree = self._by_paths.get(step.trees)
+        tree = self._by_places.get(step.trees)
         if tree is None:
-            src = locate_tree(step)
-            files = worktree.scan_tree(src, self.out)
-            tree = Tree(src, files, tree_version.read_version(src))
-            self._by_paths[step.trees] = tree
+            found = locate_tree(step, self.out)
+            files = worktree.scan_tree(found.src, self.out)
+            tree = Tree(*found, files, tree_version.read_version(found.src))
+            self._by_places[step.trees] = tree
         return tree
 
 
-def locate_tree(step: TreeBuild) -> Path:
-    """The src directory of the tree to build. Raises RomforgeError, which says how to get one."""
-    src = find_tree(step.trees)
-    if src is not None:
-        return src
-    places = " or ".join(step.trees)
-    raise RomforgeError(
-        f"there is no iPXE source tree (with src/Makefile) at {places}; get one:\n  {HOW_TO_GET}\n"
-        f"  or set IPXE_SRC=DIR, or tree in [source.{step.source}]"
-    )
+class FoundTree(NamedTuple):
+    """The tree that is built: its src directory, and the place where it was found."""
+
+    src: Path
+    place: TreePlace
+
+
+def locate_tree(step: TreeBuild, out: Path) -> FoundTree:
+    """The tree to build. Raises RomforgeError, which says how to get one."""
+    found = find_built_tree(step.trees, out)
+    if found is not None:
+        return found
+    lack = f"there is no iPXE source tree (with src/Makefile) {describe_places(step)}"
+    ways = [HOW_TO_GET, f"or set IPXE_SRC=DIR, or tree in [source.{step.source}]"]
+    if step.trees[0].kind == "pinned":
+        ways.insert(0, f"`{GET} {step.source}`, which gets the one of the spec, or")
+    raise RomforgeError("\n  ".join([f"{lack}; get one:", *ways]))
+
+
+def find_built_tree(places: Iterable[TreePlace], out: Path) -> FoundTree | None:
+    """The first of these trees that is there; ``out`` is the output root."""
+    for place in places:
+        src = find_tree([os.path.join(os.path.abspath(out), place.path)])
+        if src is not None:
+            return FoundTree(src, place)
+    return None
+
+
+def describe_places(step: TreeBuild) -> str:
+    """Where the trees of a platform may lie, in words."""
+    places = [place.path for place in step.trees if place.kind != "pinned"]
+    if not places:
+        return f"yet for [source.{step.source}]"
+    return f"at {' or '.join(places)}"
 
 
 def find_tree(places: Sequence[str]) -> Path | None:
@@ -81,32 +107,26 @@ def find_tree(places: Sequence[str]) -> Path | None:
     return None
 
 
-def built_fallback(step: TreeBuild) -> Path | None:
-    """The fallback tree of a platform, if that is what is built."""
-    if len(step.trees) < 2:
+def builds_fallback(step: TreeBuild, out: Path) -> bool:
+    """Whether the fallback tree of a platform is what is built."""
+    found = find_built_tree(step.trees, out)
+    return found is not None and found.place.kind == "fallback"
+
+
+def other_tree_note(step: TreeBuild, out: Path) -> str | None:
+    """What to say of a platform of which another tree is built than the spec asks for first."""
+    found = find_built_tree(step.trees, out)
+    first = step.trees[0]
+    if found is None or found.place == first:
         return None
-    tree = find_tree(step.trees)
-    if tree is None or tree.is_relative_to(step.trees[0]):
-        return None
-    return tree
+    built = relative_path(str(found.src.parent))
+    if first.kind == "pinned":
+        lack = f"the tree of [source.{step.source}] was not got, so {built} is built"
+        return f"{lack}; to get the pinned one: `{GET} {step.source}`"
+    return f"{relative_path(first.path)} is not there, so {built} is built; get one by {HOW_TO_GET}"
 
 
-def fallback_note(step: TreeBuild) -> str | None:
-    """What to say of a platform of which the fallback tree is built."""
-    tree = built_fallback(step)
-    if tree is None:
-        return None
-    missing = _shorten(step.trees[0])
-    built = _shorten(str(tree.parent))
-    return f"{missing} is not there, so {built} is built; to get the real one: {HOW_TO_GET}"
-
-
-def _shorten(path: str) -> str:
-    """A path relative to the working directory, if it lies below."""
-    return os.path.relpath(path) if Path(path).is_relative_to(Path.cwd()) else path
-
-
-CLONE = "git clone https://github.com/ipxe/ipxe"
+GET = "romforge get"
 HOW_TO_GET = (
     "`git submodule add https://github.com/ipxe/ipxe vendor/ipxe`, `apt-get source ipxe`,"
     " or a release's tarball whose sha256 you checked"

@@ -58,7 +58,7 @@ def top(tmp_path: Path) -> Path:
 def warnings(top: Path, tables: str, tree: str | None = None) -> list[Problem]:
     (top / "romspec.toml").write_text(SPEC + tables)
     spec = loader.load_spec(top / "romspec.toml")
-    return config_check.macro_warnings(spec, planner.make_plan(spec, tree).makes)
+    return config_check.macro_warnings(spec, planner.make_plan(spec, tree).makes, top / "out")
 
 
 @pytest.mark.parametrize("key", ["define", "undef"])
@@ -147,7 +147,7 @@ def test_a_tree_that_is_missing_or_the_fallback_gives_no_warnings(top: Path):
     text = SPEC.replace('tree = "tree"', 'tree = "absent"\nfallback = "tree"')
     (top / "romspec.toml").write_text(text + tables)
     spec = loader.load_spec(top / "romspec.toml")
-    assert config_check.macro_warnings(spec, planner.make_plan(spec).makes) == []
+    assert config_check.macro_warnings(spec, planner.make_plan(spec).makes, top / "out") == []
 
 
 def test_a_macro_is_reported_once_for_all_platforms(top: Path):
