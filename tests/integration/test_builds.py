@@ -106,6 +106,19 @@ def test_nothing_is_redone_where_nothing_changed(built: Project):
     assert counts(built.romforge("build")) == (0, 0, 6)
 
 
+def test_a_quiet_build_says_what_is_wrong_alone(project: Project):
+    done = project.romforge("build", "--quiet")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert len(list((project.top / QEMU).iterdir())) == 2 * len(THREE)
+    done = project.romforge("build", "-q", "--json")
+    assert json.loads(done.stdout)["roms"]
+    spec = project.top / "romspec.toml"
+    spec.write_text(spec.read_text().replace('"256KiB"', '"64KiB"'))
+    done = project.romforge("build", "-q")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.count(" over its bucket of 64 KiB") == len(THREE)
+
+
 def test_json_lists_the_same_entries_as_the_manifests(built: Project):
     entries = json.loads(built.romforge("build", "--json").stdout)["roms"]
     listed = [entry for target in ("efi", "pxe") for entry in built.manifest(target)["roms"]]

@@ -175,6 +175,8 @@ def test_what_would_save_most_is_named_before_a_larger_limit(tmp_path: Path, rom
     done = romforge("build")
     assert done.returncode == 1
     remedies = re.findall("remedy: (.*)", done.stderr)
+    assert "\n  next: `romforge why set/e1000.rom` lists what fills it\n" in done.stderr
+    assert romforge("why", "set/e1000.rom").returncode == 0
     first, *others = remedies
     change = re.fullmatch(
         r"`undef = \[(\"\w+\")\]` in \[config\.small\.general\] leaves \w+ and \w+ out of"

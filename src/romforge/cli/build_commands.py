@@ -43,6 +43,8 @@ def add_build_commands(commands: common.Commands) -> None:
         "the number of jobs to run at once, including those of make; default: one per processor",
     )
 
+    common.add_quiet_option(build)
+
     verify = common.add_command(
         commands,
         "verify",
@@ -65,6 +67,7 @@ def add_build_commands(commands: common.Commands) -> None:
     common.add_jobs_option(
         verify, "the number of proofs to run at once; default: one per processor"
     )
+    common.add_quiet_option(verify)
     verify.add_argument(
         "--strict",
         action="store_true",
@@ -85,6 +88,7 @@ def _run_build(args: Namespace) -> int:
     graph = tasks.load_tasks(args.spec, args.out, source_tree_override(), every=has_selection)
     selected = common.selected_tasks(graph.plan, args.out, args.selection)
     graph.run.as_json = args.json
+    graph.run.quiet = args.quiet
     return tasks.run_tasks(graph, selected, args.jobs)
 
 
@@ -96,6 +100,7 @@ def _run_verify(args: Namespace) -> int:
     graph.run.junit = args.junit
     graph.run.strict = args.strict
     graph.run.as_json = args.json
+    graph.run.quiet = args.quiet
     selected = _selected_proofs(graph, args.selection)
     if not selected:
         raise UsageError("there is nothing to verify")

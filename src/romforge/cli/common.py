@@ -146,7 +146,26 @@ def add_command(
 
 
 class _HelpFormatter(argparse.HelpFormatter):
-    """Keeps the lines of examples, and fills all other text."""
+    """Fits the help of a command into a screen of 24 lines.
+
+    Keeps the lines of examples, and fills all other text. The usage names no option, since each has
+    a line below. Nor has -h one: who reads this knows it.
+    """
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=19)
+
+    def add_usage(self, usage: Any, actions: Any, groups: Any, prefix: Any = None) -> None:
+        """Adds the usage, with the positional arguments alone."""
+        words = ["%(prog)s", "[OPTION...]"]
+        for action in actions:
+            if not action.option_strings:
+                words.append(self._format_args(action, str(action.metavar or action.dest)))
+        super().add_usage(usage or " ".join(words), actions, groups, prefix)
+
+    def add_argument(self, action: argparse.Action) -> None:
+        if not isinstance(action, argparse._HelpAction):
+            super().add_argument(action)
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         if text.startswith(examples.HEADING):
@@ -217,6 +236,12 @@ def subparsers(parser: argparse.ArgumentParser) -> dict[str, CommandParser]:
 
 def add_jobs_option(parser: CommandParser, help_text: str) -> None:
     parser.add_argument("-j", "--jobs", type=_job_count, metavar="N", help=help_text)
+
+
+def add_quiet_option(parser: CommandParser) -> None:
+    parser.add_argument(
+        "-q", "--quiet", action="store_true", help="print only what is wrong, and warnings"
+    )
 
 
 def add_level_option(parser: argparse._ActionsContainer) -> None:

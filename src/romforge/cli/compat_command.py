@@ -21,9 +21,8 @@ from romforge.cli import common
 _VERDICTS = "migrates", "boots"
 _LOSES_BOOT = 3  # the exit status; see errors.EXIT_STATUSES
 _EXPLANATION = (
-    "A guest that has migrated keeps its old ROM, also when it is reset. When QEMU is started again"
-    " for it, it has the new one. The exit status is 1 if a guest cannot migrate, and else"
-    f" {_LOSES_BOOT} if one could not boot from the network any more."
+    "A guest keeps its old ROM until QEMU is started again. The exit status is 1 if one cannot"
+    f" migrate, and else {_LOSES_BOOT} if one could not boot again."
 )
 
 
@@ -86,23 +85,15 @@ def add_compat_command(commands: common.Commands) -> None:
     parser.add_argument(
         "--only",
         choices=_VERDICTS,
-        help="let the exit status tell of one verdict: whether guests migrate, or whether they can"
-        " boot from the network when they are started again",
+        help="let the exit status tell of one verdict alone",
     )
-    for name in ("old", "new"):
+    kinds = "a directory, .deb, lock, ROM or spec, or a name as for build"
+    for name, help_text in (("old", kinds), ("new", "the same")):
+        parser.add_argument(name, metavar=name.upper(), help=help_text)
+    order = "the directories of OLD, by colons, in the order of the old host's QEMU"
+    for name, help_text in (("old", order), ("new", "the same of NEW")):
         parser.add_argument(
-            name,
-            metavar=name.upper(),
-            help="a directory, a .deb, a lock file, a ROM, a spec with [qemu.ARCH], or ROMs that"
-            " the spec builds, by a name as for build",
-        )
-    for name in ("old", "new"):
-        parser.add_argument(
-            f"--{name}-path",
-            metavar="PATH",
-            type=_read_search_path,
-            help=f"where QEMU looks for ROMs on the {name} host: directories of {name.upper()},"
-            " separated by colons; the first file of a name counts",
+            f"--{name}-path", metavar="PATH", type=_read_search_path, help=help_text
         )
 
 

@@ -8,6 +8,7 @@ import textwrap
 from collections.abc import Iterator, Mapping
 
 HEADING = "examples:"
+_MARGINS = 6  # columns before, between and behind the texts of an example
 GROUPS = {
     "start": ("init", "schema", "nics", "check"),
     "build": ("get", "build", "plan", "lock", "update"),
@@ -66,7 +67,7 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "compat": (
         ("romforge compat ipxe-qemu.deb out", "a package against what was built"),
-        ("romforge compat old.rom new.rom --only migrates", "two files, one verdict"),
+        ("romforge compat old.rom new.rom", "two files"),
     ),
     "inspect": (
         ("romforge inspect out/usr/share/qemu/efi-e1000.rom", "a file"),
@@ -91,10 +92,19 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
 
 
 def example_text(command: str) -> str:
-    """The examples of a command, as its --help shows them: each line, and below it what it does."""
+    """The examples of a command, as its --help shows them: each line, and what it does.
+
+    That stands beside the lines, or below them where one is too long.
+    """
+    examples = EXAMPLES[command]
+    width = max(len(line) for line, _ in examples)
+    longest = max(len(purpose) for _, purpose in examples)
     lines = [HEADING]
-    for line, purpose in EXAMPLES[command]:
-        lines += [f"  {line}", f"      {purpose}"]
+    for line, purpose in examples:
+        if width + longest + _MARGINS <= shutil.get_terminal_size().columns:
+            lines.append(f"  {line:{width}}  {purpose}")
+        else:
+            lines += [f"  {line}", f"      {purpose}"]
     return "\n".join(lines)
 
 

@@ -34,6 +34,7 @@ def add_get_commands(commands: common.Commands) -> None:
     get.add_argument(
         "source", nargs="*", metavar=common.SOURCE, help="a source of the spec; default: all"
     )
+    common.add_quiet_option(get)
     get.add_argument(
         "--from",
         dest="place",
@@ -84,6 +85,7 @@ def _run_get(args: Namespace) -> int:
             raise UsageError("--from needs the name of one source with git or archive")
         graph = tasks.TaskGraph(_from_place(graph.plan, wanted[0], args.place), args.out, True)
     graph.run.as_json = args.json
+    graph.run.quiet = args.quiet
     return tasks.run_tasks(graph, [step.task for step in wanted], None)
 
 

@@ -56,13 +56,13 @@ def add_lookup_command(commands: common.Commands) -> None:
         "selection",
         nargs="*",
         metavar=common.SELECTION,
-        help="the ROMs whose cards to look up, by names as for build; default: all cards",
+        help="as for build: of which cards; default: all",
     )
     parser.add_argument(
         "--root",
         metavar="DIR",
         type=Path,
-        help="where the files lie as they are installed at /; default: the output root",
+        help="what will be /; default: the output root",
     )
     parser.add_argument(
         "-L",
@@ -70,23 +70,21 @@ def add_lookup_command(commands: common.Commands) -> None:
         metavar="DIR",
         action="append",
         default=[],
-        help="a directory to search first, as for QEMU's option -L; may be repeated",
+        help="search it first, as QEMU's -L does; may be repeated",
     )
     parser.add_argument(
         "--qemu",
         metavar="QEMU",
         action="append",
         default=[],
-        help="a QEMU to ask: an architecture such as arm64, or the path of a qemu-system-ARCH;"
-        " may be repeated; default: those that are installed, and those of the spec",
+        help="an architecture, or the path of a QEMU; may be repeated; default: all there are",
     )
     parser.add_argument(
         "--machine",
         metavar="TYPE",
         action="append",
         default=[],
-        help="the machine type of guests, such as pc-i440fx-7.2; may be repeated;"
-        ' default: "virt" if the QEMU has it, else its own default',
+        help="a machine type of guests; may be repeated; default: virt, or QEMU's own",
     )
     parser.add_argument(
         "--offline",

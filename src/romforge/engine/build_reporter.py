@@ -88,7 +88,7 @@ class Reporter:
         if demand and demand.wanted.get(task.name) and task.name not in demand.refused:
             count = plural(len(demand.wanted[task.name]), "image")
             self.say(f"{task.name}: builds {count}", "")
-        if not task.actions:
+        if not task.actions or self.run.quiet:
             return
         if sys.stderr.isatty():
             self._show(task)
@@ -190,8 +190,7 @@ class Reporter:
         except RomforgeError as error:
             self.failed.append("manifest")
             self.say(str(error))
-        lines = self._json() if self.run.as_json else self._table()
-        text = "".join(f"{line}\n" for line in lines)
+        text = "".join(f"{line}\n" for line in self._result())
         self.outstream.write(encodable(text, self.outstream))
         self.run.end()
         if exception is KeyboardInterrupt:
@@ -199,6 +198,12 @@ class Reporter:
             raise SystemExit(130)
         if self.failed and exception is None:
             raise SystemExit(1)
+
+    def _result(self) -> list[str]:
+        """The lines that a run prints at its end."""
+        if self.run.as_json:
+            return self._json()
+        return [] if self.run.quiet else self._table()
 
     def _interrupt(self) -> None:
         """Stops what other processes are doing for this run."""
@@ -208,7 +213,12 @@ class Reporter:
             gnu_make.interrupt_makes()
 
     def say(self, message: str, colour: str = RED) -> None:
-        """Prints a message on standard error, above the progress."""
+        """Prints a message on standard error, above the progress.
+
+        One without a colour is no problem, and a quiet run does not say it.
+        """
+        if self.run.quiet and not colour:
+            return
         if self.progress is not None:
             self.progress.stop()
         first, *rest = message.split("\n")

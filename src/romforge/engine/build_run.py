@@ -33,10 +33,11 @@ class BuildRun:
     """What the tasks of one run share; the actions of tasks have it as an argument.
 
     ``proofs`` are those that the run may do. ``as_json`` asks for JSON in place of a table,
-    ``junit`` is a file for the outcomes of proofs. ``strict`` makes a run fail if this machine
-    cannot do one of its proofs. ``entries`` are what the manifests will say of
-    each ROM, by its path: JSON, which is seldom decoded. ``failed`` are the paths of the ROMs that
-    failed, ``removed`` those of files that the spec no longer asks for.
+    ``quiet`` for neither a table nor progress. ``junit`` is a file for the outcomes of proofs.
+    ``strict`` makes a run fail if this machine cannot do one of its proofs. ``entries`` are what
+    the manifests will say of each ROM, by its path: JSON, which is seldom decoded. ``got`` is what
+    they will say of the sources whose tasks were in the run. ``failed`` are the paths of the ROMs
+    that failed, ``removed`` those of files that the spec no longer asks for.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class BuildRun:
         self.jobs = jobs
         self.proofs = proofs
         self.as_json = False
+        self.quiet = False
         self.junit: Path | None = None
         self.strict = False
         self.demand: Demand | None = None
@@ -55,7 +57,7 @@ class BuildRun:
         self.removed: list[str] = []
         self.done_tasks: set[str] = set()
         self._errors: dict[str, str] = {}  # of tasks that failed
-        self.got: dict[str, SourceFacts] = {}  # by the sources whose tasks were in the run
+        self.got: dict[str, SourceFacts] = {}
         self._sources: dict[str, SourceFacts] = {}
         self._explained: set[str] = set()
 

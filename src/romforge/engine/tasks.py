@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import shlex
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
@@ -274,11 +275,14 @@ def _failed(step: TaskStep, error: RomforgeError, run: BuildRun) -> TaskFailed:
     from romforge.rom import assembly, build
 
     layout = None
+    text = str(error)
     if isinstance(error, assembly.BucketError):
         layout = error.layout
-        error = error.with_remedies(_size_remedies(step, error, run))
-    failure = TaskFailed(str(error))
-    failure.entry = build.failed_entry(step, str(error), layout)
+        text = str(error.with_remedies(_size_remedies(step, error, run)))
+        if any(request.make for request in step.requests):
+            text += f"\n  next: `romforge why {shlex.quote(step.path)}` lists what fills it"
+    failure = TaskFailed(text)
+    failure.entry = build.failed_entry(step, text, layout)
     return failure
 
 

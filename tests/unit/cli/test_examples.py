@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 
 import pytest
@@ -25,11 +26,26 @@ def test_the_examples_of_a_command_can_be_typed(command: str, capsys: pytest.Cap
     assert command_line.main(["help", command]) == 0
     shown = capsys.readouterr().out
     for line, purpose in examples.EXAMPLES[command]:
-        assert f"\n  {line}\n      {purpose}\n" in shown
+        assert re.search(rf"\n  {re.escape(line)}(?: +|\n {{6}}){re.escape(purpose)}\n", shown)
         typed = line.removeprefix('eval "$(').removesuffix(')"')
         words = shlex.split(typed.partition("|")[0].partition(">")[0])
         assert words[:2] == ["romforge", command]
         command_line.make_parser(command).parse_args(words[1:])
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_help_of_a_command_fits_a_screen(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """Of 24 lines with 80 columns; each option is in it."""
+    monkeypatch.setenv("COLUMNS", "80")
+    assert command_line.main(["help", command]) == 0
+    shown = capsys.readouterr().out
+    assert len(shown.splitlines()) <= 24
+    assert max(map(len, shown.splitlines())) <= 80
+    for action in common.subparsers(command_line.make_parser())[command]._actions:
+        if action.option_strings and action.dest != "help":
+            assert f"\n  {action.option_strings[0]}" in shown
 
 
 def test_the_help_shows_the_groups_within_the_terminal(
