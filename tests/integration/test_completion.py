@@ -333,7 +333,7 @@ def test_options_that_are_given_or_excluded_are_not_offered_again(tmp_path: Path
 
 
 FREE = {"N", "SIZE", "VVVV:DDDD", "PATH", "PLACE", "NAME", "QEMU", "TYPE"}
-FREE |= {"SOURCE"}  # see the next test; the spec of the others has no source to get
+FREE |= {"I/N", "SOURCE"}  # see the next test; the spec of the others has no source to get
 
 
 def test_a_source_to_get_and_one_to_update_are_completed(tmp_path: Path):

@@ -60,8 +60,7 @@ OUTPUTS = "terminal", "pipe", "closed pipe", "ascii"
 STATUSES = {
     ("why", "good"): 1,  # the images come from ROMs, and not from a tree
     ("verify", "good"): 2,  # no ROM or target has the name
-    ("get", "good"): 2,  # its source is a directory
-    ("update", "good"): 2,
+    ("update", "good"): 2,  # its source is a directory
     ("compat", "wrong"): 3,  # two files of one size, without an image
     ("compat", "a directory"): 0,  # that is a set of ROMs
     ("compress", "wrong"): 0,  # any bytes can be compressed
@@ -141,7 +140,7 @@ def read_all(main: int) -> Iterator[bytes]:
 def test_each_command_that_reads_files_is_here():
     """The others read a tree, of which other tests have many, or nothing."""
     all_commands = {command for family in FAMILIES for command in family.commands}
-    others = {"init", "schema", "nics", "help", "completion", "man"}
+    others = {"init", "schema", "nics", "join", "help", "completion", "man"}
     assert all_commands - COMMANDS.keys() == others
 
 

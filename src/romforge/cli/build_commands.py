@@ -11,6 +11,7 @@ from romforge.base.errors import UsageError
 from romforge.base.json_document import Document
 from romforge.cli import common
 from romforge.cli.environment import source_tree_override
+from romforge.plan.shards import Shard
 from romforge.rom.manifest import RomEntry
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def add_build_commands(commands: common.Commands) -> None:
     )
 
     common.add_quiet_option(build)
+    common.add_shard_option(build)
 
     verify = common.add_command(
         commands,
@@ -68,6 +70,7 @@ def add_build_commands(commands: common.Commands) -> None:
         verify, "the number of proofs to run at once; default: one per processor"
     )
     common.add_quiet_option(verify)
+    common.add_shard_option(verify)
     verify.add_argument(
         "--strict",
         action="store_true",
@@ -84,9 +87,12 @@ def add_build_commands(commands: common.Commands) -> None:
 def _run_build(args: Namespace) -> int:
     from romforge.engine import tasks
 
-    has_selection = bool(args.selection)
+    has_selection = bool(args.selection) or args.shard is not None
     graph = tasks.load_tasks(args.spec, args.out, source_tree_override(), every=has_selection)
-    selected = common.selected_tasks(graph.plan, args.out, args.selection)
+    named = common.selected_tasks(graph.plan, args.out, args.selection)
+    selected = common.tasks_of_shard(graph.plan, named, args.shard)
+    if selected is None:
+        return 0
     graph.run.as_json = args.json
     graph.run.quiet = args.quiet
     return tasks.run_tasks(graph, selected, args.jobs)
@@ -101,21 +107,31 @@ def _run_verify(args: Namespace) -> int:
     graph.run.strict = args.strict
     graph.run.as_json = args.json
     graph.run.quiet = args.quiet
-    selected = _selected_proofs(graph, args.selection)
+    selected = _selected_proofs(graph, args.selection, args.shard)
+    if selected is None:
+        return 0
     if not selected:
         raise UsageError("there is nothing to verify")
     return tasks.run_tasks(graph, selected, args.jobs)
 
 
-def _selected_proofs(graph: TaskGraph, selection: list[str]) -> list[str]:
-    """The tasks of the proofs that are named, and then of those of the ROMs that are."""
+def _selected_proofs(
+    graph: TaskGraph, selection: list[str], shard: Shard | None
+) -> list[str] | None:
+    """The tasks of the proofs that are named, and then of those of the ROMs that are.
+
+    With a shard, of the ROMs in it; None if it has none.
+    """
     known = {proof.task for proof in graph.proofs}
     tasks = common.selected_tasks(graph.plan, graph.out, selection, roms_only=True, more=known)
     proofs = [task for task in tasks if task in known]
     others = [task for task in tasks if task not in known]
     if proofs and not others:
         return proofs
-    roms = {rom.path for rom in graph.plan.selected(others)}
+    roms_of_shard = common.tasks_of_shard(graph.plan, others, shard)
+    if roms_of_shard is None:
+        return None
+    roms = {rom.path for rom in graph.plan.selected(roms_of_shard)}
     for proof in graph.proofs:
         if proof.rom in roms:
             proofs.append(proof.task)

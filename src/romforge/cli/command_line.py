@@ -49,6 +49,7 @@ FAMILIES = (  # in the order of `romforge --help`
     Family(("build", "verify"), "build_commands", "add_build_commands"),
     Family(("get", "update"), "get_commands", "add_get_commands"),
     Family(("lock",), "lock_command", "add_lock_command"),
+    Family(("join",), "join_command", "add_join_command"),
     Family(("status",), "status_command", "add_status_command"),
     Family(("report",), "report_command", "add_report_command"),
     Family(("check", "plan"), "plan_commands", "add_plan_commands"),

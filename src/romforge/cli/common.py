@@ -20,6 +20,7 @@ from romforge.cli import environment, examples
 
 if TYPE_CHECKING:
     from romforge.base.located import Located
+    from romforge.plan.shards import Shard
     from romforge.plan.steps import Plan, Rom
     from romforge.spec.fields import ValueType
     from romforge.spec.model import Spec
@@ -242,6 +243,42 @@ def add_quiet_option(parser: CommandParser) -> None:
     parser.add_argument(
         "-q", "--quiet", action="store_true", help="print only what is wrong, and warnings"
     )
+
+
+def add_shard_option(parser: CommandParser) -> None:
+    """Adds --shard, for a command that may do a part of its work on each of several machines."""
+    parser.add_argument(
+        "--shard",
+        type=_read_shard,
+        metavar="I/N",
+        help="part I of N of the ROMs; join puts the parts together",
+    )
+
+
+def _read_shard(text: str) -> Shard:
+    """Reads a part of the ROMs, for argparse."""
+    from romforge.plan import shards
+
+    try:
+        return shards.read_shard(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def tasks_of_shard(plan: Plan, selected: Sequence[str], shard: Shard | None) -> list[str] | None:
+    """The tasks of the ROMs of a shard, of those that are selected; all without a shard.
+
+    None where the shard has no ROM, of which a warning is printed.
+    """
+    if shard is None:
+        return list(selected)
+    from romforge.plan import shards
+
+    roms = shards.roms_of_shard(plan.selected(selected), shard)
+    if not roms:
+        warn(f"the shard {shard} has no ROM")
+        return None
+    return [rom.task for rom in roms]
 
 
 def add_level_option(parser: argparse._ActionsContainer) -> None:

@@ -11,7 +11,7 @@ HEADING = "examples:"
 _MARGINS = 6  # columns before, between and behind the texts of an example
 GROUPS = {
     "start": ("init", "schema", "nics", "check"),
-    "build": ("get", "build", "plan", "lock", "update"),
+    "build": ("get", "build", "plan", "lock", "update", "join"),
     "prove": ("verify", "lookup"),
     "compare": ("status", "report", "compat"),
     "look inside": ("inspect", "why", "stripped"),
@@ -35,6 +35,7 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     "build": (
         ("romforge build", "the default targets"),
         ("romforge build nic:e1000 --jobs 2", "the ROMs of one NIC, with two jobs"),
+        ("romforge build --shard 2/4", "a quarter of them, on one of four machines"),
     ),
     "get": (
         ("romforge get", "what the spec pins, into the output root"),
@@ -44,6 +45,7 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("romforge update", "the newest commit of the only source with git"),
         ("romforge update ipxe --to v2.0.0", "the commit of a tag"),
     ),
+    "join": (("romforge join part-*", "then `status`, `report` and `lock` see all of them"),),
     "plan": (
         ("romforge plan e1000", "the steps of one NIC's ROMs"),
         ("romforge plan --why", "what a build would do now, and why"),

@@ -74,7 +74,8 @@ def _run_get(args: Namespace) -> int:
     all_steps: list[Fetch | PinnedTree] = [*graph.plan.fetches, *graph.plan.pinned]
     steps = {step.source: step for step in all_steps}
     if not steps and not args.source:
-        raise UsageError(f"{args.spec}: no source is to be got: each has a directory")
+        common.warn(f"{args.spec}: no source is to be got: each is a directory")
+        return 0
     for name in args.source:
         if name not in steps:
             near = did_you_mean(name, steps)

@@ -19,6 +19,7 @@ from romforge.base.output_files import STATE
 from romforge.engine import staleness
 from romforge.engine.staleness import Demand
 from romforge.plan.steps import Plan, Rom
+from romforge.rom import manifest
 from romforge.rom.manifest import RomEntry, SourceFacts, holds_manifest, read_manifest
 from romforge.spec.model import manifest_name
 
@@ -205,7 +206,7 @@ class BuildRun:
             if rom.path in self.entries:
                 entries.append(self.entries[rom.path])
             elif rom.path in before:
-                entries.append(json.dumps(before[rom.path]))
+                entries.append(manifest.entry_text(before[rom.path]))
         return entries
 
     def _remove(self, entries: Mapping[str, RomEntry], paths: Collection[str]) -> None:
@@ -222,15 +223,10 @@ class BuildRun:
             self.entries[path] = json.dumps(entry | {"stale_sha256": digest})
 
     def _manifest(self, name: str, roms: tuple[Rom, ...], entries: list[str]) -> bytes:
-        """The text of a manifest: JSON, one ROM a line."""
+        """The text of a target's manifest."""
         used = {request.source for request in roms[0].requests}
         sources = {source: what for source, what in self._sources.items() if source in used}
-        head = ", ".join(
-            f"{json.dumps(key)}: {json.dumps(value)}"
-            for key, value in (("target", name), ("spec", self.plan.spec), ("sources", sources))
-        )
-        lines = ",\n".join(entries)
-        return f'{{{head}, "roms": [\n{lines}\n]}}\n'.encode()
+        return manifest.manifest_text(name, self.plan.spec, sources, entries)
 
     def write_failures(self) -> None:
         """Records which steps failed, for later runs to tell. Raises RomforgeError."""

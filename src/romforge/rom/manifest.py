@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypedDict
 
@@ -115,6 +116,23 @@ class Manifest(NamedTuple):
     spec: str | None
     roms: dict[str, RomEntry]
     sources: dict[str, SourceFacts]
+
+
+def entry_text(entry: RomEntry | None) -> str:
+    """An entry as it stands in a manifest."""
+    return json.dumps(entry)
+
+
+def manifest_text(
+    target: str, spec: str, sources: Mapping[str, SourceFacts], entries: Sequence[str]
+) -> bytes:
+    """The text of a manifest: JSON, one ROM a line. ``entries`` are JSON already."""
+    head = ", ".join(
+        f"{json.dumps(key)}: {json.dumps(value)}"
+        for key, value in (("target", target), ("spec", spec), ("sources", dict(sources)))
+    )
+    lines = ",\n".join(entries)
+    return f'{{{head}, "roms": [\n{lines}\n]}}\n'.encode()
 
 
 def holds_manifest(out: Path, target: str, data: bytes) -> bool:
