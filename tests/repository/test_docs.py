@@ -282,6 +282,22 @@ def test_the_list_of_modules_is_as_the_modules_say():
     assert (DOCS / "developers" / "modules.md").read_text() == page(), "python bench/modules.py"
 
 
+def test_the_picture_of_the_rooms_is_as_they_are(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.syspath_prepend(str(TOP / "bench"))
+    picture = runpy.run_path(str(TOP / "bench" / "pictures.py"))["rooms_picture"]
+    remedy = "python bench/pictures.py rooms"
+    assert (DOCS / "pictures" / "rooms.svg").read_text() == picture(), remedy
+
+
+@pytest.mark.parametrize("path", sorted((DOCS / "pictures").glob("*.svg")), ids=lambda p: p.stem)
+def test_a_picture_loads_nothing(path: Path):
+    """No font, no style sheet, no script; and it is in a page."""
+    text = path.read_text()
+    assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)|<script|@import|url\((?!#)", text)
+    pages = [page.read_text() for page in (*DOCS.rglob("*.md"), TOP / "README.md")]
+    assert any(f"pictures/{path.name}" in page for page in pages)
+
+
 @pytest.mark.parametrize("name", GENERATED)
 def test_a_generated_page_is_up_to_date(name: str):
     page = name.removesuffix("-reference.md").replace("command", "commands")
