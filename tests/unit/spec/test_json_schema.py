@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -283,3 +284,18 @@ def test_taplo_finds_a_mistake_in_a_spec(spec: Path, tmp_path: Path):
     completed = taplo(copy)
     assert completed.returncode == 1
     assert '"8086" does not match' in completed.stderr
+
+
+def test_the_settings_of_the_checkout_name_the_schema_too(tmp_path: Path):
+    """For a spec without the comment; in both editors' files."""
+    for name in (".taplo.toml", "romspec.schema.json"):
+        (tmp_path / name).write_bytes((TOP / name).read_bytes())
+    spec = tmp_path / "romspec.toml"
+    spec.write_text('spec = 1\n[nic.bad]\nid = "8086"\n')
+    completed = taplo(spec)
+    assert completed.returncode == 1
+    assert '"8086" does not match' in completed.stderr
+    settings = json.loads((TOP / ".vscode/settings.json").read_text())
+    ((pattern, schema),) = settings["evenBetterToml.schema.associations"].items()
+    assert re.fullmatch(pattern, "/home/me/romforge/romspec.toml")
+    assert (TOP / schema).resolve() == TOP / "romspec.schema.json"
