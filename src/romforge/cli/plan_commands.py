@@ -256,9 +256,13 @@ def _pinned_tree_summary(pinned: PinnedTree, out: Path) -> StepSummary:
 def _tree_summary(make: TreeBuild, out: Path) -> StepSummary:
     directory = out / make.directory / "src" / make.bin
     outputs = [str(directory / f"{goal}.{make.media}") for goal in make.goals]
+    values = dict(make.variables)
+    notes = []
+    for name, variable in make.from_environment:
+        notes.append(f"{name}={values[name]} for make, from the environment's {variable}")
     places = [str(out / place.path) for place in make.trees]
     inputs = [f"tree {' or '.join(places)}"]
-    return StepSummary(make.task, _make_tool(make), inputs, outputs)
+    return StepSummary(make.task, _make_tool(make), inputs, outputs, notes=tuple(notes))
 
 
 def _make_tool(make: TreeBuild) -> str:

@@ -267,6 +267,8 @@ def _make(
     arch, _ = _firmware(name, platform)
     config = platform.config or source.config
     strip = platform.strip or Strip()
+    by_name = {variable.name: variable for variable in (*source.make, *platform.make)}
+    variables = sorted(by_name.items())
     return TreeBuild(
         source=source_name,
         platform=name,
@@ -278,7 +280,10 @@ def _make(
         cross=platform.cross,
         config=config,
         headers=_headers(spec, config),
-        variables=tuple(sorted({**dict(source.make), **dict(platform.make)}.items())),
+        variables=tuple((name, variable.value) for name, variable in variables),
+        from_environment=tuple(
+            (name, variable.environment) for name, variable in variables if variable.environment
+        ),
         files=tuple(_files_of_make(spec, platform)),
         debug=platform.debug,
         strip=StripOptions(strip.strength, strip.drop, strip.keep, platform.leave_out),
@@ -313,7 +318,14 @@ def _headers(spec: Spec, config: str | None) -> Pairs:
     if config is None:
         return ()
     tables = spec.config.get(config, {})
-    return tuple((header, _header(table)) for header, table in tables.items())
+    files = spec.header_files.get(config, {})
+    headers = []
+    for name in dict.fromkeys([*files, *tables]):
+        text = files[name].text if name in files else ""
+        if text and not text.endswith("\n"):
+            text += "\n"
+        headers.append((name, text + (_header(tables[name]) if name in tables else "")))
+    return tuple(headers)
 
 
 def _launcher(spec: Spec, platform: Platform) -> tuple[str, ...]:

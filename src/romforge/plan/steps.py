@@ -100,6 +100,7 @@ class TreeBuild(NamedTuple):
     config: str | None
     headers: Pairs
     variables: Pairs
+    from_environment: Pairs  # which of the variables came from which of the environment
     files: tuple[tuple[str, tuple[str, ...]], ...]  # EMBED, TRUST, CERT
     debug: tuple[str, ...]
     strip: StripOptions

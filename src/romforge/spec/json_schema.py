@@ -16,7 +16,17 @@ from typing import Any
 
 from romforge.spec.fields import ValueType
 from romforge.spec.loader import NAME
-from romforge.spec.model import ORIGINS, PINS, SECTIONS, Header, Source, Spec, Toolchain, Verify
+from romforge.spec.model import (
+    HEADERS,
+    ORIGINS,
+    PINS,
+    SECTIONS,
+    Header,
+    Source,
+    Spec,
+    Toolchain,
+    Verify,
+)
 
 Schema = dict[str, Any]
 
@@ -27,6 +37,14 @@ def make_schema() -> Schema:
     for name, cls in SECTIONS.items():
         sections[name] = _tables_by_name(_table(cls), inspect.getdoc(cls))
     headers = _tables_by_name(_table(Header), "The headers of a configuration.")
+    headers["patternProperties"] = {f"^(?!{HEADERS}$){NAME}$": _table(Header)}
+    headers["properties"] = {
+        HEADERS: {
+            "description": "a directory of headers HEADER.h",
+            "type": "string",
+            "minLength": 1,
+        }
+    }
     sections["config"] = _tables_by_name(headers, inspect.getdoc(Header))
     sections["verify"] = {"description": inspect.getdoc(Verify)} | _table(Verify)
     sections["toolchain"] = {"description": inspect.getdoc(Toolchain)} | _table(Toolchain)

@@ -15,7 +15,8 @@ from romforge.base.errors import SpecError
 from romforge.base.text import format_size, join_words, plural
 from romforge.spec import validation
 from romforge.spec.fields import Path, Problem, read_table, show
-from romforge.spec.model import SECTIONS, Header, Names, Spec, Toolchain, Verify
+from romforge.spec.header_files import HeaderFile, read_headers
+from romforge.spec.model import HEADERS, SECTIONS, Header, Names, Spec, Toolchain, Verify
 
 if TYPE_CHECKING:
     from romforge.base.located import Located, Severity
@@ -56,6 +57,7 @@ def load_spec(path: FilePath, out: FilePath | None = None, complete: bool = True
     for section, cls in SECTIONS.items():
         tables[section] = _read_section(section, cls, document.get(section, {}), problems)
     config = _read_configs(document.get("config", {}), problems)
+    header_files = _read_header_files(path, document.get("config", {}), problems)
     verify = read_table(Verify, document.get("verify", {}), ("verify",), problems)
     toolchain = read_table(Toolchain, document.get("toolchain", {}), ("toolchain",), problems)
     _check_top_level(document, problems)
@@ -64,6 +66,7 @@ def load_spec(path: FilePath, out: FilePath | None = None, complete: bool = True
         config=config,
         verify=verify or Verify(),
         toolchain=toolchain or Toolchain(),
+        header_files=header_files,
         **tables,
     )
     problems += _check_consistency(spec, _collect_names(document), out, problems)
@@ -343,11 +346,41 @@ def _read_configs(raw: object, problems: list[Problem]) -> Mapping[str, Mapping[
         _check_names(raw_headers, path, problems)
         headers: dict[str, Header] = {}
         for header, raw_table in raw_headers.items():
+            if header == HEADERS:
+                continue
             table = read_table(Header, raw_table, (*path, header), problems)
             if table:
                 headers[header] = table
         configs[name] = MappingProxyType(headers)
     return MappingProxyType(configs)
+
+
+def _read_header_files(
+    path: FilePath, raw: object, problems: list[Problem]
+) -> Mapping[str, Mapping[str, HeaderFile]]:
+    """The headers that configurations keep as files, in directories relative to the spec's."""
+    found: dict[str, Mapping[str, HeaderFile]] = {}
+    configs = raw if isinstance(raw, dict) else {}
+    for name, table in configs.items():
+        if not isinstance(table, dict) or HEADERS not in table:
+            continue
+        directory = table[HEADERS]
+        key: Path = ("config", name, HEADERS)
+        if not isinstance(directory, str) or not directory:
+            message = f"{show(directory)} is not a directory in quotes"
+            problems.append(
+                Problem(key, message, 'write headers = "DIR" for the files DIR/HEADER.h')
+            )
+            continue
+        try:
+            headers = read_headers(path.parent / FilePath(directory).expanduser(), directory)
+        except (ValueError, RuntimeError) as error:
+            problems.append(
+                Problem(key, str(error), "name a directory with files such as general.h")
+            )
+            continue
+        found[name] = MappingProxyType(headers)
+    return MappingProxyType(found)
 
 
 def _named_tables(section: str, raw: object, problems: list[Problem]) -> dict[str, Any]:

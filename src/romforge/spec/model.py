@@ -18,9 +18,12 @@ from romforge.base.arch import BY_NAME, Arch
 from romforge.base.pci_id import PciId
 from romforge.spec import value_types
 from romforge.spec.fields import key
+from romforge.spec.header_files import HeaderFile
+from romforge.spec.value_types import Variable
 
 LOCK = "lock"  # in verify.migrate_from: the sizes of ROMs in romspec.lock
 STUB = "stub"  # in the images of a target: an image without code
+HEADERS = "headers"  # the key of [config.NAME] that is a directory, and no table of a header
 Pairs = tuple[tuple[str, str], ...]
 
 
@@ -86,7 +89,11 @@ class Source:
         " or a [config.NAME.HEADER] of the spec",
         None,
     )
-    make: Pairs = key(value_types.VARIABLES, "variables to pass to make", ())
+    make: tuple[Variable, ...] = key(
+        value_types.MAKE_VARIABLES,
+        "variables to pass to make; a value may come from the environment",
+        (),
+    )
     mark: str | None = key(
         value_types.MARK,
         "text on the console that shows that an image runs, for images that boot nothing",
@@ -106,7 +113,9 @@ class Source:
 class Header:
     """Changes to one header of iPXE's configuration, such as general.h.
 
-    A table [config.NAME] without headers stands for a configuration of the tree.
+    A table [config.NAME] without headers stands for a configuration of the tree. With the key
+    headers = "DIR", it also has the files DIR/HEADER.h as they are; what the tables of the spec say
+    comes after them.
     """
 
     define: tuple[str, ...] = key(value_types.MACROS, "macros to define", ())
@@ -165,8 +174,8 @@ class Platform:
     config: str | None = key(
         value_types.TEXT, "the configuration to build with, instead of the source's", None
     )
-    make: Pairs = key(
-        value_types.VARIABLES, "variables to pass to make, in addition to the source's", ()
+    make: tuple[Variable, ...] = key(
+        value_types.MAKE_VARIABLES, "variables to pass to make, in addition to the source's", ()
     )
     strip: Strip | None = key(
         value_types.STRENGTH_OR_TABLE._replace(table=Strip, read=_read_strength),
@@ -421,6 +430,7 @@ class Spec:
     qemu: Mapping[str, Qemu]
     verify: Verify
     toolchain: Toolchain
+    header_files: Mapping[str, Mapping[str, HeaderFile]]  # by configuration and header
 
 
 # The sections [SECTION.NAME]. A table of [config] is one level deeper: [config.NAME.HEADER].

@@ -22,7 +22,6 @@ from romforge.spec.model import (
     Header,
     Names,
     Nic,
-    Pairs,
     Platform,
     Source,
     Spec,
@@ -33,7 +32,7 @@ from romforge.spec.model import (
     migration_column,
     rom_path,
 )
-from romforge.spec.value_types import COMMIT, MACHINES_ALL
+from romforge.spec.value_types import COMMIT, MACHINES_ALL, Variable
 
 _PLACEHOLDERS = ("nic", "vendor", "device", "target")
 _MOST_LISTED = 12  # names in a hint
@@ -302,8 +301,8 @@ def _check_header(header: Header, path: Path) -> Iterator[Problem]:
             yield Problem((*path, "set", macro), message, "let it end in something else")
 
 
-def _check_make(variables: Pairs, path: Path) -> Iterator[Problem]:
-    for variable, _ in variables:
+def _check_make(variables: Iterable[Variable], path: Path) -> Iterator[Problem]:
+    for variable, _, _ in variables:
         if variable in _INSTEAD_OF_VARIABLE:
             hint = f"use {_INSTEAD_OF_VARIABLE[variable]}"
             yield Problem((*path, "make", variable), "must not be set as a variable", hint)

@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
-from typing import Any, TypeGuard
+from typing import Any, NamedTuple, TypeGuard
 
 from romforge.base.arch import BY_NAME
 from romforge.base.jobserver import MOST_JOBS
@@ -206,6 +207,56 @@ def _read_byte_count(value: object) -> int:
     raise ValueError(f"{show(value)} is not a valid number of bytes")
 
 
+class Variable(NamedTuple):
+    """A variable of make. ``environment`` names the variable that its value came from, if any."""
+
+    name: str
+    value: str
+    environment: str | None = None
+
+
+def _read_make_variables(value: object) -> tuple[Variable, ...]:
+    """A table of make variables, sorted by name.
+
+    A value may be ``{ env = NAME }`` or ``{ env = NAME, default = VALUE }``: it is then what the
+    environment has as the spec is read.
+    """
+    if not isinstance(value, dict):
+        raise ValueError(f"{show(value)} is not a table")
+    written: dict[str, object] = {}
+    origins: dict[str, str] = {}
+    messages: dict[str | int, str] = {}
+    for name, raw in value.items():
+        written[name] = raw
+        if isinstance(raw, dict):
+            try:
+                origins[name], written[name] = _from_environment(raw)
+            except ValueError as error:
+                messages[name] = str(error)
+                del written[name]
+    try:
+        pairs = _read_variables(written)
+    except ElementsError as error:
+        messages.update(error.messages)
+    if messages:
+        raise ElementsError(messages, ())
+    return tuple(Variable(name, text, origins.get(name)) for name, text in pairs)
+
+
+def _from_environment(table: dict[str, object]) -> tuple[str, object]:
+    """The name of a variable of the environment, and its value or the default.
+
+    Raises ValueError.
+    """
+    name = table.get("env")
+    if not isinstance(name, str) or not re.fullmatch(_MACRO, name) or not table.keys() <= _ENV_KEYS:
+        raise ValueError('write { env = "NAME" }, or { env = "NAME", default = "VALUE" }')
+    value = os.environ.get(name, table.get("default"))
+    if value is None:
+        raise ValueError(f"the environment has no {name}; export it, or write default = VALUE")
+    return name, value
+
+
 def _read_variables(value: object) -> tuple[tuple[str, str], ...]:
     """A table of make variables or C macros, as pairs sorted by name.
 
@@ -248,6 +299,7 @@ def _read_no_table(value: object) -> object:
     raise ValueError(f"{show(value)} is not a table")
 
 
+_ENV_KEYS = {"env", "default"}
 _SHIFTS = {None: 0, "KiB": 10, "MiB": 20}
 # 2 KiB to 16 MiB, the sizes that a PCI expansion ROM base address register can request
 _SIZES = [1 << shift for shift in range(11, 25)]
@@ -406,6 +458,21 @@ VARIABLES = ValueType(
     },
     _read_variables,
     placeholder=(),
+)
+_FROM_ENVIRONMENT = {
+    "type": "object",
+    "properties": {"env": _pattern(f"^{_MACRO}$"), "default": _VALUE},
+    "required": ["env"],
+    "additionalProperties": False,
+}
+MAKE_VARIABLES = VARIABLES._replace(
+    hint='write a table, such as { NAME = "value" } or { NAME = { env = "NAME" } }',
+    schema={
+        "type": "object",
+        "patternProperties": {f"^{_MACRO}$": {"anyOf": [_VALUE, _FROM_ENVIRONMENT]}},
+        "additionalProperties": False,
+    },
+    read=_read_make_variables,
 )
 MEDIA = _one_of(("rom", "mrom", "efidrv", "efirom"), "a medium of an option ROM")
 LEVEL = _one_of(("stored", "fast", "default", "best"), "a level of compression")

@@ -27,6 +27,7 @@ from romforge.base.errors import SpecError
 from romforge.base.pci_id import PciId
 from romforge.spec import fields, loader, value_types
 from romforge.spec.model import Platform, Spec, firmware_of
+from romforge.spec.value_types import Variable
 from tests.support.project import TOP, spec_text
 from tests.support.specs import MISTAKES, SHA, WHOLE
 from tests.support.yardstick import loop, ratio, spent
@@ -94,7 +95,8 @@ def test_a_valid_spec_is_read_into_types(tmp_path):
     """Each value is converted to the form that the program uses."""
     spec = load(tmp_path, WHOLE)
     assert spec.path == tmp_path / "romspec.toml"
-    assert dict(spec.source["ipxe"].make) == {"NO_WERROR": "1", "V": "1", "LTO": "1", "EMPTY": ""}
+    variables = {one.name: one.value for one in spec.source["ipxe"].make}
+    assert variables == {"NO_WERROR": "1", "V": "1", "LTO": "1", "EMPTY": ""}
     assert (spec.source["ipxe"].tree, spec.source["ipxe"].fallback) == (
         "vendor/ipxe",
         "vendor/minipxe",
@@ -107,7 +109,7 @@ def test_a_valid_spec_is_read_into_types(tmp_path):
         (("BANNER_TIMEOUT", "30"),),
     )
     platform = spec.platform["x86_64-efi"]
-    assert platform.make == (("EXTRA", "efi"),)
+    assert platform.make == (Variable("EXTRA", "efi"),)
     assert (platform.require, platform.debug) == (
         ("snpnet", "efi-driver"),
         ("e1000", "http:2", "efi-driver"),
@@ -347,7 +349,81 @@ def test_other_variables_are_allowed(tmp_path, variable):
     spec = load(
         tmp_path, BASE.replace('roms = "roms"', f'tree = "ipxe"\nmake = {{ {variable} = 1 }}')
     )
-    assert spec.source["roms"].make == ((variable, "1"),)
+    assert spec.source["roms"].make == (Variable(variable, "1"),)
+
+
+ENVIRONMENT = BASE.replace(
+    'roms = "roms"', 'tree = "ipxe"\nmake = { VERSION = { env = "MY_VERSION"%s }, V = 1 }'
+)
+
+
+def test_a_variable_may_come_from_the_environment(tmp_path, monkeypatch):
+    """What the environment has comes before the default."""
+    monkeypatch.setenv("MY_VERSION", "2.0.0-1")
+    spec = load(tmp_path, ENVIRONMENT % "")
+    version = Variable("VERSION", "2.0.0-1", "MY_VERSION")
+    assert spec.source["roms"].make == (Variable("V", "1"), version)
+    assert load(tmp_path, ENVIRONMENT % ', default = "x"').source["roms"].make[1] == version
+    monkeypatch.delenv("MY_VERSION")
+    default = load(tmp_path, ENVIRONMENT % ', default = "x"').source["roms"].make[1]
+    assert default == Variable("VERSION", "x", "MY_VERSION")
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ("", "the environment has no MY_VERSION; export it, or write default = VALUE"),
+        (", defualt = 1", 'write { env = "NAME" }, or { env = "NAME", default = "VALUE" }'),
+        (", default = [1]", "a list is neither a string nor an integer"),
+    ],
+)
+def test_a_variable_that_the_environment_lacks_is_an_error(tmp_path, monkeypatch, more, message):
+    monkeypatch.delenv("MY_VERSION", raising=False)
+    with pytest.raises(SpecError, match=re.escape(message)) as caught:
+        load(tmp_path, ENVIRONMENT % more)
+    assert ": source.roms.make.VERSION: " in str(caught.value)
+
+
+HEADERS = BASE + '[config.mine]\nheaders = "headers"\n'
+
+
+def test_headers_may_be_files(tmp_path):
+    """Their text is kept as it is; the macros are told with their lines."""
+    (tmp_path / "headers").mkdir()
+    text = "/* ours */\n#undef A\n#ifdef B\n  # define\tC 3\n#endif\n"
+    (tmp_path / "headers/general.h").write_text(text)
+    (tmp_path / "headers/README").touch()
+    spec = load(tmp_path, HEADERS + '[config.mine.console]\ndefine = ["D"]\n')
+    files = spec.header_files["mine"]
+    assert {name: file.text for name, file in files.items()} == {"general": text}
+    assert files["general"].file == "headers/general.h"
+    assert files["general"].macros == (("A", 2), ("C", 4))
+    assert list(spec.config["mine"]) == ["console"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "headers: cannot be read: No such file or directory"),
+        ({}, "headers: has no file *.h"),
+        ({"a.h": b"\n\xff"}, "headers/a.h:2: is not valid UTF-8"),
+        ({"a.h": b" " * 70_000}, "headers/a.h: is larger than 64 KiB, the limit for a header"),
+    ],
+)
+def test_headers_that_cannot_be_read_are_an_error(tmp_path, content, message):
+    if content is not None:
+        (tmp_path / "headers").mkdir()
+        for name, data in content.items():
+            (tmp_path / "headers" / name).write_bytes(data)
+    with pytest.raises(SpecError, match=re.escape(f"config.mine.headers: {message}")):
+        load(tmp_path, HEADERS)
+
+
+def test_headers_must_be_a_directory_in_quotes(tmp_path):
+    """A table of that name would be a header, which iPXE does not have."""
+    for value in ("headers = 3", 'headers = ""', "headers = { define = [] }"):
+        with pytest.raises(SpecError, match=r'config.mine.headers: .*; write headers = "DIR"'):
+            load(tmp_path, BASE + f"[config.mine]\n{value}\n")
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from romforge.base.errors import RomforgeError
 from romforge.base.text import did_you_mean, join_words
@@ -18,7 +19,7 @@ from romforge.sources.ipxe import source_tree, worktree
 from romforge.spec import loader
 from romforge.spec.fields import Path as KeyPath
 from romforge.spec.fields import Problem
-from romforge.spec.model import Header, Spec
+from romforge.spec.model import HEADERS, Spec
 
 _CONFIG_DIRECTORY = re.compile(r"config/(?!local/|defaults/)([^/]+)/")
 # A line that sets a macro, or offers to in a comment: `#define A`, `//#undef A`, `/* #define A`.
@@ -76,7 +77,7 @@ def macro_warnings(spec: Spec, makes: Iterable[TreeBuild], out: Path) -> list[Pr
         if place.kind == "fallback" or (src, step.config) in seen:
             continue
         seen.add((src, step.config))
-        for problem in _Checker(src, step.config, spec.config.get(step.config, {})).warnings():
+        for problem in _Checker(src, step.config, spec).warnings():
             warnings.setdefault((problem.path, problem.message), problem)
     return list(warnings.values())
 
@@ -93,60 +94,80 @@ def unused_configurations(spec: Spec) -> Iterator[Problem]:
             yield Problem(("config", name), message, hint, name, known)
 
 
+class _Macro(NamedTuple):
+    """A macro of a spec: its key and its header. ``place`` is its file and line, if it has one."""
+
+    path: KeyPath
+    header: str
+    name: str
+    place: str = ""
+
+
 class _Checker:
     """Looks for the macros of one configuration of a spec in one tree."""
 
-    def __init__(self, src: Path, config: str, headers: Mapping[str, Header]) -> None:
+    def __init__(self, src: Path, config: str, spec: Spec) -> None:
         self.src = src
         self.config = config
-        self.headers = headers
+        self.headers = spec.config.get(config, {})
+        self.files = spec.header_files.get(config, {})
         self.owners = read_owners(src)
 
     def warnings(self) -> Iterator[Problem]:
         unknown = []
-        for path, header, macro in self._macros_of_spec():
-            owners = self.owners.get(macro)
+        for macro in self._macros_of_spec():
+            owners = self.owners.get(macro.name)
             if owners is None:
-                unknown.append((path, header, macro))
-            elif header not in owners:
-                yield self._misplaced(path, header, macro, owners)
+                unknown.append(macro)
+            elif macro.header not in owners:
+                yield self._misplaced(macro, owners)
         if unknown:
-            mentioned = self._mentioned({macro for _, _, macro in unknown})
-            for path, header, macro in unknown:
-                if macro not in mentioned:
-                    yield self._unknown(path, header, macro)
+            mentioned = self._mentioned({macro.name for macro in unknown})
+            for macro in unknown:
+                if macro.name not in mentioned:
+                    yield self._unknown(macro)
 
-    def _macros_of_spec(self) -> Iterator[tuple[KeyPath, str, str]]:
-        """Each macro of the configuration with its key and header; not of headers it lacks."""
+    def _macros_of_spec(self) -> Iterator[_Macro]:
+        """Each macro of the configuration; not of headers that the tree lacks."""
         for name, header in self.headers.items():
             if not (self.src / "config" / f"{name}.h").is_file():
                 continue
             table: KeyPath = ("config", self.config, name)
             for index, macro in enumerate(header.define):
-                yield (*table, "define", index), name, macro
+                yield _Macro((*table, "define", index), name, macro)
             for index, macro in enumerate(header.undef):
-                yield (*table, "undef", index), name, macro
+                yield _Macro((*table, "undef", index), name, macro)
             for macro, _ in header.set:
-                yield (*table, "set", macro), name, macro
+                yield _Macro((*table, "set", macro), name, macro)
+        for name, file in self.files.items():
+            if not (self.src / "config" / f"{name}.h").is_file():
+                continue
+            for found in file.macros:
+                key: KeyPath = ("config", self.config, HEADERS)
+                yield _Macro(key, name, found.name, f"{file.file}:{found.line}: ")
 
-    def _misplaced(self, path: KeyPath, header: str, macro: str, owners: list[str]) -> Problem:
+    def _misplaced(self, macro: _Macro, owners: list[str]) -> Problem:
+        header = macro.header
         places = join_words(f"config/{owner}.h" for owner in owners)
         message = (
-            f"{macro} belongs to {places}, and config/{header}.h does not know it,"
+            f"{macro.name} belongs to {places}, and config/{header}.h does not know it,"
             " so it may have no effect here"
         )
         tables = " or ".join(f"[config.{self.config}.{owner}]" for owner in owners)
-        return Problem(path, message, f"move it to {tables}")
+        if macro.place:
+            tables = " or ".join(f"{owner}.h" for owner in owners)
+        return Problem(macro.path, macro.place + message, f"move it to {tables}")
 
-    def _unknown(self, path: KeyPath, header: str, macro: str) -> Problem:
-        message = f"nothing in {self.src} mentions {macro}, so it has no effect"
-        near_miss = did_you_mean(macro, self.owners)
+    def _unknown(self, macro: _Macro) -> Problem:
+        text = f"nothing in {self.src} mentions {macro.name}, so it has no effect"
+        message = f"{macro.place}{text}"
+        near_miss = did_you_mean(macro.name, self.owners)
         if near_miss:
             meant = near_miss.split('"')[1]
             owners = self.owners[meant]
-            if header not in owners:
+            if macro.header not in owners:
                 near_miss = near_miss.replace("?", f" of config/{owners[0]}.h?")
-        return Problem(path, message + near_miss)
+        return Problem(macro.path, message + near_miss)
 
     def _mentioned(self, wanted: set[str]) -> set[str]:
         """Those of the macros that any source of the tree has, or a value in the spec."""
@@ -154,6 +175,8 @@ class _Checker:
         for header in self.headers.values():
             for _, value in header.set:
                 found |= wanted & set(_WORD.findall(value))
+        for file in self.files.values():
+            found |= wanted & _values_in(file.text)
         pattern = re.compile(rb"\b(?:%s)\b" % b"|".join(name.encode() for name in sorted(wanted)))
         for path in worktree.scan_tree(self.src):
             if found == wanted:
@@ -162,6 +185,15 @@ class _Checker:
                 content = (self.src / path).read_bytes()
                 found.update(name.decode() for name in pattern.findall(content))
         return found
+
+
+def _values_in(text: str) -> set[str]:
+    """The words in the values of a header's macros, and in its conditions."""
+    words: set[str] = set()
+    for line in text.splitlines():
+        found = _SETS.match(line)
+        words.update(_WORD.findall(line[found.end() :] if found else line))
+    return words
 
 
 def read_owners(src: Path) -> dict[str, list[str]]:
