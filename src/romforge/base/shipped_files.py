@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 
 from romforge.base.errors import RomforgeError
-from romforge.base.text import did_you_mean, join_words
+from romforge.base.text import did_you_mean, join_words, relative_path
 
 PREFIX = "romforge:"  # of a path in a spec
 _DIRECTORY = "shipped"
@@ -28,6 +28,21 @@ def find_file(name: str) -> Path:
         if (top / name).exists():
             return top / name
     raise RomforgeError(f"romforge was installed without its file {name}; install it again")
+
+
+def shown_path(path: str) -> str:
+    """A path for messages: relative if it is below the working directory.
+
+    A tree that comes with romforge is shown as a spec names it, if it lies elsewhere.
+    """
+    shown = relative_path(path)
+    if not os.path.isabs(shown):
+        return shown
+    for name, place in TREES.items():
+        for top in (_PACKAGE / _DIRECTORY, _PACKAGE.parents[1]):
+            if Path(path) == top / place:
+                return name
+    return shown
 
 
 def resolve_path(path: str, directory: Path) -> str:

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TextIO
 
+from romforge.base import shipped_files
 from romforge.base.errors import RomforgeError
 from romforge.base.table import RED, encodable, paint, wants_colours
 from romforge.base.text import plural, relative_path, shorten_digests
@@ -278,7 +279,7 @@ def _tree_words(tree: tuple[str, SourceFacts]) -> str:
     name, source = tree
     if source["kind"] == "pinned":
         return f"{name} is the pinned {shorten_digests(source['revision'])}"
-    path = relative_path(source["tree"])
+    path = shipped_files.shown_path(source["tree"])
     return f"{name} is {path}" + (", the fallback" if source["kind"] == "fallback" else "")
 
 

@@ -9,8 +9,8 @@ from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from romforge.base import shipped_files
 from romforge.base.errors import RomforgeError
-from romforge.base.text import relative_path
 from romforge.plan.steps import TreeBuild, TreePlace
 from romforge.sources.ipxe import link_roots, toolchain, tree_version, worktree
 from romforge.sources.ipxe.link_roots import LinkPlan
@@ -119,11 +119,12 @@ def other_tree_note(step: TreeBuild, out: Path) -> str | None:
     first = step.trees[0]
     if found is None or found.place == first:
         return None
-    built = relative_path(str(found.src.parent))
+    built = shipped_files.shown_path(str(found.src.parent))
     if first.kind == "pinned":
         lack = f"the tree of [source.{step.source}] was not got, so {built} is built"
         return f"{lack}; to get the pinned one: `{GET} {step.source}`"
-    return f"{relative_path(first.path)} is not there, so {built} is built; get one by {HOW_TO_GET}"
+    lack = f"{shipped_files.shown_path(first.path)} is not there, so {built} is built"
+    return f"{lack}; get one by {HOW_TO_GET}"
 
 
 GET = "romforge get"
