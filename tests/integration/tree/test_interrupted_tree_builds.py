@@ -689,17 +689,13 @@ SETTINGS = [
 
 
 def test_platforms_at_once_never_touch_each_other(project: Project):
-    """Ten rounds. For a while a host tool is half written.
-
-    In between, tools and configurations change.
-    """
+    """For a while a host tool is half written. In between, tools and configurations change."""
     dice = random.Random("platforms 0")
     project.wrap("slow-cc", SLOW_TOOLS)
     right = {(name, port): project.right(config=name, port=port) for name, port in SETTINGS}
     assert len({one["pcbios-e1000.rom"] for one in right.values()}) == len(SETTINGS)
     config, port = SETTINGS[0]
-    for turn in range(10):
-        change = dice.choice(["tools", "configuration"])
+    for turn, change in enumerate(["tools", "configuration"] * 3):
         if change == "configuration":
             config, port = dice.choice([one for one in SETTINGS if one != (config, port)])
         for tool in ("elf2efi.c", "zbin.c") if change == "tools" else ():
@@ -715,7 +711,7 @@ def test_platforms_at_once_never_touch_each_other(project: Project):
         )
         project.build(DEB_BUILD_OPTIONS="parallel=4")
         assert differing(project.files(), right[config, port]) == [], f"round {turn}, {change}"
-    assert project.count("slowed") >= 10
+    assert project.count("slowed") >= 3 * 3
 
 
 def test_directories_times_and_order_of_files_have_no_part_in_the_bytes(
@@ -723,7 +719,7 @@ def test_directories_times_and_order_of_files_have_no_part_in_the_bytes(
 ):
     """The same tree, deep down, with mtimes from 1970 to 2096 and inodes in another order.
 
-    It is built with roots left out, too, as by default.
+    Its driver is built with roots left out, too, as by default.
     """
     dice = random.Random("order")
     top = tmp_path / "a" / ("deep" * 20) / "dir"
@@ -741,7 +737,7 @@ def test_directories_times_and_order_of_files_have_no_part_in_the_bytes(
     other.check_built(project.right())
     for one in (project, other):
         text = (
-            spec_text(source='config = "qemu"')
+            spec_text(source='config = "qemu"', platforms=["x86_64-efi"])
             .replace('media = "efirom"\n', "")
             .replace("strip = ", "#")
         )
