@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -169,7 +171,7 @@ SEEDED: dict[str, tuple[Callable[[Project], None], str]] = {
     "lost image": (image_lost, "efi-e1000.rom: lost x86_64"),
     "image more": (image_more, "efi-e1000.rom: gained x86_64"),
     "lost file": (file_lost, "efi-pcnet.rom: is in the lock, but no longer in the spec"),
-    "extra file": (file_more, "efi-rtl8139.rom: was built, but is not in the lock"),
+    "extra file": (file_more, "efi-rtl8139.rom: "),  # doit says so before it builds
     "growth over the limit": (
         grown,
         "efi-e1000.rom: grew by 1,536 bytes (0x600) to 84,992, more than the 1,024 bytes (0x400)",
@@ -187,6 +189,44 @@ def test_every_seeded_fault_is_caught(project: Project, fault: str):
     assert (status, words in output) == (1, True), output
     done = project.doit("lock_check")
     assert (done.returncode, words in done.stderr) == (1, True), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("seed", "words"),
+    [
+        (file_more, "efi-rtl8139.rom: is in the spec, but not in the lock"),
+        (file_lost, "efi-pcnet.rom: is in the lock, but no longer in the spec"),
+    ],
+)
+def test_a_lock_of_other_roms_is_found_before_anything_is_built(
+    project: Project, seed: Callable[[Project], None], words: str
+):
+    """By doit's task, and by `check --lock`; a plain check says nothing of it."""
+    seed(project)
+    shutil.rmtree(project.top / "out")
+    done = project.doit("lock_check")
+    assert done.returncode == 1
+    assert words in done.stderr
+    assert "nothing was built; build these ROMs and run `romforge lock`" in done.stderr
+    assert not list((project.top / "out").rglob("*.rom"))
+    done = project.romforge("check", "--lock")
+    assert done.returncode == 1
+    assert words.replace(": is", " is") in done.stderr
+    assert project.romforge("check").returncode == 0
+
+
+def test_the_failed_task_names_the_command_that_writes_the_lock(project: Project):
+    """As it can be typed where no romforge is installed, as in a source package."""
+    image_lost(project)
+    project.build()
+    done = project.doit("lock_check", PATH="/usr/bin:/bin")
+    assert done.returncode == 1
+    (command,) = re.findall(r"write romspec.lock again: `(.*)`", done.stderr)
+    assert command.startswith("PYTHONPATH=")
+    assert " python3 -m romforge lock --spec romspec.toml --out out" in command
+    command = command.replace("python3", sys.executable)
+    subprocess.run(["sh", "-c", command], cwd=project.top, check=True, capture_output=True)
+    assert project.doit("lock_check").returncode == 0
 
 
 def test_what_is_not_there_is_caught(project: Project):
@@ -340,6 +380,24 @@ def test_both_sets_of_two_buckets_are_guarded(
     assert (status, told in output, silent in output) == (1, True, False), output
     done = kept.romforge("lock")
     assert (done.returncode, "the lock was not changed" in done.stderr) == (1, True)
+
+
+def test_both_commands_give_one_verdict_of_a_build_that_makes_less(project: Project):
+    """A target that is not built by default is noted, and one kept for guests is missed."""
+    spec = project.top / "romspec.toml"
+    text = spec.read_text()
+    spec.write_text(text + "default = false\n")  # of the last target
+    assert project.doit("all").returncode == 0
+    assert project.romforge("lock").returncode == 0
+    shutil.rmtree(project.top / "out")
+    project.build()
+    status, output = project.check()
+    assert status == 0
+    assert "change usr/share/qemu/pxe-e1000.rom: is in the lock, but" in output
+    assert project.doit("lock_check").returncode == 0
+    spec.write_text(text + 'default = false\nmachines = ["pc-i440fx-7.2"]\n')
+    assert project.check()[0] == 1
+    assert project.doit("lock_check").returncode == 1
 
 
 def test_a_kept_set_that_is_gone_is_a_fault(kept: Project):

@@ -19,9 +19,11 @@ from romforge.base.text import format_size, join_words, plural
 from romforge.cli import common
 from romforge.cli.environment import source_tree_override
 from romforge.plan.steps import Fetch, PinnedTree, Plan, Rom, TreeBuild
+from romforge.rom import lock_format
 from romforge.rom.manifest import RomEntry, read_manifest
 from romforge.sources.ipxe import nic_drivers, source_tree
 from romforge.spec import loader
+from romforge.spec.fields import Problem
 from romforge.spec.model import Spec
 
 
@@ -98,6 +100,9 @@ def add_plan_commands(commands: common.Commands) -> None:
     )
     common.add_spec_options(check)
     common.add_json_option(check, "cli.plan_commands:CheckDocument", with_format=True)
+    check.add_argument(
+        "--lock", action="store_true", help="also that the lock has the ROMs of the spec"
+    )
 
     plan = common.add_command(
         commands, "plan", _run_plan, "shows each step of a build, with its inputs, outputs and tool"
@@ -131,6 +136,8 @@ def _run_check(args: Namespace) -> int:
     tree = source_tree_override()
     plan = nic_drivers.make_buildable_plan(spec, tree, args.out)
     errors = spec_inputs.missing_inputs(spec, plan, tree, args.out)
+    if args.lock:
+        errors += _lock_problems(spec, plan)
     warnings = spec_inputs.doubtful_inputs(spec, plan, args.out)
     status = 1 if errors else 0
     counts = CheckCounts(
@@ -153,6 +160,14 @@ def _run_check(args: Namespace) -> int:
     parts = [plural(count, noun) for count, noun in zip(counts, nouns)]
     print(f"{args.spec}: valid: {join_words(parts)}")
     return status
+
+
+def _lock_problems(spec: Spec, plan: Plan) -> Iterator[Problem]:
+    """The ROMs that are in the lock or in the spec alone."""
+    targets = {rom.path: rom.target for rom in plan.roms()}
+    for change in lock_format.compare_paths_with_lock(spec, plan):
+        key = ("target", targets[change.path]) if change.path in targets else ("target",)
+        yield Problem(key, f"{change.path} {change.text}", "build it, and run `romforge lock`")
 
 
 def _print_problems(

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from romforge.verify.cases import Proof
 
 FAILURES = f"{STATE}/failures.json"  # below the output root: what failed in the last runs
+LOCK_CHECK = "lock_check"  # the task that compares what is built with the lock
 _MOST_EXPLAINED = 3  # ROMs that are too large
 
 
@@ -85,6 +86,8 @@ class BuildRun:
         """
         output_lock.hold_lock(self.out)
         self._require_trees_alone(tasks)
+        if LOCK_CHECK in tasks:
+            self._require_locked_paths()
         if self.plan.makes:
             self.demand = staleness.stale_images(self.plan, self.out, tasks)
             self._sources.update(self.demand.sources)
@@ -111,6 +114,18 @@ class BuildRun:
                     f"{pinned.task} gets a tree that the run would build; get it in a run of its"
                     f" own: `romforge get {pinned.source}`, then run the same again"
                 )
+
+    def _require_locked_paths(self) -> None:
+        """Raises RomforgeError if the lock has other ROMs than the spec: no build mends that."""
+        from romforge.rom import lock_format
+        from romforge.spec import loader
+
+        spec = loader.load_spec(Path(self.plan.spec))
+        changes = lock_format.compare_paths_with_lock(spec, self.plan)
+        if changes:
+            lines = [f"{change.path}: {change.text}" for change in changes]
+            remedy = "nothing was built; build these ROMs and run `romforge lock`"
+            raise RomforgeError("\n  ".join(["the lock is of another spec:", *lines, remedy]))
 
     def _usual_jobs(self, report: Callable[[str], None]) -> int | None:
         """How many jobs the spec asks for. distcc is asked where there is something to make."""

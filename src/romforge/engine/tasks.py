@@ -26,10 +26,10 @@ from doit.exceptions import TaskFailed
 from romforge.base import fingerprint, jobserver, output_files, output_lock
 from romforge.base.errors import RomforgeError, describe_os_error
 from romforge.base.fingerprint import BuildRecord
-from romforge.base.text import plural
+from romforge.base.text import plural, relative_path
 from romforge.engine import doit_state, staleness
 from romforge.engine.build_reporter import ROM_GROUP, Reporter
-from romforge.engine.build_run import BuildRun
+from romforge.engine.build_run import LOCK_CHECK, BuildRun
 from romforge.engine.step_digest import step_digest
 from romforge.plan.steps import Fetch, PinnedTree, Plan, Rom, TreeBuild, distinct_requests
 from romforge.sources.ipxe import nic_drivers
@@ -92,7 +92,7 @@ class TaskGraph:
                 "task_dep": [f"target:{name}" for name in self.plan.targets],
             }
             yield {
-                "basename": "lock_check",
+                "basename": LOCK_CHECK,
                 "doc": "compares the default targets with the lock",
                 "actions": [(check_lock, [self.plan, self.out])],
                 "task_dep": self._default_tasks(),
@@ -331,21 +331,31 @@ def check_lock(plan: Plan, out: Path) -> TaskFailed | None:
         changes = lock_format.compare_build_with_lock(spec, plan, out, None)
     except RomforgeError as error:
         return TaskFailed(str(error))
-    not_built = {
-        rom.path
-        for rom in plan.roms()
-        if rom.target not in plan.default and not (out / rom.path).exists()
-    }
     faults = []
     for change in changes:
         line = f"{change.path}: {change.text}"
         if not change.fault:
             print(line)
-        elif change.path not in not_built:
+        else:
             faults.append(line)
     if not faults:
         return None
-    return TaskFailed("\n  ".join(["what is built differs from the lock:", *faults]))
+    lock = lock_format.lock_path(spec.path)
+    remedy = f"if all is intended, write {lock.name} again: `{_lock_command(spec.path, out)}`"
+    return TaskFailed("\n  ".join(["what is built differs from the lock:", *faults, remedy]))
+
+
+def _lock_command(spec: Path, out: Path) -> str:
+    """The command that writes the lock, as it can be typed where doit runs.
+
+    That may be in a source package, with a romforge that is not installed.
+    """
+    command = ["romforge"]
+    if shutil.which("romforge") is None:
+        package = relative_path(str(Path(__file__).resolve().parents[2]))
+        command = [f"PYTHONPATH={shlex.quote(package)}", "python3", "-m", "romforge"]
+    words = ["lock", "--spec", relative_path(str(spec)), "--out", relative_path(str(out))]
+    return " ".join([*command, *map(shlex.quote, words)])
 
 
 def is_make_up_to_date(task: Any, values: dict[str, Any], step: TreeBuild, run: BuildRun) -> bool:

@@ -458,6 +458,8 @@ def compare_build_with_lock(
 
     ``roms`` is a selection. Without one, all ROMs are compared that are built, locked or in a
     default target. Of a ROM whose last build failed, only that is said: its file is an earlier one.
+    Without a selection, a ROM of another target that was not built is no fault: a build may make
+    less than was locked. It is one where the target is kept for the guests of machine types.
     """
     lock = read_lock(lock_path(spec.path))
     all_roms = {rom.path: rom for rom in plan.roms()}
@@ -483,7 +485,37 @@ def compare_build_with_lock(
         text = "was not built, and is not in the lock"
         changes.append(Change(path, text, True, not_built=True))
     changes += _compare_contents(lock, plan, out, built, {change.path for change in changes})
+    if roms is None:
+        optional = {rom.path for rom in plan.roms() if _is_optional(spec, plan, rom)}
+        changes = [_excused(change, out, optional) for change in changes]
     return sorted(changes, key=lambda change: change.path)
+
+
+def _is_optional(spec: Spec, plan: Plan, rom: Rom) -> bool:
+    return rom.target not in plan.default and not spec.target[rom.target].machines
+
+
+def _excused(change: Change, out: Path, optional: Collection[str]) -> Change:
+    """A change that is no fault if it only says that an optional ROM was not built."""
+    if change.not_built and change.path in optional and not (out / change.path).exists():
+        return replace(change, fault=False)
+    return change
+
+
+def compare_paths_with_lock(spec: Spec, plan: Plan) -> list[Change]:
+    """The ROMs that are in the lock or in the spec alone, sorted by path; they are faults.
+
+    Nothing needs to be built for that. Raises RomforgeError without a lock.
+    """
+    locked = read_lock(lock_path(spec.path)).roms
+    in_spec = {rom.path: rom for rom in plan.roms()}
+    changes = []
+    for path in sorted(locked.keys() | in_spec.keys()):
+        if path not in in_spec:
+            changes.append(Change(path, "is in the lock, but no longer in the spec", True))
+        elif path not in locked and in_spec[path].target in plan.default:
+            changes.append(Change(path, "is in the spec, but not in the lock", True))
+    return changes
 
 
 def _read_each(out: Path, roms: Sequence[Rom]) -> tuple[dict[str, Entry], dict[str, str]]:
