@@ -149,7 +149,7 @@ def assert_same(one: Package, other: Package, tmp_path: Path, names: list[str]) 
 
 
 def test_the_rules_are_short():
-    assert len((EXAMPLE / "debian/rules").read_text().splitlines()) <= 15
+    assert len((EXAMPLE / "debian/rules").read_text().splitlines()) <= 16
 
 
 def test_it_builds_by_a_user_without_home_or_network(chroot: Chroot, package: Package):
@@ -296,7 +296,7 @@ def test_without_a_cross_compiler_the_build_fails_with_the_packages_name(chroot:
         "mkdir ../bin; ln -s /usr/bin/* ../bin; rm ../bin/riscv64-linux-gnu-*; "
         "export PATH=/usr/sbin:$PWD/../bin"
     )
-    log = other.sh(f"{hide}; ! dpkg-buildpackage -d -us -uc -A", DEB_BUILD_OPTIONS="terse")
+    log = other.sh(f"{hide}; ! dpkg-buildpackage -d -us -uc -A", DEB_BUILD_OPTIONS="terse nocheck")
     assert "install the Debian package gcc-riscv64-linux-gnu" in log
 
 

@@ -334,10 +334,10 @@ def check_lock(plan: Plan, out: Path) -> TaskFailed | None:
     faults = []
     for change in changes:
         line = f"{change.path}: {change.text}"
-        if not change.fault:
-            print(line)
-        else:
+        if change.fault:
             faults.append(line)
+        elif not change.not_built:
+            print(line)
     if not faults:
         return None
     lock = lock_format.lock_path(spec.path)
