@@ -48,6 +48,7 @@ SPEC_COMMANDS = {
     "report": ["--spec", "INPUT", "-o", "page.html"],
     "verify": ["--spec", "INPUT", "structure"],
     "stripped": ["--spec", "INPUT"],
+    "licences": ["--spec", "INPUT"],
     "why": ["--spec", "INPUT", "e1000"],
     "lookup": ["--spec", "INPUT"],
     "get": ["--spec", "INPUT"],
@@ -58,6 +59,7 @@ INPUTS = "good", "wrong", "absent", "huge", "unreadable", "a directory"
 OUTPUTS = "terminal", "pipe", "closed pipe", "ascii"
 # The statuses that are not 0 for good input, and not 1 or 2 for other input.
 STATUSES = {
+    ("licences", "good"): 1,
     ("why", "good"): 1,  # the images come from ROMs, and not from a tree
     ("verify", "good"): 2,  # no ROM or target has the name
     ("update", "good"): 2,  # its source is a directory

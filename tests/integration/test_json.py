@@ -69,13 +69,13 @@ def test_each_command_with_json_has_its_schema():
 def test_real_output_is_as_its_schema_says(
     romforge: Run, releases: dict[str, Path], tmp_path: Path
 ):
-    """`why`, `get` and `join` are validated in tests of their own."""
+    """Commands of trees and parts are validated in tests of their own."""
     write(tmp_path, releases["sid"])
     for command, *arguments in LINES:
         done = romforge(command, *arguments, "--json")
         found = document(done.stdout, command)
         assert "error" not in found, (command, done.stderr)
-    assert {line[0] for line in LINES} | {"why", "get", "join"} == set(COMMANDS)
+    assert {line[0] for line in LINES} | {"why", "get", "join", "licences"} == set(COMMANDS)
 
 
 def test_what_was_written_is_told(romforge: Run, releases: dict[str, Path], tmp_path: Path):

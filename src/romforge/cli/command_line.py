@@ -55,6 +55,7 @@ FAMILIES = (  # in the order of `romforge --help`
     Family(("check", "plan"), "plan_commands", "add_plan_commands"),
     Family(("nics",), "nics_command", "add_nics_command"),
     Family(("stripped",), "stripped_command", "add_stripped_command"),
+    Family(("licences",), "licences_command", "add_licences_command"),
     Family(("why",), "why_parser", "add_why_command"),
     Family(("inspect", "split", "combine"), "rom_commands", "add_rom_commands"),
     Family(("efirom", "compress", "decompress"), "driver_commands", "add_driver_commands"),

@@ -21,7 +21,7 @@ from romforge.cli import environment, examples
 if TYPE_CHECKING:
     from romforge.base.located import Located
     from romforge.plan.shards import Shard
-    from romforge.plan.steps import Plan, Rom
+    from romforge.plan.steps import Plan, Rom, TreeBuild
     from romforge.spec.fields import ValueType
     from romforge.spec.model import Spec
 
@@ -329,6 +329,19 @@ def selected_tasks(
 
     names = Names(plan, out, roms_only=roms_only, more=more)
     return [names.task_of(name) for name in selection]
+
+
+def selected_goals(plan: Plan, make: TreeBuild, selected: Sequence[str]) -> list[str]:
+    """The images of a platform that the selected tasks stand for, by their make goals."""
+    if make.task in selected:
+        return list(make.goals)
+    if selected and set(selected) <= {other.task for other in plan.makes}:
+        return []
+    goals: dict[str, None] = {}
+    for rom in plan.selected(selected):
+        if any(request.make == make.task for request in rom.requests):
+            goals[rom.goal] = None
+    return list(goals)
 
 
 class NamedRoms(NamedTuple):

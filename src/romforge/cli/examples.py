@@ -14,7 +14,7 @@ GROUPS = {
     "build": ("get", "build", "plan", "lock", "update", "join"),
     "prove": ("verify", "lookup"),
     "compare": ("status", "report", "compat"),
-    "look inside": ("inspect", "why", "stripped"),
+    "look inside": ("inspect", "why", "stripped", "licences"),
     "ROM files by hand": ("split", "combine", "efirom", "compress", "decompress"),
     "help": ("help", "man", "completion"),
 }
@@ -80,6 +80,10 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("romforge why dhcp --in pcbios/8086100e", "why one was linked, and what would go with it"),
     ),
     "stripped": (("romforge stripped", "what was left out of each image"),),
+    "licences": (
+        ("romforge licences", "how many files are under each licence"),
+        ("romforge licences --debian", "paragraphs for debian/copyright"),
+    ),
     "split": (("romforge split efi-e1000.rom -d parts", "its images and drivers"),),
     "combine": (("romforge combine -o new.rom legacy.rom efi.rom", "chain two images"),),
     "efirom": (

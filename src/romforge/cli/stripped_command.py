@@ -11,7 +11,6 @@ from romforge.base.table import BOLD, paint, wants_colours
 from romforge.base.text import join_words
 from romforge.cli import common
 from romforge.cli.environment import source_tree_override
-from romforge.plan.steps import Plan, TreeBuild
 from romforge.sources.ipxe import nic_drivers
 from romforge.spec import loader
 
@@ -45,7 +44,7 @@ def _run_stripped(args: Namespace) -> int:
     jobserver.begin_pool(None)
     rows = []
     for make in plan.makes:
-        goals = _selected_goals(plan, make, selected)
+        goals = common.selected_goals(plan, make, selected)
         if goals:
             for stripped in strip_report.strip_report_of(make, args.out, goals):
                 rows.append((make, stripped))
@@ -62,16 +61,3 @@ def _run_stripped(args: Namespace) -> int:
         for line in strip_report.strip_report_lines(stripped):
             print(f"  {line}")
     return 0
-
-
-def _selected_goals(plan: Plan, make: TreeBuild, selected: list[str]) -> list[str]:
-    """The images of a platform that the selected tasks stand for, by their make goals."""
-    if make.task in selected:
-        return list(make.goals)
-    if selected and set(selected) <= {other.task for other in plan.makes}:
-        return []
-    goals: dict[str, None] = {}
-    for rom in plan.selected(selected):
-        if any(request.make == make.task for request in rom.requests):
-            goals[rom.goal] = None
-    return list(goals)
