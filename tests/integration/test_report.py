@@ -167,7 +167,7 @@ def test_the_page_tells_of_objects(tmp_path: Path, romforge: Run, doit: Run):
             assert f"{part['name']} {part['compressed']:,}" in words
     largest = max(images[1]["parts"], key=lambda part: part["compressed"])
     path = f"{largest['directory']}/{largest['name']}"
-    sizes = f"about {largest['compressed']:,} bytes in the ROM, {largest['size']:,} linked"
+    sizes = f"about {largest['compressed']:,} in the ROM, {largest['size']:,} linked"
     assert f"<title>{path}: {sizes}" in page
     assert "compiler" in words
     assert "GCC: (" in words
@@ -230,7 +230,7 @@ def test_the_page_tells_where_the_roms_come_from(built: Path, romforge: Run):
     words = Words(report(built, romforge)).words
     for text in ("romspec.toml", digest, "revision not recorded", "SOURCE_DATE_EPOCH is not set"):
         assert text in words, text
-    done = romforge("report", "-o", "page.html", SOURCE_DATE_EPOCH="1700000000")
+    done = romforge("report", "-o", "page.html", SOURCE_DATE_EPOCH="1700000000", TZ="Asia/Tokyo")
     assert done.returncode == 0, done.stderr
     assert "2023-11-14 22:13 UTC" in Words((built / "page.html").read_text()).words
     done = romforge("report", "-o", "page.html", SOURCE_DATE_EPOCH="yesterday")

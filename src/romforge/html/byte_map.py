@@ -105,7 +105,7 @@ def describe(image: ImageObjects, item: ObjectSize) -> str:
     """The sizes of an object. Bytes in memory are not contained in those that are linked."""
     sizes = []
     if image.size:
-        sizes.append(f"about {item.in_rom:,} bytes in the ROM")
+        sizes.append(f"about {item.in_rom:,} in the ROM")
     sizes.append(f"{item.linked:,} linked")
     if item.memory:
         sizes.append(f"{item.memory:,} of memory")

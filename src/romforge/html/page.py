@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,12 +17,13 @@ from romforge.analysis.summary import BuildSummary
 from romforge.base.errors import RomforgeError
 from romforge.html import byte_map, proof_strip
 from romforge.html.page_view import make_page_view
+from romforge.html.views import MapView
 from romforge.rom.lock_format import Entry
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-_TEMPLATE = "page.html.jinja"
+_LARGEST = 990_000  # bytes of a page with more than one picture; it shall have at most 1 MB
 
 
 def render_page(report: BuildSummary, locked: Mapping[str, Entry]) -> str:
@@ -32,15 +33,34 @@ def render_page(report: BuildSummary, locked: Mapping[str, Entry]) -> str:
     """
     directory = Path(__file__).resolve().parent
     script = (directory / "page.js").read_text()
-    template = _environment(directory).get_template(_TEMPLATE)
-    return template.render(
-        page=make_page_view(report, locked),
-        style=(directory / "page.css").read_text(),
-        script=script,
-        script_digest=_digest(f"\n{script}"),
-        map_height=byte_map.HEIGHT,
-        strip_height=proof_strip.HEIGHT,
-    )
+    environment = _environment(directory)
+    page = make_page_view(report, locked)
+    values = {
+        "page": page,
+        "style": (directory / "page.css").read_text(),
+        "script": script,
+        "script_digest": _digest(f"\n{script}"),
+        "strip_height": proof_strip.HEIGHT,
+    }
+    template = environment.get_template("page.html.jinja")
+    without_maps = template.render(values, maps=(), left_out=[one.nics for one in page.bytes.maps])
+    maps = _maps_that_fit(environment, page.bytes.maps, _LARGEST - len(without_maps.encode()))
+    left_out = [one.nics for one in page.bytes.maps[len(maps) :]]
+    return template.render(values, maps=maps, left_out=left_out)
+
+
+def _maps_that_fit(environment: Environment, maps: Sequence[MapView], room: int) -> list[str]:
+    """The first pictures that have ``room`` bytes together, and at least one, as HTML."""
+    template = environment.get_template("map.html.jinja")
+    rendered: list[str] = []
+    for one in maps:
+        is_first = not rendered
+        text = template.render(map=one, is_first=is_first, map_height=byte_map.HEIGHT)
+        room -= len(text.encode())
+        if room < 0 and rendered:
+            break
+        rendered.append(text)
+    return rendered
 
 
 def _environment(directory: Path) -> Environment:

@@ -31,8 +31,8 @@ def test_areas_are_bytes_and_shapes_cover_the_picture():
     picture = byte_map.draw_map([LEGACY, EFI])
     titles = [shape.title for shape in picture.shapes]
     assert titles[:2] == [
-        "net/tcp: about 4,000 bytes in the ROM, 5,000 linked, +30 since the lock",
-        "net/udp: about 3,000 bytes in the ROM, 3,500 linked, 40 of memory, -400 since the lock",
+        "net/tcp: about 4,000 in the ROM, 5,000 linked, +30 since the lock",
+        "net/udp: about 3,000 in the ROM, 3,500 linked, 40 of memory, -400 since the lock",
     ]
     assert "2 smaller objects: 2 bytes" in titles
     assert not any("heap" in title for title in titles)
