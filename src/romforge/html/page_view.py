@@ -392,7 +392,7 @@ def _guest_views(built: BuildSummary) -> Iterator[GuestView]:
         yield GuestView(
             target=guests.target,
             machines=", ".join(guests.machines) or "all others",
-            files=tuple(map(_name, guests.files)),
+            files=guests.files,
             buckets=", ".join(map(format_size, guests.buckets)),
             grade=grade.value,
             verdicts=verdicts,
