@@ -209,18 +209,21 @@ def test_names_cannot_break_the_page(tmp_path: Path, romforge: Run, doit: Run):
 def test_each_link_leads_somewhere_and_each_rom_fault_and_change_has_an_anchor(
     built: Path, romforge: Run
 ):
-    """A ROM has two faults; its bucket is another than the locked one."""
+    """A ROM has two faults, and another bucket than the locked one; the spec has one ROM less."""
     path = built / "out/usr/share/qemu/efi-e1000.rom"
     data = bytearray(path.read_bytes())
     data[100] ^= 1
     path.write_bytes(bytes(data) + bytes(1 << 18))
-    (built / "out/usr/share/qemu/pxe-virtio.rom").unlink()
+    (built / "out/usr/share/qemu/efi-virtio.rom").unlink()
+    with (built / "romspec.toml").open("a") as spec:
+        spec.write('nics = ["e1000"]\n')  # of the target pxe
     contents = Words(report(built, romforge, "--against", "out/usr", status=1))
     assert len(set(contents.anchors)) == len(contents.anchors)
     assert {link[1:] for link in contents.links} <= {*contents.anchors}
     rom = "usr/share/qemu/efi-e1000.rom"
     wanted = {f"rom/{rom}", f"fault/{rom}", f"fault/{rom}~~2", f"change/{rom}", f"migration/{rom}"}
-    wanted |= {"fault/usr/share/qemu/pxe-virtio.rom", "rom/usr/share/qemu/pxe-virtio.rom"}
+    wanted |= {"fault/usr/share/qemu/efi-virtio.rom", "rom/usr/share/qemu/efi-virtio.rom"}
+    wanted |= {"change/usr/share/qemu/pxe-virtio.rom"}
     assert wanted <= {*contents.anchors}
 
 

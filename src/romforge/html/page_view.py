@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
 from romforge.analysis import nic_contents, overview, status
 from romforge.analysis.compat import Verdict
@@ -39,8 +40,9 @@ from romforge.html.views import (
 )
 from romforge.rom.lock_format import Change, Entry
 
+_TABLE = "roms"  # the anchor of the table
 _SECTIONS = {  # to which the checks link
-    Subject.BUILT: "roms",
+    Subject.BUILT: _TABLE,
     Subject.FAULTS: "faults",
     Subject.LOCK: "changes",
     Subject.MIGRATION: "migration",
@@ -68,8 +70,9 @@ _MOST_NAMED = 12  # objects by which NICs differ
 def make_page_view(built: BuildSummary, locked: Mapping[str, Entry]) -> PageView:
     """The values of the page; ``locked`` are the entries of the lock by path, none without one."""
     seen = overview.make_overview(built, locked)
+    names = _short_names(built.rows)
     faults = _fault_views(built.rows)
-    changes = _change_views(built.changes or ())
+    changes = _change_views(built.changes or (), names)
     return PageView(
         spec=built.spec,
         summary=_summary(built),
@@ -80,17 +83,23 @@ def make_page_view(built: BuildSummary, locked: Mapping[str, Entry]) -> PageView
         roms=tuple(_rom_views(seen, faults, changes, has_lock=built.changes is not None)),
         faults=tuple(faults),
         changes=None if built.changes is None else tuple(changes),
-        set_views=tuple(_set_views(built, seen)),
-        proofs=_proofs_view(built.proofs),
-        left_out=tuple(_left_out_views(built.rows)),
+        set_views=tuple(_set_views(built, seen, names)),
+        proofs=_proofs_view(built.proofs, names),
+        left_out=tuple(_left_out_views(built.rows, names)),
         guests=tuple(_guest_views(built)),
         bytes=_bytes_view(built.images),
         romforge=built.provenance.romforge if built.provenance else "",
     )
 
 
-def _rom_link(path: str) -> LinkView:
-    return LinkView(make_anchor("rom", path), _name(path))
+def _short_names(rows: Sequence[Row]) -> dict[str, str]:
+    """What links call ROMs, by path: the file's name, with the target where others have it too."""
+    counts = Counter(_name(row.path) for row in rows)
+    names = {}
+    for row in rows:
+        name = _name(row.path)
+        names[row.path] = name if counts[name] == 1 else f"{name} of {row.target}"
+    return names
 
 
 def _name(path: str) -> str:
@@ -164,15 +173,18 @@ def _fault_views(rows: Iterable[Row]) -> list[NoteView]:
     return faults
 
 
-def _change_views(changes: Sequence[Change]) -> list[NoteView]:
-    """The changes since the lock, faults first, then those that grew most."""
+def _change_views(changes: Sequence[Change], shown: Container[str]) -> list[NoteView]:
+    """The changes since the lock, faults first, then those that grew most.
+
+    ``shown`` are the paths of the ROMs in the table: a locked one may no longer be in the spec.
+    """
     numbers: dict[str, int] = {}
     views = []
     for change in sorted(changes, key=lambda change: (not change.fault, -change.growth)):
         number = numbers[change.path] = numbers.get(change.path, 0) + 1
         grade = Grade.BAD if change.fault else Grade.NOTED
         anchor = make_anchor("change", change.path, number)
-        rom = make_anchor("rom", change.path)
+        rom = make_anchor("rom", change.path) if change.path in shown else _TABLE
         views.append(NoteView(anchor, rom, change.path, grade.value, change.text))
     return views
 
@@ -340,13 +352,13 @@ def _proof_groups(proofs: Sequence[Proven]) -> Iterator[ProofGroupView]:
             yield ProofGroupView(state, grade.value, len(of_state), tuple(views))
 
 
-def _set_views(built: BuildSummary, seen: Overview) -> Iterator[SetView]:
+def _set_views(built: BuildSummary, seen: Overview, names: Mapping[str, str]) -> Iterator[SetView]:
     """How the guests of each older set fare."""
     for index, name in enumerate(built.sets):
         links: dict[Grade, list[LinkView]] = {grade: [] for grade in Grade}
         for rom in seen.roms:
             path = rom.row.path
-            link = LinkView(make_anchor("migration", path), _name(path))
+            link = LinkView(make_anchor("migration", path), names[path])
             links[rom.migrations[index].grade].append(link)
         good, absent = len(links[Grade.GOOD]), len(links[Grade.UNKNOWN])
         compared = len(seen.roms) - absent
@@ -360,7 +372,7 @@ def _set_views(built: BuildSummary, seen: Overview) -> Iterator[SetView]:
         yield SetView(name, grade.value, text, broken, noted)
 
 
-def _proofs_view(proofs: Sequence[Proven]) -> ProofsView | None:
+def _proofs_view(proofs: Sequence[Proven], names: Mapping[str, str]) -> ProofsView | None:
     if not proofs:
         return None
     states = []
@@ -371,17 +383,19 @@ def _proofs_view(proofs: Sequence[Proven]) -> ProofsView | None:
     failed = []
     for proof in proofs:
         if proof.state == "failed":
-            link = LinkView(make_anchor("proof", proof.rom), _name(proof.rom))
+            anchor = make_anchor("proof", proof.rom) if proof.rom in names else _TABLE
+            link = LinkView(anchor, names.get(proof.rom, proof.rom))
             failed.append(FailedProofView(link, proof.column, proof.text.partition("\n")[0]))
     return ProofsView(tuple(states), tuple(failed))
 
 
-def _left_out_views(rows: Iterable[Row]) -> Iterator[LeftOutView]:
+def _left_out_views(rows: Iterable[Row], names: Mapping[str, str]) -> Iterator[LeftOutView]:
     """The images of the spec that ROMs lack, by the reason."""
     by_reason: dict[str, list[LinkView]] = {}
     for row in rows:
         for reason in row.missing:
-            by_reason.setdefault(reason, []).append(_rom_link(row.path))
+            link = LinkView(make_anchor("rom", row.path), names[row.path])
+            by_reason.setdefault(reason, []).append(link)
     for reason, links in by_reason.items():
         yield LeftOutView(reason, tuple(links))
 
