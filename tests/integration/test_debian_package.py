@@ -85,7 +85,7 @@ class Package:
 
 @pytest.fixture(scope="module")
 def chroot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chroot]:
-    wanted = ["faketime", "lintian", "locales", "python3-pyelftools"]
+    wanted = ["faketime", "lintian", "locales", "python3-jinja2", "python3-pyelftools"]
     for test in fields("tests/control"):
         wanted += [
             word
@@ -199,7 +199,7 @@ __complete bash build nic:e
 
 
 def test_each_command_runs_on_debians_python(package: Package):
-    """And on its libraries, which doit and rich are, and pyelftools for `why`."""
+    """And on its libraries, which doit and rich are, pyelftools for `why`, and Jinja for a page."""
     lines = [
         f"python3 -m romforge {line} >../said || {{ cat ../said; echo {line}; false; }}"
         for line in COMMANDS.split("\n")

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The oldest libraries that romforge runs on: Debian 13's. The other tests use the newest."""
+"""The oldest libraries that romforge runs on: Debian 13's, and for a page Debian 12's.
+
+The other tests use the newest.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,12 @@ from tests.support.project import TOP, run, spec_text
 pytestmark = [pytest.mark.slow, pytest.mark.network]
 
 DEBIAN_13 = ["doit==0.36.0", "rich==13.9.4", "tomli==2.2.1"]
+DEBIAN_12 = ["jinja2==3.1.2", "pyelftools==0.29"]  # which a page needs besides
+
+
+def install(python: Path | str, *words: str) -> None:
+    command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*command, "--retries", "10", *words], check=True)
 
 
 @pytest.fixture(scope="module")
@@ -21,16 +30,7 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A Python with these libraries and nothing else, romforge itself not installed."""
     directory = tmp_path_factory.mktemp("debian13")
     subprocess.run([sys.executable, "-m", "venv", directory], check=True)
-    install = [
-        str(directory / "bin/pip"),
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-        "--retries",
-        "10",
-        *DEBIAN_13,
-    ]
-    subprocess.run(install, check=True)
+    install(directory / "bin/python", *DEBIAN_13)
     return str(directory / "bin/python")
 
 
@@ -58,3 +58,22 @@ def test_doit_builds_uninstalled_with_the_libraries_of_debian_13(
     assert (tmp_path / "out/usr/share/qemu/efi-e1000.rom").read_bytes() == (
         releases["sid"] / "efi-e1000.rom"
     ).read_bytes()
+
+
+def test_the_page_is_the_same_with_the_oldest_jinja(
+    python: str, releases: dict[str, Path], tmp_path: Path
+) -> None:
+    (tmp_path / "romspec.toml").write_text(spec_text(releases["sid"]))
+    install(python, "--target", str(tmp_path / "oldest"), *DEBIAN_12)
+    assert run([sys.executable, "-m", "romforge", "build"], tmp_path).returncode == 0
+    pages = []
+    for interpreter, path in (
+        (python, f"{TOP}/src:{tmp_path}/oldest"),
+        (sys.executable, f"{TOP}/src"),
+    ):
+        command = [interpreter, "-m", "romforge", "report", "-o", "page.html"]
+        done = run(command, tmp_path, PYTHONPATH=path)
+        assert done.returncode == 0, done.stderr
+        pages.append((tmp_path / "page.html").read_text())
+    assert pages[0] == pages[1]
+    assert "efi-e1000.rom" in pages[0]

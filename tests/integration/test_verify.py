@@ -7,6 +7,7 @@ network take ten seconds.
 
 from __future__ import annotations
 
+import html
 import json
 import os
 import re
@@ -607,6 +608,10 @@ def test_outcomes_are_written_for_other_programs(project: Project):
     assert "does not show" in (failure.get("message") or "")
     assert float(failed.get("time") or 0) > 0
     assert "minipxe" in (failed.findtext("system-out") or "")  # the end of the guest's console
+    assert project.romforge("report", "-o", "page.html").returncode == 1
+    page = (project.top / "page.html").read_text()
+    (console,) = re.findall(r"<pre[^>]*>([^<]*)</pre>", page)
+    assert html.unescape(console).strip() == (failed.findtext("system-out") or "").strip()
     assert suite.get("timestamp")
     assert {
         case.find("system-out") is not None for name, case in cases.items() if "e1000" in name

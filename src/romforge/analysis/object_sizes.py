@@ -136,6 +136,23 @@ def _parse(document: dict[str, Any]) -> Iterator[tuple[str, LinkedSizes]]:
             yield f"{platform}/{goal}", LinkedSizes(int(image["in_rom"]), objects, {})
 
 
+def growth_in_rom(
+    link: image_sizes.LinkedImage, size: int, locked: LinkedSizes | None
+) -> dict[str, int]:
+    """Estimates by how many bytes of the ROM each object of an image grew since the lock.
+
+    The image has ``size`` bytes in the ROM. Empty where nothing is known of it as it was locked.
+    """
+    linked = link.size()
+    if locked is None or not linked:
+        return {}
+    growth = {}
+    for name in link.graph.objects:
+        difference = link.object_size(name) - locked.objects.get(name, 0)
+        growth[name] = round(difference * size / linked)
+    return growth
+
+
 def explain_changes(changes: Sequence[Change], plan: Plan, out: Path, spec: Path) -> list[Change]:
     """The changes; for those of ROMs that grew, with the objects to which that is due.
 

@@ -67,7 +67,7 @@ def make_status(built: BuildSummary, locked: Mapping[str, Entry]) -> Status:
     """The status of a set; ``locked`` are the entries of the lock by path, none without a lock."""
     roms = [_rom_status(row, built, locked) for row in built.rows]
     faults = {change.path for change in built.changes or () if change.fault}
-    roms.sort(key=lambda rom: (_badness(rom, faults), _room_left(rom)))
+    roms.sort(key=lambda rom: (badness(rom, faults), _room_left(rom)))
     answers = [
         Answer(question="nearest to its bucket", answer=_nearest(roms)),
         Answer(question="grown since the lock", answer=_grown(built)),
@@ -99,7 +99,7 @@ def _rom_status(row: Row, built: BuildSummary, locked: Mapping[str, Entry]) -> R
     )
 
 
-def _badness(rom: RomStatus, faults: set[str]) -> int:
+def badness(rom: RomStatus, faults: set[str]) -> int:
     if not rom["built"]:
         return NOT_BUILT
     if rom["faults"]:

@@ -7,6 +7,7 @@ guests can migrate, and the results of verify.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,10 @@ from typing import NamedTuple, TypedDict
 
 from romforge.analysis import compat, image_sizes, object_sizes
 from romforge.analysis.compat import RomFile, Verdict
+from romforge.analysis.provenance import Provenance, gather_provenance
+from romforge.base.arch import BY_NAME
 from romforge.base.errors import RomforgeError
+from romforge.base.image_kind import LEGACY, ImageKind
 from romforge.base.json_document import FORMAT, Document
 from romforge.base.text import join_words, plural
 from romforge.formats import option_rom, rom_check
@@ -46,6 +50,7 @@ class Row:
 
     path: str
     nic: str
+    target: str
     bucket: int
     images: tuple[Segment, ...]
     wrong: tuple[str, ...]
@@ -63,19 +68,24 @@ class Proven:
     """The result of `verify` for a ROM in a column, and what the check observed.
 
     ``state`` is "proven", "failed", "out of date", "not proven" or "not provable here".
+    ``seconds`` is how long it took, 0 where that is not known; ``console`` are the last lines that
+    the guest of a failed proof printed.
     """
 
     rom: str
     column: str
     state: str
     text: str
+    seconds: float = 0
+    console: str = ""
 
 
 class ObjectSize(NamedTuple):
     """An object of an image. Padding is an object without a directory.
 
     ``in_rom`` estimates its bytes in the ROM. ``linked`` are its bytes in the linked file, and
-    ``memory`` its bytes of memory outside the file.
+    ``memory`` its bytes of memory outside the file. ``growth`` estimates the bytes in the ROM by
+    which it grew since the lock, below 0 if it shrank; None if the lock has no sizes of its image.
     """
 
     directory: str
@@ -83,14 +93,19 @@ class ObjectSize(NamedTuple):
     in_rom: int
     linked: int
     memory: int
+    growth: int | None = None
 
 
 @dataclass(frozen=True)
 class ImageObjects:
-    """An image that a tree built, and its objects. ``size`` is 0 if no ROM contains the image."""
+    """An image that a tree built, and its objects. ``size`` is 0 if no ROM contains the image.
+
+    ``kind`` is that of the image, as in a ROM: "legacy" or an architecture.
+    """
 
     nics: tuple[str, ...]
     platform: str
+    kind: str
     goal: str
     size: int
     objects: tuple[ObjectSize, ...]
@@ -151,6 +166,7 @@ class BuildSummary:
     """The content of a page. ``sets`` are verdicts by the name of the older set.
 
     ``changes`` is None if there is no lock. ``guests`` is empty if no target names machine types.
+    ``provenance`` is None where objects were not asked for, as for `romforge status`.
     """
 
     spec: str
@@ -160,6 +176,7 @@ class BuildSummary:
     sets: Mapping[str, tuple[Verdict, ...]]
     proofs: tuple[Proven, ...]
     guests: tuple[GuestSet, ...] = ()
+    provenance: Provenance | None = None
 
     def counts(self) -> Counts:
         """How much is wrong, of each kind."""
@@ -266,11 +283,12 @@ def gather_summary(
     return BuildSummary(
         spec=spec.path.name,
         rows=tuple(rows),
-        images=tuple(_image_objects(plan, out)) if with_objects else (),
+        images=tuple(_image_objects(spec, plan, out)) if with_objects else (),
         changes=changes,
         sets=_compare_with_older(_built_files(spec, plan, out, built), older, out),
         proofs=tuple(proofs),
         guests=tuple(_guest_sets(spec, plan, rows, changes or ())),
+        provenance=gather_provenance(spec, plan, out, os.environ) if with_objects else None,
     )
 
 
@@ -319,13 +337,15 @@ def _row(rom: Rom, out: Path, entry: RomEntry | None) -> Row:
         data = read_rom(out / rom.path)[0]
     except RomforgeError as error:
         wrong = tuple(faults or [str(error)])
-        return Row(rom.path, rom.nic, rom.bucket or 0, (), wrong, not_built=True)
+        bucket = rom.bucket or 0
+        return Row(rom.path, rom.nic, rom.target, bucket, (), wrong, not_built=True)
     for fault in rom_check.find_faults(data):
         if fault.severity is not rom_check.Severity.NOTE:
             faults.append(str(fault))
     return Row(
         path=rom.path,
         nic=rom.nic,
+        target=rom.target,
         bucket=bucket_of(len(data)),
         images=_segments(rom, data),
         wrong=tuple(faults),
@@ -369,24 +389,34 @@ def _compare_with_older(
     return sets
 
 
-def _image_objects(plan: Plan, out: Path) -> Iterator[ImageObjects]:
+def _image_objects(spec: Spec, plan: Plan, out: Path) -> Iterator[ImageObjects]:
     """The images that trees built, with the objects that are linked into them."""
+    locked = object_sizes.read_sizes(object_sizes.sizes_path(spec.path))
     directories = {}  # one for each make, since it reads the dependency files of all images
     for make in plan.makes:
         directories[make.task] = DependencyFiles(out / make.directory / "src" / make.bin)
     for built in image_sizes.built_links(plan, out):
         make, goal = built.make, built.goal
         size = image_sizes.size_in_rom(plan, make, goal, out)
-        objects = _object_sizes(built.image, size, directories[make.task])
+        before = locked.get(image_sizes.image_name(make.task, goal))
+        objects = _object_sizes(built.image, size, directories[make.task], before)
         nics = image_sizes.nics_of(plan, make, goal)
-        yield ImageObjects(nics, make.platform, goal, size, tuple(objects))
+        kind = ImageKind(LEGACY) if make.legacy else ImageKind.efi(BY_NAME[make.arch])
+        yield ImageObjects(nics, make.platform, str(kind), goal, size, tuple(objects))
 
 
 def _object_sizes(
-    link: image_sizes.LinkedImage, size: int, directories: DependencyFiles
+    link: image_sizes.LinkedImage,
+    size: int,
+    directories: DependencyFiles,
+    locked: object_sizes.LinkedSizes | None,
 ) -> Iterator[ObjectSize]:
-    """The objects of an image that has ``size`` bytes in the ROM, and its padding."""
+    """The objects of an image that has ``size`` bytes in the ROM, and its padding.
+
+    ``locked`` is the image as it was locked, if that is known.
+    """
     shares = image_sizes.compressed_shares(link, size)
+    growth = object_sizes.growth_in_rom(link, size, locked)
     memory = link.memory_by_object()
     for name in link.graph.objects:
         yield ObjectSize(
@@ -395,5 +425,6 @@ def _object_sizes(
             in_rom=shares.get(name, 0),
             linked=link.object_size(name),
             memory=memory.get(name, 0),
+            growth=growth.get(name),
         )
     yield ObjectSize("", "(padding)", shares.get(image_sizes.PADDING, 0), link.padding(), 0)

@@ -53,8 +53,8 @@ def _shown_proofs(graph: TaskGraph) -> list[Proven]:
     from romforge.engine import questions
 
     results = []
-    for proof, state, seen in questions.proof_states(graph):
-        results.append(Proven(proof.rom, proof.column, state, seen))
+    for proof, state, seen, seconds, console in questions.proof_states(graph):
+        results.append(Proven(proof.rom, proof.column, state, seen, seconds, console))
     roms = {result.rom for result in results if result.state != "not proven"}
     return [result for result in results if result.rom in roms]
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def _render_page(built: BuildSummary, spec: Path) -> str:
     from romforge.html import page
 
-    return page.render_page(built)
+    return page.render_page(built, build_state.locked_roms(spec))
 
 
 def _render_markdown(built: BuildSummary, spec: Path) -> str:

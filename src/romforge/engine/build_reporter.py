@@ -19,6 +19,7 @@ from romforge.base.errors import RomforgeError
 from romforge.base.table import RED, encodable, paint, wants_colours
 from romforge.base.text import plural, relative_path, shorten_digests
 from romforge.engine import size_table
+from romforge.engine.build_run import TaskError
 
 if TYPE_CHECKING:
     from romforge.engine.build_run import BuildRun
@@ -144,7 +145,8 @@ class Reporter:
         if fail.get_name() == "UnmetDependency" or self.run.is_refused(task.name):
             return  # reported already, by the task it depends on or before the run
         message = fail.message if fail.get_name() == "TaskFailed" else fail.get_msg()
-        self.run.add_task_failure(task.name, message)
+        seconds, console = getattr(fail, "seconds", 0), getattr(fail, "console", "")  # of a proof
+        self.run.add_task_failure(task.name, TaskError(message, seconds, console))
         if message in self._reported:
             self.say(f"{task.name}: the same")
         else:

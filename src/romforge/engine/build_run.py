@@ -11,7 +11,7 @@ import json
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from romforge.base import jobserver, output_files, output_lock
 from romforge.base.errors import RomforgeError
@@ -29,6 +29,14 @@ if TYPE_CHECKING:
 FAILURES = f"{STATE}/failures.json"  # below the output root: what failed in the last runs
 LOCK_CHECK = "lock_check"  # the task that compares what is built with the lock
 _MOST_EXPLAINED = 3  # ROMs that are too large
+
+
+class TaskError(NamedTuple):
+    """Why a task failed; of a proof also its seconds, and the last lines of its guest's console."""
+
+    text: str
+    seconds: float = 0
+    console: str = ""
 
 
 class BuildRun:
@@ -58,7 +66,7 @@ class BuildRun:
         self.failed: set[str] = set()
         self.removed: list[str] = []
         self.done_tasks: set[str] = set()
-        self._errors: dict[str, str] = {}  # of tasks that failed
+        self._errors: dict[str, TaskError] = {}  # of tasks that failed
         self.got: dict[str, SourceFacts] = {}
         self._sources: dict[str, SourceFacts] = {}
         self._explained: set[str] = set()
@@ -163,9 +171,9 @@ class BuildRun:
         self.failed.add(path)
         self.entries[path] = entry or self._entry_of_untried(path, message)
 
-    def add_task_failure(self, task: str, message: str) -> None:
+    def add_task_failure(self, task: str, error: TaskError) -> None:
         """Notes why a task failed that was tried, for later runs to tell."""
-        self._errors[task] = message
+        self._errors[task] = error
 
     def add_done(self, task: str, values: Mapping[str, Any]) -> None:
         """Notes a task that succeeded or was up to date.
@@ -191,7 +199,7 @@ class BuildRun:
         step = next(rom for rom in self.plan.roms() if rom.path == path)
         tasks = failed.split()
         message = f"not tried, since {join_words(tasks)} failed"
-        errors = [self._errors[task] for task in tasks if task in self._errors]
+        errors = [self._errors[task].text for task in tasks if task in self._errors]
         if errors:
             message += f": {in_a_line(errors[0])}"
         return build.failed_entry(step, message)

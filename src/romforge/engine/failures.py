@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from romforge.base import fingerprint, output_files
 from romforge.base.errors import RomforgeError
 from romforge.base.fingerprint import FileState
-from romforge.engine.build_run import FAILURES
+from romforge.engine.build_run import FAILURES, TaskError
 from romforge.engine.step_digest import step_digest
 
 if TYPE_CHECKING:
@@ -22,12 +22,17 @@ if TYPE_CHECKING:
 
 
 class Failure(NamedTuple):
-    """A step that failed: its digest, why, and the ROM that was tried, where it is a proof."""
+    """A step that failed: its digest, why, and the ROM that was tried, where it is a proof.
+
+    Of a proof there are also the seconds that it took, and the last lines of its guest's console.
+    """
 
     step: str
     text: str
     rom: str | None = None
     state: FileState | None = None
+    seconds: float = 0
+    console: str = ""
 
     def is_current(self, step: TaskStep, out: Path) -> bool:
         """Whether the step is still the same, and so is the ROM that was tried."""
@@ -38,7 +43,7 @@ class Failure(NamedTuple):
         return fingerprint.is_unchanged(str(out / self.rom), self.state)
 
 
-def failure_of(step: TaskStep, text: str, out: Path) -> Failure:
+def failure_of(step: TaskStep, error: TaskError, out: Path) -> Failure:
     """The failure of a step that was just tried."""
     rom = getattr(step, "rom", None)  # of a proof
     state = None
@@ -47,14 +52,16 @@ def failure_of(step: TaskStep, text: str, out: Path) -> Failure:
             state = fingerprint.read_file(out / rom)[1]
         except RomforgeError:
             state = None  # there is no file
-    return Failure(step_digest(step), text, rom, state)
+    return Failure(step_digest(step), error.text, rom, state, error.seconds, error.console)
 
 
 def read_failures(out: Path) -> dict[str, Failure]:
     """The failures of the last runs, by task."""
     failures = {}
-    for task, (step, text, rom, state) in (output_files.load_json(out, FAILURES) or {}).items():
-        failures[task] = Failure(step, text, rom, fingerprint.stored_state(state))
+    stored = output_files.load_json(out, FAILURES) or {}
+    for task, (step, text, rom, state, *seconds_and_console) in stored.items():
+        failed_state = fingerprint.stored_state(state)
+        failures[task] = Failure(step, text, rom, failed_state, *seconds_and_console)
     return failures
 
 

@@ -26,12 +26,15 @@ class ProofState(NamedTuple):
     """A proof, its state, and what was seen.
 
     States are ``proven``, ``failed``, ``out of date``, ``not proven``, and ``not provable here``:
-    the machine lacks what the text says.
+    the machine lacks what the text says. ``seconds`` is how long it took, 0 where it was not done;
+    ``console`` are the last lines that the guest of a failed proof printed.
     """
 
     proof: Proof
     state: str
     seen: str
+    seconds: float = 0
+    console: str = ""
 
 
 def reasons_to_build(plan: Plan, out: Path) -> dict[str, str]:
@@ -91,7 +94,8 @@ def proof_states(graph: TaskGraph) -> list[ProofState]:
         failure = failed.get(proof.task)
         if failure is not None:
             state = "failed" if failure.is_current(proof, graph.out) else "out of date"
-            states.append(ProofState(proof, state, failure.text))
+            seen, seconds, console = failure.text, failure.seconds, failure.console
+            states.append(ProofState(proof, state, seen, seconds, console))
             continue
         if doit_state.NOT_PROVABLE in values:
             lack = values[doit_state.NOT_PROVABLE]
@@ -102,7 +106,8 @@ def proof_states(graph: TaskGraph) -> list[ProofState]:
             continue
         stale = fingerprint.why_out_of_date(values, step_digest(proof), graph.out)
         state = "out of date" if stale else "proven"
-        states.append(ProofState(proof, state, json.loads(values["proof"])["seen"]))
+        proven = json.loads(values["proof"])
+        states.append(ProofState(proof, state, proven["seen"], proven["seconds"]))
     return states
 
 

@@ -271,6 +271,17 @@ def _open_elf(path: Path) -> Iterator[Any]:
             raise RomforgeError(f"{path}: {problem}: {reason}") from None
 
 
+def compilers(path: Path) -> tuple[str, ...]:
+    """What the compilers of a file wrote into it: ``GCC: (Debian 14.2.0-19) 14.2.0``.
+
+    Empty for a file that was assembled. Raises RomforgeError if it is not an ELF file.
+    """
+    with _open_elf(path) as file:
+        section = file.get_section_by_name(".comment")
+        texts = section.data().decode(errors="replace").split("\0") if section else []
+    return tuple(dict.fromkeys(text for text in texts if text))
+
+
 def _read_section(section: Any) -> LinkedSection:
     flags = section["sh_flags"]
     loaded = bool(flags & SH_FLAGS.SHF_ALLOC)
