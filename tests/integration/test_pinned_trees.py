@@ -594,3 +594,17 @@ def test_an_update_that_fails_leaves_the_spec_as_it_was(
     assert (tmp_path / "romspec.toml").read_text() == before
     wrong = romforge("update", "ipxf")
     assert '"ipxf" is no source with git (did you mean "ipxe"?)' in wrong.stderr
+
+
+def test_the_page_says_which_tree_was_built(tmp_path: Path, romforge: Run, repository: Repository):
+    """The fallback by the name of its directory; the pinned one by its commit."""
+    pin(tmp_path, "upstream", repository.commits[0])
+    page = tmp_path / "page.html"
+    for commands, words in (
+        ([["build"]], "minipxe, the fallback"),
+        ([["get"], ["build"]], f"{repository.commits[0]}, pinned"),
+    ):
+        for command in commands:
+            assert romforge(*command).returncode == 0
+        assert romforge("report", "-o", page).returncode == 0
+        assert words in page.read_text()

@@ -73,11 +73,20 @@ def _source_origins(plan: Plan, out: Path) -> Iterator[SourceOrigin]:
                     revisions.setdefault(request.source, {})
         for name, source in read_manifest(out, target).sources.items():
             found = revisions.setdefault(name, {})
-            revision = source.get("deb") or source.get("revision")
-            if revision:
-                found[revision] = None
+            text = _describe(source)
+            if text:
+                found[text] = None
     for name, of_source in revisions.items():
         yield SourceOrigin(name, tuple(of_source))
+
+
+def _describe(source: Mapping[str, str]) -> str:
+    """A package, or a revision and which of the trees of the spec it is of; empty if not known."""
+    text = source.get("deb") or source.get("revision", "")
+    if source.get("kind") == "fallback":
+        tree = Path(source["tree"]).name  # its directory has no part in the page
+        return f"{text}, the fallback {tree}" if text else f"{tree}, the fallback"
+    return f"{text}, pinned" if source.get("kind") == "pinned" else text
 
 
 def _compilers(plan: Plan, out: Path) -> Iterator[Compiler]:

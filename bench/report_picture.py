@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The picture of a report in the documentation: a page of the miniature's ROMs, in Chromium.
 
-    python bench/picture.py
+    python bench/report_picture.py
 
 Needs the Debian packages chromium-headless-shell and git. The page shows two sets of four NICs that
 grew since the lock, and guests of an older set with another bucket.
