@@ -608,3 +608,16 @@ def test_the_page_says_which_tree_was_built(tmp_path: Path, romforge: Run, repos
             assert romforge(*command).returncode == 0
         assert romforge("report", "-o", page).returncode == 0
         assert words in page.read_text()
+
+
+def test_a_lock_of_another_tree_is_noticed(tmp_path: Path, romforge: Run, repository: Repository):
+    """One of the fallback, where the pinned tree is built now; both commands say so."""
+    pin(tmp_path, "upstream", repository.commits[0])
+    for command in (["build"], ["lock"]):
+        assert romforge(*command).returncode == 0
+    assert '"ipxe" = "minipxe, the fallback"' in (tmp_path / "romspec.lock").read_text()
+    assert "another source" not in romforge("lock", "--check").stderr
+    for command in (["get"], ["build"]):
+        assert romforge(*command).returncode == 0
+    words = "the lock is of another source: ipxe was minipxe, the fallback, is "
+    assert f"{words}{repository.commits[0]}\n" in romforge("lock", "--check").stderr

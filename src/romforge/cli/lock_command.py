@@ -90,6 +90,8 @@ def _run_lock(args: Namespace) -> int:
         compared = roms if args.selection else None
         found = lock_format.compare_build_with_lock(spec, plan, args.out, compared)
         changes = _explain(found, plan, args.out, args.spec)
+        for text in lock_format.source_changes(_read_lock(lock_file), plan, args.out):
+            common.warn(f"the lock is of another source: {text}")
         if args.junit:
             paths = [rom.path for rom in compared] if compared is not None else None
             _write_junit(args.junit, lock_file, paths, changes)

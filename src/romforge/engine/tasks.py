@@ -329,8 +329,12 @@ def check_lock(plan: Plan, out: Path) -> TaskFailed | None:
     try:
         spec = loader.load_spec(Path(plan.spec))
         changes = lock_format.compare_build_with_lock(spec, plan, out, None)
+        lock = lock_format.lock_path(spec.path)
+        others = lock_format.source_changes(lock_format.read_lock(lock), plan, out)
     except RomforgeError as error:
         return TaskFailed(str(error))
+    for text in others:
+        print(f"the lock is of another source: {text}")
     faults = []
     for change in changes:
         line = f"{change.path}: {change.text}"
@@ -340,7 +344,6 @@ def check_lock(plan: Plan, out: Path) -> TaskFailed | None:
             print(line)
     if not faults:
         return None
-    lock = lock_format.lock_path(spec.path)
     remedy = f"if all is intended, write {lock.name} again: `{_lock_command(spec.path, out)}`"
     return TaskFailed("\n  ".join(["what is built differs from the lock:", *faults, remedy]))
 

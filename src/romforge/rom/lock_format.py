@@ -161,14 +161,30 @@ def _dropped_images(out: Path, roms: Sequence[Rom]) -> dict[str, tuple[str, ...]
 
 
 def _source_revisions(out: Path, roms: Sequence[Rom]) -> dict[str, str]:
-    """The .deb or revision of each source, from the manifests of the ROMs' targets."""
+    """The .deb or revision of each source, from the manifests of the ROMs' targets.
+
+    A fallback tree, which seldom has a revision, is known by the name of its directory.
+    """
     revisions = {}
     for target in dict.fromkeys(rom.target for rom in roms):
         for name, source in read_manifest(out, target).sources.items():
             revision = source.get("deb") or source.get("revision")
+            if source.get("kind") == "fallback":
+                revision = f"{Path(source['tree']).name}, the fallback"
             if revision:
                 revisions[name] = revision
     return revisions
+
+
+def source_changes(lock: Lock, plan: Plan, out: Path) -> list[str]:
+    """The sources of which the lock has another revision than what is built."""
+    built = [rom for rom in plan.roms() if (out / rom.path).is_file()]
+    changes = []
+    for name, revision in sorted(_source_revisions(out, built).items()):
+        before = lock.sources.get(name)
+        if before is not None and before != revision:
+            changes.append(f"{name} was {before}, is {revision}")
+    return changes
 
 
 def locked_revision(plan: Plan, source: str) -> str | None:
