@@ -511,7 +511,9 @@ def test_what_a_missing_tool_would_prove_is_neither_passed_nor_failed(
     assert f"1 proof not provable here: {reason}\n" in done.stdout
     assert "1 not provable here, 0 proven, 2 proven before" in done.stdout
     assert project.romforge("report", "-o", "report.html").returncode == 0
-    assert f"not provable here: {reason}" in (project.top / "report.html").read_text()
+    page = (project.top / "report.html").read_text()
+    assert "not provable here" in page
+    assert reason in page
     rows = project.verify(f"rom:{ROM}")
     assert {row["state"] for row in rows.values()} == {"passed"}
     assert [row["column"] for row in rows.values() if not row["before"]] == [column]
