@@ -13,7 +13,7 @@ from romforge import __version__
 from romforge.base import fingerprint
 from romforge.base.errors import RomforgeError
 from romforge.plan.steps import Plan, TreeBuild, distinct_requests
-from romforge.rom.manifest import read_manifest
+from romforge.rom.manifest import read_manifest, revision_of
 from romforge.sources.ipxe import tree_record
 from romforge.spec.model import Spec
 
@@ -82,10 +82,7 @@ def _source_origins(plan: Plan, out: Path) -> Iterator[SourceOrigin]:
 
 def _describe(source: Mapping[str, str]) -> str:
     """A package, or a revision and which of the trees of the spec it is of; empty if not known."""
-    text = source.get("deb") or source.get("revision", "")
-    if source.get("kind") == "fallback":
-        tree = Path(source["tree"]).name  # its directory has no part in the page
-        return f"{text}, the fallback {tree}" if text else f"{tree}, the fallback"
+    text = revision_of(dict(source))
     return f"{text}, pinned" if source.get("kind") == "pinned" else text
 
 

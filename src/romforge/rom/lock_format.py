@@ -161,16 +161,11 @@ def _dropped_images(out: Path, roms: Sequence[Rom]) -> dict[str, tuple[str, ...]
 
 
 def _source_revisions(out: Path, roms: Sequence[Rom]) -> dict[str, str]:
-    """The .deb or revision of each source, from the manifests of the ROMs' targets.
-
-    A fallback tree, which seldom has a revision, is known by the name of its directory.
-    """
+    """The .deb or revision of each source, from the manifests of the ROMs' targets."""
     revisions = {}
     for target in dict.fromkeys(rom.target for rom in roms):
         for name, source in read_manifest(out, target).sources.items():
-            revision = source.get("deb") or source.get("revision")
-            if source.get("kind") == "fallback":
-                revision = f"{Path(source['tree']).name}, the fallback"
+            revision = manifest.revision_of(source)
             if revision:
                 revisions[name] = revision
     return revisions

@@ -110,6 +110,16 @@ def build_fault(out: Path, path: str, entry: RomEntry | None) -> str | None:
 SourceFacts = dict[str, str]
 
 
+def revision_of(source: SourceFacts) -> str:
+    """A package with its version, the revision of a tree, or which fallback it is; else empty.
+
+    A fallback tree seldom has a revision, and is known by the name of its directory.
+    """
+    if source.get("kind") == "fallback":
+        return f"{Path(source['tree']).name}, the fallback"
+    return source.get("deb") or source.get("revision", "")
+
+
 class Manifest(NamedTuple):
     """A manifest as it was read: its spec, and its entries by the path of the ROM."""
 
