@@ -24,7 +24,7 @@ from romforge.spec.model import manifest_name
 _PROOF = "verify:"
 
 
-class Root(NamedTuple):
+class PartRoot(NamedTuple):
     """An output root of another machine: its manifests by target, its proofs and its failures."""
 
     path: Path
@@ -64,7 +64,7 @@ def join_roots(plan: Plan, out: Path, roots: Sequence[Path]) -> Joined:
     return Joined(list(owners), missing)
 
 
-def _read_root(plan: Plan, path: Path) -> Root:
+def _read_root(plan: Plan, path: Path) -> PartRoot:
     manifests = {}
     for target in plan.targets:
         found = manifest.read_manifest(path, target)
@@ -73,12 +73,12 @@ def _read_root(plan: Plan, path: Path) -> Root:
     if not manifests:
         raise RomforgeError(f"{path}: has no manifest of a target of the spec; name output roots")
     tasks = output_files.load_json(path, doit_state.STATE_FILE) or {}
-    return Root(path, manifests, tasks, failures.read_failures(path))
+    return PartRoot(path, manifests, tasks, failures.read_failures(path))
 
 
-def _copy_roms(plan: Plan, out: Path, roots: Sequence[Root]) -> dict[str, Root]:
+def _copy_roms(plan: Plan, out: Path, roots: Sequence[PartRoot]) -> dict[str, PartRoot]:
     """Copies each ROM, and returns the root that it is of, by its path."""
-    owners: dict[str, Root] = {}
+    owners: dict[str, PartRoot] = {}
     for target, roms in plan.targets.items():
         for rom in roms:
             having = [root for root in roots if _entry(root, target, rom.path)]
@@ -91,12 +91,12 @@ def _copy_roms(plan: Plan, out: Path, roots: Sequence[Root]) -> dict[str, Root]:
     return owners
 
 
-def _entry(root: Root, target: str, path: str) -> RomEntry | None:
+def _entry(root: PartRoot, target: str, path: str) -> RomEntry | None:
     found = root.manifests.get(target)
     return found.roms.get(path) if found else None
 
 
-def _copy_rom(root: Root, out: Path, path: str, entry: RomEntry | None) -> None:
+def _copy_rom(root: PartRoot, out: Path, path: str, entry: RomEntry | None) -> None:
     digest = entry.get("sha256") if entry else None
     if digest is None:
         return  # it failed, and has no file
@@ -110,7 +110,7 @@ def _copy_rom(root: Root, out: Path, path: str, entry: RomEntry | None) -> None:
 
 
 def _join_manifests(
-    plan: Plan, out: Path, roots: Sequence[Root], owners: Mapping[str, Root]
+    plan: Plan, out: Path, roots: Sequence[PartRoot], owners: Mapping[str, PartRoot]
 ) -> None:
     for target, roms in plan.targets.items():
         sources: dict[str, SourceFacts] = {}
@@ -127,7 +127,7 @@ def _join_manifests(
             output_files.write_output(out, manifest_name(target), data)
 
 
-def _join_proofs(out: Path, owners: Mapping[str, Root]) -> None:
+def _join_proofs(out: Path, owners: Mapping[str, PartRoot]) -> None:
     """Takes over the proofs of each ROM, and what failed of it, from its root."""
     tasks = dict(output_files.load_json(out, doit_state.STATE_FILE) or {})
     failed: dict[str, Failure] = {}

@@ -22,7 +22,7 @@ _CHARACTER = 6.4  # pixels of width of a character of a label
 _LINE = 14  # pixels of height of a label
 _SMALLEST = 50  # pixels of area of an object that has a rectangle of its own
 _MUCH = 0.1  # of an object: a growth that is worth a stronger colour
-PADDING = "padding"
+_PADDING_TITLE = "padding"
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Shape:
 
 
 @dataclass(frozen=True)
-class Label:
+class MapLabel:
     """A text in the upper left corner of a box. ``level`` is "image", "directory" or "object".
 
     One that is ``wide`` fits on a wide page alone.
@@ -66,7 +66,7 @@ class ByteMap:
     grounds: list[Ground] = field(default_factory=list)
     shapes: list[Shape] = field(default_factory=list)
     frames: list[Box] = field(default_factory=list)
-    labels: list[Label] = field(default_factory=list)
+    labels: list[MapLabel] = field(default_factory=list)
 
 
 def object_area(image: ImageObjects, item: ObjectSize) -> int:
@@ -79,7 +79,7 @@ def by_directory(image: ImageObjects) -> dict[str, list[ObjectSize]]:
     directories: dict[str, list[ObjectSize]] = {}
     for item in sorted(image.objects, key=lambda item: (-object_area(image, item), item.name)):
         if object_area(image, item) > 0:
-            directories.setdefault(item.directory or PADDING, []).append(item)
+            directories.setdefault(item.directory or _PADDING_TITLE, []).append(item)
     names = sorted(directories, key=lambda name: (-_total(image, directories[name]), name))
     return {name: directories[name] for name in names}
 
@@ -134,7 +134,7 @@ def _add_label(picture: ByteMap, place: Box, text: str, level: str) -> bool:
     """Adds a label if it fits on any page, and returns whether it does."""
     if place.height < _LINE or not _fits(text, place, _WIDE):
         return False
-    picture.labels.append(Label(_snapped(place), text, level, wide=not _fits(text, place)))
+    picture.labels.append(MapLabel(_snapped(place), text, level, wide=not _fits(text, place)))
     return True
 
 
