@@ -12,7 +12,7 @@ from romforge.base.json_document import Document
 from romforge.cli import common
 from romforge.cli.environment import source_tree_override
 from romforge.plan.shards import Shard
-from romforge.rom.manifest import RomEntry
+from romforge.rom.manifest import BootFileEntry, RomEntry
 
 if TYPE_CHECKING:
     from romforge.engine.tasks import TaskGraph
@@ -21,9 +21,11 @@ if TYPE_CHECKING:
 class BuildDocument(Document):
     """What `build --json` prints: the ROMs that the run looked at, in the order of the spec.
 
-    ``sources`` are what is known of the trees they are made from, and of what the run got.
+    ``sources`` are what is known of the trees they are made from, and of what the run got;
+    ``files`` those of iPXE that are no ROMs.
     """
 
+    files: list[BootFileEntry]
     sources: dict[str, dict[str, str]]
     roms: list[RomEntry]
 

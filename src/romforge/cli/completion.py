@@ -337,8 +337,10 @@ def _describe_rom(rom: Rom) -> str:
 
 
 def _selected_steps(plan: Plan) -> Iterator[tuple[str, str]]:
-    for make in plan.makes:
+    for make in plan.all_makes():
         yield make.task, f"the images of {make.bin}"
+    for file in plan.files:
+        yield file.task, f"{file.goal} as {file.path}"
     for fetch in plan.fetches:
         yield fetch.task, f"the ROM files of {fetch.package or fetch.deb}"
     for pinned in plan.pinned:

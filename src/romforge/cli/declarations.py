@@ -30,6 +30,7 @@ SELECTIONS = {
     "PATH": "a ROM, by a path that leads into the output root, or by the end of its path",
     "make:SOURCE/PLATFORM": "all images of a platform of a source tree (`build`, `plan`, `why`"
     " and `stripped`)",
+    "image:NAME": "a file of iPXE that is no ROM (`build` and `plan`)",
     "source:NAME": "the ROM files of a package (`build` and `plan`)",
     "verify:PATH:PROOF": "one proof of a ROM (`verify`)",
 }
@@ -46,6 +47,7 @@ FILES = {
     "romspec.toml": "the spec",
     "romspec.lock": "the lock file, beside the spec; `romforge lock` writes it",
     "out/TARGET.manifest.json": "the size, images and origins of each ROM of a target",
+    "out/images.json": "the size and digest of each file of iPXE that is no ROM",
     "out/.romforge": "state that is kept between runs; you may remove it",
 }
 SPEC_EXAMPLE = """\

@@ -181,6 +181,7 @@ def _merged(before: Lock, after: Lock) -> Lock:
         {**before.roms, **after.roms},
         {**before.sources, **after.sources},
         {**before.tools, **after.tools},
+        {**before.files, **after.files},
     )
 
 

@@ -234,8 +234,11 @@ def _step_summaries(spec: Spec, plan: Plan, out: Path) -> Iterator[StepSummary]:
         yield _fetch_summary(fetch, out)
     for pinned in plan.pinned:
         yield _pinned_tree_summary(pinned, out)
-    for make in plan.makes:
+    for make in plan.all_makes():
         yield _tree_summary(make, out)
+    for file in plan.files:
+        inputs = [f"{file.goal} of {file.make} {out / file.root / file.goal}"]
+        yield StepSummary(file.task, "romforge", inputs, [str(out / file.path)])
     built: dict[str, RomEntry] = {}
     for target in plan.targets:
         built |= read_manifest(out, target).roms
@@ -270,7 +273,7 @@ def _pinned_tree_summary(pinned: PinnedTree, out: Path) -> StepSummary:
 
 def _tree_summary(make: TreeBuild, out: Path) -> StepSummary:
     directory = out / make.directory / "src" / make.bin
-    outputs = [str(directory / f"{goal}.{make.media}") for goal in make.goals]
+    outputs = [str(directory / make.file_of(goal)) for goal in make.goals]
     values = dict(make.variables)
     notes = []
     for name, variable in make.from_environment:

@@ -16,7 +16,15 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from romforge.base import shipped_files
 from romforge.base.errors import RomforgeError
-from romforge.base.table import RED, encodable, paint, wants_colours
+from romforge.base.table import (
+    RED,
+    Column,
+    encodable,
+    paint,
+    render_table,
+    terminal_width,
+    wants_colours,
+)
 from romforge.base.text import plural, relative_path, shorten_digests
 from romforge.engine import size_table
 from romforge.engine.build_run import TaskError
@@ -27,6 +35,7 @@ if TYPE_CHECKING:
 
 ROM_GROUP = "rom"
 _ROM = f"{ROM_GROUP}:"  # begins the names of tasks that build ROMs
+_FILE = "image:"  # and of those that install other files
 
 
 class WakingQueue(queue.Queue[Any]):
@@ -57,6 +66,7 @@ class Reporter:
         self.outstream = outstream or sys.stdout  # doit keeps the stream that was closed at first
         self.total = 0  # ROMs
         self.built = 0
+        self.built_files = 0
         self.failed: list[str] = []  # tasks
         self.done: list[Any] = []  # tasks
         self.progress: Any = None
@@ -128,6 +138,7 @@ class Reporter:
 
     def add_success(self, task: Any) -> None:
         self.built += task.name.startswith(_ROM)
+        self.built_files += task.name.startswith(_FILE)
         self._tell_done(task)
         note = task.values.get("note")
         if note:
@@ -239,7 +250,9 @@ class Reporter:
         entries = self.run.entries
         rows = [entries[rom.path] for rom in self.run.plan.roms() if rom.path in entries]
         sources = json.dumps({**self.run.trees(), **self.run.got})
-        head = f'{{"format": {FORMAT}, "sources": {sources}, "roms": ['
+        names = [file.name for file in self.run.plan.files if file.name in self.run.files]
+        files = ", ".join(self.run.files[name] for name in names)
+        head = f'{{"format": {FORMAT}, "sources": {sources}, "files": [{files}], "roms": ['
         return [head, ",\n".join(rows), "]}"]
 
     def _table(self) -> list[str]:
@@ -253,16 +266,33 @@ class Reporter:
             changes = size_table.since_lock(run.plan, entries)
         colour = wants_colours(self.outstream)
         lines = size_table.size_table_lines(entries, run.failed, changes, colour)
+        lines += _file_lines(run)
         lines += [f"removed {path}, which the spec no longer asks for" for path in run.removed]
-        up_to_date = len(run.entries) - len(run.failed) - self.built
+        done = self.built + self.built_files
+        up_to_date = len(run.entries) - len(run.failed) + len(run.files) - done
+        failed = len(run.failed) + sum(name.startswith(_FILE) for name in self.failed)
         if not entries and run.got:
             return [*lines, *_got_lines(run.got)]
-        counts = [f"{self.built} built", f"{up_to_date} up to date", f"in {run.out}"]
-        if run.failed:
-            counts.insert(0, f"{len(run.failed)} failed")
+        counts = [f"{done} built", f"{up_to_date} up to date", f"in {run.out}"]
+        if failed:
+            counts.insert(0, f"{failed} failed")
         counts += map(_tree_words, run.trees().items())
         lines.append(", ".join(counts))
         return lines
+
+
+def _file_lines(run: BuildRun) -> list[str]:
+    """The files that are no ROMs, with their bytes."""
+    names = [file.name for file in run.plan.files if file.name in run.files]
+    if not names:
+        return []
+    columns = [Column("file", is_path=True), Column("what"), Column("bytes", right=True)]
+    rows = []
+    for name in names:
+        entry = json.loads(run.files[name])
+        what = f"{entry['goal']} of {entry['platform']}"
+        rows.append([entry["file"], what, f"{entry['size']:,}"])
+    return render_table(columns, rows, terminal_width())
 
 
 def _got_lines(got: Mapping[str, SourceFacts]) -> list[str]:

@@ -21,7 +21,7 @@ from romforge.engine.staleness import Demand
 from romforge.plan.steps import Plan, Rom
 from romforge.rom import manifest
 from romforge.rom.manifest import RomEntry, SourceFacts, holds_manifest, read_manifest
-from romforge.spec.model import manifest_name
+from romforge.spec.model import IMAGES_MANIFEST, manifest_name
 
 if TYPE_CHECKING:
     from romforge.verify.cases import Proof
@@ -67,6 +67,7 @@ class BuildRun:
         self.removed: list[str] = []
         self.done_tasks: set[str] = set()
         self._errors: dict[str, TaskError] = {}  # of tasks that failed
+        self.files: dict[str, str] = {}  # entries of files that are no ROMs, by name
         self.got: dict[str, SourceFacts] = {}
         self._sources: dict[str, SourceFacts] = {}
         self._explained: set[str] = set()
@@ -96,7 +97,7 @@ class BuildRun:
         self._require_trees_alone(tasks)
         if LOCK_CHECK in tasks:
             self._require_locked_paths()
-        if self.plan.makes:
+        if self.plan.all_makes():
             self.demand = staleness.stale_images(self.plan, self.out, tasks)
             self._sources.update(self.demand.sources)
             for message in self.demand.messages():
@@ -115,7 +116,7 @@ class BuildRun:
         What is to be built depends on the tree, and was planned before the run.
         """
         for pinned in self.plan.pinned:
-            makes = [make.task for make in self.plan.makes if make.source == pinned.source]
+            makes = [make.task for make in self.plan.all_makes() if make.source == pinned.source]
             there = (self.out / pinned.directory).exists()
             if pinned.task in tasks and not there and not tasks.isdisjoint(makes):
                 raise RomforgeError(
@@ -158,7 +159,7 @@ class BuildRun:
         """
         if self.demand is not None:
             return self.demand
-        makes = tuple(make for make in self.plan.makes if make.task == task)
+        makes = tuple(make for make in self.plan.all_makes() if make.task == task)
         plan = Plan("", (), makes, {}, ())
         return staleness.stale_images(plan, self.out, {task})
 
@@ -182,7 +183,9 @@ class BuildRun:
         """
         self.done_tasks.add(task)
         kind, _, name = task.partition(":")
-        if "entry" in values:
+        if "entry" in values and kind == "image":
+            self.files[name] = values["entry"]
+        elif "entry" in values:
             self.entries[name] = values["entry"]
         elif kind == "source" and "source" in values:
             self.got[name] = values["source"]
@@ -209,6 +212,7 @@ class BuildRun:
 
         Removes files that the spec no longer asks for. Raises RomforgeError.
         """
+        self._write_files_manifest()
         wanted = {rom.path for rom in self.plan.roms()}
         for name, roms in self.plan.targets.items():
             entries = [self.entries[rom.path] for rom in roms if rom.path in self.entries]
@@ -221,6 +225,29 @@ class BuildRun:
                 self._remove(before.roms, before.roms.keys() - wanted)
             data = self._manifest(name, roms, self._all_entries(roms, before.roms))
             output_files.write_output(self.out, manifest_name(name), data)
+
+    def _write_files_manifest(self) -> None:
+        """Writes what is built of the files that are no ROMs, also by earlier runs."""
+        before = manifest.read_boot_files(self.out)
+        if not self.files and (self.plan.files or not before):
+            return
+        entries = {}
+        for file in self.plan.files:
+            text = self.files.get(file.name)
+            entry = json.loads(text) if text else before.get(file.path)
+            if entry:
+                entries[file.path] = entry
+        wanted = {file.path for file in self.plan.files} | {rom.path for rom in self.plan.roms()}
+        for path, entry in before.items():
+            if path not in wanted:
+                digest = entry["sha256"]
+                if output_files.remove_if_unchanged(self.out, path, digest):
+                    self.removed.append(path)
+        used = {file.source for file in self.plan.files}
+        sources = manifest.read_boot_file_sources(self.out) | self._sources
+        sources = {name: source for name, source in sources.items() if name in used}
+        data = manifest.boot_files_text(list(entries.values()), sources)
+        output_files.write_output(self.out, IMAGES_MANIFEST, data)
 
     def _all_entries(self, roms: tuple[Rom, ...], before: Mapping[str, RomEntry]) -> list[str]:
         """The entries of a target: those of this run, else those of an earlier one."""

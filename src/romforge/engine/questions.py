@@ -69,7 +69,7 @@ def _with_failure(reason: str, failure: Failure | None) -> str:
 def _reason_of_make(make: TreeBuild, demand: Demand) -> str | None:
     """Why each image of a platform must be built, a line each."""
     reasons = demand.wanted.get(make.task, {})
-    lines = [f"{goal}.{make.media}: {reason}" for goal, reason in reasons.items()]
+    lines = [f"{make.file_of(goal)}: {reason}" for goal, reason in reasons.items()]
     return "\n".join(lines) or None
 
 

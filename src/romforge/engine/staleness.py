@@ -52,7 +52,7 @@ class Demand(NamedTuple):
 
 def stale_images(plan: Plan, out: Path, tasks: Collection[str]) -> Demand:
     """What a run of these tasks, with all that they depend on, must build in trees."""
-    makes = [make for make in plan.makes if make.task in tasks]
+    makes = [make for make in plan.all_makes() if make.task in tasks]
     if not makes:
         return Demand({}, {}, {}, set(), {}, ())
     from romforge.sources.ipxe import rebuild_reasons, source_tree
@@ -105,6 +105,9 @@ def _goals(plan: Plan, tasks: Collection[str]) -> dict[str, list[str]]:
         for request in rom.requests:
             if request.make:
                 goals.setdefault(request.make, {})[rom.goal] = None
+    for file in plan.files:
+        if file.task in tasks:
+            goals.setdefault(file.make, {})[file.goal] = None
     return {task: list(names) for task, names in goals.items()}
 
 

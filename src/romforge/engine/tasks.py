@@ -31,7 +31,15 @@ from romforge.engine import doit_state, staleness
 from romforge.engine.build_reporter import ROM_GROUP, Reporter
 from romforge.engine.build_run import LOCK_CHECK, BuildRun
 from romforge.engine.step_digest import step_digest
-from romforge.plan.steps import Fetch, PinnedTree, Plan, Rom, TreeBuild, distinct_requests
+from romforge.plan.steps import (
+    BootFileCopy,
+    Fetch,
+    PinnedTree,
+    Plan,
+    Rom,
+    TreeBuild,
+    distinct_requests,
+)
 from romforge.sources.ipxe import nic_drivers
 from romforge.spec import loader
 from romforge.spec.model import manifest_name
@@ -82,6 +90,7 @@ class TaskGraph:
         yield from self._source_tasks()
         yield from self._make_tasks()
         yield from self._rom_tasks()
+        yield from self._file_tasks()
         yield from self._target_tasks()
         if self.every:
             yield from self._nic_tasks()
@@ -89,7 +98,10 @@ class TaskGraph:
                 "basename": "all",
                 "doc": "builds every target",
                 "actions": None,
-                "task_dep": [f"target:{name}" for name in self.plan.targets],
+                "task_dep": [
+                    *(f"target:{name}" for name in self.plan.targets),
+                    *(file.task for file in self.plan.files),
+                ],
             }
             yield {
                 "basename": LOCK_CHECK,
@@ -123,7 +135,8 @@ class TaskGraph:
         return config
 
     def _default_tasks(self) -> list[str]:
-        return [f"target:{name}" for name in self.plan.default]
+        files = [file.task for file in self.plan.files if file.default]
+        return [*(f"target:{name}" for name in self.plan.default), *files]
 
     def _threads(self) -> int:
         """How many tasks run at once, in threads: what takes long is make, in other processes.
@@ -133,7 +146,7 @@ class TaskGraph:
         """
         threads = jobserver.wanted_jobs(os.environ)
         if self.plan.may_distribute():
-            threads += len(self.plan.makes)
+            threads += len(self.plan.all_makes())
         return threads
 
     def _source_tasks(self) -> Iterator[Task]:
@@ -151,9 +164,9 @@ class TaskGraph:
             yield task
 
     def _make_tasks(self) -> Iterator[Task]:
-        if self.plan.makes:
+        if self.plan.all_makes():
             yield _group("make", "builds the images of a platform in a source tree")
-        for make in self.plan.makes:
+        for make in self.plan.all_makes():
             task = self._task(make)
             task["doc"] = f"{make.bin} of {make.trees[0].path}"
             task["clean"] = [(clean_source, [self.out, make.directory])]
@@ -173,6 +186,16 @@ class TaskGraph:
                 task = self._task(rom)
                 task |= {"task_dep": needs, "targets": [f"{self.out}/{rom.path}"], "clean": True}
                 yield task
+
+    def _file_tasks(self) -> Iterator[Task]:
+        files = [file for file in self.plan.files if self.every or file.default]
+        if files:
+            yield _group("image", "builds a file of iPXE that is no ROM")
+        for file in files:
+            task = self._task(file)
+            task["doc"] = f"{file.path}: {file.goal}"
+            task |= {"task_dep": [file.make], "targets": [f"{self.out}/{file.path}"], "clean": True}
+            yield task
 
     def _target_tasks(self) -> Iterator[Task]:
         yield _group("target", "builds all ROMs of a target")
@@ -219,7 +242,7 @@ def run_step(step: TaskStep, run: BuildRun) -> dict[str, Any] | TaskFailed:
             return values | {"note": note} if note else values
         if isinstance(step, PinnedTree):
             return {"step": step_digest(step), "source": _get_tree(step, run)}
-        if not isinstance(step, (Fetch, Rom)):
+        if not isinstance(step, (Fetch, Rom, BootFileCopy)):
             return _run_proof(step, run.out)
         record = _run_recorded(step, run.out)
     except RomforgeError as error:
@@ -229,13 +252,17 @@ def run_step(step: TaskStep, run: BuildRun) -> dict[str, Any] | TaskFailed:
     return record.to_values(step_digest(step), run.out)
 
 
-def _run_recorded(step: Fetch | Rom, out: Path) -> BuildRecord:
+def _run_recorded(step: Fetch | Rom | BootFileCopy, out: Path) -> BuildRecord:
     """Runs a step that records the files it read and wrote; raises RomforgeError."""
     # The modules are imported here, since a run in which all is up to date does without them.
     if isinstance(step, Fetch):
         from romforge.sources import debian_package
 
         return debian_package.fetch_package(step, out)
+    if isinstance(step, BootFileCopy):
+        from romforge.rom import boot_file
+
+        return boot_file.install_boot_file(step, out)
     from romforge.rom import build
 
     return build.build_rom(step, out)

@@ -48,7 +48,7 @@ class Names:
         self._roms = {rom.path: rom.task for rom in plan.roms()}
         self._nics = dict.fromkeys(rom.nic for rom in plan.roms())
         self._targets = list(plan.targets)
-        steps: list[PlanStep] = [*plan.fetches, *plan.pinned, *plan.makes]
+        steps: list[PlanStep] = [*plan.fetches, *plan.pinned, *plan.all_makes(), *plan.files]
         self._steps = {step.task for step in steps}
         self._tasks = {_ALL, *self._roms.values()}
         self._tasks.update(f"{_NIC}{nic}" for nic in self._nics)

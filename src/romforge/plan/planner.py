@@ -18,6 +18,7 @@ from romforge.plan.image_requests import (
     TreeRequest,
 )
 from romforge.plan.steps import (
+    BootFileCopy,
     Fetch,
     PinnedTree,
     Plan,
@@ -38,6 +39,7 @@ from romforge.spec.model import (
     Strip,
     Target,
     bin_directory,
+    boot_file_source,
     firmware_of,
     images_of,
     rom_path,
@@ -52,6 +54,7 @@ _DIRECTORIES = (
     "usr/share/ipxe.efi/",
     "usr/share/ipxe/",
 )
+_FILES_SUFFIX = "-files"  # of a working tree in which files that are no ROMs are built
 _FILES = ("efi-{nic}.rom", "pxe-{nic}.rom", "{nic}.rom", "{vendor}{device}.rom")
 DEFAULT_FILES = tuple(directory + file for directory in _DIRECTORIES for file in _FILES)
 
@@ -66,6 +69,8 @@ def make_plan(spec: Spec, tree: str | None = None) -> Plan:
     for roms in targets.values():
         for requests in distinct_requests(roms):
             used.update(request.source for request in requests)
+    files = tuple(_boot_files(spec))
+    used.update(file.source for file in files)
     sources = {name: source for name, source in spec.source.items() if name in used}
     fetches = [fetch_step(spec, name, source) for name, source in sources.items()]
     pinned = [pinned_tree(spec, name, source) for name, source in sources.items()]
@@ -77,6 +82,8 @@ def make_plan(spec: Spec, tree: str | None = None) -> Plan:
         default=tuple(name for name, target in spec.target.items() if target.default),
         jobs=spec.toolchain.jobs,
         pinned=tuple(step for step in pinned if step),
+        files=files,
+        file_makes=tuple(_file_makes(spec, files, tree)),
     )
 
 
@@ -257,6 +264,42 @@ def _makes(
     first = next((name for name, source in spec.source.items() if source.is_tree), None)
     for (source, platform), names in goals.items():
         yield _make(spec, source, platform, tuple(names), tree if source == first else None)
+
+
+def _boot_files(spec: Spec) -> Iterator[BootFileCopy]:
+    for name, image in spec.image.items():
+        platform = spec.platform[image.platform]
+        source = boot_file_source(spec, platform)
+        assert source is not None  # the spec was checked
+        directory = _working_tree(spec, source, image.platform) + _FILES_SUFFIX
+        yield BootFileCopy(
+            name=name,
+            path=image.path,
+            platform=image.platform,
+            source=source,
+            goal=image.goal,
+            make=f"make:{source}/{image.platform}/files",
+            root=f"{directory}/src/{bin_directory(image.platform, platform)}",
+            default=image.default,
+        )
+
+
+def _file_makes(
+    spec: Spec, files: tuple[BootFileCopy, ...], tree: str | None
+) -> Iterator[TreeBuild]:
+    """One make for each platform of which there are files."""
+    goals: dict[tuple[str, str], dict[str, None]] = {}
+    for file in files:
+        goals.setdefault((file.source, file.platform), {})[file.goal] = None
+    first = next((name for name, source in spec.source.items() if source.is_tree), None)
+    for (source, platform), names in goals.items():
+        make = _make(spec, source, platform, tuple(names), tree if source == first else None)
+        yield make._replace(
+            directory=make.directory + _FILES_SUFFIX,
+            media="",
+            strip=StripOptions("none"),
+            require=(),
+        )
 
 
 def _make(

@@ -86,7 +86,7 @@ class TreeBuild(NamedTuple):
 
     Paths are absolute, except ``directory``, which is relative to the output root, and those of
     ``trees``. ``headers`` are the texts of configuration headers, ``config/local/CONFIG/NAME.h``,
-    by NAME.
+    by NAME. Without a ``media``, goals are names of files, and nothing is left out of them.
     """
 
     source: str
@@ -110,11 +110,36 @@ class TreeBuild(NamedTuple):
 
     @property
     def task(self) -> str:
-        return f"make:{self.source}/{self.platform}"
+        name = f"make:{self.source}/{self.platform}"
+        return name if self.media else f"{name}/files"
 
     @property
     def legacy(self) -> bool:
-        return not self.media.startswith("efi")
+        return "efi" not in self.bin.split("-")
+
+    def file_of(self, goal: str) -> str:
+        """The name of the file that make builds for a goal: ``8086100e.rom``."""
+        return f"{goal}.{self.media}" if self.media else goal
+
+
+class BootFileCopy(NamedTuple):
+    """Installs a file that make built and that is no ROM. Paths are relative to the output root.
+
+    ``make`` is the task that builds ``goal``, in the BIN directory ``root``.
+    """
+
+    name: str
+    path: str
+    platform: str
+    source: str
+    goal: str
+    make: str
+    root: str
+    default: bool
+
+    @property
+    def task(self) -> str:
+        return f"image:{self.name}"
 
 
 class Signing(NamedTuple):
@@ -165,7 +190,7 @@ class Rom(NamedTuple):
         return tuple(kinds[platform] for platform in self.fit)
 
 
-PlanStep = Fetch | PinnedTree | TreeBuild | Rom
+PlanStep = Fetch | PinnedTree | TreeBuild | Rom | BootFileCopy
 
 
 def distinct_requests(roms: Sequence[Rom]) -> list[tuple[ImageRequest, ...]]:
@@ -188,6 +213,8 @@ class Plan(NamedTuple):
     default: tuple[str, ...]
     jobs: int | str | None = None  # of all makes together, or "distcc", which knows
     pinned: tuple[PinnedTree, ...] = ()
+    files: tuple[BootFileCopy, ...] = ()
+    file_makes: tuple[TreeBuild, ...] = ()  # which build these files
 
     def roms(self) -> Iterator[Rom]:
         for roms in self.targets.values():
@@ -196,8 +223,13 @@ class Plan(NamedTuple):
     def steps(self) -> Iterator[PlanStep]:
         yield from self.fetches
         yield from self.pinned
-        yield from self.makes
+        yield from self.all_makes()
         yield from self.roms()
+        yield from self.files
+
+    def all_makes(self) -> tuple[TreeBuild, ...]:
+        """The makes of ROMs' images, and those of files that are no ROMs."""
+        return (*self.makes, *self.file_makes)
 
     def nics(self) -> dict[str, list[Rom]]:
         """The ROMs of each NIC: those in the default targets, or in all if none of these has it."""
@@ -248,14 +280,14 @@ class Plan(NamedTuple):
 
     def takes_long(self) -> bool:
         """Whether there is work for several processors."""
-        return bool(self.makes) or any(request.compress for request in self._requests())
+        return bool(self.all_makes()) or any(request.compress for request in self._requests())
 
     def may_distribute(self) -> bool:
         """Whether more jobs may run than this machine has processors.
 
         Other machines may compile, or a cache may have what would be compiled.
         """
-        return self.jobs is not None or any(make.launcher for make in self.makes)
+        return self.jobs is not None or any(make.launcher for make in self.all_makes())
 
     def needs_of(self, requests: Sequence[ImageRequest]) -> list[str]:
         """The tasks that must be done before images can be taken."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,8 +22,9 @@ from romforge.base.toml_parser import line_with_deep_key, parse_toml
 from romforge.formats import option_rom
 from romforge.formats.rom_file import LARGEST_ROM, read_rom
 from romforge.plan.steps import Plan, Rom
-from romforge.rom import manifest
+from romforge.rom import locked_files, manifest
 from romforge.rom.assembly import bucket_of
+from romforge.rom.locked_files import LockedFile
 from romforge.rom.manifest import ABSENT, RomEntry, read_manifest
 from romforge.sources.ipxe import toolchain, tree_record
 from romforge.spec.model import Spec
@@ -73,11 +74,15 @@ class Entry:
 
 @dataclass(frozen=True)
 class Lock:
-    """The ROMs by path below the output root, the revisions of sources, the versions of tools."""
+    """The ROMs by path below the output root, the revisions of sources, the versions of tools.
+
+    ``files`` are those of iPXE that are no ROMs, by path.
+    """
 
     roms: Mapping[str, Entry]
     sources: Mapping[str, str]
     tools: Mapping[str, str]
+    files: Mapping[str, LockedFile] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -134,7 +139,8 @@ def lock_from_build(spec: Spec, plan: Plan, out: Path, roms: Sequence[Rom]) -> L
     built = read_built_roms(out, sorted(rom.path for rom in roms))
     for path, entry in _add_details(built, plan, out, roms).items():
         entries[path] = replace(entry, bucket_changed_in=rules_by_path[path].bucket_changed_in)
-    return Lock(entries, _source_revisions(out, roms), _tool_versions(plan, roms))
+    files = locked_files.built_files(plan, out)
+    return Lock(entries, _source_revisions(out, roms), _tool_versions(plan, roms), files)
 
 
 def build_faults(roms: Sequence[Rom], out: Path, entries: Mapping[str, RomEntry]) -> dict[str, str]:
@@ -168,6 +174,10 @@ def _source_revisions(out: Path, roms: Sequence[Rom]) -> dict[str, str]:
             revision = manifest.revision_of(source)
             if revision:
                 revisions[name] = revision
+    for name, source in manifest.read_boot_file_sources(out).items():
+        revision = manifest.revision_of(source)
+        if revision:
+            revisions.setdefault(name, revision)
     return revisions
 
 
@@ -197,7 +207,8 @@ def _tool_versions(plan: Plan, roms: Sequence[Rom]) -> dict[str, str]:
     """The version of romforge, and of the compilers and linkers that built the ROMs' images."""
     versions = {"romforge": __version__}
     used = {request.make for rom in roms for request in rom.requests}
-    for build in plan.makes:
+    used |= {file.make for file in plan.files}
+    for build in plan.all_makes():
         if build.task in used:
             versions |= toolchain.tool_versions(build)
     return versions
@@ -267,6 +278,9 @@ def emit_lock(lock: Lock) -> bytes:
             parts.append(f"[{title}]\n" + "".join(lines))
     for path in sorted(lock.roms):
         parts.append(f"[rom.{_quote(path)}]\n" + "".join(_entry_lines(lock.roms[path])))
+    for path, file in sorted(lock.files.items()):
+        digest = f"sha256 = {_quote(file.sha256)}\n" if file.sha256 else ""
+        parts.append(f"[file.{_quote(path)}]\nsize = {file.size}\n{digest}")
     return "\n".join(parts).encode()
 
 
@@ -305,7 +319,8 @@ def read_lock(path: Path) -> Lock:
             place = f"rom.{_quote(name)}"
             entries[name] = _parse_entry(_value(document["rom"], name, dict, place), place)
         sources = _parse_texts(document, "sources")
-        return Lock(entries, sources, _parse_texts(document, "tools"))
+        files = _parse_files(document)
+        return Lock(entries, sources, _parse_texts(document, "tools"), files)
     except FileNotFoundError:
         raise RomforgeError(
             f"{path}: there is no lock; create it with `romforge lock`, and keep it with the spec"
@@ -372,6 +387,21 @@ def _parse_entry(table: dict[str, Any], place: str) -> Entry:
         _value(table, "bucket_changed_in", str, f"{place}.bucket_changed_in", default=""),
         tuple(dropped),
     )
+
+
+def _parse_files(document: dict[str, Any]) -> dict[str, LockedFile]:
+    """The files that are no ROMs, which may be missing; raises ValueError."""
+    files = {}
+    tables = _value(document, "file", dict, "file", default={})
+    for path in tables:
+        place = f"file.{_quote(path)}"
+        table = _value(tables, path, dict, place)
+        size = _value(table, "size", int, f"{place}.size")
+        if size < 0:
+            raise ValueError(f"{place}.size is below 0")
+        digest = _value(table, "sha256", str, f"{place}.sha256", default="")
+        files[path] = LockedFile(size, digest or None)
+    return files
 
 
 def _parse_texts(document: dict[str, Any], name: str) -> dict[str, str]:
@@ -499,6 +529,10 @@ def compare_build_with_lock(
     if roms is None:
         optional = {rom.path for rom in plan.roms() if _is_optional(spec, plan, rom)}
         changes = [_excused(change, out, optional) for change in changes]
+        causes = _other_versions(lock.sources, _source_revisions(out, []))
+        causes += _other_versions(lock.tools, _tool_versions(plan, []))
+        for found in locked_files.compare_files(lock.files, plan, out, causes):
+            changes.append(Change(**asdict(found)))
     return sorted(changes, key=lambda change: change.path)
 
 
@@ -518,13 +552,15 @@ def compare_paths_with_lock(spec: Spec, plan: Plan) -> list[Change]:
 
     Nothing needs to be built for that. Raises RomforgeError without a lock.
     """
-    locked = read_lock(lock_path(spec.path)).roms
-    in_spec = {rom.path: rom for rom in plan.roms()}
+    lock = read_lock(lock_path(spec.path))
+    locked = lock.roms.keys() | lock.files.keys()
+    by_default = {rom.path: rom.target in plan.default for rom in plan.roms()}
+    by_default |= {file.path: file.default for file in plan.files}
     changes = []
-    for path in sorted(locked.keys() | in_spec.keys()):
-        if path not in in_spec:
+    for path in sorted(locked | by_default.keys()):
+        if path not in by_default:
             changes.append(Change(path, "is in the lock, but no longer in the spec", True))
-        elif path not in locked and in_spec[path].target in plan.default:
+        elif path not in locked and by_default[path]:
             changes.append(Change(path, "is in the spec, but not in the lock", True))
     return changes
 

@@ -11,7 +11,7 @@ from typing import NamedTuple, TypedDict
 from romforge.base import fingerprint
 from romforge.base.fingerprint import FAILED
 from romforge.base.text import in_a_line
-from romforge.spec.model import manifest_name
+from romforge.spec.model import IMAGES_MANIFEST, manifest_name
 
 ABSENT = "is not built"  # of a ROM without a file
 
@@ -118,6 +118,40 @@ def revision_of(source: SourceFacts) -> str:
     if source.get("kind") == "fallback":
         return f"{Path(source['tree']).name}, the fallback"
     return source.get("deb") or source.get("revision", "")
+
+
+class BootFileEntry(TypedDict):
+    """A file that is no ROM, in images.json; ``size`` is bytes, ``goal`` iPXE's name of it."""
+
+    file: str
+    name: str
+    platform: str
+    goal: str
+    size: int
+    sha256: str
+
+
+def boot_files_text(entries: Sequence[BootFileEntry], sources: Mapping[str, SourceFacts]) -> bytes:
+    """The text of the manifest of files that are no ROMs: JSON, one file a line."""
+    lines = ",\n".join(json.dumps(entry) for entry in entries)
+    return f'{{"sources": {json.dumps(dict(sources))}, "files": [\n{lines}\n]}}\n'.encode()
+
+
+def read_boot_file_sources(out: Path) -> dict[str, SourceFacts]:
+    """What is known of the sources of files that are no ROMs; nothing where it cannot be read."""
+    try:
+        return dict(json.loads((out / IMAGES_MANIFEST).read_bytes())["sources"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def read_boot_files(out: Path) -> dict[str, BootFileEntry]:
+    """The entries of files that are no ROMs, by path; none where they cannot be read."""
+    try:
+        stored = json.loads((out / IMAGES_MANIFEST).read_bytes())
+        return {str(entry["file"]): entry for entry in stored["files"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
 
 
 class Manifest(NamedTuple):

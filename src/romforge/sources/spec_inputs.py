@@ -27,7 +27,7 @@ def missing_inputs(spec: Spec, plan: Plan, override: str | None, out: Path) -> l
     """
     problems = [*_missing_roms(spec, plan), *_missing_keys(plan)]
     reported: set[str] = set()  # sources whose tree is missing
-    for make in plan.makes:
+    for make in plan.all_makes():
         found = source_tree.find_built_tree(make.trees, out)
         if found is not None:
             problems += _wrong_configuration(spec, make, found.src, out)
@@ -42,7 +42,7 @@ def missing_inputs(spec: Spec, plan: Plan, override: str | None, out: Path) -> l
 def doubtful_inputs(spec: Spec, plan: Plan, out: Path) -> list[Problem]:
     """What a build does otherwise than the spec suggests, or cannot do before `romforge get`."""
     problems = [*config_check.unused_configurations(spec)]
-    for make in {make.source: make for make in plan.makes}.values():
+    for make in {make.source: make for make in plan.all_makes()}.values():
         note = source_tree.other_tree_note(make, out)
         if source_tree.find_built_tree(make.trees, out) is None:
             note = f"the tree was not got yet; get it by `{source_tree.GET} {make.source}`"

@@ -343,6 +343,27 @@ class Target:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
+class BootFile:
+    """A file of iPXE that is no option ROM, such as ipxe.lkrn, undionly.kpxe, ipxe.efi or ipxe.iso.
+
+    It is what iPXE's makefiles make, with nothing left out. It has no bucket.
+    """
+
+    platform: str = key(value_types.TEXT, "the platform to build it for, which has a source tree")
+    goal: str = key(value_types.BOOT_FILE, "iPXE's name of the file, in its BIN directory")
+    dir: str = key(value_types.DIRECTORY, "the directory, relative to the output root")
+    file: str | None = key(value_types.DIRECTORY, "the name of the file; default: the goal", None)
+    default: bool = key(
+        value_types.FLAG, "whether a build without a selection builds the file", True
+    )
+
+    @property
+    def path(self) -> str:
+        """The path of the file, relative to the output root."""
+        return os.path.normpath(f"{self.dir}/{self.file or self.goal}")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Qemu:
     """Where the QEMU of an architecture looks for ROMs.
 
@@ -427,6 +448,7 @@ class Spec:
     nic: Mapping[str, Nic]
     bucket: Mapping[str, Bucket]
     target: Mapping[str, Target]
+    image: Mapping[str, BootFile]
     qemu: Mapping[str, Qemu]
     verify: Verify
     toolchain: Toolchain
@@ -440,6 +462,7 @@ SECTIONS: Mapping[str, type] = {
     "nic": Nic,
     "bucket": Bucket,
     "target": Target,
+    "image": BootFile,
     "qemu": Qemu,
 }
 _TREE_KEYS = ("rev", "signers", "fallback", "config", "make", "fallback_mark")
@@ -474,6 +497,13 @@ def firmware_of(name: str, platform: Platform) -> tuple[Arch, Literal["pcbios", 
         if part in BY_NAME:
             return BY_NAME[part], firmware
     return Arch.I386, firmware
+
+
+def boot_file_source(spec: Spec, platform: Platform) -> str | None:
+    """The source of the files of a platform that are no ROMs: its own, or the first with a tree."""
+    if platform.source is not None:
+        return platform.source
+    return next((name for name, source in spec.source.items() if source.is_tree), None)
 
 
 def bin_directory(name: str, platform: Platform) -> str:
@@ -517,6 +547,9 @@ def migration_column(source: str, machine: str) -> str:
     if machine == value_types.MACHINES_ALL[0]:
         return f"from-{source}"
     return f"from-{source}-{machine}"
+
+
+IMAGES_MANIFEST = "images.json"  # of files that are no ROMs, relative to the output root
 
 
 def manifest_name(target: str) -> str:

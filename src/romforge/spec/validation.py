@@ -26,6 +26,7 @@ from romforge.spec.model import (
     Source,
     Spec,
     Target,
+    boot_file_source,
     firmware_of,
     images_of,
     manifest_name,
@@ -91,15 +92,16 @@ def check_spec(spec: Spec, names: Names, out: FilePath | None) -> Iterator[Probl
             if problem.path[2:] in (("dir",), ("file",)):
                 faulty.add(name)
     yield from _check_clashes(spec, faulty)
+    yield from _check_boot_files(spec, names, out)
     yield from _check_verify(spec, names)
 
 
 def check_roms(spec: Spec) -> Iterator[Problem]:
     """What keeps a spec from standing for any ROM: no target, no NIC, or a target of no NIC."""
-    if not spec.target:
+    if not spec.target and not spec.image:
         message = "there is no target, so there is nothing to build"
         yield Problem(("target",), message, _TARGET_HINT)
-    if not spec.nic:
+    if not spec.nic and (spec.target or not spec.image):
         message = "there is no NIC, so there is no ROM to build"
         yield Problem(("nic",), message, _NIC_HINT)
     for name, target in spec.target.items():
@@ -338,6 +340,33 @@ def _check_target(
         yield Problem((*path, "file"), message, "let it end in the name of a file")
     if out is not None and _reason_outside(target.dir) is None:
         yield from _check_links(target.dir, out, (*path, "dir"))
+
+
+def _check_boot_files(spec: Spec, names: Names, out: FilePath | None) -> Iterator[Problem]:
+    """Each file must be of a platform with a tree, and have a path of its own."""
+    owners: dict[str, str] = {}
+    for name, target in spec.target.items():
+        for nic in spec.nic if target.nics is None else target.nics:
+            if nic in spec.nic:
+                owners[rom_path(name, target, nic, spec.nic[nic].id)] = f"target {name}"
+    for name, image in spec.image.items():
+        path: Path = ("image", name)
+        yield from _check_reference(names, "platform", image.platform, (*path, "platform"))
+        yield from _check_output_path(image.dir, (*path, "dir"))
+        if image.file is not None:
+            yield from _check_output_path(image.file, (*path, "file"))
+        if image.path in owners:
+            message = f"{image.path} is also written by the {owners[image.path]}"
+            yield Problem(path, message, "write another dir or file")
+        owners.setdefault(image.path, f"image {name}")
+        if out is not None and _reason_outside(image.dir) is None:
+            yield from _check_links(image.dir, out, (*path, "dir"))
+        platform = spec.platform.get(image.platform)
+        source = spec.source.get(boot_file_source(spec, platform) or "") if platform else None
+        if platform and (source is None or not source.is_tree):
+            message = f"the platform {show(image.platform)} has no source tree"
+            hint = "write source = NAME of a source with git, archive or tree in the platform"
+            yield Problem((*path, "platform"), message, hint)
 
 
 def _check_limit(spec: Spec, target: Target, path: Path) -> Iterator[Problem]:

@@ -448,6 +448,11 @@ GOAL = ValueType(
     _pattern(f"^{_GOAL}$"),
     _match(_GOAL, "the name of an image"),
 )
+BOOT_FILE = ValueType(
+    'write the name of a file that make builds in BIN, such as "ipxe.lkrn" or "snponly.efi"',
+    _pattern(r"^[A-Za-z0-9_][A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]+)+$"),
+    _match(r"[A-Za-z0-9_][A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]+)+", "the name of a file of iPXE"),
+)
 _VALUE = {"type": ["string", "integer", "boolean"], "pattern": r"^[^\n\u0000]*$"}
 VARIABLES = ValueType(
     'write a table, such as { NAME = "value" }',

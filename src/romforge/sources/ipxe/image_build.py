@@ -28,7 +28,7 @@ from romforge.sources.ipxe import (
 from romforge.sources.ipxe.dependencies import DependencyFiles
 from romforge.sources.ipxe.gnu_make import Killed
 from romforge.sources.ipxe.link_roots import LeftOut, LinkPlan
-from romforge.sources.ipxe.source_tree import Tree, Trees, linked_medium
+from romforge.sources.ipxe.source_tree import Tree, Trees, linked_file, linked_medium
 from romforge.sources.ipxe.tree_record import ImageRecord, TreeRecord
 
 _DOWNGRADE = "EFI_DOWNGRADE_UX"
@@ -127,8 +127,7 @@ class _Build:
         self, goals: list[str], plan: LinkPlan, left_out: Mapping[str, tuple[LeftOut, ...]]
     ) -> bool:
         """Builds the goals, but for those at which make stops; tells whether it finished."""
-        medium = linked_medium(self.step)
-        linked = {f"{goal}.{medium}.tmp": groups for goal, groups in left_out.items()}
+        linked = {linked_file(self.step, goal): groups for goal, groups in left_out.items()}
         make_rules.write_rules(self.src, plan, linked, self.step.bin)
         compiled_again = False
         while True:
@@ -136,7 +135,7 @@ class _Build:
             if not remaining:
                 return False
             words = variables(self.step, self.tree)
-            words += [f"{self.step.bin}/{goal}.{self.step.media}" for goal in remaining]
+            words += [f"{self.step.bin}/{self.step.file_of(goal)}" for goal in remaining]
             status, output = self._run(words)
             if gnu_make.interrupted():
                 drop_halves(self.bin, self.began)
@@ -244,7 +243,10 @@ class _Build:
         records: DependencyFiles,
     ) -> list[LeftOut]:
         """Checks an image and records it, or returns the groups that it needs though left out."""
-        linked = self.bin / f"{goal}.{linked_medium(self.step)}.tmp"
+        linked = self.bin / linked_file(self.step, goal)
+        if not linked.exists():
+            self._record_made_of_others(goal, place)
+            return []
         link = link_check.read_map(linked.with_name(f"{linked.name}.map"))
         objects = [name for name in link.objects() if not make_rules.is_stub_object(name)]
         files = _object_files(link, self.src)
@@ -252,7 +254,8 @@ class _Build:
         if needed:
             return needed
         stems = link_check.object_stems(objects)
-        link_check.check_link(self.step, plan, make_rules.read_roots(linked), stems)
+        if self.step.media:
+            link_check.check_link(self.step, plan, make_rules.read_roots(linked), stems)
         data, _ = fingerprint.read_file(place)
         sources = sorted({link_check.stem(name) for name in objects})
         left_out: list[str] = []
@@ -265,6 +268,15 @@ class _Build:
             left_out=left_out,
         )
         return []
+
+    def _record_made_of_others(self, goal: str, place: Path) -> None:
+        """Records a file that is not linked, such as an image of a disk: it depends on all files.
+
+        Raises RomforgeError if it is not there.
+        """
+        data, _ = fingerprint.read_file(place)
+        state = fingerprint.stamp(place, data)
+        self.record.goals[goal] = ImageRecord(state=state, objects=[], uses=None, left_out=[])
 
 
 def _object_files(link: ld_map.LinkMap, src: Path) -> list[Path]:
@@ -339,6 +351,10 @@ def variables(step: TreeBuild, tree: Tree) -> list[str]:
 def stages(step: TreeBuild, directory: Path, goal: str) -> list[Path]:
     """An image and all its stages in a BIN directory."""
     paths: list[Path] = []
+    if not step.media:
+        for pattern in (goal, f"{goal}.*", f"version.{goal}*"):
+            paths += directory.glob(pattern)
+        return paths
     for medium in sorted({step.media, linked_medium(step)}):
         name = f"{goal}.{medium}"
         for pattern in (name, f"{name}.*", f"version.{name}*"):
@@ -359,6 +375,10 @@ def _culprit(step: TreeBuild, goals: list[str], target: str) -> str | None:
     """
     name = target.rpartition("/")[2].removeprefix("version.")
     for goal in goals:
+        if not step.media:
+            if name == goal or name.startswith(f"{goal}."):
+                return goal
+            continue
         if any(
             name == f"{goal}.{media}" or name.startswith(f"{goal}.{media}.")
             for media in (step.media, linked_medium(step))

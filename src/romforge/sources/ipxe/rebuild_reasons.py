@@ -81,7 +81,7 @@ def reasons_to_rebuild(
             continue
         reason = image.why or common
         if reason is None and changes:
-            linked = work / step.bin / f"{goal}.{source_tree.linked_medium(step)}.tmp"
+            linked = work / step.bin / source_tree.linked_file(step, goal)
             link = _recorded_link(goal, image)
             of_link = dependencies.reasons_of_link(changes, link, records, tree.src, work, linked)
             reason = next(of_link, None)

@@ -152,6 +152,8 @@ def version_variables(step: TreeBuild, tree: Tree) -> list[tuple[str, str]]:
 
 def link_plan(step: TreeBuild, files: Collection[str], downgraded: bool | None) -> LinkPlan:
     """How a platform's images are linked; ``files`` are the tree's, by their paths below src."""
+    if not step.media:
+        return LinkPlan()
     names = {link_roots.object_symbol(Path(path).stem) for path in files if path.endswith(".c")}
     return link_roots.make_link_plan(
         step.strip, legacy=step.legacy, downgraded=downgraded, sources=names
@@ -190,9 +192,16 @@ def linked_medium(step: TreeBuild) -> str:
     return "efidrv" if step.media == "efirom" else step.media
 
 
+def linked_file(step: TreeBuild, goal: str) -> str:
+    """The name of the linked file of a goal: ``8086100e.efidrv.tmp``."""
+    if not step.media:
+        return f"{goal}.tmp"
+    return f"{goal}.{linked_medium(step)}.tmp"
+
+
 def image_path(step: TreeBuild, out: Path, goal: str) -> Path:
     """Where make leaves an image."""
-    return out / step.directory / "src" / step.bin / f"{goal}.{step.media}"
+    return out / step.directory / "src" / step.bin / step.file_of(goal)
 
 
 def header_path(step: TreeBuild, header: str) -> str:
