@@ -218,6 +218,8 @@ def _named(tables: dict[str, Any]) -> Iterator[tuple[str, str]]:
             yield "bucket", target["bucket"]
     if not tables.get("target"):
         yield "platform", "pcbios"
+    for image in tables.get("image", {}).values():
+        yield "platform", image["platform"]
     older = tables.get("verify", {}).get("migrate_from", [])
     yield from (("source", name) for name in older if name != "lock")
 

@@ -342,13 +342,20 @@ def _check_target(
         yield from _check_links(target.dir, out, (*path, "dir"))
 
 
+def _rom_owners(spec: Spec) -> dict[str, str]:
+    """The target of each ROM, by its path; not of NICs and targets with problems."""
+    owners = {}
+    for name, target in spec.target.items():
+        for nic_name in spec.nic if target.nics is None else target.nics:
+            nic = spec.nic.get(nic_name)
+            if nic is not None and nic.id is not None:
+                owners[rom_path(name, target, nic_name, nic.id)] = f"target {name}"
+    return owners
+
+
 def _check_boot_files(spec: Spec, names: Names, out: FilePath | None) -> Iterator[Problem]:
     """Each file must be of a platform with a tree, and have a path of its own."""
-    owners: dict[str, str] = {}
-    for name, target in spec.target.items():
-        for nic in spec.nic if target.nics is None else target.nics:
-            if nic in spec.nic:
-                owners[rom_path(name, target, nic, spec.nic[nic].id)] = f"target {name}"
+    owners = _rom_owners(spec) if spec.image else {}
     for name, image in spec.image.items():
         path: Path = ("image", name)
         yield from _check_reference(names, "platform", image.platform, (*path, "platform"))
