@@ -19,6 +19,7 @@ COMPILED = [
     for name in ("huffman", "match_finder", "encoder", "decoder")
 ]
 SHIPPED = "examples", "vendor/minipxe"  # see romforge.base.shipped_files
+IGNORED = shutil.ignore_patterns("bin", "bin-*", "*.py[co]", ".gitignore")
 asked = os.environ.get("ROMFORGE_COMPILE") == "1"
 modules = []
 if asked and "egg_info" not in sys.argv:  # which pip runs to learn what the build needs
@@ -37,7 +38,7 @@ class BuildWithShippedFiles(build_py):
         for name in SHIPPED:
             place = Path(self.build_lib, "romforge", "shipped", name)
             shutil.rmtree(place, ignore_errors=True)
-            shutil.copytree(name, place, ignore=shutil.ignore_patterns("bin", "bin-*", "*.py[co]"))
+            shutil.copytree(name, place, ignore=IGNORED)
 
 
 setup(
