@@ -35,6 +35,7 @@ LONGEST = (
     "integration/tree/test_interrupted_tree_builds.py",
     "integration/test_verify.py",
     "integration/test_debian_package.py",
+    "integration/test_romforge_package.py",
     "unit/formats/uefi_compression/test_encoder.py",
     "integration/tree/test_launcher.py",
     "integration/test_minipxe.py",

@@ -162,7 +162,8 @@ def test_a_proof_that_failed_is_not_one_that_was_never_done(project: Project):
     assert project.romforge("verify", "target:efi").returncode == 1
     status, said, page = project.report()
     assert (status, "2 proofs failed" in said) == (1, True), said
-    assert '<td class="bad">failed: migration: Size mismatch' in page
+    assert "2 of 6 proofs failed" in page
+    assert "</b>: migration: Size mismatch: " in page
     assert project.romforge("verify", "nic:e1000", "target:efi").returncode == 1  # it tries again
     assert project.doit().returncode == 0  # which tries no proof, and forgets none
     assert "2 proofs failed" in project.report()[1]
@@ -170,10 +171,9 @@ def test_a_proof_that_failed_is_not_one_that_was_never_done(project: Project):
     assert project.doit().returncode == 0
     status, said, page = project.report()
     assert (status, said) == (0, ""), said
-    assert "failed: " not in page
+    assert "proofs failed" not in page
     assert project.romforge("verify").returncode == 0
-    headline = "without fault; as locked; guests migrate from lock; 8 of 8 proofs hold"
-    assert headline in project.report()[2]
+    assert "8 of 8 proofs hold" in project.report()[2]
 
 
 def test_a_rom_that_was_not_tried_says_why(romforge: Run, tmp_path: Path):

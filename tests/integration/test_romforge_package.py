@@ -153,8 +153,11 @@ def test_clean_leaves_what_was_there_first(package: Package):
 
 
 def test_lintian_finds_nothing(package: Package):
-    """Not even what it shows to the pedantic; each override has its reason beside it."""
-    log = package.sh("lintian --display-info --pedantic --no-cfg ../*.changes")
+    """Not even what it shows to the pedantic; each override has its reason beside it.
+
+    To look at the source as well would take five times as long.
+    """
+    log = package.sh("lintian --display-info --pedantic --no-cfg ../*.deb")
     tags = {line.split(": ", 2)[2].split()[0]: line for line in log.splitlines()}
     for tag in LATER if chroots.SUITE != "trixie" else ():
         tags.pop(tag, None)
