@@ -569,11 +569,15 @@ def test_update_without_a_lock_compares_with_what_was_built(
     tmp_path: Path, romforge: Run, repository: Repository
 ):
     pin(tmp_path, "upstream", repository.commits[0])
+    spec = tmp_path / "romspec.toml"
+    spec.rename(tmp_path / "real.toml")
+    spec.symlink_to("real.toml")
     for command in (["get"], ["build"]):
         assert romforge(*command).returncode == 0
     repository.grow()
     done = romforge("update")
     assert done.returncode == 0, done.stderr
+    assert spec.is_symlink()
     assert re.search(r"^change roms/e1000.rom: \+[1-9][\d,]* bytes$", done.stdout, re.M)
 
 

@@ -114,13 +114,14 @@ def _run_update(args: Namespace) -> int:
     print(f"{name}: {shorten_digests(rev)} becomes {shorten_digests(newer)}{words}", flush=True)
     sizes = _built_sizes(spec, args.out)
     text = path.read_text(encoding="utf-8")
-    output_files.replace_file(path, _with_revision(text, name, newer, label).encode())
+    place = path.resolve()  # a link to a spec stays one
+    output_files.replace_file(place, _with_revision(text, name, newer, label).encode())
     status = 1
     try:
         status = _get(args, name)
     finally:
         if status:
-            output_files.replace_file(path, text.encode())
+            output_files.replace_file(place, text.encode())
     if status or args.no_build:
         return status
     status = _build(args)
