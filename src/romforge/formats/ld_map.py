@@ -22,6 +22,7 @@ _OTHER = (
     "Cross Reference Table",
     "As-needed library included",
 )
+_LINKERS_OWN = "linker stubs"  # what binutils 2.47 calls the file of sections that ld itself adds
 _REFERENCE = re.compile(r"\s+(?:(\S.*?) )?\((.+)\)$")
 _PLACE = r"\s+0x(?P<address>[0-9a-f]+)\s+0x(?P<size>[0-9a-f]+)"
 _OUTPUT = re.compile(rf"(?P<name>[^\s*(]\S*)(?:{_PLACE}.*)?$")
@@ -197,4 +198,7 @@ def _read_sections(lines: list[str]) -> Iterator[MapSection]:
 
 def _section(output: str, name: str, match: re.Match[str]) -> MapSection:
     address, size = int(match["address"], 16), int(match["size"], 16)
-    return MapSection(output, name, address, size, match["object"])
+    file = match["object"]
+    if file == _LINKERS_OWN:
+        file = ""
+    return MapSection(output, name, address, size, file)

@@ -136,3 +136,18 @@ def test_any_text_is_a_map_or_refused(text: str):
     ld_map.parse_map(f"Linker script and memory map\n{text}")
     with pytest.raises(RomforgeError, match="not a map of GNU ld"):
         ld_map.parse_map(text)
+
+
+def test_what_the_linker_adds_is_of_no_object():
+    """As padding is; ld of binutils 2.47 names a file that does not exist."""
+    text = """Linker script and memory map
+
+.text           0x0000000000001000      0x118
+ .text          0x0000000000001000      0x100 bin/blib.a(e1000.o)
+ .text          0x0000000000001100       0x18 linker stubs
+"""
+    link_map = ld_map.parse_map(text)
+    assert link_map.objects() == ["e1000"]
+    (section,) = link_map.kept
+    assert section.size == 0x100
+    assert link_map.sizes({".text": True}) == {"e1000": ld_map.Size(file=0x100)}
