@@ -122,7 +122,7 @@ def test_what_is_no_part_is_refused(project: Path, romforge: Run):
     rom.write_bytes(rom.read_bytes()[:-1])
     done = romforge("join", *parts)
     assert done.returncode == 1
-    assert "is not the ROM that its manifest describes" in done.stderr
+    assert "is not the file that its manifest describes" in done.stderr
     rom.unlink()
     assert "cannot be read: No such file" in romforge("join", *parts).stderr
     done = romforge("build", "--shard", "3/2")

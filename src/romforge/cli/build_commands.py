@@ -92,7 +92,7 @@ def _run_build(args: Namespace) -> int:
     has_selection = bool(args.selection) or args.shard is not None
     graph = tasks.load_tasks(args.spec, args.out, source_tree_override(), every=has_selection)
     named = common.selected_tasks(graph.plan, args.out, args.selection)
-    selected = common.tasks_of_shard(graph.plan, named, args.shard)
+    selected = common.tasks_of_shard(graph.plan, named, args.shard, with_files=True)
     if selected is None:
         return 0
     graph.run.as_json = args.json

@@ -265,20 +265,28 @@ def _read_shard(text: str) -> Shard:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def tasks_of_shard(plan: Plan, selected: Sequence[str], shard: Shard | None) -> list[str] | None:
+def tasks_of_shard(
+    plan: Plan, selected: Sequence[str], shard: Shard | None, *, with_files: bool = False
+) -> list[str] | None:
     """The tasks of the ROMs of a shard, of those that are selected; all without a shard.
 
-    None where the shard has no ROM, of which a warning is printed.
+    Without a selection, the files that are no ROMs are divided, too. None where the shard has
+    nothing, of which a warning is printed.
     """
     if shard is None:
         return list(selected)
     from romforge.plan import shards
 
-    roms = shards.roms_of_shard(plan.selected(selected), shard)
-    if not roms:
+    tasks = [rom.task for rom in shards.roms_of_shard(plan.selected(selected), shard)]
+    if with_files:
+        named = [file for file in plan.files if file.task in selected]
+        files = [file for file in plan.files if file.default]
+        chosen = list(plan.files) if "all" in selected else (named if selected else files)
+        tasks += [file.task for file in shards.files_of_shard(chosen, shard)]
+    if not tasks:
         warn(f"the shard {shard} has no ROM")
         return None
-    return [rom.task for rom in roms]
+    return tasks
 
 
 def add_level_option(parser: argparse._ActionsContainer) -> None:

@@ -16,9 +16,10 @@ from romforge.spec import loader
 
 
 class JoinDocument(Document):
-    """What `join --json` prints: the paths of the ROMs, and of those that no directory has."""
+    """What `join --json` prints: the paths of ROMs and other files, and of what no part has."""
 
     roms: list[str]
+    files: list[str]
     missing: list[str]
 
 
@@ -47,10 +48,15 @@ def _run_join(args: Namespace) -> int:
             raise UsageError(f"{root}: is the output root to write to; name another by --out")
     joined = shard_results.join_roots(plan, args.out, args.roots)
     if args.json:
-        document = JoinDocument(format=FORMAT, roms=joined.roms, missing=joined.missing)
+        document = JoinDocument(
+            format=FORMAT, roms=joined.roms, files=joined.files, missing=joined.missing
+        )
         common.print_json(document)
         return int(bool(joined.missing))
-    print(f"{args.out}: {plural(len(joined.roms), 'ROM')} of {plural(len(args.roots), 'part')}")
+    what = plural(len(joined.roms), "ROM")
+    if joined.files:
+        what += f" and {plural(len(joined.files), 'other file')}"
+    print(f"{args.out}: {what} of {plural(len(args.roots), 'part')}")
     for path in joined.missing:
         common.warn(f"no part has {path}")
     return int(bool(joined.missing))

@@ -18,8 +18,8 @@ from romforge.engine import doit_state, failures
 from romforge.engine.failures import Failure
 from romforge.plan.steps import Plan
 from romforge.rom import manifest
-from romforge.rom.manifest import Manifest, RomEntry, SourceFacts
-from romforge.spec.model import manifest_name
+from romforge.rom.manifest import BootFileEntry, Manifest, RomEntry, SourceFacts
+from romforge.spec.model import IMAGES_MANIFEST, manifest_name
 
 _PROOF = "verify:"
 
@@ -37,9 +37,10 @@ class PartRoot(NamedTuple):
 
 
 class Joined(NamedTuple):
-    """What was put together: the paths of the ROMs, and of those that no root has."""
+    """What was put together: the paths of ROMs and other files, and of what no root has."""
 
     roms: list[str]
+    files: list[str]
     missing: list[str]
 
 
@@ -56,12 +57,14 @@ def join_roots(plan: Plan, out: Path, roots: Sequence[Path]) -> Joined:
         owners = _copy_roms(plan, out, read)
         _join_manifests(plan, out, read, owners)
         _join_proofs(out, owners)
+        files = _join_boot_files(plan, out, roots)
     finally:
         output_lock.release_lock(out)
     missing = []
     for name in plan.default:
         missing += [rom.path for rom in plan.targets[name] if rom.path not in owners]
-    return Joined(list(owners), missing)
+    missing += [file.path for file in plan.files if file.default and file.path not in files]
+    return Joined(list(owners), files, missing)
 
 
 def _read_root(plan: Plan, path: Path) -> PartRoot:
@@ -70,7 +73,7 @@ def _read_root(plan: Plan, path: Path) -> PartRoot:
         found = manifest.read_manifest(path, target)
         if found.roms:
             manifests[target] = found
-    if not manifests:
+    if not manifests and not manifest.read_boot_files(path):
         raise RomforgeError(f"{path}: has no manifest of a target of the spec; name output roots")
     tasks = output_files.load_json(path, doit_state.STATE_FILE) or {}
     return PartRoot(path, manifests, tasks, failures.read_failures(path))
@@ -100,12 +103,33 @@ def _copy_rom(root: PartRoot, out: Path, path: str, entry: RomEntry | None) -> N
     digest = entry.get("sha256") if entry else None
     if digest is None:
         return  # it failed, and has no file
+    _copy_file(root.path / path, out, path, digest)
+
+
+def _join_boot_files(plan: Plan, out: Path, roots: Sequence[Path]) -> list[str]:
+    """Copies the files that are no ROMs, of the first root that has each; returns their paths."""
+    entries: dict[str, BootFileEntry] = {}
+    sources: dict[str, SourceFacts] = {}
+    for root in roots:
+        sources = manifest.read_boot_file_sources(root) | sources
+        for path, entry in manifest.read_boot_files(root).items():
+            if path not in entries and any(file.path == path for file in plan.files):
+                _copy_file(root / path, out, path, entry["sha256"])
+                entries[path] = entry
+    if entries:
+        data = manifest.boot_files_text(list(entries.values()), sources)
+        output_files.write_output(out, IMAGES_MANIFEST, data)
+    return list(entries)
+
+
+def _copy_file(place: Path, out: Path, path: str, digest: str) -> None:
+    """Copies a file that has a digest; raises RomforgeError for another one."""
     try:
-        data = (root.path / path).read_bytes()
+        data = place.read_bytes()
     except OSError as error:
-        raise RomforgeError(f"{root.path / path}: cannot be read: {error.strerror}") from None
+        raise RomforgeError(f"{place}: cannot be read: {error.strerror}") from None
     if fingerprint.sha256(data) != digest:
-        raise RomforgeError(f"{root.path / path}: is not the ROM that its manifest describes")
+        raise RomforgeError(f"{place}: is not the file that its manifest describes")
     output_files.write_output(out, path, data)
 
 

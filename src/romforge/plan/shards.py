@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from romforge.plan.steps import Rom
+from romforge.plan.steps import BootFileCopy, Rom
 
 MOST_SHARDS = 1024
 
@@ -30,6 +30,13 @@ def read_shard(text: str) -> Shard:
         if 1 <= shard.number <= shard.parts <= MOST_SHARDS:
             return shard
     raise ValueError(f"{text!r} is not I/N, with I from 1 to N and N up to {MOST_SHARDS}")
+
+
+def files_of_shard(files: Sequence[BootFileCopy], shard: Shard) -> list[BootFileCopy]:
+    """The files that are no ROMs of a shard: those that one make builds are in the same one."""
+    makes = list(dict.fromkeys(file.make for file in files))
+    mine = {make for index, make in enumerate(makes) if index % shard.parts == shard.number - 1}
+    return [file for file in files if file.make in mine]
 
 
 def roms_of_shard(roms: Sequence[Rom], shard: Shard) -> list[Rom]:

@@ -173,6 +173,20 @@ def test_their_bytes_are_the_same_in_another_place(files: Forge, tmp_path: Path)
     assert contents(other, "out2") == contents(files)
 
 
+def test_they_are_divided_among_machines_and_put_together(files: Forge):
+    """Those of one make are built by one machine."""
+    for number in (1, 2):
+        done = files.romforge("build", "--shard", f"{number}/2", "--out", f"part-{number}")
+        assert done.returncode == 0, done.stderr
+        assert f"{number} built, 0 up to date" in done.stdout
+    done = files.romforge("join", "part-1", "part-2", "--out", "whole")
+    assert (done.returncode, done.stdout) == (0, "whole: 0 ROMs and 3 other files of 2 parts\n")
+    assert contents(files, "whole") == contents(files)
+    done = files.romforge("join", "part-1", "--out", "half")
+    assert done.returncode == 1
+    assert done.stderr.count("no part has ") == 2
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
