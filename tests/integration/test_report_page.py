@@ -285,7 +285,7 @@ def test_a_link_opens_what_it_leads_to(browser: Browser, broken: Path):
     path = f"usr/share/{'/'.join([LONG] * 4)}/pxe-e1000.rom"
     with opened(browser, broken, f"#rom/{path}") as page:
         opened_rom = page.locator(f"[id='rom/{path}']")
-        assert opened_rom.is_visible()
+        opened_rom.wait_for()  # until it is visible
         assert page.locator(".rom-all:visible").count() == 1
         assert "Size mismatch" in opened_rom.inner_text()
     with opened(browser, broken) as page:
@@ -293,11 +293,11 @@ def test_a_link_opens_what_it_leads_to(browser: Browser, broken: Path):
         mark = page.locator(f"a[href='#proof/{path}']:visible").first
         mark.focus()
         page.keyboard.press("Enter")
-        assert page.locator(f"[id='proof/{path}']").is_visible()
+        page.locator(f"[id='proof/{path}']").wait_for()
         page.get_by_label("Filter").fill("virtio")
-        assert not page.locator(f"[id='proof/{path}']").is_visible()
+        page.locator(f"[id='proof/{path}']").wait_for(state="hidden")
         page.locator(f"#faults a[href='#rom/{path.replace('pxe', 'efi')}']").first.click()
-        assert page.locator(f"[id='rom/{path.replace('pxe', 'efi')}']").is_visible()
+        page.locator(f"[id='rom/{path.replace('pxe', 'efi')}']").wait_for()
 
 
 def test_all_is_reached_by_keyboard(browser: Browser, broken: Path):
@@ -309,6 +309,7 @@ def test_all_is_reached_by_keyboard(browser: Browser, broken: Path):
         summary = page.locator("table.roms tr.all summary").first
         summary.focus()
         page.keyboard.press("Enter")
+        page.locator(".rom-all:visible").wait_for()
         assert page.locator(".rom-all:visible").count() == 1
 
 
