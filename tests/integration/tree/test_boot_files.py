@@ -46,12 +46,18 @@ def write(forge: Forge, text: str = SPEC) -> None:
     (forge.top / "romspec.toml").write_text(text)
 
 
+@pytest.fixture(scope="module")
+def ready_files(empty: Forge, tmp_path_factory: pytest.TempPathFactory) -> Forge:
+    """A forge with the three files, for tests that copy it."""
+    made = empty.copy(tmp_path_factory.mktemp("files"))
+    write(made)
+    assert "3 built, 0 up to date" in made.build().stdout
+    return made
+
+
 @pytest.fixture
-def files(forge: Forge) -> Forge:
-    write(forge)
-    done = forge.build()
-    assert "3 built, 0 up to date" in done.stdout
-    return forge
+def files(ready_files: Forge, tmp_path: Path) -> Forge:
+    return ready_files.copy(tmp_path)
 
 
 def contents(forge: Forge, out: str = "out") -> dict[str, bytes]:
