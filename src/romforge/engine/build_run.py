@@ -238,15 +238,18 @@ class BuildRun:
             if entry:
                 entries[file.path] = entry
         wanted = {file.path for file in self.plan.files} | {rom.path for rom in self.plan.roms()}
+        is_ours = manifest.boot_files_spec(self.out) == self.plan.spec
+        if not is_ours and not self.plan.files:
+            return  # the files of another spec are not ours to remove
         for path, entry in before.items():
-            if path not in wanted:
+            if is_ours and path not in wanted:
                 digest = entry["sha256"]
                 if output_files.remove_if_unchanged(self.out, path, digest):
                     self.removed.append(path)
         used = {file.source for file in self.plan.files}
         sources = manifest.read_boot_file_sources(self.out) | self._sources
         sources = {name: source for name, source in sources.items() if name in used}
-        data = manifest.boot_files_text(list(entries.values()), sources)
+        data = manifest.boot_files_text(self.plan.spec, list(entries.values()), sources)
         output_files.write_output(self.out, IMAGES_MANIFEST, data)
 
     def _all_entries(self, roms: tuple[Rom, ...], before: Mapping[str, RomEntry]) -> list[str]:

@@ -117,7 +117,7 @@ def _join_boot_files(plan: Plan, out: Path, roots: Sequence[Path]) -> list[str]:
                 _copy_file(root / path, out, path, entry["sha256"])
                 entries[path] = entry
     if entries:
-        data = manifest.boot_files_text(list(entries.values()), sources)
+        data = manifest.boot_files_text(plan.spec, list(entries.values()), sources)
         output_files.write_output(out, IMAGES_MANIFEST, data)
     return list(entries)
 

@@ -131,10 +131,21 @@ class BootFileEntry(TypedDict):
     sha256: str
 
 
-def boot_files_text(entries: Sequence[BootFileEntry], sources: Mapping[str, SourceFacts]) -> bytes:
+def boot_files_text(
+    spec: str, entries: Sequence[BootFileEntry], sources: Mapping[str, SourceFacts]
+) -> bytes:
     """The text of the manifest of files that are no ROMs: JSON, one file a line."""
+    head = f'"spec": {json.dumps(spec)}, "sources": {json.dumps(dict(sources))}'
     lines = ",\n".join(json.dumps(entry) for entry in entries)
-    return f'{{"sources": {json.dumps(dict(sources))}, "files": [\n{lines}\n]}}\n'.encode()
+    return f'{{{head}, "files": [\n{lines}\n]}}\n'.encode()
+
+
+def boot_files_spec(out: Path) -> str | None:
+    """The spec that asked for the files that are no ROMs; None where it cannot be read."""
+    try:
+        return str(json.loads((out / IMAGES_MANIFEST).read_bytes())["spec"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def read_boot_file_sources(out: Path) -> dict[str, SourceFacts]:

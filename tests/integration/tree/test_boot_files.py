@@ -57,7 +57,9 @@ def ready_files(empty: Forge, tmp_path_factory: pytest.TempPathFactory) -> Forge
 
 @pytest.fixture
 def files(ready_files: Forge, tmp_path: Path) -> Forge:
-    return ready_files.copy(tmp_path)
+    made = ready_files.copy(tmp_path)
+    made.build()  # of a spec in another place; what is there is its own from now on
+    return made
 
 
 def contents(forge: Forge, out: str = "out") -> dict[str, bytes]:
@@ -124,6 +126,19 @@ def test_what_the_spec_no_longer_asks_for_goes(files: Forge):
     rom = '[nic.e1000]\nid = "8086:100e"\n[target.t]\ndir = "t"\nfile = "{nic}.rom"\n'
     write(files, f'{head}{rom}images = ["{LEGACY}"]\n')
     assert f"removed {APP}" in files.build().stdout
+
+
+def test_the_files_of_another_spec_stay(files: Forge):
+    """One in the same output root, without files and with others."""
+    before = contents(files)
+    rom = '[nic.e1000]\nid = "8086:100e"\n[target.t]\ndir = "t"\nfile = "{nic}.rom"\n'
+    head, *images = SPEC.split("[image")
+    other = files.top / "other.toml"
+    for text in (f'{head}{rom}images = ["{LEGACY}"]\n', f"{head}[image{images[1]}"):
+        other.write_text(text)
+        done = files.romforge("build", "--spec", "other.toml")
+        assert done.returncode == 0, done.stderr
+        assert contents(files) == before
 
 
 def test_they_can_be_selected_left_out_and_cleaned(forge: Forge):
