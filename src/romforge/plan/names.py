@@ -62,13 +62,24 @@ class Names:
             if self._roms_only:
                 raise UsageError(f'"{name}" builds no ROM, which is needed here; {self._hint}')
             return name
-        found = list(dict.fromkeys(self._find(name)))
+        found = self._found(name)
         if len(found) == 1:
             return found[0]
         if found:
             raise UsageError(f'"{name}" may be {" or ".join(found)}; write one of these')
         near_miss = did_you_mean(name, self._known(name))
         raise UsageError(f'the spec has no "{name}"{near_miss}; {self._hint}')
+
+    def known_task(self, name: str) -> str | None:
+        """The task of ROMs that a name stands for; None where there is none, or several."""
+        if name in self._tasks:
+            return name
+        found = self._found(name)
+        return found[0] if len(found) == 1 else None
+
+    def _found(self, name: str) -> list[str]:
+        """The tasks that a name may be short for, each once."""
+        return list(dict.fromkeys(self._find(name)))
 
     def _find(self, name: str) -> Iterator[str]:
         """The tasks that a name is short for; a whole path of a ROM is meant before all else."""

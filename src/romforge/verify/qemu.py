@@ -63,6 +63,11 @@ class Machine(NamedTuple):
     random_cpu: str | None = None
     clock_shift: int = 6
 
+    @property
+    def packages(self) -> list[str]:
+        """The Debian packages of which one has the binary, that of the newest release first."""
+        return re.findall(r"qemu-system-[a-z0-9]+", self.package)
+
 
 MACHINES = {
     Arch.I386: Machine(
