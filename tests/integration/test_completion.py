@@ -111,6 +111,8 @@ TYPED = {
     "romforge build --out dir<>": ["build", "--out", "directory"],
     "romforge build --out=dir<>": ["build", "--out=directory"],
     "romforge check --js<>": ["check", "--json"],
+    "romforge check --debian dir<>": ["check", "--debian", "directory"],
+    "romforge check --debian --js<>": ["check", "--debian", "--json"],
     "romforge compress --le<>f<>in": ["compress", "--level", "fast", "in"],
     "romforge compress --level=f<>in": ["compress", "--level=fast", "in"],
     "romforge efirom --stored --lev<>": ["efirom", "--stored", "--lev"],

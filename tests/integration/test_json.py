@@ -25,6 +25,7 @@ COMMANDS = sorted(
 ROM = "out/usr/share/qemu/efi-e1000.rom"
 LINES = (  # in this order, in one directory
     ["check"],
+    ["check", "--debian", str(TOP / "examples/debian/debian")],
     ["plan"],
     ["plan", "--why"],
     ["build", "all"],

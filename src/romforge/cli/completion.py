@@ -82,6 +82,11 @@ class _Position:
         if option.nargs != 0 and not equals:
             self.pending = option
 
+    def drop_optional_value(self, word: str) -> None:
+        """Expects no value any more where the option may do without, and another one follows."""
+        if self.pending and self.pending.nargs == "?" and word.startswith("-"):
+            self.pending = None
+
 
 def completion_script(shell: str) -> str:
     """The script that makes a shell complete the command line."""
@@ -143,6 +148,7 @@ def find_completions(parser: argparse.ArgumentParser, words: Sequence[str]) -> C
     position = _read_words(parser, before)
     if position is None:
         return _NOTHING
+    position.drop_optional_value(word)
     if position.pending:
         return _values(position, position.pending, word)
     if word.startswith("-") and not position.options_ended:
@@ -158,6 +164,7 @@ def _read_words(parser: argparse.ArgumentParser, words: Sequence[str]) -> _Posit
     """Reads words as argparse would; None where there is no such command."""
     position = _Position(parser, parser)
     for word in words:
+        position.drop_optional_value(word)
         if position.pending:
             position.values[position.pending.dest] = word
             position.pending = None

@@ -184,6 +184,8 @@ def _describe_argument(action: argparse.Action) -> Argument:
         choices = tuple(map(str, action.choices))
     if action.nargs == 0 or choices:
         metavar = None
+    elif action.option_strings and action.nargs == "?":
+        metavar = f"[{metavar}]"
     return Argument(
         names=tuple(action.option_strings),
         metavar=metavar,

@@ -31,6 +31,7 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     "check": (
         ("romforge check", "the spec, and the trees and files that it names"),
         ("romforge check --format github", "as annotations of GitHub Actions"),
+        ("romforge check --debian", "and what debian/ lacks, such as for a new architecture"),
     ),
     "build": (
         ("romforge build", "the default targets"),

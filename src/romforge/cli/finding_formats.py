@@ -20,6 +20,7 @@ from romforge.base.located import Located
 RULES = {
     "spec": "A key of the spec is wrong, or names something that is not there.",
     "toml": "The spec cannot be read.",
+    "debian": "A Debian package lacks what the spec has.",
     "lock": "What is built differs from the lock.",
     "structure": "A ROM breaks a rule of its format.",
     "unreadable": "A file cannot be read.",

@@ -103,6 +103,14 @@ def add_plan_commands(commands: common.Commands) -> None:
     check.add_argument(
         "--lock", action="store_true", help="also that the lock has the ROMs of the spec"
     )
+    check.add_argument(
+        "--debian",
+        metavar="DIR",
+        nargs="?",
+        type=Path,
+        const=Path("debian"),
+        help="also that Debian packaging has all of it; default: debian",
+    )
 
     plan = common.add_command(
         commands, "plan", _run_plan, "shows each step of a build, with its inputs, outputs and tool"
@@ -139,7 +147,9 @@ def _run_check(args: Namespace) -> int:
     if args.lock:
         errors += _lock_problems(spec, plan)
     warnings = spec_inputs.doubtful_inputs(spec, plan, args.out)
-    status = 1 if errors else 0
+    packaging = _check_debian(args, spec, plan)
+    is_wrong = errors or any(one.severity == "error" for one in packaging)
+    status = 1 if is_wrong else 0
     counts = CheckCounts(
         nics=len(spec.nic),
         platforms=len(spec.platform),
@@ -149,17 +159,47 @@ def _run_check(args: Namespace) -> int:
     if args.json or args.format:
         found = loader.locate_all(spec.path, errors, "error")
         found += loader.locate_all(spec.path, warnings, "warning")
+        found += packaging
         _print_problems(args, counts, found)
         return status
     marked = [one._replace(message=f"warning: {one.message}") for one in warnings]
     if errors or marked:
         print(loader.point_to_all(spec.path, [*errors, *marked]), file=sys.stderr)
-    if errors:
+    for finding in packaging:
+        print(_located_text(finding), file=sys.stderr)
+    if status:
         return status
     nouns = ("NIC", "platform", "target", "ROM")
     parts = [plural(count, noun) for count, noun in zip(counts, nouns)]
     print(f"{args.spec}: valid: {join_words(parts)}")
     return status
+
+
+def _check_debian(args: Namespace, spec: Spec, plan: Plan) -> list[Located]:
+    """What is wrong with the Debian packaging, in the order of its files; none without --debian."""
+    if args.debian is None:
+        return []
+    from romforge.analysis import debian_packaging
+
+    found = []
+    for one in debian_packaging.check_packaging(args.debian, spec, plan, args.out):
+        file, line = one.file, one.line
+        if file is None:
+            file, line = spec.path, loader.line_of(spec.path, one.key)
+        key = loader.dotted(one.key) or None
+        found.append(Located(str(file), line, None, key, one.severity, one.text, "debian"))
+    return sorted(found, key=lambda one: (one.file, one.line or 0))
+
+
+def _located_text(one: Located) -> str:
+    """A finding as text: ``debian/control:12: platform.arm64-efi: …``, without control characters.
+
+    Further lines are those to add to a file.
+    """
+    place = f"{one.file}:{one.line}" if one.line else one.file
+    severity = None if one.severity == "error" else one.severity
+    text = ": ".join(filter(None, [place, one.key, severity, one.message]))
+    return "".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in text)
 
 
 def _lock_problems(spec: Spec, plan: Plan) -> Iterator[Problem]:
