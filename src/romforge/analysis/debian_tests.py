@@ -166,7 +166,7 @@ def _read_tests(
             yield PackageTest(name, paragraph, roms, packages, known)
         for script in scripts:
             path = source.directory.parent / directory / script
-            if not path.is_file():
+            if not _is_script(path):
                 message = f"there is no {path}"
                 remedy = f"write it, or remove {script} from Tests"
                 line = paragraph.fields["tests"].line
@@ -233,10 +233,18 @@ def _roms_of_command(
     words = _words(command)
     text = command
     for word in words:
-        path = os.path.realpath(os.path.join(top, word))
-        if "/" in word and path.startswith(f"{top}/") and os.path.isfile(path):
-            text += "\n" + _script_text(Path(path))
+        path = Path(top, word)
+        if "/" in word and _is_script(path) and path.resolve().is_relative_to(top):
+            text += "\n" + _script_text(path)
     return _roms_of_texts(plan, names, words, text)
+
+
+def _is_script(path: Path) -> bool:
+    """Whether there is a file; a path may be too long to be one, or have what no path has."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def _script_text(path: Path) -> str:

@@ -99,6 +99,10 @@ def read_lines(path: Path) -> list[str]:
         line = data.count(b"\n", 0, error.start) + 1
         message = f"byte {data[error.start]:#04x} is not valid UTF-8"
         raise ControlError(line, message, "write the file in UTF-8") from None
+    before, null, _ = text.partition("\0")
+    if null:
+        line = before.count("\n") + 1
+        raise ControlError(line, "there is a null byte", "write the file as text")
     return text.split("\n")
 
 

@@ -281,17 +281,11 @@ def test_an_absolute_output_root_in_the_source_package_is_known(tmp_path: Path):
         ("tests/control", "", 1),
         ("tests/control", "Depends: @\n", 1),
         ("tests/control", "Tests: arm\nDepends: a b\n", 2),
-        ("roms-pc.install", "out/usr/share/pc\n\x00", None),
+        ("tests/control", "Test-Command: a\x00/b\n", 1),
     ],
 )
-def test_a_broken_file_is_a_finding_with_its_line(
-    tmp_path: Path, file: str, text: str, line: int | None
-):
-    found = check(tmp_path, {file: text})
-    if line is None:  # such a word takes nothing, and breaks nothing
-        assert found == []
-        return
-    (one,) = found
+def test_a_broken_file_is_a_finding_with_its_line(tmp_path: Path, file: str, text: str, line: int):
+    (one,) = check(tmp_path, {file: text})
     assert (one.file, one.line, one.severity) == (tmp_path / "debian" / file, line, "error")
     assert one.message
     assert one.remedy
@@ -326,3 +320,13 @@ def test_hostile_lists_end_in_findings(tmp_path: Path):
     messages = " ".join(one.message for one in found)
     for words in ("not valid UTF-8", "is no file", "nothing in the output root", "there is no"):
         assert words in messages
+
+
+@pytest.mark.parametrize("word", ["x/" * 9999, "y" * 9999, "'", "../../../../dev/zero", "/"])
+@pytest.mark.parametrize("field", ["Test-Command", "Tests", "Tests-Directory"])
+def test_hostile_tests_end_in_findings(tmp_path: Path, field: str, word: str):
+    text = f"{field}: {word}\n"
+    if field == "Tests-Directory":
+        text += "Tests: arm\n"
+    found = check(tmp_path, {"tests/control": text})
+    assert "no autopkgtest boots a ROM of target:arm" in [one.message for one in found]

@@ -89,6 +89,7 @@ def test_files_that_are_no_text_are_errors(tmp_path: Path):
     file = tmp_path / "control"
     for data, line, message in (
         (b"A: 1\n B\xff", 2, "byte 0xff is not valid UTF-8"),
+        (b"A: 1\n B\0", 2, "there is a null byte"),
         (b"\n" * (LARGEST_FILE + 1), None, "is larger than 1024 KiB"),
         (None, None, "cannot be read: No such file or directory"),
     ):
