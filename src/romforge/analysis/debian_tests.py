@@ -277,7 +277,8 @@ def _roms_of_texts(
         is_ours = "romforge" in line or "doit" in line
         candidates.update(dict.fromkeys(one for one in of_line if is_ours or _SELECTION.match(one)))
     roms = _selected_roms(plan, names, list(candidates)[:_MOST_WORDS])
-    if roms or variable or not verifies:
+    selects = any(map(_SELECTION.match, candidates))  # if only what the spec does not have
+    if roms or variable or selects or not verifies:
         return frozenset(roms), bool(roms) or not variable
     return frozenset(rom.path for rom in plan.selected([])), True
 

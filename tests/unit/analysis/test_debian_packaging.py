@@ -330,3 +330,12 @@ def test_hostile_tests_end_in_findings(tmp_path: Path, field: str, word: str):
         text += "Tests: arm\n"
     found = check(tmp_path, {"tests/control": text})
     assert "no autopkgtest boots a ROM of target:arm" in [one.message for one in found]
+
+
+def test_a_test_of_a_target_that_is_gone_boots_no_other(tmp_path: Path):
+    lost = TEST.replace("target:pc", "target:gone")
+    found = check(tmp_path, {"tests/control": lost, "tests/arm": "romforge verify target:arm"})
+    assert sorted(one.message for one in found) == [
+        "no autopkgtest boots a ROM of target:pc",
+        'the spec has no "target:gone"',
+    ]
