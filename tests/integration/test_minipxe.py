@@ -823,7 +823,7 @@ def test_sources_are_ours_and_few():
         for path in files
         if "SPDX-License-Identifier: GPL-2.0-or-later" not in "".join(path.open().readlines()[:2])
     ] == []
-    assert sum(len(path.read_text().splitlines()) for path in files) < 4700
+    assert sum(len(path.read_text().splitlines()) for path in files) < 5100
 
 
 # Boots

@@ -26,6 +26,11 @@ struct efi_guid {
 	uint8_t d[8];
 };
 
+/* A node of a device path; the last one has the type 0x7f and the length 4. */
+struct efi_path {
+	uint8_t type, subtype, length[2];
+};
+
 struct efi_text_output {
 	void *reset;
 	efi_status ( EFIAPI * output_string ) ( struct efi_text_output *this, const uint16_t *text );
@@ -45,7 +50,8 @@ struct efi_boot_services {
 	efi_status ( EFIAPI * handle_protocol ) ( efi_handle handle, const struct efi_guid *protocol, void **interface );
 	void *reserved, *notify;
 	efi_status ( EFIAPI * locate_handle ) ( int type, const struct efi_guid *protocol, void *key, size_t *size, efi_handle *handles );
-	void *paths[2], *images[5], *monotonic, *stall, *watchdog, *connect, *disconnect;
+	efi_status ( EFIAPI * locate_path ) ( const struct efi_guid *protocol, struct efi_path **path, efi_handle *handle );
+	void *tables, *images[5], *monotonic, *stall, *watchdog, *connect, *disconnect;
 	efi_status ( EFIAPI * open_protocol ) ( efi_handle handle, const struct efi_guid *protocol, void **interface,
 						efi_handle agent, efi_handle controller, uint32_t attributes );
 	efi_status ( EFIAPI * close_protocol ) ( efi_handle handle, const struct efi_guid *protocol, efi_handle agent,
@@ -113,11 +119,6 @@ struct efi_pci {
 	efi_status ( EFIAPI * config_read ) ( struct efi_pci *this, int width, uint32_t offset, size_t count, void *data );
 	void *config_write, *copy, *map, *unmap, *allocate, *free, *flush, *location;
 	efi_status ( EFIAPI * attributes ) ( struct efi_pci *this, int operation, uint64_t attributes, uint64_t *result );
-};
-
-/* A node of a device path; the last one has the type 0x7f and the length 4. */
-struct efi_path {
-	uint8_t type, subtype, length[2];
 };
 
 struct efi_mac {

@@ -56,6 +56,24 @@ uint16_t tcpip_sum ( const uint8_t *data, size_t len );
 int tcpip_receive ( uint8_t protocol, const uint8_t *data, size_t len );
 const uint8_t *fragment_add ( uint16_t id, unsigned offset, const uint8_t *data, size_t *len, int more );
 
+/* Drivers without a bus: each finds its card itself, and prints what it found */
+struct root_driver {
+	const char *name;
+	void ( * probe ) ( void );
+};
+TABLE ( root_drivers, struct root_driver );
+
+static inline void probe_root_drivers ( void ) {
+	const struct root_driver *const *driver;
+
+	FOR_TABLE ( driver, root_drivers )
+		( *driver )->probe();
+}
+
+static inline void print_found ( const char *driver, const char *what, const uint8_t *mac ) {
+	printf ( "minipxe %s found, %s: %02x:%02x:%02x:%02x:%02x:%02x\n", driver, what, mac[0], mac[1], mac[2], mac[3], mac[4], mac[5] );
+}
+
 int ipxe ( struct net_device *netdev );
 
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Finishes a legacy ROM: pads it, and sets its lengths, the CRC of its payload and its checksums. With --mrom, moves the
- * payload into a second image, which no BIOS runs.
+ * payload into a second image, which no BIOS runs. With --plain, sets only the CRC and the checksum of our header: the file
+ * is no ROM.
  */
 #include <lzma.h>
 #include "host.h"
@@ -38,21 +39,38 @@ static void write_payload_header ( uint8_t *image, const uint8_t *pcir, size_t s
 	balance ( image, BLOCK + size, image + 6 );
 }
 
-int main ( int argc, char **argv ) {
-	size_t size, padded, payload, payload_end, rest = 0;
-	uint8_t *rom, *ipxe, *pcir, *pnp;
-	int mrom = argc == 4 && ! strcmp ( argv[1], "--mrom" );
+/* Sets the CRC in our header, which is that of the payload at this place, and the header's checksum. */
+static void set_crc ( const char *file, uint8_t *ipxe, const uint8_t *at, size_t size ) {
+	size_t payload = get32 ( ipxe + 12 ), payload_end = get32 ( ipxe + 16 );
 
-	argv += mrom;
-	if ( argc - mrom != 3 )
-		fail ( "usage", "zbin [--mrom] IN OUT" );
+	if ( payload > payload_end || payload_end > size )
+		fail ( file, "the payload leaves the image" );
+	if ( get32 ( ipxe + 20 ) > SEGMENT )
+		fail ( file, "the image does not fit its segment" );
+	set32 ( ipxe + 24, lzma_crc32 ( at, payload_end - payload, 0 ) );
+	balance ( ipxe, ipxe[4], ipxe + 5 );
+}
+
+int main ( int argc, char **argv ) {
+	size_t size, padded, payload, rest = 0;
+	uint8_t *rom, *ipxe, *pcir, *pnp;
+	int mrom = argc == 4 && ! strcmp ( argv[1], "--mrom" ), plain = argc == 4 && ! strcmp ( argv[1], "--plain" );
+
+	argv += mrom + plain;
+	if ( argc - mrom - plain != 3 )
+		fail ( "usage", "zbin [--mrom | --plain] IN OUT" );
 	rom = slurp ( argv[1], &size, 2 * BLOCK );
 	padded = ( size + BLOCK - 1 ) / BLOCK * BLOCK;
-	if ( size < 0x20 || rom[0] != 0x55 )
+	if ( size < 0x20 || ( rom[0] != 0x55 && ! plain ) )
 		fail ( argv[1], "no ROM" );
 	memset ( rom + size, 0xff, padded - size );
 	ipxe = rom + get16 ( rom + 0x10 );
 	payload = get32 ( ipxe + 12 );
+	if ( plain ) {
+		set_crc ( argv[1], ipxe, rom + payload, size );
+		spew ( argv[2], rom, size );
+		return 0;
+	}
 	if ( payload > size || ( mrom && payload % BLOCK ) )
 		fail ( argv[1], "the payload leaves the image" );
 	if ( mrom ) {
@@ -76,13 +94,7 @@ int main ( int argc, char **argv ) {
 	if ( mrom )
 		pcir[0x15] = 0;	/* not the last image */
 	ipxe[6] = ( payload + BLOCK - 1 ) / BLOCK;	/* the length without the payload */
-	payload_end = get32 ( ipxe + 16 );
-	if ( payload > payload_end || payload_end > size )
-		fail ( argv[1], "the payload leaves the image" );
-	if ( get32 ( ipxe + 20 ) > SEGMENT )
-		fail ( argv[1], "the image does not fit its segment" );
-	set32 ( ipxe + 24, lzma_crc32 ( rom + payload + ( mrom ? BLOCK : 0 ), payload_end - payload, 0 ) );
-	balance ( ipxe, ipxe[4], ipxe + 5 );
+	set_crc ( argv[1], ipxe, rom + payload + ( mrom ? BLOCK : 0 ), size );
 	balance ( pnp, pnp[5] * 16, pnp + 9 );
 	balance ( rom, padded, rom + 6 );
 	if ( mrom ) {

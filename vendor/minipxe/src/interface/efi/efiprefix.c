@@ -12,6 +12,7 @@ efi_status EFIAPI _efi_start ( efi_handle image, struct efi_system_table *system
 	if ( status )
 		return status;
 	printf ( "%s\n", BANNER );
+	probe_root_drivers();
 	if ( system->boot->locate_handle ( BY_PROTOCOL, &efi_pci_guid, NULL, &size, handles ) )
 		return 0;
 	for ( size_t i = 0 ; i < size / sizeof ( handles[0] ) ; i++ ) {

@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Start of a legacy ROM: the structures that a BIOS reads, the init code, which the BIOS calls in the ROM itself, and
- * the boot code, which continues in a copy of the image in RAM. util/zbin sets the lengths and checksums.
+ * the boot code (startup.h), which continues in a copy of the image in RAM. util/zbin sets the lengths and checksums.
  *
  * With MROM, the image ends where the payload begins. The payload is in a second image, which the BIOS does not copy:
  * the boot code reads it from the card.
  */
 #include <config/console.h>
 #include <config/general.h>
-
-#define RAM_SEGMENT 0x2000	/* free when a BIOS boots, but not earlier */
 
 	.code16
 	.section ".prefix", "ax", @progbits
@@ -61,23 +59,6 @@ pnp:
 	.word	0, 0
 	.word	boot
 	.word	0, 0
-
-ipxe_header:
-	.ascii	"iPXE"
-	.byte	12			/* length */
-	.byte	0			/* checksum of this structure */
-	.byte	0, 0
-build_id:
-	.long	_build_id
-	/* Our own fields, for zbin: start and end of the payload, size in memory, and space for the CRC */
-	.globl	payload_crc
-#ifdef MROM
-	.long	_payload, _payload_end, _bss_end
-#else
-	.long	_payload, _payload_end, _image_end
-#endif
-payload_crc:
-	.long	0
 
 manufacturer:	.asciz	"minipxe"
 text_begin:	.asciz	"minipxe "
@@ -178,73 +159,7 @@ serial:
 9:	popal
 	ret
 
-/* The bootstrap entry vector. */
-boot:
-	cld
-	movw	%cs, %ax
-	movw	%ax, %ds
-	movw	$RAM_SEGMENT, %ax
-	movw	%ax, %es
-	xorw	%si, %si
-	xorw	%di, %di
-#ifdef MROM
-	movl	$_payload, %ecx
-#else
-	movl	$_image_end, %ecx
-#endif
-	rep movsb
-	xorw	%ax, %ax
-	movl	$_bss, %edi
-	movl	$_bss_end, %ecx
-	subl	%edi, %ecx
-	rep stosb
-	ljmp	$RAM_SEGMENT, $1f
-1:	movw	%cs, %ax
-	movw	%ax, %ds
-	movw	%ax, %es
-	cli
-	movw	%ax, %ss
-	movl	$0xfff0, %esp
-	sti
-#ifdef MROM
-	call	load_payload
-	jc	3f
-#endif
-	calll	bios_main
-3:	int	$0x18			/* have the BIOS try its next boot device */
-2:	hlt
-	jmp	2b
-
-/* uint32_t flat_read ( uint32_t address ): reads an aligned word anywhere below 4 GiB */
-	.globl	flat_read
-flat_read:
-	movl	4(%esp), %ecx
-	cli
-	call	flat_fs
-	movl	%fs:(%ecx), %eax
-	sti
-	retl
-
-/* Gives FS all of the lower 4 GiB, until an interrupt. Changes EAX and DX. */
-flat_fs:
-	lgdtl	gdt
-	movl	%cr0, %eax
-	orb	$1, %al
-	movl	%eax, %cr0
-	movw	$8, %dx			/* protected mode is needed to load FS, whose limit is kept */
-	movw	%dx, %fs
-	andb	$0xfe, %al
-	movl	%eax, %cr0
-	xorw	%dx, %dx
-	movw	%dx, %fs
-	ret
-
-	.balign	8
-gdt:	.word	gdt_end - gdt - 1	/* the null descriptor has the table's own address */
-	.long	RAM_SEGMENT * 16 + gdt
-	.word	0
-	.quad	0x00cf93000000ffff	/* data, 4 GiB */
-gdt_end:
+#include "startup.h"
 
 #ifdef MROM
 #define PCI_FIND_DEVICE	0xb102	/* functions of the PCI BIOS, INT 0x1a */

@@ -82,6 +82,7 @@ void bios_main ( void ) {
 	/* Four buses are enough for any machine that boots this. */
 	for ( uint32_t device = 0 ; device < 0x400 ; device++ )
 		pci_probe ( ( struct pci_device * ) ( uintptr_t ) device, "found", NULL );
+	probe_root_drivers();
 #ifdef EXIT_PORT
 	outb ( EXIT_VALUE, EXIT_PORT );
 #endif
