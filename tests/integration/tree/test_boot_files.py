@@ -10,6 +10,7 @@ from subprocess import CompletedProcess
 
 import pytest
 
+from romforge.formats import pe
 from tests.support.documents import document
 from tests.support.forge import EFI, LEGACY, Forge
 
@@ -64,6 +65,15 @@ def files(ready_files: Forge, tmp_path: Path) -> Forge:
 
 def contents(forge: Forge, out: str = "out") -> dict[str, bytes]:
     return {path: (forge.top / out / path).read_bytes() for path in GOALS}
+
+
+MEDIA = {
+    "ipxe.lkrn": LEGACY,
+    "undionly.kpxe": LEGACY,
+    "ipxe.efi": EFI,
+    "snponly.efi": EFI,
+    "ipxe.iso": LEGACY,
+}
 
 
 def check(forge: Forge) -> CompletedProcess[str]:
@@ -192,6 +202,27 @@ def test_their_bytes_are_the_same_in_another_place(files: Forge, tmp_path: Path)
     other = files.copy(tmp_path / "elsewhere/deeper")
     other.build(ROMFORGE_OUT="out2")
     assert contents(other, "out2") == contents(files)
+
+
+def test_media_like_those_of_debian_are_the_same_in_another_place(empty: Forge, tmp_path: Path):
+    """A kernel, a PXE program, EFI applications, and a CD, which is made of the kernel."""
+    tables = [SPEC.partition("[image")[0]]
+    for goal, platform in MEDIA.items():
+        keys = f'platform = "{platform}"\ngoal = "{goal}"\ndir = "ipxe"\n'
+        tables.append(f'[image."{goal}"]\n{keys}')
+    found: list[dict[str, bytes]] = []
+    for place in ("here", "there/deeper"):
+        forge = empty.copy(tmp_path / place)
+        write(forge, "".join(tables))
+        assert "5 built, 0 up to date" in forge.build().stdout
+        assert "0 built, 5 up to date" in forge.build().stdout
+        found.append({goal: (forge.top / "out/ipxe" / goal).read_bytes() for goal in MEDIA})
+    assert found[0] == found[1]
+    assert found[0]["ipxe.lkrn"] in found[0]["ipxe.iso"]
+    assert found[0]["ipxe.lkrn"][0x202:0x206] == b"HdrS"
+    assert b"minipxe undionly" in found[0]["undionly.kpxe"]
+    machines = {pe.parse_pe(found[0][goal]).machine for goal in ("ipxe.efi", "snponly.efi")}
+    assert machines == {0x8664}
 
 
 def test_they_are_divided_among_machines_and_put_together(files: Forge):
