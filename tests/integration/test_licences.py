@@ -35,7 +35,9 @@ def built(tmp_path: Path, romforge: Run) -> Path:
     """A project whose tree has marks in all files."""
     linked.minipxe(tmp_path / "tree")
     for path in (tmp_path / "tree/src").rglob("*.[chS]"):
-        if path.suffix != ".S" and path.is_file():
+        if path.suffix == ".S":
+            unmark(path)
+        elif path.is_file():
             mark(path, MARK)
     (tmp_path / "romspec.toml").write_text(SPEC)
     done = romforge("build")
@@ -48,6 +50,13 @@ def mark(path: Path, text: str) -> None:
     content = path.read_text()
     path.unlink()
     path.write_text(text + content)
+
+
+def unmark(path: Path) -> None:
+    """Takes the SPDX identifier out of a file, which is a hard link."""
+    content = path.read_text()
+    path.unlink()
+    path.write_text(content.replace("SPDX-License-Identifier", "About"))
 
 
 def test_the_files_of_the_images_are_listed_by_their_licences(built: Path, romforge: Run):
@@ -99,6 +108,31 @@ def test_the_paragraphs_for_debian_have_each_marked_file_once(built: Path, romfo
     assert of_driver.splitlines()[0] == "Files:"
     assert "\n 2011 An Other\n 2008, 2010 Some One <some@example.org>\n" in of_driver
     assert of_driver.splitlines()[-1] == "License: GPL-2+ or UBDL"
+
+
+def test_programs_are_listed_as_roms_are_and_by_spdx_identifiers(tmp_path: Path, romforge: Run):
+    """A CD is made of a program, so its files are not known, which a warning says."""
+    linked.minipxe(tmp_path / "tree")
+    files = ("snponly.efi", "snponly.iso")
+    tables = [
+        f'[image.{name[8:]}]\nplatform = "x86_64-efi"\ngoal = "{name}"\ndir = "boot"\n'
+        for name in files
+    ]
+    (tmp_path / "romspec.toml").write_text(SPEC.split("[nic", maxsplit=1)[0] + "".join(tables))
+    assert romforge("build").returncode == 0
+    done = romforge("licences", "--json")
+    assert done.returncode == 0, done.stderr
+    assert "snponly.iso: iPXE makes it of other files" in done.stderr
+    rows = {row["file"]: row for row in document(done.stdout, "licences")["files"]}
+    assert rows["interface/efi/efi_snp.c"]["licence"] == "GPL-2+"
+    sources = [row for name, row in rows.items() if not name.startswith("config/")]
+    assert {row["licence"] for row in sources} == {"GPL-2+"}
+    source = tmp_path / "tree/src/interface/efi/efi_snp.c"
+    unmark(source)
+    assert romforge("build").returncode == 0
+    done = romforge("licences", "image:efi")
+    assert done.returncode == 1
+    assert "src/interface/efi/efi_snp.c: has no mark FILE_LICENCE" in done.stderr
 
 
 def test_what_is_not_built_is_an_error(built: Path, romforge: Run):

@@ -154,7 +154,7 @@ def genfsimg(directory: Path, *words: str, **environment: str) -> subprocess.Com
 
 
 def test_a_cd_has_each_file_where_firmware_looks_for_it(media: Tree, tmp_path: Path):
-    """And the same bytes for other times of the files, permissions, time zone and user's mask."""
+    """And the same bytes for other times of the files."""
     machines = {"BOOTX64": pe.parse_pe(media.read("bin-x86_64-efi/snponly.efi")).machine}
     machines |= {"BOOTIA32": 0x14C, "BOOTAA64": 0xAA64}
     machines |= {"BOOTRISCV64": 0x5064, "BOOTLOONGARCH64": 0x6264}
@@ -166,11 +166,7 @@ def test_a_cd_has_each_file_where_firmware_looks_for_it(media: Tree, tmp_path: P
     for name in files:
         os.utime(tmp_path / name, (1, 1))
     time.sleep(2)  # in which the times of files in a FAT image would change
-    before = os.umask(0o077)
-    try:
-        assert genfsimg(tmp_path, "-o", "two.iso", *files, TZ="Asia/Tokyo").stderr == ""
-    finally:
-        os.umask(before)
+    assert genfsimg(tmp_path, "-o", "two.iso", *files).stderr == ""
     assert (tmp_path / "one.iso").read_bytes() == (tmp_path / "two.iso").read_bytes()
     extract = ["xorriso", "-osirrox", "on", "-indev", "one.iso", "-extract", "/", "cd"]
     subprocess.run(extract, cwd=tmp_path, capture_output=True, check=True)

@@ -2,8 +2,8 @@
 """Under which licences the files are that images were built of, by the marks in them.
 
 Each of iPXE's sources has a mark ``FILE_LICENCE ( NAME );``, and from 2.0 on one that says whether
-it may be part of what is signed for Secure Boot. The files of an image are those that make
-recorded: what was linked, and all headers of that.
+it may be part of what is signed for Secure Boot. Others may have an SPDX identifier.
+The files of an image are those that make recorded: what was linked, and all headers of that.
 """
 
 from __future__ import annotations
@@ -32,6 +32,17 @@ SHORT_NAMES = {
     "MIT": "Expat",
     "ISC": "ISC",
 }
+# The same by SPDX's identifiers, for a file that has no such mark.
+_OF_SPDX = {
+    "GPL-2.0-only": "GPL-2",
+    "GPL-2.0-or-later": "GPL-2+",
+    "BSD-2-Clause": "BSD-2-clause",
+    "BSD-2-Clause-Patent": "BSD-2-clause-patent",
+    "BSD-3-Clause": "BSD-3-clause",
+    "MIT": "Expat",
+    "ISC": "ISC",
+}
+_SPDX = re.compile(r"\bSPDX-License-Identifier:\s*([\w.+-]+)(?=\s*(?:\*/|-->|$))", re.M)
 _MARK = re.compile(r"\bFILE_LICENCE\s*\(\s*([A-Z][A-Z0-9_]*)\s*\)")
 _SECURE_BOOT = re.compile(r"\bFILE_SECBOOT\s*\(\s*(PERMITTED|FORBIDDEN)\s*\)")
 _COPYRIGHT = re.compile(
@@ -81,11 +92,21 @@ def _files_of(build: TreeBuild, goals: Collection[str], out: Path) -> Iterator[s
     record = tree_record.load_record(build, out)
     for goal in goals:
         image = record.goals.get(goal) if record else None
-        if image is None or image.uses is None:
+        if image is None or (image.uses is None and build.media):
             raise RomforgeError(
-                f"{build.task}: {goal}.{build.media} must be built first: {NOT_BUILT}"
+                f"{build.task}: {build.file_of(goal)} must be built first: {NOT_BUILT}"
             )
-        yield from image.uses
+        yield from image.uses or ()
+
+
+def made_of_files(build: TreeBuild, goals: Collection[str], out: Path) -> list[str]:
+    """The goals that make does not link, but makes of other files, such as a CD image."""
+    record = tree_record.load_record(build, out)
+    return [
+        goal
+        for goal in goals
+        if record and goal in record.goals and record.goals[goal].uses is None
+    ]
 
 
 def _read_licence(path: Path, file: str, platforms: tuple[str, ...]) -> FileLicence:
@@ -94,6 +115,8 @@ def _read_licence(path: Path, file: str, platforms: tuple[str, ...]) -> FileLice
     except OSError as error:
         raise RomforgeError(f"{path}: cannot be read: {error.strerror}; build it again") from None
     marks = sorted({SHORT_NAMES.get(mark, mark) for mark in _MARK.findall(text)})
+    if not marks:
+        marks = sorted({_OF_SPDX.get(name, name) for name in _SPDX.findall(text)})
     secure_boot = _SECURE_BOOT.search(text)
     return FileLicence(
         file=file,

@@ -343,8 +343,11 @@ def selected_goals(plan: Plan, make: TreeBuild, selected: Sequence[str]) -> list
     """The images of a platform that the selected tasks stand for, by their make goals."""
     if make.task in selected:
         return list(make.goals)
-    if selected and set(selected) <= {other.task for other in plan.makes}:
+    if selected and set(selected) <= {other.task for other in plan.all_makes()}:
         return []
+    if not make.media:
+        files = plan.selected_files(selected)
+        return [step.goal for step in files if step.make == make.task]
     goals: dict[str, None] = {}
     for rom in plan.selected(selected):
         if any(request.make == make.task for request in rom.requests):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""`romforge licences`, which lists the licences of what images were built of."""
+"""`romforge licences`, which lists the licences of what was built."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def add_licences_command(commands: common.Commands) -> None:
         commands,
         "licences",
         _run_licences,
-        "lists the licences of the files of a tree that the ROMs were built of, by their marks",
+        "lists the licences of the files of a tree that was built, by the marks in them",
     )
     common.add_spec_options(parser)
     common.add_json_option(parser, "cli.licences_command:LicencesDocument")
@@ -60,10 +60,13 @@ def _run_licences(args: Namespace) -> int:
     spec = loader.load_spec(args.spec, args.out)
     plan = nic_drivers.make_buildable_plan(spec, source_tree_override(), args.out)
     selected = common.selected_tasks(plan, args.out, args.selection)
-    builds = [(make, common.selected_goals(plan, make, selected)) for make in plan.makes]
+    builds = [(make, common.selected_goals(plan, make, selected)) for make in plan.all_makes()]
     if not any(goals for _, goals in builds):
         raise RomforgeError("no image comes from a source tree, so its files are not known")
     found = licences.licences_of(builds, args.out)
+    for make, goals in builds:
+        for goal in [] if make.media else licences.made_of_files(make, goals, args.out):
+            common.warn(f"{goal}: iPXE makes it of other files, so those that it has are not known")
     doubtful = [one for one in found if one.is_doubtful]
     if args.json:
         common.print_json(LicencesDocument(format=FORMAT, files=found))

@@ -259,6 +259,15 @@ class Plan(NamedTuple):
             if rom.task in selection or f"target:{rom.target}" in selection
         ]
 
+    def selected_files(self, tasks: Sequence[str]) -> list[BootFileCopy]:
+        """The files that are no ROMs and that tasks stand for: ``image:`` or ``all``.
+
+        Without tasks, those that are default.
+        """
+        if not tasks:
+            return [step for step in self.files if step.default]
+        return [step for step in self.files if "all" in tasks or step.task in tasks]
+
     def directories(self) -> tuple[set[str], set[str]]:
         """The directories that ROMs are written to, and those outside the output root to read.
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -73,6 +74,7 @@ MEDIA = {
     "ipxe.efi": EFI,
     "snponly.efi": EFI,
     "ipxe.iso": LEGACY,
+    "snponly.iso": EFI,
 }
 
 
@@ -205,17 +207,25 @@ def test_their_bytes_are_the_same_in_another_place(files: Forge, tmp_path: Path)
 
 
 def test_media_like_those_of_debian_are_the_same_in_another_place(empty: Forge, tmp_path: Path):
-    """A kernel, a PXE program, EFI applications, and a CD, which is made of the kernel."""
+    """A kernel, a PXE program, EFI applications, and two CDs, which are made of them.
+
+    A CD has times of the time zone, and the permissions of the user's mask.
+    """
     tables = [SPEC.partition("[image")[0]]
     for goal, platform in MEDIA.items():
         keys = f'platform = "{platform}"\ngoal = "{goal}"\ndir = "ipxe"\n'
         tables.append(f'[image."{goal}"]\n{keys}')
     found: list[dict[str, bytes]] = []
-    for place in ("here", "there/deeper"):
+    before = os.umask(0o022)
+    for place, mask, zone in (("here", 0o022, "UTC"), ("there/deeper", 0o077, "Asia/Tokyo")):
         forge = empty.copy(tmp_path / place)
         write(forge, "".join(tables))
-        assert "5 built, 0 up to date" in forge.build().stdout
-        assert "0 built, 5 up to date" in forge.build().stdout
+        os.umask(mask)
+        try:
+            assert "6 built, 0 up to date" in forge.build(TZ=zone).stdout
+            assert "0 built, 6 up to date" in forge.build().stdout
+        finally:
+            os.umask(before)
         found.append({goal: (forge.top / "out/ipxe" / goal).read_bytes() for goal in MEDIA})
     assert found[0] == found[1]
     assert found[0]["ipxe.lkrn"] in found[0]["ipxe.iso"]

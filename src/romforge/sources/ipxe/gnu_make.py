@@ -42,6 +42,7 @@ class _Output(NamedTuple):
     begin: int
 
 
+_UMASK = 0o022  # since an image of a CD has the permissions of its files
 _running: dict[subprocess.Popen[bytes], _Output] = {}  # the makes that run
 
 
@@ -103,6 +104,7 @@ def run_make(
             stderr=subprocess.STDOUT,
             pass_fds=pool.inherited(),
             start_new_session=True,
+            umask=_UMASK,
         )
         _running[process] = _Output(name, log, output.tell())
         try:

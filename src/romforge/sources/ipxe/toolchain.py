@@ -62,7 +62,8 @@ def make_environment(
         if name in _PASSED or name.startswith(_PASSED_FAMILIES):
             environment[name] = value
     environment |= launcher.launcher_environment(launcher_command, environ)
-    return environment | {"LC_ALL": "C"} | _GIT_SETTINGS
+    # the time zone is in the directories of an image of a disk
+    return environment | {"LC_ALL": "C", "TZ": "UTC0"} | _GIT_SETTINGS
 
 
 def cross_prefix(step: TreeBuild) -> str:

@@ -35,6 +35,7 @@ def test_makes_environment_has_only_what_tools_need_to_find_their_files():
         "CCACHE_DIR": "c",
     }
     assert (environment["LC_ALL"], environment["GIT_OPTIONAL_LOCKS"]) == ("C", "0")
+    assert environment["TZ"] == "UTC0"
 
 
 @pytest.mark.parametrize(
