@@ -25,11 +25,28 @@ from tests.support.project import TOP
 pytestmark = [pytest.mark.slow, pytest.mark.network]
 
 EXAMPLE = TOP / "examples/debian"
-ROMS = {"ipxe-qemu": 16, "ipxe-qemu-aarch64": 8, "ipxe-qemu-riscv64": 8}
+ROMS = {
+    "ipxe-qemu": 16,
+    "ipxe-qemu-aarch64": 8,
+    "ipxe-qemu-loongarch64": 8,
+    "ipxe-qemu-riscv64": 8,
+}
+# the files that Debian's own package ipxe has
+PROGRAMS = {
+    *("ipxe-amd64.efi", "ipxe-arm64.efi", "ipxe-loong64.efi", "ipxe-riscv64.efi", "ipxe.efi"),
+    *("ipxe.iso", "ipxe.lkrn", "ipxe.pxe", "snponly.efi", "undionly.kkpxe", "undionly.kpxe"),
+}
+SETTINGS = {
+    "ROMSPEC": "debian/romspec.toml",
+    "ROMFORGE_OUT": "debian/out",
+    "DEB_VERSION": "2.0.0+dfsg-1",
+}
+ROMFORGE = "PYTHONPATH=debian/romforge/src python3 -m romforge"
 # of each autopkgtest one ROM; all of them take minutes
 TESTS = {
     "boot-x86": "rom:usr/share/qemu/efi-e1000.rom",
     "boot-aarch64": "rom:usr/share/qemu-aarch64/efi-e1000.rom",
+    "boot-loongarch64": "rom:usr/share/qemu-loongarch64/efi-e1000.rom",
     "boot-riscv64": "rom:usr/share/qemu-riscv64/efi-e1000.rom",
 }
 
@@ -49,9 +66,9 @@ class Package:
     def __init__(self, chroot: Chroot, name: str, user: int = USER) -> None:
         self.chroot, self.user = chroot, user
         self.place = chroot.root / "build" / name
-        self.top = self.place / "ipxe-qemu"
-        subprocess.run([EXAMPLE / "make-source", self.top], check=True)
-        spec = self.top / "romspec.toml"
+        self.top = self.place / "ipxe"
+        subprocess.run([EXAMPLE / "make-source", self.place], check=True)
+        spec = self.spec = self.top / "debian/romspec.toml"
         fast = r'\1level = "fast"\n'
         spec.write_text(re.sub(r"(\[target\.[\w-]+\]\n)", fast, spec.read_text()))
         subprocess.run(["chown", "-R", f"{user}:{user}", self.place], check=True)
@@ -59,7 +76,7 @@ class Package:
     def sh(self, script: str, **environment: str) -> str:
         """Runs a script in the package's directory, without network."""
         return self.chroot.sh(
-            f"cd /build/{self.place.name}/ipxe-qemu; {script}", environment, user=self.user
+            f"cd /build/{self.place.name}/ipxe; {script}", environment, user=self.user
         )
 
     def build(self, *options: str, **environment: str) -> str:
@@ -85,12 +102,10 @@ class Package:
 
 @pytest.fixture(scope="module")
 def chroot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chroot]:
-    wanted = ["faketime", "lintian", "locales", "python3-jinja2", "python3-pyelftools"]
+    wanted = ["blhc", "faketime", "lintian", "locales", "python3-jinja2", "python3-pyelftools"]
     for test in fields("tests/control"):
         wanted += [
-            word
-            for word in re.split(r"[,\s]+", test["Depends"])
-            if not word.startswith("ipxe-qemu")
+            word for word in re.split(r"[,\s]+", test["Depends"]) if not word.startswith("ipxe")
         ]
     made = Chroot(tmp_path_factory.mktemp("debian") / chroots.SUITE)
     try:
@@ -113,7 +128,7 @@ def names(package: Package, arch: str = "amd64") -> dict[str, str]:
     assert version
     return {
         name: f"{name}_{version[1]}_{arch if name == 'ipxe-qemu-native' else 'all'}.deb"
-        for name in (*ROMS, "ipxe-qemu-native")
+        for name in ("ipxe", *ROMS, "ipxe-qemu-native")
     }
 
 
@@ -149,11 +164,12 @@ def assert_same(one: Package, other: Package, tmp_path: Path, names: list[str]) 
 
 
 def test_the_rules_are_short():
-    assert len((EXAMPLE / "debian/rules").read_text().splitlines()) <= 16
+    lines = (EXAMPLE / "debian/rules").read_text().splitlines()
+    assert len([line for line in lines if line and line[0] != "#"]) <= 27
 
 
 def test_it_builds_by_a_user_without_home_or_network(chroot: Chroot, package: Package):
-    """All packages, with 32 ROMs.
+    """All packages, with 40 ROMs and eleven boot programs.
 
     The romforge inside the chroot runs on Debian's Python alone, and finds no fault in any ROM.
     """
@@ -162,9 +178,11 @@ def test_it_builds_by_a_user_without_home_or_network(chroot: Chroot, package: Pa
     for name, count in ROMS.items():
         package.sh(f"mkdir -p ../unpacked; dpkg-deb -x ../{name}_*.deb ../unpacked/{name}")
         assert len(list((package.place / "unpacked" / name).rglob("*.rom"))) == count
-    listed = package.sh(
-        "PYTHONPATH=romforge/src python3 -m romforge inspect --json ../unpacked/*/usr/share/*/*.rom"
-    )
+    package.sh("dpkg-deb -x ../ipxe_*.deb ../unpacked/ipxe")
+    programs = package.place / "unpacked/ipxe/usr/lib/ipxe"
+    assert {path.name for path in programs.iterdir()} == PROGRAMS
+    assert b"2.0.0+dfsg-1" in (programs / "ipxe-arm64.efi").read_bytes()
+    listed = package.sh(f"{ROMFORGE} inspect --json ../unpacked/*/usr/share/*/*.rom")
     assert [
         (rom["bytes"], rom["faults"]) for rom in json.loads(listed)["roms"] if rom["faults"]
     ] == []
@@ -176,7 +194,9 @@ def test_it_builds_by_a_user_without_home_or_network(chroot: Chroot, package: Pa
 
 
 COMMANDS = """
-check
+check --debian
+licences
+licences --debian
 plan
 plan --why
 lock --check
@@ -184,9 +204,9 @@ why usr/share/qemu/efi-e1000.rom
 why crc32 --in pcbios/8086100e
 stripped nic:e1000
 report -o ../page.html
-compat out/usr/share/qemu out/usr/share/qemu-aarch64/../qemu
-inspect out/usr/share/qemu/efi-e1000.rom
-split out/usr/share/qemu/efi-e1000.rom -d ../parts
+compat debian/out/usr/share/qemu debian/out/usr/share/qemu-aarch64/../qemu
+inspect debian/out/usr/share/qemu/efi-e1000.rom
+split debian/out/usr/share/qemu/efi-e1000.rom -d ../parts
 combine ../parts/0-legacy.rom -o ../one.rom --bucket 64KiB
 compress --level fast ../parts/1-x86_64.efi ../stream
 decompress ../stream ../plain
@@ -201,18 +221,18 @@ __complete bash build nic:e
 def test_each_command_runs_on_debians_python(package: Package):
     """And on its libraries, which doit and rich are, pyelftools for `why`, and Jinja for a page."""
     lines = [
-        f"python3 -m romforge {line} >../said || {{ cat ../said; echo {line}; false; }}"
+        f"{ROMFORGE} {line} >../said || {{ cat ../said; echo {line}; false; }}"
         for line in COMMANDS.split("\n")
         if line
     ]
     package.sh(
         "\n".join(
             [
-                "export PYTHONPATH=romforge/src "
-                "SOURCE_DATE_EPOCH=$(dpkg-parsechangelog -STimestamp)",
+                "export SOURCE_DATE_EPOCH=$(dpkg-parsechangelog -STimestamp)",
                 *lines,
             ]
-        )
+        ),
+        **SETTINGS,
     )
     package.sh("cmp ../plain ../parts/1-x86_64.efi; grep -q e1000 ../said; test -s ../page.html")
 
@@ -269,42 +289,63 @@ def test_an_arch_only_build_makes_no_rom(chroot: Chroot):
     other = Package(chroot, "arch")
     other.build("-B")
     assert list(other.debs()) == [names(other)["ipxe-qemu-native"]]
-    assert not (other.top / "out").exists()
+    assert not (other.top / "debian/out").exists()
 
 
 def test_the_lock_is_checked_unless_nocheck(chroot: Chroot):
     """A bucket other than the lock's fails the build; here without foreign architectures."""
     other = Package(chroot, "indep")
-    spec = other.top / "romspec.toml"
+    spec = other.spec
     spec.write_text(spec.read_text().replace('size = "256KiB"', 'size = "512KiB"'))
-    options = "-us -uc -A -Ppkg.ipxe-qemu.nocross"
+    options = "-us -uc -A -Ppkg.ipxe.nocross"
     log = other.sh(f"! dpkg-buildpackage {options}")
     assert "usr/share/qemu/efi-e1000.rom: its bucket was 256 KiB, is now 512 KiB" in log
     assert "aarch64" not in log
     other.sh(f"dpkg-buildpackage -nc {options}", DEB_BUILD_OPTIONS="nocheck")  # of the same ROMs
-    assert list(other.debs()) == [names(other)["ipxe-qemu"]]
+    assert list(other.debs()) == [names(other)["ipxe-qemu"], names(other)["ipxe"]]
 
 
-def test_without_a_cross_compiler_the_build_fails_with_the_packages_name(chroot: Chroot):
-    """Where somebody overrides the build dependencies; here of a spec without the other targets."""
+def test_without_a_cross_compiler_the_build_names_its_package(chroot: Chroot):
+    """Where somebody overrides the build dependencies."""
     other = Package(chroot, "lacking")
-    spec = other.top / "romspec.toml"
-    targets = re.split(r"(?m)^(?=\[target\.)", spec.read_text())
-    spec.write_text(targets[0] + targets[-1])
-    assert targets[-1].startswith("[target.qemu-riscv64]")
     hide = (
         "mkdir ../bin; ln -s /usr/bin/* ../bin; rm ../bin/riscv64-linux-gnu-*; "
         "export PATH=/usr/sbin:$PWD/../bin"
     )
-    log = other.sh(f"{hide}; ! dpkg-buildpackage -d -us -uc -A", DEB_BUILD_OPTIONS="terse nocheck")
+    log = other.sh(f"{hide}; ! {ROMFORGE} build target:qemu-riscv64", **SETTINGS)
     assert "install the Debian package gcc-riscv64-linux-gnu" in log
 
 
-def test_lintian_finds_no_error(chroot: Chroot, package: Package):
-    chroot.sh(
-        f"cd /build/{package.place.name}; lintian --fail-on error --no-cfg *_amd64.changes",
-        user=USER,
-    )
+def test_a_forgotten_install_file_fails_before_anything_is_built(chroot: Chroot):
+    other = Package(chroot, "forgotten")
+    (other.top / "debian/ipxe-qemu-riscv64.install").unlink()
+    log = other.sh("! dpkg-buildpackage -us -uc -A")
+    assert "target.qemu-riscv64: no .install file takes usr/share/qemu-riscv64/efi-e1000" in log
+    assert not (other.top / "debian/out/.romforge").exists()
+
+
+def test_lintian_finds_nothing(chroot: Chroot, package: Package):
+    lintian = "lintian --pedantic --fail-on error,warning,pedantic --no-cfg"
+    chroot.sh(f"cd /build/{package.place.name}; {lintian} *_amd64.changes", user=USER)
+
+
+@pytest.mark.qemu
+def test_the_installed_programs_boot(chroot: Chroot, package: Package):
+    """The autopkgtest of the package ipxe; and it fails for a kernel that is not iPXE's."""
+    chroot.sh("dpkg -i /build/one/ipxe_*.deb")
+    output = package.sh("debian/tests/programs")
+    assert output.count(": boots") == 5
+    chroot.sh("truncate --size=100 /usr/lib/ipxe/ipxe.lkrn")
+    assert "ipxe.lkrn: did not boot" in package.sh("! debian/tests/programs")
+
+
+@pytest.mark.qemu
+def test_each_qemu_finds_the_installed_roms(chroot: Chroot, package: Package):
+    """The autopkgtest that asks each QEMU; and it fails where a file is missing."""
+    chroot.sh("dpkg -i /build/one/ipxe-qemu*.deb")
+    package.sh("debian/tests/find")
+    chroot.sh("rm /usr/share/qemu-riscv64/efi-virtio.rom")
+    assert "efi-virtio.rom" in package.sh("! debian/tests/find")
 
 
 @pytest.mark.qemu
@@ -315,7 +356,7 @@ def test_the_installed_roms_boot(chroot: Chroot, package: Package, name: str):
         one["Features"].removeprefix("test-name="): one["Test-Command"].split()
         for one in fields("tests/control")
     }
-    assert tests.keys() == TESTS.keys()
+    assert tests.keys() == TESTS.keys() | {"find", "programs"}
     rom = TESTS[name].removeprefix("rom:")
     assert any(f"target:{rom.split('/')[2]}" == word for word in tests[name])
     chroot.sh("dpkg -i /build/one/*.deb")

@@ -66,6 +66,7 @@ def chroot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chroot]:
     depends = re.search(r"(?m)^Depends: @, (.*)", control)
     assert depends
     wanted = ["faketime", "lintian", "locales", *depends[1].split(", ")]
+    wanted += ["isolinux", "mtools", "syslinux-common", "xorriso"]  # of the package of ROMs
     made = Chroot(tmp_path_factory.mktemp("debian") / chroots.SUITE)
     try:
         yield chroots.make(made.root, wanted, PACKAGING)
@@ -181,13 +182,13 @@ def test_the_package_of_roms_can_build_depend_on_it(installed: Chroot):
     """In place of a copy of romforge; here for x86 alone, compressed fast."""
     place = installed.root / "build/roms"
     subprocess.run([TOP / "examples/debian/make-source", "--packaged", place], check=True)
-    assert not (place / "romforge").exists()
-    spec = place / "romspec.toml"
+    assert not (place / "ipxe/debian/romforge").exists()
+    spec = place / "ipxe/debian/romspec.toml"
     fast = r'\1level = "fast"\n'
     spec.write_text(re.sub(r"(\[target\.[\w-]+\]\n)", fast, spec.read_text()))
-    command = "cd /build/roms; dpkg-buildpackage -us -uc -A -Ppkg.ipxe-qemu.nocross"
+    command = "cd /build/roms/ipxe; dpkg-buildpackage -us -uc -A -Ppkg.ipxe.nocross"
     installed.sh(command, {"DEB_BUILD_OPTIONS": "terse"})
-    listed = installed.sh("dpkg-deb -c /build/ipxe-qemu_*_all.deb")
+    listed = installed.sh("dpkg-deb -c /build/roms/ipxe-qemu_*_all.deb")
     assert listed.count(".rom\n") == 16
     installed.sh("dpkg -r python3-romforge")
     assert "python3-romforge" in installed.sh(f"! ({command})")

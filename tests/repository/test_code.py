@@ -141,6 +141,8 @@ def test_every_file_names_its_licence():
         "examples/debian/make-source",
         "examples/debian/debian/rules",
         "examples/debian/debian/tests/boot",
+        "examples/debian/debian/tests/find",
+        "examples/debian/debian/tests/programs",
         "examples/*.spec",
         "packaging/make-source",
         "packaging/debian/rules",

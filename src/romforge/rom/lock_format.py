@@ -312,7 +312,7 @@ def read_lock(path: Path) -> Lock:
         if version != LOCK_VERSION:
             raise RomforgeError(
                 f"{path}: version {version} is not supported, only {LOCK_VERSION};"
-                " write the lock again with `romforge lock`"
+                " remove it, and run `romforge lock`"
             )
         entries = {}
         for name in _value(document, "rom", dict, "rom", default={}):
@@ -330,7 +330,7 @@ def read_lock(path: Path) -> Lock:
     except ValueError as error:
         raise RomforgeError(
             f"{path}: is not a valid lock ({error}); restore it from your version control,"
-            " or write it again with `romforge lock`"
+            " or remove it and run `romforge lock`"
         ) from None
 
 

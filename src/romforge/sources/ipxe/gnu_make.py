@@ -8,6 +8,7 @@ keep a pipe open.
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -25,6 +26,7 @@ from romforge.sources.ipxe import toolchain
 
 _CLEANUP_TIME = 10  # seconds that interrupted makes have to clean up
 _BUILD = b"  [BUILD] "  # begins the line that iPXE's Makefile prints for an object
+_COMPILED = re.compile(rb" -o (\S+\.o)$", re.M)  # in a command line, which V=1 shows instead
 _LONGEST_LINE = 200  # bytes of a log's end that are read to show progress
 
 _builds = threading.Semaphore(0)  # counts the builds in progress, each with its makes
@@ -131,8 +133,11 @@ def progress_lines() -> list[str]:
         with suppress(OSError), output.log.open("rb") as file:
             file.seek(output.begin)
             text = file.read()
-            objects = plural(text.count(_BUILD), "object")
+            compiled = _COMPILED.findall(text)
+            objects = plural(text.count(_BUILD) + len(compiled), "object")
             now = text[-_LONGEST_LINE:].decode(errors="replace").splitlines()[-1:]
+            if compiled:
+                now = [compiled[-1].decode(errors="replace")]
             lines.append(" ".join([f"{output.name}: {objects}", *map(str.strip, now)]))
     return lines
 
