@@ -110,6 +110,29 @@ def test_the_paragraphs_for_debian_have_each_marked_file_once(built: Path, romfo
     assert of_driver.splitlines()[-1] == "License: GPL-2+ or UBDL"
 
 
+def test_a_copyright_file_states_licences_of_files_without_a_mark(built: Path, romforge: Run):
+    """By the last of its paragraphs that match; one for all files does not count."""
+    stated = built / "copyright"
+    paragraphs = ["Files: *\nLicense: GPL-2+\n", "Files: src/*.S\nLicense: ISC\n text\n"]
+    stated.write_text("\n".join(paragraphs[:1]))
+    done = romforge("licences", "--copyright", "copyright")
+    assert done.returncode == 1
+    assert "has no mark FILE_LICENCE" in done.stderr
+    stated.write_text("\n".join(paragraphs))
+    done = romforge("licences", "--copyright", "copyright", "--json")
+    assert done.returncode == 0, done.stderr
+    rows = document(done.stdout, "licences")["files"]
+    assembly = [row for row in rows if row["file"].endswith(".S")]
+    assert {(row["licence"], row["by"]) for row in assembly} == {("ISC", "copyright")}
+    assert not any(".." in row["file"] for row in rows)
+    text = romforge("licences", "--copyright", "copyright", "--debian").stdout
+    assert ".S" not in text  # they have their paragraph
+    stated.write_text("Files: *\n\nno field\n")
+    done = romforge("licences", "--copyright", "copyright")
+    assert done.returncode == 1
+    assert "copyright:3: " in done.stderr
+
+
 def test_programs_are_listed_as_roms_are_and_by_spdx_identifiers(tmp_path: Path, romforge: Run):
     """A CD is made of a program, so its files are not known, which a warning says."""
     linked.minipxe(tmp_path / "tree")

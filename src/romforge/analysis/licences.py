@@ -8,11 +8,13 @@ The files of an image are those that make recorded: what was linked, and all hea
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from romforge.base.control_file import read_control
 from romforge.base.errors import RomforgeError
 from romforge.base.fingerprint import NOT_BUILT
 from romforge.plan.steps import TreeBuild
@@ -55,7 +57,8 @@ class FileLicence(NamedTuple):
     """A file of a tree, below src: its licence, its copyright lines, its platforms.
 
     ``licence`` is a short name, or what the mark says if that is not known, or ``NO_MARK``.
-    ``secure_boot`` is "permitted", "forbidden", or empty for a file that does not say.
+    ``secure_boot`` is "permitted", "forbidden", or empty for a file that does not say. ``by`` is
+    what states the licence: "mark", "spdx", "copyright" for a copyright file, or empty.
     """
 
     file: str
@@ -63,12 +66,15 @@ class FileLicence(NamedTuple):
     copyright: tuple[str, ...]
     secure_boot: str
     platforms: tuple[str, ...]
+    by: str = ""
 
     @property
     def is_doubtful(self) -> bool:
         """Whether it is not known that the file may be shipped."""
         if self.licence == NO_MARK:
             return not self.file.startswith(_CONFIGURATION)
+        if self.by == "copyright":
+            return False
         return any(name not in SHORT_NAMES.values() for name in self.licence.split(" and "))
 
 
@@ -96,7 +102,8 @@ def _files_of(build: TreeBuild, goals: Collection[str], out: Path) -> Iterator[s
             raise RomforgeError(
                 f"{build.task}: {build.file_of(goal)} must be built first: {NOT_BUILT}"
             )
-        yield from image.uses or ()
+        for file in image.uses or ():
+            yield posixpath.normpath(file)  # a header's path can have ".." in it
 
 
 def made_of_files(build: TreeBuild, goals: Collection[str], out: Path) -> list[str]:
@@ -114,8 +121,10 @@ def _read_licence(path: Path, file: str, platforms: tuple[str, ...]) -> FileLice
         text = path.read_text(errors="replace")
     except OSError as error:
         raise RomforgeError(f"{path}: cannot be read: {error.strerror}; build it again") from None
+    by = "mark"
     marks = sorted({SHORT_NAMES.get(mark, mark) for mark in _MARK.findall(text)})
     if not marks:
+        by = "spdx"
         marks = sorted({_OF_SPDX.get(name, name) for name in _SPDX.findall(text)})
     secure_boot = _SECURE_BOOT.search(text)
     return FileLicence(
@@ -124,7 +133,46 @@ def _read_licence(path: Path, file: str, platforms: tuple[str, ...]) -> FileLice
         copyright=tuple(dict.fromkeys(_copyright_lines(text))),
         secure_boot=secure_boot[1].lower() if secure_boot else "",
         platforms=platforms,
+        by=by if marks else "",
     )
+
+
+def complete_by_copyright(
+    files: Iterable[FileLicence], copyright_file: Path, directory: str
+) -> list[FileLicence]:
+    """The files, those without a mark with the licence that a copyright file states for them.
+
+    ``directory`` is what its paths begin with. A paragraph for all files ("*") states nothing.
+    Raises ControlError for a file that cannot be read. (Debian's machine-readable copyright format
+    1.0: of the paragraphs that match a file, the last one counts.)
+    """
+    stated: list[tuple[re.Pattern[str], str]] = []
+    for paragraph in read_control(copyright_file):
+        licence = paragraph.text("License").strip().split("\n")[0]
+        for pattern in paragraph.text("Files").split():
+            if pattern != "*" and licence:
+                stated.append((_file_pattern(pattern), licence))
+    stated.reverse()
+    return [_completed(one, f"{directory}{one.file}", stated) for one in files]
+
+
+def _completed(
+    one: FileLicence, path: str, stated: Iterable[tuple[re.Pattern[str], str]]
+) -> FileLicence:
+    if one.licence != NO_MARK:
+        return one
+    for pattern, licence in stated:
+        if pattern.fullmatch(path):
+            return one._replace(licence=licence, by="copyright")
+    return one
+
+
+def _file_pattern(pattern: str) -> re.Pattern[str]:
+    """The pattern of paths, in which ``*`` and ``?`` match slashes, too."""
+    parts = [
+        {"*": ".*", "?": "."}.get(part, re.escape(part)) for part in re.split("([*?])", pattern)
+    ]
+    return re.compile("".join(parts), re.S)
 
 
 def _copyright_lines(text: str) -> Iterator[str]:
@@ -145,7 +193,7 @@ def debian_paragraphs(files: Iterable[FileLicence], directory: str) -> Iterator[
     """
     groups: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for one in files:
-        if one.licence != NO_MARK:
+        if one.licence != NO_MARK and one.by != "copyright":
             groups.setdefault((one.licence, one.copyright), []).append(one.file)
     for (licence, holders), paths in sorted(groups.items(), key=lambda group: group[1][0]):
         lines = "\n ".join(f"{directory}{path}" for path in paths)

@@ -105,6 +105,7 @@ def look_up(
         nics.append(_look_up_nic(view, directories, root, nic, device, places))
     found = Lookup(view, directories, tuple(nics), (), tuple(_notes(spec, view, directories)))
     faults = [*_missing_files(found, plan, root), *_hidden_files(found)]
+    faults += _absent_files(found, plan, root)
     faults += _unused_directories(spec, plan, found, root, paths)
     if view.machine:
         faults += _wrong_sets(spec, plan, found)
@@ -243,6 +244,26 @@ def _hidden_files(found: Lookup) -> Iterator[str]:
                     f" {os.path.dirname(other.path)} first"
                 )
                 break
+
+
+def _absent_files(found: Lookup, plan: Plan, root: Path) -> Iterator[str]:
+    """Files of the spec in place of which QEMU opens one without an image for the architecture."""
+    arch = found.view.arch
+    for nic in found.nics:
+        if nic.opened is None or nic.has_image or arch is None:
+            continue
+        for rom in plan.roms():
+            directory, name = os.path.split(rom.path)
+            if name != nic.file or directory not in found.directories:
+                continue
+            if (root / rom.path).exists() or not _is_expected(plan, rom.target, root):
+                continue
+            if _runs(arch, {request.kind for request in rom.requests}):
+                yield (
+                    f"{nic.nic}: {rom.path} is not there, so {found.view.name} opens"
+                    f" {nic.opened.path}, which has no image for {arch.ipxe_name};"
+                    f" build or install {rom.path}"
+                )
 
 
 def _unused_directories(

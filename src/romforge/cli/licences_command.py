@@ -6,9 +6,11 @@ from __future__ import annotations
 from argparse import Namespace
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
 from romforge.analysis import licences
 from romforge.analysis.licences import NO_MARK, FileLicence
+from romforge.base.control_file import ControlError
 from romforge.base.errors import RomforgeError
 from romforge.base.json_document import FORMAT, Document
 from romforge.base.table import Column, render_table, terminal_width
@@ -49,10 +51,16 @@ def add_licences_command(commands: common.Commands) -> None:
         help="print paragraphs for debian/copyright instead",
     )
     parser.add_argument(
+        "--copyright",
+        metavar="FILE",
+        type=Path,
+        help="a debian/copyright, whose paragraphs state the licences of files without a mark",
+    )
+    parser.add_argument(
         "--prefix",
         metavar="PATH",
         default="src/",
-        help="with --debian, what paths begin with; default: src/",
+        help="what paths begin with in such a file; default: src/",
     )
 
 
@@ -67,6 +75,8 @@ def _run_licences(args: Namespace) -> int:
     for make, goals in builds:
         for goal in [] if make.media else licences.made_of_files(make, goals, args.out):
             common.warn(f"{goal}: iPXE makes it of other files, so those that it has are not known")
+    if args.copyright:
+        found = _complete(found, args.copyright, args.prefix)
     doubtful = [one for one in found if one.is_doubtful]
     if args.json:
         common.print_json(LicencesDocument(format=FORMAT, files=found))
@@ -80,6 +90,14 @@ def _run_licences(args: Namespace) -> int:
     if len(doubtful) > _MOST_NAMED:
         common.warn(f"and {plural(len(doubtful) - _MOST_NAMED, 'more file')}")
     return int(bool(doubtful))
+
+
+def _complete(found: list[FileLicence], file: Path, prefix: str) -> list[FileLicence]:
+    try:
+        return licences.complete_by_copyright(found, file, prefix)
+    except ControlError as error:
+        place = f"{file}:{error.line}" if error.line else str(file)
+        raise RomforgeError(f"{place}: {error.message}; {error.remedy}") from None
 
 
 def _doubt(one: FileLicence) -> str:

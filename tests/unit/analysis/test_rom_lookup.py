@@ -97,11 +97,14 @@ def test_the_common_directory_first(root: Path):
 
 
 def test_the_common_directory_is_the_fallback(root: Path):
-    """Where its own directory lacks the file, the common one has it."""
+    """Where its own directory lacks the file, the common one has it; a fault: it has no image."""
     (root / "usr/share/qemu-aarch64/efi-e1000.rom").unlink()
     found = look(root, [OWN, COMMON])
-    assert opened(found) == ("usr/share/qemu/efi-e1000.rom", [], False)
-    assert found.faults == ()
+    common = "usr/share/qemu/efi-e1000.rom"
+    assert opened(found) == (common, [], False)
+    (fault,) = found.faults
+    assert "e1000: usr/share/qemu-aarch64/efi-e1000.rom is not there, so qemu opens" in fault
+    assert f"{common}, which has no image for arm64" in fault
 
 
 def test_a_directory_that_is_never_searched_is_a_fault(root: Path):
