@@ -4,4 +4,7 @@
  */
 #define DOWNLOAD_PROTO_HTTPS
 #define DOWNLOAD_PROTO_NFS
+#define CERT_CMD
+#define CONSOLE_CMD
 #define PING_CMD
+#define VLAN_CMD
