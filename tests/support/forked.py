@@ -10,8 +10,10 @@ Run as a program, this module is the Python that forks. Its standard input is a 
 
 from __future__ import annotations
 
+import atexit
 import gc
 import importlib
+import inspect
 import io
 import json
 import os
@@ -28,6 +30,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 MODULES = "romforge", "doit"  # that may be run
+_LATE = "rich.console", "rich.live", "rich.progress", "rich.table", "tomllib", "difflib", "jinja2"
 _READ_AT_START = ("PYTHON", "LC_", "LANG", "TZ", "LD_", "MALLOC_", "GLIBC_")  # of variables
 _MESSAGE = 1 << 20  # bytes, at most
 
@@ -113,8 +116,9 @@ def _import_all() -> None:
         for module in pkgutil.walk_packages(package.__path__, f"{name}."):
             if not module.name.endswith("__main__"):
                 _import(module.name)
-    for name in ("rich.console", "rich.live", "rich.progress", "rich.table"):
+    for name in _LATE:
         _import(name)
+    inspect.getsourcelines(_import)  # doit does so with its tasks, and this compiles patterns
 
 
 def _import(name: str) -> None:
@@ -166,9 +170,26 @@ def _become(request: dict[str, object], descriptors: Sequence[int]) -> None:
     sys.argv = words
 
 
+def _run_module(name: str) -> None:
+    """Runs a module as ``python -m`` would, and ends the process with its status.
+
+    Of what Python does at its end, the exit handlers run and all output is written. To take the
+    modules apart would take longer than most commands, since none of their memory is shared then.
+    """
+    try:
+        runpy.run_module(name, run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        if not isinstance(end.code, int | None) or threading.active_count() > 1:
+            raise
+        atexit._run_exitfuncs()
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        os._exit(end.code or 0)
+
+
 if __name__ == "__main__":
     _import_all()
     gc.collect()
     gc.freeze()
     _serve(socket.socket(fileno=os.dup(0)))
-    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+    _run_module(sys.argv[0])
