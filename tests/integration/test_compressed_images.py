@@ -96,7 +96,7 @@ import subprocess
 class Noting(subprocess.Popen):
     noted = False
     def __init__(self, args, *rest, **named):
-        if "romforge.rom.compression_cache" in args:
+        if "romforge.rom.compression_process" in args:
             self.noted = True
             self.note("begin " + args[-1])
             place = args.index("-m") - 1
@@ -118,7 +118,7 @@ import os, subprocess
 from romforge.formats.uefi_compression import encoder
 class Leading(subprocess.Popen):
     def __init__(self, args, *rest, **named):
-        if "romforge.rom.compression_cache" in args:
+        if "romforge.rom.compression_process" in args:
             named["env"] = dict(named["env"], PYTHONPATH=os.environ["PYTHONPATH"])
         super().__init__(args, *rest, **named)
 subprocess.Popen = Leading
@@ -228,7 +228,7 @@ class Project(Started):
         return [
             pid
             for pid, command in self.alive().items()
-            if "-m romforge.rom.compression_cache" in command and "setpriv" not in command
+            if "-m romforge.rom.compression_process" in command and "setpriv" not in command
         ]
 
 

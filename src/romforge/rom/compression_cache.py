@@ -22,6 +22,7 @@ from romforge.formats import option_rom
 from romforge.formats.option_rom import Image
 from romforge.formats.uefi_compression import encoder
 
+_PROGRAM = "romforge.rom.compression_process"
 _SOURCE_ROOT = str(Path(__file__).resolve().parents[2])
 # By path of the cached stream: two threads that need the same driver must compress it once.
 _locks: dict[str, threading.Lock] = {}
@@ -86,7 +87,7 @@ def _compress_in_process(driver: bytes, level: str, out: Path, name: str) -> byt
     The process writes the stream to a file, and its progress to standard error.
     """
     output = output_files.temporary(out) / f"{name}-{os.getpid()}"
-    command = [*programs.pdeathsig_prefix(), sys.executable, "-m", __name__, level, str(output)]
+    command = [*programs.pdeathsig_prefix(), sys.executable, "-m", _PROGRAM, level, str(output)]
     last_line = ""
     with subprocess.Popen(
         command,
@@ -121,21 +122,3 @@ def compressing_line() -> str:
     """The progress of the processes that compress; empty if there are none."""
     rounds = list(_progress.values())
     return f"compressing: round {', '.join(rounds)}" if rounds else ""
-
-
-def compress_in_child() -> None:
-    """The main function of the process: compresses standard input to a file."""
-
-    def report_round(done: int, total: int) -> None:
-        print(f"{done} of {total}", file=sys.stderr, flush=True)
-
-    level, output = sys.argv[1:]
-    try:
-        stream = encoder.compress(sys.stdin.buffer.read(), level, report_round)
-        Path(output).write_bytes(stream)
-    except OSError as error:
-        raise SystemExit(f"{output}: cannot be written: {error.strerror}") from None
-
-
-if __name__ == "__main__":
-    compress_in_child()
