@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.support import linked
 from tests.support.documents import document
-from tests.support.project import Run
+from tests.support.project import Run, run
 
 pytestmark = pytest.mark.slow
 
@@ -24,24 +26,33 @@ id = "8086:100e"
 dir = "roms"
 file = "{nic}.rom"
 images = ["pcbios", "x86_64-efi"]
+level = "fast"
 """
 MARK = "/* Copyright (C) 2008, 2010 Some One <some@example.org>. All rights reserved. */\n"
 MARK += "/* FILE_LICENCE ( GPL2_OR_LATER_OR_UBDL ); FILE_SECBOOT ( PERMITTED ); */\n"
 DRIVER, OTHER = "drivers/net/intel.c", "drivers/net/pcnet.c"
 
 
-@pytest.fixture
-def built(tmp_path: Path, romforge: Run) -> Path:
+@pytest.fixture(scope="module")
+def ready(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project whose tree has marks in all files."""
-    linked.minipxe(tmp_path / "tree")
-    for path in (tmp_path / "tree/src").rglob("*.[chS]"):
+    top = tmp_path_factory.mktemp("ready")
+    linked.minipxe(top / "tree")
+    for path in (top / "tree/src").rglob("*.[chS]"):
         if path.suffix == ".S":
             unmark(path)
         elif path.is_file():
             mark(path, MARK)
-    (tmp_path / "romspec.toml").write_text(SPEC)
-    done = romforge("build")
+    (top / "romspec.toml").write_text(SPEC)
+    done = run([sys.executable, "-m", "romforge", "build"], top)
     assert done.returncode == 0, done.stderr
+    return top
+
+
+@pytest.fixture
+def built(ready: Path, tmp_path: Path) -> Path:
+    """A copy of that project."""
+    shutil.copytree(ready, tmp_path, symlinks=True, dirs_exist_ok=True)
     return tmp_path
 
 

@@ -49,6 +49,7 @@ dir = "set"
 file = "{{nic}}.rom"
 bucket = "b"
 images = ["pcbios", "x86_64-efi"]
+level = "fast"
 """
 MARK = 'mark = "minipxe e1000 8086:100e build"\n'
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -19,7 +20,7 @@ from romforge.plan.steps import Signing
 from romforge.sources import signing
 from tests.support import builders, linked
 from tests.support.compilers import CACHE_PROGRAMS
-from tests.support.project import PATIENCE, Run
+from tests.support.project import PATIENCE, Run, run
 
 E1000 = PciId(0x8086, 0x100E)
 SNAKEOIL = Path("/usr/share/ovmf")  # a key that Debian's firmware for tests trusts
@@ -65,7 +66,6 @@ class Project:
 
     def __init__(self, top: Path, romforge: Run) -> None:
         self.top, self.romforge = top, romforge
-        linked.minipxe(top / "tree")
 
     def write(self, key: str = "db.key", certificate: str = "db.crt", arch: str = "x86_64") -> None:
         sign = SIGN.format(key=key, certificate=certificate)
@@ -99,12 +99,27 @@ class Project:
         return not any(statuses)
 
 
+@pytest.fixture(scope="module")
+def unsigned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of a project whose images are built; it has no ROM, and nothing was signed."""
+    top = tmp_path_factory.mktemp("unsigned")
+    make_key(top, "db")
+    linked.minipxe(top / "tree")
+    (top / "romspec.toml").write_text(SPEC.format(arch="x86_64", sign=""))
+    done = run([sys.executable, "-m", "romforge", "build"], top)
+    assert done.returncode == 0, done.stderr
+    for target in ("packed", "stored", "plain"):
+        shutil.rmtree(top / "out" / target)
+    return top
+
+
 @pytest.fixture
-def project(tmp_path: Path, romforge: Run) -> Project:
-    make_key(tmp_path, "db")
-    built = Project(tmp_path, romforge)
-    built.write()
-    return built
+def project(unsigned: Path, tmp_path: Path, romforge: Run) -> Project:
+    """A copy of that project, whose spec has signatures."""
+    shutil.copytree(unsigned, tmp_path, symlinks=True, dirs_exist_ok=True)
+    made = Project(tmp_path, romforge)
+    made.write()
+    return made
 
 
 def without(top: Path, *programs: str) -> str:
@@ -254,6 +269,7 @@ def test_firmware_refuses_an_unsigned_driver_and_runs_a_signed_one(tmp_path: Pat
     command += ["-passin", "pass:snakeoil", "-out", f"{tmp_path}/db.key"]
     subprocess.run(command, check=True)
     shutil.copy(SNAKEOIL / "PkKek-1-snakeoil.pem", tmp_path / "db.crt")
+    linked.minipxe(tmp_path / "tree")
     project = Project(tmp_path, romforge)
     project.write(arch="arm64")
     project.build()

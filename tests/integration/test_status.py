@@ -157,22 +157,31 @@ def test_nothing_is_built_and_without_a_build_it_says_so(tmp_path: Path, romforg
 # The sizes of objects
 
 
-@pytest.fixture
-def tree(tmp_path: Path, romforge: Run) -> Path:
+@pytest.fixture(scope="module")
+def grown(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two NICs of a tree without DNS, built and locked; then with it, and with a larger driver."""
-    linked.minipxe(tmp_path / "tree")
-    spec = tmp_path / "romspec.toml"
+    top = tmp_path_factory.mktemp("grown")
+    command = [sys.executable, "-m", "romforge"]
+    linked.minipxe(top / "tree")
+    spec = top / "romspec.toml"
     spec.write_text(TREE_SPEC)
-    assert romforge("build").returncode == 0
-    assert romforge("lock").returncode == 0
+    assert run([*command, "build"], top).returncode == 0
+    assert run([*command, "lock"], top).returncode == 0
     spec.write_text(TREE_SPEC.replace('undef = ["NET_PROTO_DNS"]\n', ""))
-    driver = tmp_path / "tree/src/drivers/net/virtio-net.c"
+    driver = top / "tree/src/drivers/net/virtio-net.c"
     text = driver.read_text()
     driver.unlink()  # a hard link
     table = "static volatile const unsigned char table[4000] = { [0 ... 3999] = 5 };\n"
     text = text.replace("static uint64_t virtio_probe", f"{table}static uint64_t virtio_probe")
     driver.write_text(text.replace("return 0;", "return table[at];"))
-    assert romforge("build").returncode == 0
+    assert run([*command, "build"], top).returncode == 0
+    return top
+
+
+@pytest.fixture
+def tree(grown: Path, tmp_path: Path) -> Path:
+    """A copy of that project."""
+    shutil.copytree(grown, tmp_path, symlinks=True, dirs_exist_ok=True)
     return tmp_path
 
 

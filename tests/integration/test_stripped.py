@@ -44,6 +44,7 @@ id = "8086:100e"
 dir = "qemu"
 file = "{{nic}}.rom"
 images = ["x86_64-efi"]
+level = "fast"
 """
 
 

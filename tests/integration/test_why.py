@@ -64,6 +64,9 @@ def loaded(file: Path) -> dict[str, int]:
 # Linking again
 
 
+FORMATS = {"pcbios": "elf32-i386", "x86_64-efi": "elf64-x86-64"}
+
+
 class Relink:
     """Links an image as its make did, but for what is left out."""
 
@@ -101,7 +104,10 @@ class Relink:
         """
         archive, made = self.directory / "other.a", self.directory / "other.tmp"
         archive.unlink(missing_ok=True)
-        subprocess.run(["ar", "rcD", archive, *members.values()], check=True)
+        format_ = (
+            f"--target={FORMATS[self.make.platform]}"  # else ar loads a plugin for each object
+        )
+        subprocess.run(["ar", format_, "rcD", archive, *members.values()], check=True)
         command = self.command.replace(
             f" {self.archive} -o {self.stage} ", f" {archive} -o {made} "
         )
