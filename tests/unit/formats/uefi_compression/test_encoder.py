@@ -128,8 +128,8 @@ def test_best_keeps_its_share_of_the_limit(releases: dict[str, Path]):
 @pytest.mark.slow
 @pytest.mark.parametrize("arch", ["arm64", "loong64", "riscv64"])
 def test_the_applications_of_foreign_architectures_decode(applications: dict[str, Path], arch: str):
-    """256 KiB of each, which are other instructions than x86's; that of amd64 is timed below."""
-    data = applications[arch].read_bytes()[: 256 << 10]
+    """64 KiB of each, which are other instructions than x86's; that of amd64 is timed below."""
+    data = applications[arch].read_bytes()[64 << 10 : 128 << 10]
     assert (
         size(data, "fast") < uefi_decoder.sizes(bytes(independent.EfiCompress(data, len(data))))[0]
     )
@@ -408,8 +408,8 @@ def inputs(tmp_path_factory: pytest.TempPathFactory, driver: bytes) -> Path:
     dice = random.Random("determinism")
     for number in range(8):
         (top / f"best-{number}").write_bytes(mixture(dice))
-    (top / "default-driver").write_bytes(driver[:20_000])
-    (top / "fast-driver").write_bytes(driver)
+    (top / "default-driver").write_bytes(driver[:10_000])
+    (top / "fast-driver").write_bytes(driver[:20_000])
     return top
 
 
@@ -501,22 +501,18 @@ def test_a_driver_of_70_kb_takes_no_longer_than_it_may(driver: bytes, level: str
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["zeros", "one byte", "noise"])
-def test_a_mib_of_what_has_no_structure_takes_330_loops_at_most(name: str):
-    data = {
-        "zeros": bytes(MIB),
-        "one byte": b"\x5a" * MIB,
-        "noise": random.Random(6).randbytes(MIB),
-    }[name]
-    assert loops_of_one(data) <= 330 * SLACK
+@pytest.mark.parametrize(("name", "size"), [("one byte", MIB), ("noise", MIB // 2)])
+def test_what_has_no_structure_takes_330_loops_for_a_mib_at_most(name: str, size: int):
+    data = {"one byte": b"\x5a" * size, "noise": random.Random(6).randbytes(size)}[name]
+    assert loops_of_one(data) <= 330 * SLACK * size / MIB
 
 
 @pytest.mark.slow
-def test_256_kib_of_code_take_750_loops_at_most(applications: dict[str, Path]):
+def test_128_kib_of_code_take_375_loops_at_most(applications: dict[str, Path]):
     """From the middle of iPXE's application for amd64, at the default level."""
-    data = applications["amd64"].read_bytes()[MIB // 4 : MIB // 2]
-    assert len(data) == MIB // 4
-    assert loops_of_one(data) <= 750 * SLACK
+    data = applications["amd64"].read_bytes()[MIB // 4 : MIB * 3 // 8]
+    assert len(data) == MIB // 8
+    assert loops_of_one(data) <= 375 * SLACK
 
 
 @pytest.mark.slow
