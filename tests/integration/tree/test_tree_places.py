@@ -49,15 +49,15 @@ def test_output_roots_and_checkouts_have_no_part_in_the_bytes(forge: Forge):
         (forge.top / "blob").write_text(str(number))
         git(trees["full"], "hash-object", "-w", str(forge.top / "blob"))
     environment = {"CCACHE_DIR": str(forge.top / "ccache"), "PATH": forge.real_path}
-    for kind, tree in trees.items():
-        for extra in ("", CCACHE):  # of the second tree out of the cache
-            forge.spec(QEMU, extra=extra)
-            out = forge.top / "out"
-            shutil.rmtree(out)
-            place = forge.top / f"öut of {kind}/below"
-            forge.build(IPXE_SRC=str(tree), ROMFORGE_OUT=str(place), **environment)
-            place.rename(out)
-            assert forge.roms() == right, (kind, extra)
+    # the last one out of the cache, with what was compiled in the other tree
+    for kind, extra in (("full", ""), ("shallow", CCACHE), ("full", CCACHE)):
+        forge.spec(QEMU, extra=extra)
+        out = forge.top / "out"
+        shutil.rmtree(out)
+        place = forge.top / f"öut of {kind}/below"
+        forge.build(IPXE_SRC=str(trees[kind]), ROMFORGE_OUT=str(place), **environment)
+        place.rename(out)
+        assert forge.roms() == right, (kind, extra)
 
 
 def test_a_working_tree_knows_its_commit_without_the_repository(built: Forge):
