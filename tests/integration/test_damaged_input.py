@@ -50,8 +50,8 @@ pytestmark = pytest.mark.slow
 
 # cases of each test
 OF_REAL_ROM, OF_BUILT_ROM, OF_COMMANDS, OF_STREAM, OF_REAL_STREAM, OF_SPEC, OF_NOISE = (
-    50,
-    1500,
+    20,  # each takes as long as twenty of those that tests build
+    1600,
     300,
     1000,
     30,

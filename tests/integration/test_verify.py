@@ -42,6 +42,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.qemu]
 MARK = 'mark = "minipxe {nic} {vendor}:{device} build"\n'
 NICS = '[nic.e1000]\nid = "8086:100e"\n[nic.rtl8139]\nid = "10ec:8139"\n'
 BIOS = '[target.qemu]\ndir = "qemu"\nfile = "efi-{nic}.rom"\nimages = ["pcbios"]\nbucket = "efi"\n'
+BIOS += 'level = "fast"\n'  # of the tests with EFI images
 
 
 def spec(more: str = "", target: str = BIOS, mark: str = MARK) -> str:
@@ -127,7 +128,7 @@ def test_minipxe_runs_on_each_machine_stripped_and_whole(project: Project):
     for archs, strip in ((stripped, downgraded), (whole, f'{downgraded}strip = "none"\n')):
         images = json.dumps(["pcbios", *(f"{arch}-efi" for arch in archs)])
         target = f'[target.qemu]\ndir = "qemu"\nfile = "efi-{{nic}}.rom"\nimages = {images}\n'
-        target += 'nics = ["e1000"]\nbucket = "efi"\n'
+        target += 'nics = ["e1000"]\nbucket = "efi"\nlevel = "fast"\n'
         text = spec('[verify]\nroms = ["romfile"]\n', target=target)
         project.write(
             text.replace(
