@@ -29,6 +29,7 @@ EPOCH = {"SOURCE_DATE_EPOCH": "1700000000"}
 def media(tmp_path_factory: pytest.TempPathFactory) -> Tree:
     tree = Tree(tmp_path_factory.mktemp("media") / "minipxe")
     goals = [f"bin/{name}" for name in [*BIOS_FILES, "undionly.lkrn"]]
+    tree.prepare("bin", "bin-x86_64-efi")
     tree.make(*goals, *(f"bin-x86_64-efi/{name}" for name in EFI_FILES))
     return tree
 

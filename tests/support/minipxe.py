@@ -23,6 +23,19 @@ DEFAULTS = {
 }
 
 
+def first_goals(src: Path, *bins: str, config: str = "") -> list[list[str]]:
+    """Words for the makes that come first, so that new BIN directories cost half the time.
+
+    They make the lists of all directories, and then the headers that must be newer. A make after
+    that makes each dependency file once. It would make it twice without them, and the same else.
+    """
+    names = [path.name for path in sorted((src / "config").glob("*.h"))]
+    places = ["config/local", *([f"config/local/{config}"] if config else [])]
+    local = [f"{place}/{name}" for place in places for name in names]
+    shared = ["config/named.h", "include/assert.h", "include/compiler.h"]
+    return [["NEED_DEPS=", *bins], ["NEED_DEPS=", bins[0], ".echocheck", *shared, *local]]
+
+
 class Tree:
     """A private copy of the source, and make in it.
 
@@ -56,6 +69,11 @@ class Tree:
         assert done.returncode == 0, done.stdout + done.stderr
         assert done.stderr == ""
         return done.stdout
+
+    def prepare(self, *bins: str) -> None:
+        """Runs the first makes in new BIN directories."""
+        for words in first_goals(self.src, *bins):
+            assert "[DEPS]" not in self.make(*words)
 
     def built(self, *goals: str, jobs: int = 2, **variables: str) -> set[str]:
         """The objects that a make compiles, without version objects and devices' IDs."""

@@ -38,12 +38,13 @@ def built(ready: Forge, tmp_path: Path) -> Forge:
 
 
 @pytest.fixture(scope="session")
-def own(ready: Forge, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The src of a tree in which its own make has built the images of e1000."""
+def own(ready: Forge, tmp_path_factory: pytest.TempPathFactory) -> Forge:
+    """A forge like ``ready`` in whose tree its own make has then built the images of e1000."""
     made = ready.copy(tmp_path_factory.mktemp("own"))
+    made.prepare(made.src, *(pattern.split("/")[0] for pattern in BINS.values()))
     for pattern in BINS.values():
         made.make(made.src, pattern.format(GOALS["e1000"]))
-    return made.src
+    return made
 
 
 @pytest.fixture(scope="session")

@@ -29,6 +29,7 @@ from romforge.spec.model import Target
 from tests.support import builders, compilers
 from tests.support.disk import Disk, Set, differing, used
 from tests.support.forge import SAME_ANYWHERE
+from tests.support.minipxe import first_goals
 from tests.support.project import PATIENCE, TOP, Run, Started, all_gone, run, users
 
 pytestmark = pytest.mark.slow
@@ -114,8 +115,11 @@ class Plain:
             )
         goals = {nic: f"{directory}/{goal}.{media}" for nic, goal in nics.items()}
         environment = {"PATH": path, "HOME": "/nonexistent", **EPOCH}
-        command = ["make", SAME_ANYWHERE, f"CONFIG={config}", *goals.values()]
-        subprocess.run(command, cwd=copy / "src", env=environment, check=True, capture_output=True)
+        for words in (*first_goals(copy / "src", directory, config=config), goals.values()):
+            command = ["make", SAME_ANYWHERE, f"CONFIG={config}", *words]
+            subprocess.run(
+                command, cwd=copy / "src", env=environment, check=True, capture_output=True
+            )
         roms = {
             f"{name}-{nic}.rom": (copy / "src" / goal).read_bytes() for nic, goal in goals.items()
         }

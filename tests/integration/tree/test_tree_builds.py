@@ -23,7 +23,6 @@ from romforge.formats import option_rom, rom_check
 from tests.support.forge import (
     BINS,
     EFI,
-    GOALS,
     LEGACY,
     MARK,
     MARKED,
@@ -78,9 +77,9 @@ def test_a_fresh_build_gives_faultless_roms_under_the_specs_names(forge: Forge):
         assert {image.ids for image in option_rom.parse_rom(data).images} == {PciId(0x8086, 0x100E)}
 
 
-def test_a_legacy_image_is_that_of_the_trees_own_make(ready: Forge, own: Path):
+def test_a_legacy_image_is_that_of_the_trees_own_make(ready: Forge, own: Forge):
     """Byte for byte, though it was built elsewhere, with other images, in another environment."""
-    assert ready.stage(LEGACY, "e1000").read_bytes() == (own / "bin/8086100e.rom").read_bytes()
+    assert ready.stage(LEGACY, "e1000").read_bytes() == (own.src / "bin/8086100e.rom").read_bytes()
 
 
 def test_where_nothing_changed_no_make_is_started(built: Forge):
@@ -288,15 +287,15 @@ def test_a_symbolic_link_stands_for_its_file(built: Forge):
     assert "tree/src/more: cannot be read: a symbolic link to a directory" in built.failed()
 
 
-def test_a_make_in_the_tree_itself_redoes_nothing(built: Forge):
+def test_a_make_in_the_tree_itself_redoes_nothing(own: Forge, tmp_path: Path):
     """It leaves BINs, host tools, checks and empty local headers, and touches others."""
-    for pattern in BINS.values():
-        built.make(built.src, pattern.format(GOALS["e1000"]))
-    assert (built.src / "config/local/general.h").exists()
-    assert built.why() == {}
-    assert built.rewritten(built.build) == set()
-    built.make(built.src, "veryclean")
-    assert built.why() == {}
+    assert (own.src / "config/local/general.h").exists()
+    assert own.why() == {}
+    assert own.rewritten(own.build) == set()
+    cleaned = own.copy(tmp_path)
+    cleaned.make(cleaned.src, "veryclean")
+    assert not (cleaned.src / "bin").exists()
+    assert cleaned.why() == {}
 
 
 def test_what_a_make_left_in_the_tree_is_not_built_upon(forge: Forge):
@@ -347,7 +346,8 @@ def version_of_make(forge: Forge, tree: Path, top: Path) -> bytes:
     shutil.rmtree(copy, ignore_errors=True)
     shutil.copytree(top, copy, symlinks=True)
     src = copy / tree.relative_to(top) / "src"
-    forge.make(src, "bin/version.e1000.rom.o")
+    forge.prepare(src, "bin")
+    forge.make(src, "NEED_DEPS=", "bin/version.e1000.rom.o")  # it depends on no other object
     return version((src / "bin/version.e1000.rom.o").read_bytes())
 
 
@@ -509,6 +509,7 @@ def test_a_further_header_of_a_configuration_is_built_and_one_less_too(configure
 def test_a_make_in_the_tree_with_the_same_configuration_changes_nothing(configured: Forge):
     """It creates the local headers there, empty, which must not take the place of the spec's."""
     before = configured.code("pcbios/e1000.rom")
+    configured.prepare(configured.src, "bin", config="c")
     configured.make(configured.src, "CONFIG=c", "bin/version.e1000.rom.o")
     assert (configured.src / "config/local/c/general.h").read_text() == ""
     for action in ("made", "cleaned"):

@@ -79,6 +79,7 @@ def test_without_downgrade_nothing_is_left_out_and_a_note_says_why(forge: Forge)
     assert 'config = "qemu"' in done.stderr
     assert forge.objects(EFI, "e1000") >= CONFIGURATION | {"autoboot", "ipv4", "efi_snp"}
     goal = BINS[EFI].format(GOALS["e1000"])
+    forge.prepare(forge.src, goal.split("/")[0])
     forge.make(forge.src, goal)
     assert forge.stage(EFI, "e1000").read_bytes() == (forge.src / goal).read_bytes()
 

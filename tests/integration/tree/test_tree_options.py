@@ -9,6 +9,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -23,7 +24,7 @@ pytestmark = pytest.mark.slow
 # The compiler out of the cache, for a script that stands before it in PATH.
 CACHED_GCC = f"/usr/bin/env PATH={CACHED_PATH} gcc"
 # Counts the compilers that run at once; the first wait until there are as many as there are to be.
-COUNTED = """#!/bin/bash
+COUNTED = """#!/bin/sh
 count() { exec 9>> "$HOME/lock"; flock 9; n=$(($(cat "$HOME/running" 2>/dev/null || echo 0) + $1))
 echo $n > "$HOME/running"; echo $n >> "$HOME/counts"; exec 9>&-; \
 [ $n -lt $(cat "$HOME/jobs") ] || touch "$HOME/met"; }
@@ -42,41 +43,49 @@ BAD = '[nic.bad]\nid = "1234:5678"'
 # What a link holds
 
 
-def test_drivers_of_a_downgraded_configuration_are_linked_without_it(built: Forge):
+@pytest.fixture
+def qemu(with_qemu: Forge, tmp_path: Path) -> Forge:
+    """A forge where EFI drivers were built with the tree's configuration for QEMU."""
+    return with_qemu.copy(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def own_driver(empty: Forge, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The driver of e1000 that the tree's own make gives with its configuration for QEMU."""
+    made = empty.copy(tmp_path_factory.mktemp("own_driver"))
+    goal = BINS[EFI].format(GOALS["e1000"])
+    made.prepare(made.src, goal.split("/")[0], config="qemu")
+    made.make(made.src, "CONFIG=qemu", goal)
+    return (made.src / goal).read_bytes()
+
+
+def test_drivers_of_a_downgraded_configuration_are_linked_without_it(
+    qemu: Forge, own_driver: bytes
+):
     """Its objects are not in the map, and the image is smaller than that of the tree's own make.
 
     Legacy images keep it.
     """
-    built.spec({LEGACY: QEMU, EFI: QEMU}, ("e1000",))
-    built.build()
-    linked = built.objects(EFI, "e1000", "with-qemu")
+    qemu.spec({LEGACY: QEMU, EFI: QEMU}, ("e1000",))
+    qemu.build()
+    linked = qemu.objects(EFI, "e1000", "with-qemu")
     assert {"intel", "efi_snp"} <= linked
     assert not linked & {"config", "config_efi", "shell", "http", "crc32"}
-    whole = own_driver(built)
-    assert built.stage(EFI, "e1000", "", "with-qemu").stat().st_size < len(whole) - 8000
-    assert built.objects(LEGACY, "e1000", "with-qemu") >= {"config", "config_pcbios", "shell"}
+    assert qemu.stage(EFI, "e1000", "", "with-qemu").stat().st_size < len(own_driver) - 8000
+    assert qemu.objects(LEGACY, "e1000", "with-qemu") >= {"config", "config_pcbios", "shell"}
 
 
-def own_driver(forge: Forge) -> bytes:
-    """What the tree's own make gives with its configuration for QEMU."""
-    goal = BINS[EFI].format(GOALS["e1000"])
-    forge.make(forge.src, "CONFIG=qemu", goal)
-    return (forge.src / goal).read_bytes()
-
-
-def test_what_is_kept_is_in_the_image_again(built: Forge):
+def test_what_is_kept_is_in_the_image_again(qemu: Forge, own_driver: bytes):
     """One root, then both. With all of it the image is that of the tree's own make, to the byte."""
-    built.spec({EFI: QEMU}, ("e1000",))
-    built.build()
     for kept in (["obj_config"], ["obj_config", "obj_config_efi"]):
-        built.spec({EFI: f"{QEMU}\nstrip = {{ keep = {json.dumps(kept)} }}"}, ("e1000",))
-        assert "strip or leave_out changed" in built.why()["make:ipxe/x86_64-efi"]
-        built.build()
-        held = built.objects(EFI, "e1000", "with-qemu") & {"config", "config_efi", "shell"}
+        qemu.spec({EFI: f"{QEMU}\nstrip = {{ keep = {json.dumps(kept)} }}"}, ("e1000",))
+        assert "strip or leave_out changed" in qemu.why()["make:ipxe/x86_64-efi"]
+        qemu.build()
+        held = qemu.objects(EFI, "e1000", "with-qemu") & {"config", "config_efi", "shell"}
         assert held == {"shell", *(root.removeprefix("obj_") for root in kept)}
-    built.spec({EFI: f'{QEMU}\nstrip = "none"'}, ("e1000",))
-    built.build()
-    assert built.stage(EFI, "e1000", "", "with-qemu").read_bytes() == own_driver(built)
+    qemu.spec({EFI: f'{QEMU}\nstrip = "none"'}, ("e1000",))
+    qemu.build()
+    assert qemu.stage(EFI, "e1000", "", "with-qemu").read_bytes() == own_driver
 
 
 def test_what_is_to_be_dropped_is_whatever_the_configuration(built: Forge):
