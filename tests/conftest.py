@@ -32,9 +32,9 @@ FETCHED = {"releases", "applications"}  # fixtures for which Debian's packages a
 # the same time. `pytest --durations=0` shows where this is no longer so.
 TESTS = Path(__file__).parent
 LONGEST = (
+    "integration/test_debian_package.py",
     "integration/tree/test_interrupted_tree_builds.py",
     "integration/test_verify.py",
-    "integration/test_debian_package.py",
     "integration/test_romforge_package.py",
     "unit/formats/uefi_compression/test_encoder.py",
     "integration/tree/test_launcher.py",
