@@ -13,8 +13,8 @@ from enum import Enum
 
 from romforge.analysis import status
 from romforge.analysis.compat import Verdict
-from romforge.analysis.summary import BuildSummary, Proven, Row, count_parts
-from romforge.base.text import join_words, plural
+from romforge.analysis.summary import BuildSummary, Proven, Row
+from romforge.base.text import count_parts, join_words, plural
 from romforge.rom.lock_format import Change, Entry
 
 

@@ -21,7 +21,7 @@ from romforge.base.arch import BY_NAME
 from romforge.base.errors import RomforgeError
 from romforge.base.image_kind import LEGACY, ImageKind
 from romforge.base.json_document import FORMAT, Document
-from romforge.base.text import join_words, plural
+from romforge.base.text import count_parts, join_words, plural
 from romforge.formats import option_rom, rom_check
 from romforge.formats.rom_file import read_rom
 from romforge.plan.steps import Plan, Rom
@@ -214,19 +214,6 @@ class BuildSummary:
     def parts(self) -> str:
         """What there is, with counts: ``16 ROMs and 9 files``, or one of both."""
         return count_parts(len(self.rows), len(self.files))
-
-
-def count_parts(roms: int, files: int) -> str:
-    """Numbers of ROMs and of files that are no ROMs; 0 of one is not said.
-
-    >>> count_parts(16, 1), count_parts(0, 9), count_parts(0, 0)
-    ('16 ROMs and 1 file', '9 files', '0 ROMs')
-    """
-    if not files:
-        return plural(roms, "ROM")
-    if not roms:
-        return plural(files, "file")
-    return f"{plural(roms, 'ROM')} and {plural(files, 'file')}"
 
 
 class ReportedRom(TypedDict):

@@ -15,7 +15,7 @@ from romforge.base.junit import Case, write_junit
 from romforge.base.located import Located, Severity
 from romforge.base.programs import MissingTool
 from romforge.base.table import RED, paint, wants_colours
-from romforge.base.text import plural
+from romforge.base.text import count_parts, plural
 from romforge.cli import common
 from romforge.cli.environment import source_tree_override
 from romforge.plan.steps import Plan, Rom
@@ -112,7 +112,7 @@ def _run_lock(args: Namespace) -> int:
         roms_locked = sorted(after.roms)
         common.print_json(LockDocument(format=FORMAT, lock=str(lock_file), roms=roms_locked))
     else:
-        print(f"{lock_file}: {plural(len(after.roms), 'ROM')}")
+        print(f"{lock_file}: {count_parts(len(after.roms), len(after.files))}")
     return 0
 
 
