@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from romforge.base.pci_id import PciId
-from tests.support import builders, forge
+from tests.support import boot_files, builders, forge
+from tests.support.boot_files import DISK, GROWTH, NET
+from tests.support.documents import document
 from tests.support.project import TOP, Run, spec_text
 
 pytestmark = pytest.mark.slow
@@ -251,6 +253,73 @@ def test_the_page_tells_the_revision_of_a_checkout(tmp_path: Path, romforge: Run
     )
     assert romforge("build").returncode == 0
     assert f"v1.0.0-1-g{head}" in Words(report(tmp_path, romforge)).words
+
+
+@pytest.fixture(scope="module")
+def ready_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return boot_files.build(tmp_path_factory.mktemp("files"))
+
+
+@pytest.fixture
+def files(ready_files: Path, tmp_path: Path) -> Path:
+    """A ROM and two files that are no ROMs, built and locked; a test changes what it likes."""
+    shutil.copytree(ready_files, tmp_path, symlinks=True, dirs_exist_ok=True)
+    return tmp_path
+
+
+def check_links(page: str) -> Words:
+    contents = Words(page)
+    assert len(set(contents.anchors)) == len(contents.anchors)
+    assert {link[1:] for link in contents.links} <= {*contents.anchors}
+    return contents
+
+
+def test_the_page_has_the_files_that_are_no_roms(files: Path, romforge: Run):
+    """One is as built, one has grown since the lock; each has an anchor."""
+    boot_files.let_grow(files, DISK)
+    contents = check_links(report(files, romforge))
+    size = (files / "out" / DISK).stat().st_size
+    for words in ("Files that are no ROMs", "2 of 2 files", "1 file changed", f"+{GROWTH}"):
+        assert words in contents.words, words
+    assert re.search(rf"1 ROM: .* in use; 2 files, {2 * size:,} bytes\n", contents.words)
+    assert {f"file/{DISK}", f"file/{NET}", f"change/{DISK}", "files"} <= {*contents.anchors}
+    assert {"#files", f"#file/{DISK}", f"#change/{DISK}"} <= {*contents.links}
+
+
+def test_the_page_tells_which_file_is_wrong(files: Path, romforge: Run):
+    """An altered one, and one that is gone; the JSON has both."""
+    (files / "out" / NET).write_bytes(b"altered")
+    (files / "out" / DISK).unlink()
+    done = romforge("report", "--json", "-o", "page.html")
+    assert done.returncode == 1
+    contents = check_links((files / "page.html").read_text())
+    table = contents.words.partition("Files that are no ROMs")[2]
+    for words in ("2 of 2 files not built", "2 files not as locked"):
+        assert words in contents.words, words
+    for words in ("was changed since it was built", "is not built", "no file"):
+        assert words in table, words
+    found = document(done.stdout, "report")
+    assert found["counts"]["files_not_built"] == found["counts"]["files_not_as_locked"] == 2
+    assert [(file["file"], file["size"], file["built"]) for file in found["files"]] == [
+        (DISK, None, False),
+        (NET, len(b"altered"), False),
+    ]
+    assert "2 files not built as the spec says" in done.stderr
+
+
+def test_the_page_of_files_alone_tells_nothing_of_roms(files: Path, romforge: Run):
+    """But where they come from; and what is locked and no longer in the spec links to the table."""
+    (files / "romspec.toml").write_text(boot_files.FILES)
+    contents = check_links(report(files, romforge, status=1))  # the lock has the ROM
+    assert "roms/e1000.rom: is in the lock, but no longer in the spec" in contents.words
+    boot_files.without_roms(files)
+    contents = check_links(report(files, romforge))
+    assert "2 of 2 files" in contents.words
+    assert "source ipxe" in contents.words
+    assert "GCC: (" in contents.words
+    for section in ("roms", "faults", "migration", "proofs", "bytes"):
+        assert section not in contents.anchors
+    assert {"files", "changes"} <= {*contents.anchors}
 
 
 def test_the_same_set_gives_the_same_page(built: Path, romforge: Run):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """How a browser shows the page of `romforge report`: at any width and scheme, and on paper.
 
-Three sets are shown: one of a tree that has grown since the lock, one of which nearly everything is
-wrong, and one of forty ROMs.
+Sets are shown of a tree that has grown since the lock, of ROMs of which nearly everything is wrong,
+of forty ROMs, and of files that are no ROMs.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from romforge.analysis.summary import Proven
 from romforge.base.pci_id import PciId
 from romforge.cli import build_state
 from romforge.html.page import render_page
+from tests.support import boot_files, builders, linked
 from tests.support import browser as browsers
-from tests.support import builders, linked
 from tests.support.browser import HEIGHT, opened, violations
 from tests.support.project import run, spec_text
 
@@ -123,6 +123,19 @@ def broken(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of files alone, with a long path: one has grown, and one is altered."""
+    top = tmp_path_factory.mktemp("files")
+    boot_files.build(top, f"usr/share/{'/'.join([LONG] * 4)}")
+    boot_files.without_roms(top)
+    boot_files.let_grow(top, boot_files.NET)
+    (disk,) = (top / "out/usr").rglob("*.rom")
+    disk.write_bytes(b"altered")
+    command(top, "report", "-o", "page.html", status=1)
+    return top / "page.html"
+
+
+@pytest.fixture(scope="module")
 def forty(grown: Path) -> Path:
     """The page of forty ROMs, each of another NIC, with six images and many proofs.
 
@@ -183,7 +196,7 @@ def numbers(page: Page, column: int) -> list[float]:
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("page_file", ["grown", "broken"], indirect=True)
+@pytest.mark.parametrize("page_file", ["grown", "broken", "files"], indirect=True)
 def test_it_fits_and_all_can_read_it(browser: Browser, page_file: Path, width: int, scheme: str):
     """Nothing overflows, the console is silent, axe finds nothing, and the scheme is the reader's.
 
@@ -311,6 +324,19 @@ def test_all_is_reached_by_keyboard(browser: Browser, broken: Path):
         page.keyboard.press("Enter")
         page.locator(".rom-all:visible").wait_for()
         assert page.locator(".rom-all:visible").count() == 1
+
+
+def test_the_verdicts_of_files_lead_to_their_table(browser: Browser, files: Path):
+    """And so does the first stop of the keyboard, where there is no table of ROMs."""
+    with opened(browser, files, viewport={"width": 390, "height": HEIGHT}) as page:
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.textContent") == "Skip to the table of files"
+        page.get_by_role("link", name="2 files not built").click()
+        assert page.evaluate("document.querySelector(':target').id") == "files"
+        row = page.locator("table.files tbody tr").first
+        assert "was changed since it was built" in row.inner_text()
+        row.get_by_role("link").first.click()
+        assert row.evaluate("row => row.matches(':target')")
 
 
 def test_without_a_script_all_is_there(browser: Browser, broken: Path):

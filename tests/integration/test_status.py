@@ -17,7 +17,9 @@ from romforge.analysis import object_sizes
 from romforge.analysis.object_sizes import LinkedSizes
 from romforge.base.errors import RomforgeError
 from romforge.base.pci_id import PciId
-from tests.support import builders, linked
+from tests.support import boot_files, builders, linked
+from tests.support.boot_files import DISK, GROWTH, NET
+from tests.support.documents import document
 from tests.support.project import TOP, Run, run, spec_text
 
 IDS = {"e1000": PciId(0x8086, 0x100E), "pcnet": PciId(0x1022, 0x2000)}
@@ -152,6 +154,144 @@ def test_nothing_is_built_and_without_a_build_it_says_so(tmp_path: Path, romforg
     assert done.returncode == 1
     assert "none of the ROMs of romspec.toml is built" in done.stderr
     assert not list(tmp_path.glob("out/**/*.rom"))
+
+
+# Files that are no ROMs
+
+
+@pytest.fixture(scope="module")
+def ready_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return boot_files.build(tmp_path_factory.mktemp("files"))
+
+
+@pytest.fixture
+def files(ready_files: Path, tmp_path: Path) -> Path:
+    """A ROM and two files, built and locked, of which a test changes what it likes."""
+    shutil.copytree(ready_files, tmp_path, symlinks=True, dirs_exist_ok=True)
+    return tmp_path
+
+
+def file_rows(text: str) -> list[list[str]]:
+    """The rows of the table of files, which comes last."""
+    *_, table = (part for part in text.split("\n\n") if part.startswith("file "))
+    title, _, *lines = [re.split(r"  +", line) for line in table.splitlines()]
+    assert title == ["file", "bytes", "since lock", "platform", "state"]
+    return lines
+
+
+@pytest.mark.slow
+def test_files_have_a_table_below_that_of_the_roms(files: Path, romforge: Run):
+    done = romforge("status")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.index("roms/e1000.rom") < done.stdout.index(DISK)
+    assert "\n1 ROM and 2 files, all built and without fault\n" in done.stdout
+    size = (files / "out" / DISK).stat().st_size
+    assert file_rows(done.stdout)[0] == [DISK, f"{size:,}", "0", "pcbios", "built"]
+    found = document(romforge("status", "--json").stdout, "status")
+    assert len(found["roms"]) == 1
+    assert found["files"][0] == {
+        "file": DISK,
+        "platform": "pcbios",
+        "goal": "8086100e.rom",
+        "size": size,
+        "since_lock": 0,
+        "built": True,
+        "faults": [],
+    }
+
+
+@pytest.mark.slow
+def test_files_alone_are_a_set(files: Path, romforge: Run):
+    """Also one of which something is there, and a set of which nothing is."""
+    boot_files.without_roms(files)
+    done = romforge("status")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.endswith("2 files, all built and without fault\n")
+    assert [row[0] for row in file_rows(done.stdout)] == [DISK, NET]
+    assert "bucket" not in done.stdout
+    (files / "out" / DISK).unlink()
+    done = romforge("status")
+    assert done.returncode == 1
+    assert "1 file not built as the spec says" in done.stdout
+    (files / "out" / NET).unlink()
+    done = romforge("status")
+    assert done.returncode == 1
+    reason = f"none of the files of romspec.toml is built ({DISK}: is not built)"
+    assert reason in done.stderr
+
+
+@pytest.mark.slow
+def test_files_that_are_wrong_come_first(files: Path, romforge: Run):
+    """One altered, gone, grown, or of another goal; one that is not default is not missed."""
+    boot_files.let_grow(files, DISK)
+    size = (files / "out" / DISK).stat().st_size
+    (files / "out" / NET).write_bytes(b"altered")
+    done = romforge("status")
+    assert done.returncode == 1
+    altered, grown = file_rows(done.stdout)
+    assert (altered[0], altered[-1]) == (NET, "was changed since it was built")
+    assert grown == [DISK, f"{size:,}", f"+{GROWTH}", "pcbios", "built"]
+    assert f"grown since the lock: 8086100e.rom grew by {GROWTH} bytes" in done.stdout
+    wrong = "1 file not built as the spec says; 1 file not as locked"
+    assert done.stdout.endswith(f"{wrong}\n")
+    (files / "out" / NET).unlink()
+    assert file_rows(romforge("status").stdout)[0] == [NET, "pcbios", "is not built"]
+    with (files / "romspec.toml").open("a") as spec:
+        table = 'platform = "pcbios"\ngoal = "10222000.rom"\ndir = "boot"\ndefault = false\n'
+        spec.write(f"[image.other]\n{table}")
+    assert len(file_rows(romforge("status").stdout)) == 2
+    spec_file = files / "romspec.toml"
+    spec_file.write_text(spec_file.read_text().replace("8086100e.rom", "1af41000.rom", 1))
+    spec_file.write_text(
+        spec_file.read_text().replace("[image.net]", 'file = "8086100e.rom"\n[image.net]')
+    )
+    built = "is 8086100e.rom of pcbios, and not 1af41000.rom of pcbios as the spec says"
+    assert [DISK, built] in [[row[0], row[-1]] for row in file_rows(romforge("status").stdout)]
+
+
+@pytest.mark.slow
+def test_a_file_whose_last_build_failed_is_an_earlier_one(files: Path, romforge: Run):
+    driver = files / "tree/src/drivers/net/realtek.c"
+    text = driver.read_text()
+    driver.unlink()  # a hard link
+    driver.write_text(f"{text}#error broken\n")
+    assert romforge("build").returncode == 1
+    rows = file_rows(romforge("status").stdout)  # make compiles all drivers, for whatever file
+    assert [row[0] for row in rows] == [DISK, NET]
+    for *_, state in rows:
+        assert state.startswith("its last build failed: ")
+        assert state.endswith(
+            "realtek.c:15:2: error: #error broken; the file is of an earlier build"
+        )
+
+
+@pytest.mark.slow
+def test_markdown_and_the_badge_have_the_files(files: Path, romforge: Run):
+    boot_files.without_roms(files)
+    badge = ElementTree.fromstring(romforge("report", "--format", "svg").stdout)
+    assert badge.attrib["aria-label"] == "romforge: 2 files built"
+    text = romforge("report", "--format", "md").stdout
+    assert text.startswith("## ✅ 2 files, all built and without fault\n")
+    assert "| ROM |" not in text
+    (files / "out" / NET).unlink()
+    done = romforge("report", "--format", "md")
+    assert done.returncode == 1
+    assert f"| `{NET}` ❌ | pcbios |  |  | is not built |" in done.stdout
+
+
+@pytest.mark.slow
+def test_a_check_of_the_lock_has_a_case_for_each_file(files: Path, romforge: Run):
+    """With the line of the file's table."""
+    assert romforge("lock", "--check", "--junit", "x.xml").returncode == 0
+    suite = ElementTree.parse(files / "x.xml").getroot()
+    assert [case.get("classname") for case in suite] == ["roms/e1000.rom", NET, DISK]
+    assert suite.get("failures") == "0"
+    (files / "out" / NET).unlink()
+    assert romforge("lock", "--check", "--junit", "x.xml").returncode == 1
+    _, case, _ = ElementTree.parse(files / "x.xml").getroot()
+    line = (files / "romspec.lock").read_text().splitlines().index(f'[file."{NET}"]') + 1
+    wanted = f"romspec.lock:{line}: is in the lock, but was not built"
+    assert case.findtext("failure") == wanted
 
 
 # The sizes of objects

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the page says of a set at a glance: five checks with counts, and the ROMs, the worst first.
+"""What the page says of a set at a glance: checks with counts, and the ROMs, the worst first.
 
 Everything comes from a BuildSummary, so the page and `romforge status` agree.
 """
@@ -14,7 +14,7 @@ from enum import Enum
 from romforge.analysis import status
 from romforge.analysis.compat import Verdict
 from romforge.analysis.summary import BuildSummary, Proven, Row
-from romforge.base.text import join_words, plural
+from romforge.base.text import count_parts, join_words, plural
 from romforge.rom.lock_format import Change, Entry
 
 
@@ -28,9 +28,10 @@ class Grade(Enum):
 
 
 class Subject(Enum):
-    """What is checked of a set, in the order of the page."""
+    """What is checked of a set, in the order of the page. ``FILES`` are those that are no ROMs."""
 
     BUILT = "built"
+    FILES = "files"
     FAULTS = "faults"
     LOCK = "lock"
     MIGRATION = "migration"
@@ -85,7 +86,11 @@ class RomOverview:
 
 @dataclass(frozen=True)
 class Overview:
-    """The checks of a set in the order of ``Subject``, and its ROMs, the worst first."""
+    """The checks of a set in the order of ``Subject``, and its ROMs, the worst first.
+
+    A set without files lacks the check of files, and one of files alone has those of files and of
+    the lock alone.
+    """
 
     checks: tuple[Check, ...]
     roms: tuple[RomOverview, ...]
@@ -104,14 +109,15 @@ def grade_of(verdict: Verdict) -> Grade:
 
 def make_overview(built: BuildSummary, locked: Mapping[str, Entry]) -> Overview:
     """The overview of a set; ``locked`` are the entries of the lock by path, none without one."""
-    checks = (
-        _check_built(built),
-        _check_faults(built),
-        _check_lock(built),
-        _check_migration(built),
-        _check_proofs(built.proofs),
-    )
-    return Overview(checks, tuple(_roms(built, locked)))
+    checks = [_check_lock(built)]
+    if built.files:
+        checks.append(_check_files(built))
+    if built.rows or not built.files:
+        checks += [_check_built(built), _check_faults(built), _check_migration(built)]
+        checks.append(_check_proofs(built.proofs))
+    order = list(Subject)
+    checks.sort(key=lambda check: order.index(check.subject))
+    return Overview(tuple(checks), tuple(_roms(built, locked)))
 
 
 def _roms(built: BuildSummary, locked: Mapping[str, Entry]) -> list[RomOverview]:
@@ -162,6 +168,14 @@ def _check_built(built: BuildSummary) -> Check:
     return Check(Subject.BUILT, Grade.GOOD, f"{total} of {plural(total, 'ROM')}", more)
 
 
+def _check_files(built: BuildSummary) -> Check:
+    total, missing = len(built.files), built.counts().files_not_built
+    if missing:
+        text = f"{missing} of {plural(total, 'file')} not built"
+        return Check(Subject.FILES, Grade.BAD, text)
+    return Check(Subject.FILES, Grade.GOOD, f"{total} of {plural(total, 'file')}")
+
+
 def _check_faults(built: BuildSummary) -> Check:
     counts = built.counts()
     if counts.faulty:
@@ -173,14 +187,17 @@ def _check_faults(built: BuildSummary) -> Check:
 def _check_lock(built: BuildSummary) -> Check:
     if built.changes is None:
         return Check(Subject.LOCK, Grade.UNKNOWN, "no lock")
-    changed = len({change.path for change in built.changes})
-    faults = built.counts().not_as_locked
-    if faults:
-        others = changed - faults
-        more = f"{plural(others, 'other ROM')} changed" if others else ""
-        return Check(Subject.LOCK, Grade.BAD, f"{plural(faults, 'ROM')} not as locked", more)
-    if changed:
-        text = f"{plural(changed, 'ROM')} changed"
+    roms = len({change.path for change in built.changes if change.is_rom})
+    files = len({change.path for change in built.changes if not change.is_rom})
+    counts = built.counts()
+    wrong_roms, wrong_files = counts.not_as_locked, counts.files_not_as_locked
+    if wrong_roms or wrong_files:
+        text = f"{count_parts(wrong_roms, wrong_files)} not as locked"
+        others = {"other ROM": roms - wrong_roms, "other file": files - wrong_files}
+        more = [plural(count, noun) for noun, count in others.items() if count]
+        return Check(Subject.LOCK, Grade.BAD, text, f"{join_words(more)} changed" if more else "")
+    if roms or files:
+        text = f"{count_parts(roms, files)} changed"
         return Check(Subject.LOCK, Grade.NOTED, text, "as the spec allows")
     return Check(Subject.LOCK, Grade.GOOD, "as locked")
 

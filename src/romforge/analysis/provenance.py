@@ -13,7 +13,7 @@ from romforge import __version__
 from romforge.base import fingerprint
 from romforge.base.errors import RomforgeError
 from romforge.plan.steps import Plan, TreeBuild, distinct_requests
-from romforge.rom.manifest import read_manifest, revision_of
+from romforge.rom.manifest import SourceFacts, read_boot_file_sources, read_manifest, revision_of
 from romforge.sources.ipxe import tree_record
 from romforge.spec.model import Spec
 
@@ -64,18 +64,24 @@ def gather_provenance(
 
 
 def _source_origins(plan: Plan, out: Path) -> Iterator[SourceOrigin]:
-    """The sources of which ROMs have images, with what the manifests of built targets say."""
+    """The sources of what is built, with what the manifests of targets and of files say."""
     revisions: dict[str, dict[str, None]] = {}  # by source, as ordered sets
+    recorded: list[tuple[str, SourceFacts]] = []
     for target, roms in plan.targets.items():
         for requests in distinct_requests(roms):
             for request in requests:
                 if request.source is not None:
                     revisions.setdefault(request.source, {})
-        for name, source in read_manifest(out, target).sources.items():
-            found = revisions.setdefault(name, {})
-            text = _describe(source)
-            if text:
-                found[text] = None
+        recorded += read_manifest(out, target).sources.items()
+    for file in plan.files:
+        revisions.setdefault(file.source, {})
+    if plan.files:
+        recorded += read_boot_file_sources(out).items()
+    for name, source in recorded:
+        found = revisions.setdefault(name, {})
+        text = _describe(source)
+        if text:
+            found[text] = None
     for name, of_source in revisions.items():
         yield SourceOrigin(name, tuple(of_source))
 
@@ -88,10 +94,10 @@ def _describe(source: Mapping[str, str]) -> str:
 
 def _compilers(plan: Plan, out: Path) -> Iterator[Compiler]:
     """The compilers of the objects that the last builds left, each with its platforms."""
-    platforms: dict[str, list[str]] = {}
-    for make in plan.makes:
+    platforms: dict[str, dict[str, None]] = {}  # by compiler, as ordered sets
+    for make in plan.all_makes():
         for text in _compilers_of(make, out):
-            platforms.setdefault(text, []).append(make.platform)
+            platforms.setdefault(text, {})[make.platform] = None
     for text, of_compiler in platforms.items():
         yield Compiler(text, tuple(of_compiler))
 

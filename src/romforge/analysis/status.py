@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The state of a set of ROMs in one table, the worst first, and the questions it answers.
+"""The state of a set: its ROMs and its other files, the worst first, and the answers they give.
 
 Everything comes from a BuildSummary, so `romforge status` and the page of `romforge report` agree.
 Sizes are bytes.
@@ -11,9 +11,16 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, TypedDict
 
-from romforge.analysis.summary import BuildSummary, Counts, Row
+from romforge.analysis.boot_files import FileRow
+from romforge.analysis.summary import (
+    BuildSummary,
+    Counts,
+    ReportedFile,
+    Row,
+    reported_file,
+)
 from romforge.base.json_document import Document
-from romforge.base.text import format_size, plural
+from romforge.base.text import format_size
 from romforge.rom.lock_format import Entry
 
 NOT_BUILT, FAULTY, CHANGED, BREAKS, FAILED, GOOD = range(6)  # how bad a ROM is, the worst first
@@ -48,33 +55,52 @@ class Answer(TypedDict):
 
 
 class StatusDocument(Document):
-    """What `status --json` prints: what is wrong, the ROMs, the worst first, and the answers."""
+    """What `status --json` prints: what is wrong, ROMs and files, the worst first, and answers."""
 
     problems: list[str]
     counts: Counts
     roms: list[RomStatus]
+    files: list[ReportedFile]
     answers: list[Answer]
 
 
 class Status(NamedTuple):
-    """The ROMs, the worst first, and what they answer."""
+    """The ROMs and the files that are none, the worst first, and what they answer."""
 
     roms: list[RomStatus]
+    files: list[ReportedFile]
     answers: list[Answer]
 
 
 def make_status(built: BuildSummary, locked: Mapping[str, Entry]) -> Status:
     """The status of a set; ``locked`` are the entries of the lock by path, none without a lock."""
     roms = [_rom_status(row, built, locked) for row in built.rows]
-    faults = {change.path for change in built.changes or () if change.fault}
+    faults = not_as_locked(built)
     roms.sort(key=lambda rom: (badness(rom, faults), _room_left(rom)))
-    answers = [
-        Answer(question="nearest to its bucket", answer=_nearest(roms)),
-        Answer(question="grown since the lock", answer=_grown(built)),
-        Answer(question="guests that break", answer=_breaking(built)),
-        Answer(question="proofs", answer=_proofs(built)),
-    ]
-    return Status(roms, answers)
+    answers = {"grown since the lock": _grown(built)}
+    if roms or not built.files:
+        answers = {
+            "nearest to its bucket": _nearest(roms),
+            **answers,
+            "guests that break": _breaking(built),
+            "proofs": _proofs(built),
+        }
+    return Status(
+        roms,
+        [reported_file(row) for row in worst_files_first(built)],
+        [Answer(question=question, answer=answer) for question, answer in answers.items()],
+    )
+
+
+def not_as_locked(built: BuildSummary) -> set[str]:
+    """The paths of ROMs and files with a change since the lock that is not allowed."""
+    return {change.path for change in built.changes or () if change.fault}
+
+
+def worst_files_first(built: BuildSummary) -> list[FileRow]:
+    """The files that are no ROMs: not as built, then not as locked, then the others."""
+    faults = not_as_locked(built)
+    return sorted(built.files, key=lambda row: (not row.fault, row.path not in faults))
 
 
 def _rom_status(row: Row, built: BuildSummary, locked: Mapping[str, Entry]) -> RomStatus:
@@ -128,7 +154,7 @@ def _nearest(roms: Sequence[RomStatus]) -> str:
 
 
 def _grown(built: BuildSummary) -> str:
-    """The ROMs that grew most, with the objects that did; or that none did."""
+    """The ROMs and files that grew most, with the objects that did; or that none did."""
     if built.changes is None:
         return "there is no lock; `romforge lock` writes one"
     grown = [change for change in built.changes if change.growth > 0]
@@ -136,7 +162,8 @@ def _grown(built: BuildSummary) -> str:
     texts = [f"{_name(change.path)} {change.text}" for change in grown[:_SHOWN]]
     if len(grown) > _SHOWN:
         texts.append(f"{len(grown) - _SHOWN} more")
-    return "\n  ".join(texts) or "no ROM"
+    kinds = {"no ROM": built.rows or not built.files, "no file": built.files}
+    return "\n  ".join(texts) or ", ".join(kind for kind, found in kinds.items() if found)
 
 
 def _breaking(built: BuildSummary) -> str:
@@ -188,7 +215,7 @@ def headline(built: BuildSummary) -> str:
     problems = built.problems()
     if problems:
         return "; ".join(problems)
-    return f"{plural(len(built.rows), 'ROM')}, all built and without fault"
+    return f"{built.parts()}, all built and without fault"
 
 
 def _name(path: str) -> str:

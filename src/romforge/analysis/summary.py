@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Collects what a page shows of a built set of ROMs. Sizes are bytes.
 
-These are the sizes and faults of ROMs, the objects of images, the changes since the lock, whether
-guests can migrate, and the results of verify.
+These are the sizes and faults of ROMs and of files that are no ROMs, the objects of images, the
+changes since the lock, whether guests can migrate, and the results of verify.
 """
 
 from __future__ import annotations
@@ -14,19 +14,21 @@ from pathlib import Path
 from typing import NamedTuple, TypedDict
 
 from romforge.analysis import compat, image_sizes, object_sizes
+from romforge.analysis.boot_files import FileRow, gather_files
 from romforge.analysis.compat import RomFile, Verdict
 from romforge.analysis.provenance import Provenance, gather_provenance
 from romforge.base.arch import BY_NAME
 from romforge.base.errors import RomforgeError
 from romforge.base.image_kind import LEGACY, ImageKind
 from romforge.base.json_document import FORMAT, Document
-from romforge.base.text import join_words, plural
+from romforge.base.text import count_parts, join_words, plural
 from romforge.formats import option_rom, rom_check
 from romforge.formats.rom_file import read_rom
 from romforge.plan.steps import Plan, Rom
 from romforge.rom import lock_format, manifest
 from romforge.rom.assembly import bucket_of
 from romforge.rom.lock_format import Change
+from romforge.rom.locked_files import LockedFile
 from romforge.rom.manifest import RomEntry, read_manifest
 from romforge.sources.ipxe.dependencies import DependencyFiles
 from romforge.spec.model import Spec
@@ -137,15 +139,18 @@ class GuestSet:
 
 
 class Counts(NamedTuple):
-    """How many ROMs are wrong, and how many proofs failed, the worst first. 0 is good.
+    """How many ROMs and files are wrong, and how many proofs failed, the worst first. 0 is good.
 
+    A file is one that is no ROM. What is not said to be of files is of ROMs or of proofs.
     ``cannot_migrate`` are ROMs to which guests of an older set cannot migrate, ``cannot_boot``
     those from which such guests can boot no more.
     """
 
     not_built: int
+    files_not_built: int
     faulty: int
     not_as_locked: int
+    files_not_as_locked: int
     cannot_migrate: int
     cannot_boot: int
     failed_proofs: int
@@ -153,8 +158,10 @@ class Counts(NamedTuple):
 
 _PROBLEMS = (  # a noun, and what is wrong, for each of ``Counts``
     ("ROM", "not built as the spec says"),
+    ("file", "not built as the spec says"),
     ("ROM", "with faults"),
     ("ROM", "not as locked"),
+    ("file", "not as locked"),
     ("ROM", "to which guests cannot migrate"),
     ("ROM", "from which guests can boot no more"),
     ("proof", "failed"),
@@ -164,6 +171,8 @@ _PROBLEMS = (  # a noun, and what is wrong, for each of ``Counts``
 @dataclass(frozen=True)
 class BuildSummary:
     """The content of a page. ``sets`` are verdicts by the name of the older set.
+
+    ``rows`` are ROMs, ``files`` what is no ROM.
 
     ``changes`` is None if there is no lock. ``guests`` is empty if no target names machine types.
     ``provenance`` is None where objects were not asked for, as for `romforge status`.
@@ -177,14 +186,18 @@ class BuildSummary:
     proofs: tuple[Proven, ...]
     guests: tuple[GuestSet, ...] = ()
     provenance: Provenance | None = None
+    files: tuple[FileRow, ...] = ()
 
     def counts(self) -> Counts:
         """How much is wrong, of each kind."""
         verdicts = [verdict for of_set in self.sets.values() for verdict in of_set]
+        not_as_locked = [change for change in self.changes or () if change.fault]
         return Counts(
             not_built=sum(row.not_built for row in self.rows),
+            files_not_built=sum(bool(file.fault) for file in self.files),
             faulty=sum(bool(row.wrong) and not row.not_built for row in self.rows),
-            not_as_locked=len({change.path for change in self.changes or () if change.fault}),
+            not_as_locked=len({one.path for one in not_as_locked if one.is_rom}),
+            files_not_as_locked=len({one.path for one in not_as_locked if not one.is_rom}),
             cannot_migrate=len({one.new_path for one in verdicts if _is_unexpected(one)}),
             cannot_boot=len({one.new_path for one in verdicts if one.migrates and not one.boots}),
             failed_proofs=sum(proof.state == "failed" for proof in self.proofs),
@@ -197,6 +210,10 @@ class BuildSummary:
             if count:
                 problems.append(f"{plural(count, noun)} {what}")
         return problems
+
+    def parts(self) -> str:
+        """What there is, with counts: ``16 ROMs and 9 files``, or one of both."""
+        return count_parts(len(self.rows), len(self.files))
 
 
 class ReportedRom(TypedDict):
@@ -213,13 +230,43 @@ class ReportedRom(TypedDict):
     faults: tuple[str, ...]
 
 
+class ReportedFile(TypedDict):
+    """A file of the page that is no ROM: its size in bytes, and what is wrong with it.
+
+    ``size`` is null where there is no file, ``since_lock`` where it is not there or not locked.
+    ``built`` tells whether the file is what was to be built last; ``faults`` are why it is not.
+    """
+
+    file: str
+    platform: str
+    goal: str
+    size: int | None
+    since_lock: int | None
+    built: bool
+    faults: tuple[str, ...]
+
+
+def reported_file(row: FileRow) -> ReportedFile:
+    """A file as `--json` of `report` and `status` print it."""
+    return ReportedFile(
+        file=row.path,
+        platform=row.platform,
+        goal=row.goal,
+        size=row.size,
+        since_lock=row.since_lock,
+        built=not row.fault,
+        faults=(row.fault,) if row.fault else (),
+    )
+
+
 class ReportDocument(Document):
-    """What `report --json` prints: the page, what is wrong, and the ROMs in the spec's order."""
+    """What `report --json` prints: the page, what is wrong, ROMs and files in the spec's order."""
 
     page: str
     problems: list[str]  # the line below the title
     counts: Counts
     roms: list[ReportedRom]
+    files: list[ReportedFile]
 
 
 def summary_as_json(built: BuildSummary, page: Path) -> ReportDocument:
@@ -242,6 +289,7 @@ def summary_as_json(built: BuildSummary, page: Path) -> ReportDocument:
         problems=built.problems(),
         counts=built.counts(),
         roms=roms,
+        files=[reported_file(row) for row in built.files],
     )
 
 
@@ -262,8 +310,8 @@ def gather_summary(
 
     ``older`` are sets of ROMs from which guests shall migrate, by name. Without ``with_objects``,
     the objects of images are not read, and a ROM that is what was built last is not examined
-    again: its images were sound. Both take most of the time. Raises RomforgeError if no ROM is
-    built, or a set cannot be read.
+    again: its images were sound. Both take most of the time. Raises RomforgeError if neither a ROM
+    nor a file is built, or a set cannot be read.
     """
     rows = []
     for target, roms in plan.targets.items():
@@ -272,13 +320,15 @@ def gather_summary(
             if target in plan.default or (out / rom.path).is_file():
                 rows.append(_row(rom, out, entries.get(rom.path), examine=with_objects))
     built = [row for row in rows if row.images]
-    if not built:
-        first = f" ({rows[0].path}: {rows[0].wrong[0]})" if rows else ""
-        raise RomforgeError(
-            f"{out}: none of the ROMs of {spec.path} is built{first}; run doit first"
-        )
     changes = None
-    if lock_format.lock_path(spec.path).exists():
+    locked: Mapping[str, LockedFile] = {}
+    lock_file = lock_format.lock_path(spec.path)
+    if lock_file.exists():
+        locked = lock_format.read_lock(lock_file).files
+    files = tuple(gather_files(plan, out, locked))
+    if not built and all(file.size is None for file in files):
+        raise RomforgeError(_nothing_is_built(spec, plan, out, rows, files))
+    if lock_file.exists():
         found = lock_format.compare_build_with_lock(spec, plan, out, None)
         changes = tuple(object_sizes.explain_changes(found, plan, out, spec.path))
     return BuildSummary(
@@ -290,7 +340,20 @@ def gather_summary(
         proofs=tuple(proofs),
         guests=tuple(_guest_sets(spec, plan, rows, changes or ())),
         provenance=gather_provenance(spec, plan, out, os.environ) if with_objects else None,
+        files=files,
     )
+
+
+def _nothing_is_built(
+    spec: Spec, plan: Plan, out: Path, rows: Sequence[Row], files: Sequence[FileRow]
+) -> str:
+    """The error for a set of which nothing is there, with the first reason."""
+    reasons = [f"{row.path}: {row.wrong[0]}" for row in rows]
+    reasons += [f"{file.path}: {file.fault}" for file in files]
+    first = f" ({reasons[0]})" if reasons else ""
+    kinds = {"ROMs": plan.targets, "files": plan.files}
+    asked_for = join_words(kind for kind, found in kinds.items() if found)
+    return f"{out}: none of the {asked_for} of {spec.path} is built{first}; run doit first"
 
 
 def _missing_images(entry: RomEntry | None) -> tuple[str, ...]:

@@ -100,3 +100,16 @@ def plural(count: int, noun: str) -> str:
     """A number with its noun: ``1 ROM``, ``1,024 ROMs``."""
     ending = "" if count == 1 else "s"
     return f"{count:,} {noun}{ending}"
+
+
+def count_parts(roms: int, files: int) -> str:
+    """Numbers of ROMs and of files that are no ROMs; 0 of one is not said.
+
+    >>> count_parts(16, 1), count_parts(0, 9), count_parts(0, 0)
+    ('16 ROMs and 1 file', '9 files', '0 ROMs')
+    """
+    if not files:
+        return plural(roms, "ROM")
+    if not roms:
+        return plural(files, "file")
+    return f"{plural(roms, 'ROM')} and {plural(files, 'file')}"

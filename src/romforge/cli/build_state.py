@@ -35,7 +35,7 @@ def gather_state(
 ) -> BuildSummary:
     """The state of an output root. ``with_objects`` reads the objects of images, too.
 
-    Raises RomforgeError if no ROM is built, or a set of --against cannot be read.
+    Raises RomforgeError if nothing is built, or a set of --against cannot be read.
     """
     from romforge.analysis import summary
     from romforge.engine import tasks

@@ -15,7 +15,7 @@ from romforge.base.junit import Case, write_junit
 from romforge.base.located import Located, Severity
 from romforge.base.programs import MissingTool
 from romforge.base.table import RED, paint, wants_colours
-from romforge.base.text import plural
+from romforge.base.text import count_parts, plural
 from romforge.cli import common
 from romforge.cli.environment import source_tree_override
 from romforge.plan.steps import Plan, Rom
@@ -74,7 +74,7 @@ def add_lock_command(commands: common.Commands) -> None:
         "--junit",
         type=Path,
         metavar="FILE",
-        help="with --check, also write the result of each ROM to this file, as JUnit XML",
+        help="with --check, also write the result of each ROM and other file, as JUnit XML",
     )
 
 
@@ -112,7 +112,7 @@ def _run_lock(args: Namespace) -> int:
         roms_locked = sorted(after.roms)
         common.print_json(LockDocument(format=FORMAT, lock=str(lock_file), roms=roms_locked))
     else:
-        print(f"{lock_file}: {plural(len(after.roms), 'ROM')}")
+        print(f"{lock_file}: {count_parts(len(after.roms), len(after.files))}")
     return 0
 
 
@@ -186,29 +186,31 @@ def _merged(before: Lock, after: Lock) -> Lock:
 
 
 def _write_junit(
-    path: Path, lock_file: Path, roms: Sequence[str] | None, changes: Sequence[Change]
+    junit: Path, lock_file: Path, roms: Sequence[str] | None, changes: Sequence[Change]
 ) -> None:
-    """Writes a test case for each ROM that was compared; by default, those that are locked."""
-    if roms is None:
-        roms = sorted(lock_format.read_lock(lock_file).roms)
+    """Writes a test case for each ROM that was compared; by default, all that is locked."""
+    paths = roms
+    if paths is None:
+        locked = lock_format.read_lock(lock_file)
+        paths = [*sorted(locked.roms), *sorted(locked.files)]
     cases = []
-    for rom in dict.fromkeys([*roms, *(change.path for change in changes)]):
-        found = [change for change in changes if change.path == rom]
+    for path in dict.fromkeys([*paths, *(change.path for change in changes)]):
+        found = [change for change in changes if change.path == path]
         faults = []
         for one in _located(found, lock_file):
             if one.severity == "error":
                 faults.append(f"{one.file}:{one.line}: {one.message}")
         text = "\n".join(faults or [change.text for change in found])
-        cases.append(Case(rom, "lock", "failure" if faults else "passed", text))
-    write_junit(path, "romforge lock --check", cases)
+        cases.append(Case(path, "lock", "failure" if faults else "passed", text))
+    write_junit(junit, "romforge lock --check", cases)
 
 
 def _located(changes: Sequence[Change], lock_file: Path) -> list[Located]:
-    """Changes at the line of the ROM's table in the lock; at the first, if it has none."""
+    """Changes at the line of the ROM's or file's table in the lock; at the first without one."""
     lines = toml_positions.locate_keys(lock_file.read_text())
     located = []
     for change in changes:
-        line = lines.get(("rom", change.path), 1)
+        line = lines.get(("rom" if change.is_rom else "file", change.path), 1)
         severity: Severity = "error" if change.fault else "note"
         found = Located(str(lock_file), line, None, change.path, severity, change.text, "lock")
         located.append(found)

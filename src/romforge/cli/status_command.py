@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from romforge.base.json_document import FORMAT
@@ -23,7 +24,8 @@ from romforge.base.text import format_size
 from romforge.cli import build_state, common
 
 if TYPE_CHECKING:
-    from romforge.analysis.status import RomStatus, Status
+    from romforge.analysis.status import RomStatus
+    from romforge.analysis.summary import ReportedFile
 
 _COLUMNS = [
     Column("file", is_path=True),
@@ -34,6 +36,13 @@ _COLUMNS = [
     Column("migrates"),
     Column("proven"),
     Column("", is_optional=True),
+]
+_FILE_COLUMNS = [
+    Column("file", is_path=True),
+    Column("bytes", right=True),
+    Column("since lock", right=True),
+    Column("platform"),
+    Column("state"),
 ]
 _FULL = 0.05  # of a bucket that is free, up to which a ROM is marked
 
@@ -63,33 +72,44 @@ def _run_status(args: Namespace) -> int:
             problems=problems,
             counts=built.counts(),
             roms=state.roms,
+            files=state.files,
             answers=state.answers,
         )
         common.print_json(document)
         return int(bool(problems))
     colour = wants_colours()
-    for line in _table_lines(state, colour):
-        print(line)
-    print()
+    faults = status.not_as_locked(built)
+    if state.roms:
+        tints = [_colour_of(rom) for rom in state.roms]
+        _print_table(_COLUMNS, [_cells(rom) for rom in state.roms], tints, colour)
+    if state.files:
+        tints = [_colour_of_file(file, faults) for file in state.files]
+        rows = [_file_cells(file, faults) for file in state.files]
+        _print_table(_FILE_COLUMNS, rows, tints, colour)
     for answer in state.answers:
         print(f"{paint(answer['question'], BOLD, colour)}: {answer['answer']}")
     print(paint(status.headline(built), RED if problems else BOLD, colour))
     return int(bool(problems))
 
 
-def _table_lines(state: Status, colour: bool) -> list[str]:
-    title, rule, *lines = render_table(_COLUMNS, map(_cells, state.roms), terminal_width())
-    painted = [paint(title, BOLD, colour), paint(rule, DIM, colour)]
-    for rom, line in zip(state.roms, lines):
-        tint = _colour_of(rom)
-        painted.append(paint(line, tint, colour) if tint else line)
-    return painted
+def _print_table(
+    columns: Sequence[Column],
+    rows: Sequence[Sequence[str]],
+    tints: Sequence[str | None],
+    colour: bool,
+) -> None:
+    """Prints a table with a blank line below; ``tints`` are the colours of its rows."""
+    title, rule, *lines = render_table(columns, rows, terminal_width())
+    print(paint(title, BOLD, colour))
+    print(paint(rule, DIM, colour))
+    for tint, line in zip(tints, lines):
+        print(paint(line, tint, colour) if tint else line)
+    print()
 
 
 def _cells(rom: RomStatus) -> list[str]:
     from romforge.analysis import status
 
-    since_lock = "" if rom["since_lock"] is None else f"{rom['since_lock']:+,}"
     last = "" if rom["built"] else "NOT BUILT"
     if rom["built"] and rom["faults"]:
         last = "FAULTY"
@@ -98,11 +118,37 @@ def _cells(rom: RomStatus) -> list[str]:
         f"{rom['used']:,}" if rom["used"] else "",
         format_size(rom["bucket"]) if rom["bucket"] else "",
         f"{rom['free']:,}" if rom["used"] else "",
-        "0" if since_lock == "+0" else since_lock,
+        _growth(rom["since_lock"]),
         status.migration_cell(rom),
         status.proof_cell(rom),
         last or render_bar(rom["used"], rom["bucket"]),
     ]
+
+
+def _file_cells(file: ReportedFile, faults: set[str]) -> list[str]:
+    return [
+        file["file"],
+        "" if file["size"] is None else f"{file['size']:,}",
+        _growth(file["since_lock"]),
+        file["platform"],
+        _file_state(file, faults),
+    ]
+
+
+def _file_state(file: ReportedFile, faults: set[str]) -> str:
+    if not file["built"]:
+        return "; ".join(file["faults"])
+    return "not as locked" if file["file"] in faults else "built"
+
+
+def _growth(since_lock: int | None) -> str:
+    if since_lock is None:
+        return ""
+    return f"{since_lock:+,}" if since_lock else "0"
+
+
+def _colour_of_file(file: ReportedFile, faults: set[str]) -> str | None:
+    return None if file["built"] and file["file"] not in faults else RED
 
 
 def _colour_of(rom: RomStatus) -> str | None:

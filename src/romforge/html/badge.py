@@ -6,7 +6,6 @@ from __future__ import annotations
 import html
 
 from romforge.analysis.summary import BuildSummary
-from romforge.base.text import plural
 
 _LABEL = "romforge"
 _GREEN, _RED, _GREY = "#2a7d3f", "#b3261e", "#4a4a4a"  # each has a contrast of 4.5 to white
@@ -16,9 +15,9 @@ _MARGIN = 6  # pixels beside a text
 
 
 def render_badge(built: BuildSummary) -> str:
-    """The number of ROMs in green, or the worst that is wrong in red."""
+    """The numbers of ROMs and files in green, or the worst that is wrong in red."""
     problems = built.problems()
-    text = problems[0] if problems else f"{plural(len(built.rows), 'ROM')} built"
+    text = problems[0] if problems else f"{built.parts()} built"
     if not problems and built.proofs:
         proven = sum(proof.state == "proven" for proof in built.proofs)
         text += f", {proven:,} proven"

@@ -7,17 +7,17 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from romforge.analysis import status
 from romforge.analysis.status import RomStatus
-from romforge.analysis.summary import BuildSummary
+from romforge.analysis.summary import BuildSummary, ReportedFile
 from romforge.base.text import format_size
 from romforge.rom.lock_format import Change, Entry
 
-_ROWS = 10  # of the table; the page has all ROMs
+_ROWS = 10  # of a table; the page has all
 _CHANGES = 20
 _GOOD, _BAD = "✅", "❌"
 
 
 def render_markdown(built: BuildSummary, locked: Mapping[str, Entry]) -> str:
-    """The verdicts with their counts, what changed since the lock, and the worst ROMs.
+    """The verdicts with their counts, what changed since the lock, the worst ROMs and files.
 
     ``locked`` are the entries of the lock by path, none without a lock.
     """
@@ -30,7 +30,10 @@ def render_markdown(built: BuildSummary, locked: Mapping[str, Entry]) -> str:
         lines.append(f"| **{answer['question']}** | {cell} |")
     if built.changes:
         lines += ["", "### Changed since the lock", "", *_change_lines(built.changes)]
-    lines += ["", "### The worst first", "", *_table(state.roms)]
+    if state.roms:
+        lines += ["", "### The worst first", "", *_table(state.roms)]
+    if state.files:
+        lines += ["", "### Files that are no ROMs", "", *_file_table(state.files)]
     return "\n".join(lines) + "\n"
 
 
@@ -48,13 +51,12 @@ def _table(roms: Sequence[RomStatus]) -> Iterator[str]:
     yield "|---|--:|--:|--:|--:|---|---|"
     for rom in roms[:_ROWS]:
         mark = "" if rom["built"] and not rom["faults"] else f" {_BAD}"
-        since_lock = "" if rom["since_lock"] is None else f"{rom['since_lock']:+,}"
         cells = [
             f"`{rom['file']}`{mark}",
             f"{rom['used']:,}",
             format_size(rom["bucket"]),
             f"{rom['free']:,}",
-            since_lock,
+            _growth(rom["since_lock"]),
             _escape(status.migration_cell(rom)),
             status.proof_cell(rom),
         ]
@@ -62,6 +64,28 @@ def _table(roms: Sequence[RomStatus]) -> Iterator[str]:
     if len(roms) > _ROWS:
         yield ""
         yield f"{len(roms) - _ROWS} more ROMs are better than these."
+
+
+def _file_table(files: Sequence[ReportedFile]) -> Iterator[str]:
+    yield "| file | platform | bytes | since lock | what is wrong |"
+    yield "|---|---|--:|--:|---|"
+    for file in files[:_ROWS]:
+        mark = "" if file["built"] else f" {_BAD}"
+        cells = [
+            f"`{file['file']}`{mark}",
+            file["platform"],
+            "" if file["size"] is None else f"{file['size']:,}",
+            _growth(file["since_lock"]),
+            _escape("; ".join(file["faults"])),
+        ]
+        yield f"| {' | '.join(cells)} |"
+    if len(files) > _ROWS:
+        yield ""
+        yield f"{len(files) - _ROWS} more files are better than these."
+
+
+def _growth(since_lock: int | None) -> str:
+    return "" if since_lock is None else f"{since_lock:+,}"
 
 
 def _escape(text: str) -> str:

@@ -3,6 +3,7 @@
 "use strict";
 (() => {
   const table = document.querySelector("table.roms");
+  if (!table) return; // a page of other files alone: nothing of it is closed, sorted or filtered
   const worstFirst = [...table.tBodies];
   const headings = [...table.tHead.rows[0].cells];
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from romforge.analysis import nic_contents, overview, status
 from romforge.analysis.compat import Verdict
@@ -22,6 +22,7 @@ from romforge.html.views import (
     DifferenceView,
     FactView,
     FailedProofView,
+    FileView,
     GuestView,
     ImageListView,
     LeftOutView,
@@ -40,9 +41,10 @@ from romforge.html.views import (
 )
 from romforge.rom.lock_format import Change, Entry
 
-_TABLE = "roms"  # the anchor of the table
+_TABLE, _FILES = "roms", "files"  # the anchors of the tables
 _SECTIONS = {  # to which the checks link
     Subject.BUILT: _TABLE,
+    Subject.FILES: _FILES,
     Subject.FAULTS: "faults",
     Subject.LOCK: "changes",
     Subject.MIGRATION: "migration",
@@ -72,7 +74,9 @@ def make_page_view(built: BuildSummary, locked: Mapping[str, Entry]) -> PageView
     seen = overview.make_overview(built, locked)
     names = _short_names(built.rows)
     faults = _fault_views(built.rows)
-    changes = _change_views(built.changes or (), names)
+    has_roms = bool(built.rows) or not built.files
+    first = _TABLE if has_roms else _FILES
+    changes = _change_views(built.changes or (), _row_anchors(built), first)
     return PageView(
         spec=built.spec,
         summary=_summary(built),
@@ -80,7 +84,11 @@ def make_page_view(built: BuildSummary, locked: Mapping[str, Entry]) -> PageView
         facts=tuple(_facts(built)),
         kinds=tuple(_kinds(built.rows)),
         sets=tuple(built.sets),
+        has_roms=has_roms,
+        contents="ROMs" if has_roms else "files",
+        first=first,
         roms=tuple(_rom_views(seen, faults, changes, has_lock=built.changes is not None)),
+        files=tuple(_file_views(built, changes)),
         faults=tuple(faults),
         changes=None if built.changes is None else tuple(changes),
         set_views=tuple(_set_views(built, seen, names)),
@@ -107,6 +115,17 @@ def _name(path: str) -> str:
 
 
 def _summary(built: BuildSummary) -> str:
+    """Such as ``4 ROMs: 2 NICs in 2 targets, 286,720 bytes in use; 1 file, 300,000 bytes``."""
+    parts = []
+    if built.rows or not built.files:
+        parts.append(_summary_of_roms(built))
+    if built.files:
+        size = sum(file.size or 0 for file in built.files)
+        parts.append(f"{plural(len(built.files), 'file')}, {plural(size, 'byte')}")
+    return "; ".join(parts)
+
+
+def _summary_of_roms(built: BuildSummary) -> str:
     found = [row for row in built.rows if row.images]
     used = sum(row.used for row in found)
     nics = len({row.nic for row in built.rows})
@@ -173,10 +192,19 @@ def _fault_views(rows: Iterable[Row]) -> list[NoteView]:
     return faults
 
 
-def _change_views(changes: Sequence[Change], shown: Container[str]) -> list[NoteView]:
+def _row_anchors(built: BuildSummary) -> dict[str, str]:
+    """The anchors of the rows of both tables, by path."""
+    anchors = {row.path: make_anchor("rom", row.path) for row in built.rows}
+    for file in built.files:
+        anchors[file.path] = make_anchor("file", file.path)
+    return anchors
+
+
+def _change_views(changes: Sequence[Change], rows: Mapping[str, str], first: str) -> list[NoteView]:
     """The changes since the lock, faults first, then those that grew most.
 
-    ``shown`` are the paths of the ROMs in the table: a locked one may no longer be in the spec.
+    ``rows`` are the anchors of the rows of tables by path. What is locked may no longer be in the
+    spec; the change then links to the ``first`` table.
     """
     numbers: dict[str, int] = {}
     views = []
@@ -184,8 +212,8 @@ def _change_views(changes: Sequence[Change], shown: Container[str]) -> list[Note
         number = numbers[change.path] = numbers.get(change.path, 0) + 1
         grade = Grade.BAD if change.fault else Grade.NOTED
         anchor = make_anchor("change", change.path, number)
-        rom = make_anchor("rom", change.path) if change.path in shown else _TABLE
-        views.append(NoteView(anchor, rom, change.path, grade.value, change.text))
+        about = rows.get(change.path, first)
+        views.append(NoteView(anchor, about, change.path, grade.value, change.text))
     return views
 
 
@@ -198,6 +226,31 @@ def _rom_views(
         path = rom.row.path
         rom_faults = tuple(faults_by_path.get(path, ()))
         yield _rom_view(rom, rom_faults, tuple(changes_by_path.get(path, ())), has_lock)
+
+
+def _file_views(built: BuildSummary, changes: Sequence[NoteView]) -> Iterator[FileView]:
+    """The files that are no ROMs, the worst first."""
+    changes_by_path = _notes_by_path(changes)
+    for row in status.worst_files_first(built):
+        notes = tuple(changes_by_path.get(row.path, ()))
+        grades = [note.grade for note in notes]
+        change, change_grade = "", Grade.UNKNOWN
+        if built.changes is not None:
+            change_grade = Grade.BAD if Grade.BAD.value in grades else Grade.NOTED
+            change_grade = change_grade if notes else Grade.GOOD
+            change = _growth(row.since_lock, bool(notes), is_there=row.size is not None)
+        yield FileView(
+            anchor=make_anchor("file", row.path),
+            path=row.path,
+            platform=row.platform,
+            goal=row.goal,
+            grade=(Grade.BAD if row.fault else Grade.GOOD).value,
+            size="" if row.size is None else f"{row.size:,}",
+            change=change,
+            change_grade=change_grade.value,
+            changes=notes,
+            fault=row.fault,
+        )
 
 
 def _notes_by_path(notes: Iterable[NoteView]) -> dict[str, list[NoteView]]:
@@ -271,11 +324,16 @@ def _change_cell(rom: RomOverview, has_lock: bool) -> tuple[str, Grade]:
         grade = Grade.BAD if is_wrong else Grade.NOTED
     if not has_lock:
         return "", Grade.UNKNOWN
-    if rom.since_lock is None:
-        return "not locked" if rom.row.images else "not built", grade
-    if rom.since_lock:
-        return f"{rom.since_lock:+,}", grade
-    return "other" if rom.changes else "none", grade
+    is_there = bool(rom.row.images)
+    return _growth(rom.since_lock, bool(rom.changes), is_there), grade
+
+
+def _growth(since_lock: int | None, has_changes: bool, is_there: bool) -> str:
+    if since_lock is None:
+        return "not locked" if is_there else "not built"
+    if since_lock:
+        return f"{since_lock:+,}"
+    return "other" if has_changes else "none"
 
 
 def _move_view(migration: Migration) -> MoveView:

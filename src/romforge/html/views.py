@@ -43,10 +43,10 @@ class SegmentView:
 
 @dataclass(frozen=True)
 class NoteView:
-    """A fault or a change, with the anchor of its place in the page's list, and of its ROM."""
+    """A fault or a change: the anchors of its place in the page's list, and of what it is about."""
 
     anchor: str
-    rom: str
+    about: str
     path: str
     grade: str
     text: str
@@ -127,6 +127,22 @@ class RomView:
     changes: tuple[NoteView, ...]
     missing: tuple[str, ...]
     proof_groups: tuple[ProofGroupView, ...]
+
+
+@dataclass(frozen=True)
+class FileView:
+    """A row of the table of files that are no ROMs; ``fault`` is empty if nothing is wrong."""
+
+    anchor: str
+    path: str
+    platform: str
+    goal: str
+    grade: str
+    size: str
+    change: str
+    change_grade: str
+    changes: tuple[NoteView, ...]
+    fault: str
 
 
 @dataclass(frozen=True)
@@ -226,7 +242,11 @@ class BytesView:
 
 @dataclass(frozen=True)
 class PageView:
-    """The whole page. ``changes`` is None without a lock."""
+    """The whole page. ``changes`` is None without a lock.
+
+    ``has_roms`` is false for a set of files alone, of which the sections of ROMs say nothing.
+    ``contents`` are the kinds of what the table at the top is about, and ``first`` is its anchor.
+    """
 
     spec: str
     summary: str
@@ -234,7 +254,11 @@ class PageView:
     facts: tuple[FactView, ...]
     kinds: tuple[tuple[str, str], ...]
     sets: tuple[str, ...]
+    has_roms: bool
+    contents: str
+    first: str
     roms: tuple[RomView, ...]
+    files: tuple[FileView, ...]
     faults: tuple[NoteView, ...]
     changes: tuple[NoteView, ...] | None
     set_views: tuple[SetView, ...]

@@ -98,6 +98,7 @@ class Change:
     """A difference between the lock and a build; ``fault`` if it is not allowed.
 
     ``not_built`` if the ROM is not what was to be built last, so that it cannot be locked.
+    ``is_rom`` tells ROMs from other files.
     """
 
     path: str
@@ -106,6 +107,7 @@ class Change:
     not_built: bool = False
     unacknowledged: bool = False  # a new bucket for which the spec gives no reason
     growth: int = 0  # bytes; below 0 for a ROM that shrank
+    is_rom: bool = True
 
 
 def lock_path(spec: Path) -> Path:
@@ -532,7 +534,7 @@ def compare_build_with_lock(
         causes = _other_versions(lock.sources, _source_revisions(out, []))
         causes += _other_versions(lock.tools, _tool_versions(plan, []))
         for found in locked_files.compare_files(lock.files, plan, out, causes):
-            changes.append(Change(**asdict(found)))
+            changes.append(Change(**asdict(found), is_rom=False))
     return sorted(changes, key=lambda change: change.path)
 
 

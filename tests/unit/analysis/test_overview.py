@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from romforge.analysis.boot_files import FileRow
 from romforge.analysis.compat import RomFile, Verdict
 from romforge.analysis.overview import Check, Grade, Subject, make_overview
 from romforge.analysis.summary import BuildSummary, Proven, Row, Segment
@@ -18,6 +19,10 @@ ROWS = tuple(
     Row(f"{nic}.rom", nic, "qemu", SIZE, (Segment("pcbios", "legacy", 512 * used),), ())
     for nic, used in (("a", 100), ("b", 200), ("c", 50))
 )
+FILES = tuple(
+    FileRow(path, "x86_64-efi", path, 4096, grown)
+    for path, grown in (("x.efi", 16), ("y.efi", None))
+)
 GOOD = BuildSummary("romspec.toml", ROWS, (), (), {}, ())
 OLD, NEW = RomFile(SIZE, ("legacy",)), RomFile(SIZE * 2, ("legacy",))
 MOVES = Verdict("a.rom", OLD, OLD, True, True, "", new_path="a.rom")
@@ -26,7 +31,8 @@ STUCK = Verdict("a.rom", OLD, NEW, False, False, "Size mismatch", new_path="a.ro
 
 def check_of(subject: Subject, **changed: Any) -> Check:
     checks = make_overview(replace(GOOD, **changed), {}).checks
-    assert [check.subject for check in checks] == list(Subject)
+    expected = set(Subject) if changed.get("files") else set(Subject) - {Subject.FILES}
+    assert [check.subject for check in checks] == [one for one in Subject if one in expected]
     return next(check for check in checks if check.subject is subject)
 
 
@@ -44,6 +50,13 @@ def proofs(*states: str) -> tuple[Proven, ...]:
             Grade.BAD,
             "1 of 3 ROMs not built",
         ),
+        (Subject.FILES, {"files": FILES}, Grade.GOOD, "2 of 2 files"),
+        (
+            Subject.FILES,
+            {"files": (FILES[0], replace(FILES[1], fault="is not built"))},
+            Grade.BAD,
+            "1 of 2 files not built",
+        ),
         (Subject.FAULTS, {}, Grade.GOOD, "none in 3 ROMs"),
         (
             Subject.FAULTS,
@@ -59,6 +72,18 @@ def proofs(*states: str) -> tuple[Proven, ...]:
             {"changes": (Change("a.rom", "", True), Change("b.rom", "", False))},
             Grade.BAD,
             "1 ROM not as locked",
+        ),
+        (
+            Subject.LOCK,
+            {"changes": (Change("a.rom", "", False), Change("x.efi", "", False, is_rom=False))},
+            Grade.NOTED,
+            "1 ROM and 1 file changed",
+        ),
+        (
+            Subject.LOCK,
+            {"changes": (Change("a.rom", "", False), Change("x.efi", "", True, is_rom=False))},
+            Grade.BAD,
+            "1 file not as locked",
         ),
         (Subject.MIGRATION, {}, Grade.UNKNOWN, "not compared"),
         (Subject.MIGRATION, {"sets": {"sid": (MOVES,)}}, Grade.GOOD, "all guests migrate"),
@@ -118,10 +143,18 @@ def test_a_grade_is_bad_if_and_only_if_the_exit_status_is():
         {"sets": {"sid": (STUCK, MOVES)}},
         {"proofs": proofs("failed")},
         {"rows": (replace(ROWS[0], wrong=("x",)),)},
+        {"files": FILES},
+        {"files": (replace(FILES[0], fault="is not built"),)},
+        {"files": FILES, "changes": (Change("x.efi", "", True, is_rom=False),)},
     ):
         built = replace(GOOD, **changed)
         grades = [check.grade for check in make_overview(built, {}).checks]
         assert (Grade.BAD in grades) == bool(built.problems()), changed
+
+
+def test_a_set_of_files_alone_has_no_checks_of_roms():
+    checks = make_overview(replace(GOOD, rows=(), files=FILES), {}).checks
+    assert [check.subject for check in checks] == [Subject.FILES, Subject.LOCK]
 
 
 def test_roms_come_the_worst_first_with_all_that_is_known_of_them():
