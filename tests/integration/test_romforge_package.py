@@ -66,7 +66,13 @@ def chroot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chroot]:
     depends = re.search(r"(?m)^Depends: @, (.*)", control)
     assert depends
     wanted = ["faketime", "lintian", "locales", *depends[1].split(", ")]
-    wanted += ["fakeroot", "isolinux", "mtools", "syslinux-common", "xorriso"]  # of the package of ROMs
+    wanted += [
+        "fakeroot",
+        "isolinux",
+        "mtools",
+        "syslinux-common",
+        "xorriso",
+    ]  # of the package of ROMs
     made = Chroot(tmp_path_factory.mktemp("debian") / chroots.SUITE)
     try:
         yield chroots.make(made.root, wanted, PACKAGING)

@@ -142,7 +142,7 @@ def lock_from_build(spec: Spec, plan: Plan, out: Path, roms: Sequence[Rom]) -> L
     for path, entry in _add_details(built, plan, out, roms).items():
         entries[path] = replace(entry, bucket_changed_in=rules_by_path[path].bucket_changed_in)
     files = locked_files.built_files(plan, out)
-    return Lock(entries, _source_revisions(out, roms), _tool_versions(plan, roms), files)
+    return Lock(entries, _source_revisions(out, roms), _tool_versions(plan, out, roms), files)
 
 
 def build_faults(roms: Sequence[Rom], out: Path, entries: Mapping[str, RomEntry]) -> dict[str, str]:
@@ -205,11 +205,15 @@ def locked_revision(plan: Plan, source: str) -> str | None:
     return read_lock(path).sources.get(source)
 
 
-def _tool_versions(plan: Plan, roms: Sequence[Rom]) -> dict[str, str]:
-    """The version of romforge, and of the compilers and linkers that built the ROMs' images."""
+def _tool_versions(plan: Plan, out: Path, roms: Sequence[Rom]) -> dict[str, str]:
+    """The version of romforge, and of what built the ROMs' images, and the files that are no ROMs.
+
+    A file that was not built needs no compiler.
+    """
     versions = {"romforge": __version__}
     used = {request.make for rom in roms for request in rom.requests}
-    used |= {file.make for file in plan.files}
+    built = manifest.read_boot_files(out)
+    used |= {file.make for file in plan.files if file.path in built}
     for build in plan.all_makes():
         if build.task in used:
             versions |= toolchain.tool_versions(build)
@@ -532,7 +536,7 @@ def compare_build_with_lock(
         optional = {rom.path for rom in plan.roms() if _is_optional(spec, plan, rom)}
         changes = [_excused(change, out, optional) for change in changes]
         causes = _other_versions(lock.sources, _source_revisions(out, []))
-        causes += _other_versions(lock.tools, _tool_versions(plan, []))
+        causes += _other_versions(lock.tools, _tool_versions(plan, out, []))
         for found in locked_files.compare_files(lock.files, plan, out, causes):
             changes.append(Change(**asdict(found), is_rom=False))
     return sorted(changes, key=lambda change: change.path)
@@ -615,7 +619,7 @@ def _compare_contents(
         if rom.target not in causes_by_target:
             roms = [other for other in plan.targets[rom.target] if other.path in built]
             causes = _other_versions(lock.sources, _source_revisions(out, roms))
-            causes += _other_versions(lock.tools, _tool_versions(plan, roms))
+            causes += _other_versions(lock.tools, _tool_versions(plan, out, roms))
             causes_by_target[rom.target] = causes
         causes = causes_by_target[rom.target]
         if causes:

@@ -201,6 +201,18 @@ def test_the_lock_has_their_bytes(files: Forge):
         assert words in files.doit("lock_check").stderr
 
 
+def test_the_lock_needs_no_compiler_of_what_was_not_built(files: Forge):
+    """Such as of a build profile without cross compilers."""
+    absent = '[platform.absent]\nbin = "bin-arm64-efi"\ncross = "absent-"\n[image.absent]\n'
+    absent += 'platform = "absent"\ngoal = "ipxe.efi"\ndir = "absent"\ndefault = false\n'
+    write(files, SPEC + absent)
+    done = files.romforge("lock")
+    assert done.returncode == 0, done.stderr
+    done = check(files)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "absent-gcc" not in (files.top / "romspec.lock").read_text()
+
+
 def test_their_bytes_are_the_same_in_another_place(files: Forge, tmp_path: Path):
     other = files.copy(tmp_path / "elsewhere/deeper")
     other.build(ROMFORGE_OUT="out2")
