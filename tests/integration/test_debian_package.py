@@ -165,7 +165,7 @@ def assert_same(one: Package, other: Package, tmp_path: Path, names: list[str]) 
 
 def test_the_rules_are_short():
     lines = (EXAMPLE / "debian/rules").read_text().splitlines()
-    assert len([line for line in lines if line and line[0] != "#"]) <= 30
+    assert len([line for line in lines if line and line[0] != "#"]) <= 31
 
 
 def test_it_builds_by_a_user_without_home_or_network(chroot: Chroot, package: Package):
@@ -251,6 +251,8 @@ def test_another_place_time_locale_umask_and_user_give_the_same_bytes(
     )
     # the log is not terse, so it has the compilers' command lines
     assert "aarch64-linux-gnu-gcc" in log
+    (other.place / "log").write_text(log)
+    other.sh("blhc ../log")  # which ignores what is no program of the machine
     assert_same(package, other, tmp_path, list(package.debs()))
     assert chroot.sh("find / -xdev -newer /stamp -type f -not -path '/build/*'") == ""
 
