@@ -12,6 +12,7 @@ from romforge.base.arch import Arch
 from romforge.base.control_file import ControlError, Paragraph, Relation, read_control, read_lines
 from romforge.base.errors import UsageError
 from romforge.base.located import Severity
+from romforge.sources.ipxe.toolchain import NATIVE
 from romforge.spec.fields import Path as Key
 
 BUILD_FIELDS = ("Build-Depends", "Build-Depends-Indep", "Build-Depends-Arch")
@@ -70,7 +71,7 @@ def compiler_package(triplet: str) -> str:
 
 def is_native(arch: Arch) -> bool:
     """Whether the compiler of amd64, on which Debian builds packages for all, is of it, too."""
-    return arch in (Arch.I386, Arch.X86_64)
+    return arch in NATIVE["x86_64"]
 
 
 def require_packaging(directory: Path) -> None:

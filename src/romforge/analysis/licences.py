@@ -106,14 +106,13 @@ def _files_of(build: TreeBuild, goals: Collection[str], out: Path) -> Iterator[s
             yield posixpath.normpath(file)  # a header's path can have ".." in it
 
 
-def made_of_files(build: TreeBuild, goals: Collection[str], out: Path) -> list[str]:
+def made_of_files(builds: Iterable[tuple[TreeBuild, Collection[str]]], out: Path) -> Iterator[str]:
     """The goals that make does not link, but makes of other files, such as a CD image."""
-    record = tree_record.load_record(build, out)
-    return [
-        goal
-        for goal in goals
-        if record and goal in record.goals and record.goals[goal].uses is None
-    ]
+    for build, goals in builds:
+        record = None if build.media else tree_record.load_record(build, out)
+        for goal in goals:
+            if record and goal in record.goals and record.goals[goal].uses is None:
+                yield goal
 
 
 def _read_licence(path: Path, file: str, platforms: tuple[str, ...]) -> FileLicence:

@@ -72,9 +72,8 @@ def _run_licences(args: Namespace) -> int:
     if not any(goals for _, goals in builds):
         raise RomforgeError("no image comes from a source tree, so its files are not known")
     found = licences.licences_of(builds, args.out)
-    for make, goals in builds:
-        for goal in [] if make.media else licences.made_of_files(make, goals, args.out):
-            common.warn(f"{goal}: iPXE makes it of other files, so those that it has are not known")
+    for goal in licences.made_of_files(builds, args.out):
+        common.warn(f"{goal}: iPXE makes it of other files, so those that it has are not known")
     if args.copyright:
         found = _complete(found, args.copyright, args.prefix)
     doubtful = [one for one in found if one.is_doubtful]
