@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests.support import debian
+from tests.support import debian, scratch
 from tests.support.project import Run, run, write_dodo
+
+scratch.use_memory()
 
 # A shell starts background jobs with these ignored, which all that tests start would inherit.
 for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
