@@ -19,7 +19,7 @@ from romforge.formats import efi_image, option_rom, pe, rom_check
 from romforge.plan.steps import Signing
 from romforge.sources import signing
 from tests.support import builders, linked
-from tests.support.compilers import CACHE_PROGRAMS
+from tests.support.compilers import CCACHE_PROGRAMS
 from tests.support.project import PATIENCE, Run, run
 
 E1000 = PciId(0x8086, 0x100E)
@@ -131,7 +131,7 @@ def without(top: Path, *programs: str) -> str:
             link = directory / program.name
             if program.name not in programs and not link.is_symlink():
                 link.symlink_to(program)
-    return f"{CACHE_PROGRAMS}:{directory}"
+    return f"{CCACHE_PROGRAMS}:{directory}"
 
 
 @pytest.mark.slow

@@ -1,20 +1,68 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Compilers that keep their objects, since most tests compile the same sources.
 
-Debian's ccache has a compiler of each name in a directory of its own. Tests of compilers and of
+Debian's ccache has a compiler of each name in a directory of its own. Before it comes a directory
+whose compilers also keep what ``gcc -M`` printed: see dependency_cache.c. Tests of compilers and of
 launchers have the compilers themselves.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
+import shutil
+import subprocess
+import tempfile
+from contextlib import suppress
+from pathlib import Path
 
 from tests.support import debian
 
 CACHE = debian.CACHE / "ccache"
 REAL_PATH = os.environ["PATH"]
-CACHE_PROGRAMS = "/usr/lib/ccache"
-CACHED_PATH = f"{CACHE_PROGRAMS}:{REAL_PATH}"
+CCACHE_PROGRAMS = "/usr/lib/ccache"
+_SOURCE = Path(__file__).with_name("dependency_cache.c")
+_FLAGS = "-O2", "-static", f'-DCCACHE_PROGRAMS="{CCACHE_PROGRAMS}"'
+
+
+def _keeping_programs() -> Path:
+    """The directory of the compilers that keep what ``-M`` printed; it is made where it is missing.
+
+    Of several processes that make it at once, one succeeds.
+    """
+    about = repr((_SOURCE.read_bytes(), _FLAGS, sorted(os.listdir(CCACHE_PROGRAMS))))
+    place = debian.CACHE / f"compilers_{hashlib.sha256(about.encode()).hexdigest()[:12]}"
+    if place.is_dir():
+        return place
+    debian.CACHE.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=debian.CACHE) as top:
+        new = Path(top, "compilers")
+        (new / "answers").mkdir(parents=True)
+        program = new / "dependency-cache"
+        subprocess.run(["gcc", *_FLAGS, _SOURCE, "-o", program], check=True)
+        for name in os.listdir(CCACHE_PROGRAMS):
+            if "gcc" in name:
+                (new / name).symlink_to(program.name)
+        with suppress(OSError):
+            new.rename(place)
+    return place
+
+
+def _cached_path() -> str:
+    """PATH with the compilers of the caches that are installed."""
+    if not os.path.isdir(CCACHE_PROGRAMS):
+        return REAL_PATH
+    programs = f"{CCACHE_PROGRAMS}:{REAL_PATH}"
+    return f"{_keeping_programs()}:{programs}" if shutil.which("gcc") else programs
+
+
+CACHED_PATH = _cached_path()
+# Of a shell script that is called as gcc, in a PATH that leads to itself: the last line.
+EXEC_CACHED_GCC = f"""case "$*" in
+*" -c "*) exec ccache /usr/bin/gcc "$@" ;;
+*" -M "*) PATH={CACHED_PATH.partition(":")[0]}:/usr/bin:/bin exec gcc "$@" ;;
+esac
+exec /usr/bin/gcc"""
 
 
 def cached_compilers() -> dict[str, str]:

@@ -127,10 +127,6 @@ class Plain:
         return roms
 
 
-# only of objects the cache is quicker
-COMPILE = 'case "$*" in *" -c "*) exec ccache /usr/bin/gcc "$@";; esac; exec /usr/bin/gcc'
-
-
 class Project(Started):
     """A directory with a tree, a spec of it, and wrappers of the tools that a tree needs."""
 
@@ -149,7 +145,9 @@ class Project(Started):
         general.write_text(re.sub(SWITCHED_OFF, "", general.read_text()))
         (top / "bin").mkdir()
         for tool in ("gcc", "ld", "ar", "perl"):
-            self.wrap(tool, COMPILE if tool == "gcc" else f"exec {shutil.which(tool)}")
+            self.wrap(
+                tool, compilers.EXEC_CACHED_GCC if tool == "gcc" else f"exec {shutil.which(tool)}"
+            )
         self.path = f"{top / 'bin'}:{os.environ['PATH']}"
         self.hook("")
         self.write(spec_text())
