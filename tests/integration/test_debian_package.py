@@ -107,11 +107,10 @@ def chroot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chroot]:
         wanted += [
             word for word in re.split(r"[,\s]+", test["Depends"]) if not word.startswith("ipxe")
         ]
-    made = Chroot(tmp_path_factory.mktemp("debian") / chroots.SUITE)
-    try:
-        yield chroots.make(made.root, sorted(set(wanted)), EXAMPLE)
-    finally:
-        made.remove()
+    directory = tmp_path_factory.mktemp("debian")
+    made = chroots.make(directory, sorted(set(wanted)), EXAMPLE)
+    yield made
+    made.remove()
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A Debian of its own to build packages in.
 
-debootstrap makes it. It is kept as a tarball, and entered in namespaces. All mounts belong to a
-private namespace. The kernel removes them when its last process ends.
+debootstrap makes it. It is kept as a directory, over which each chroot lays its own changes, and
+entered in namespaces. All mounts belong to a private namespace. The kernel removes them when its
+last process ends.
 """
 
 from __future__ import annotations
@@ -19,7 +20,13 @@ from tests.support import debian
 
 SUITE = os.environ.get("ROMFORGE_SUITE") or "trixie"
 USER = 1000  # of builds that are not root's; nobody has a home
-_RECIPE = 1  # counts up where the same packages would be installed in another way
+# an environment in which what is packed is packed fast
+FAST = {"XZ_OPT": "-0", "DPKG_DEB_COMPRESSOR_LEVEL": "0"}
+_PROGRAMS = "/usr/sbin:/usr/bin:/sbin:/bin"
+OBJECTS = debian.CACHE / "ccache-chroot"  # of all runs, with a directory for each user
+# an environment in which objects come from there
+CACHED = {"PATH": f"/usr/lib/ccache:{_PROGRAMS}", "CCACHE_DIR": "/objects"}
+_RECIPE = 2  # counts up where the same packages would be installed in another way
 _CONFIGURATION = """force-unsafe-io
 path-exclude=/usr/share/doc/*
 path-exclude=/usr/share/man/*
@@ -27,11 +34,29 @@ path-exclude=/usr/share/locale/*
 """
 
 
-class Chroot:
-    """A Debian in a directory; ``remove`` it when done."""
+_OVERLAY = 'mount -t overlay overlay -o "lowerdir=$1,upperdir=$2/root,workdir=$2/work" "$2/whole"'
+# run with what is below, the chroot's directory, the user's directory of objects, a command
+_ENTER = f"""
+set -e
+top=$2/root
+[ -z "$1" ] || {{ {_OVERLAY}; top=$2/whole; }}
+mount -t proc proc "$top/proc"
+mount --bind "$3" "$top/objects"
+shift 3
+exec chroot "$top" "$@"
+"""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+
+class Chroot:
+    """A Debian whose changes are in ``root``; ``remove`` it when done.
+
+    All its other files are those of ``below``; where that is None, it has copies of its own. Do not
+    write to ``root`` while a command runs there.
+    """
+
+    def __init__(self, directory: Path, below: Path | None) -> None:
+        self.directory, self.below = directory, below
+        self.root = directory / "root"
 
     def run(
         self,
@@ -44,25 +69,23 @@ class Chroot:
 
         Standard error goes where standard output goes.
         """
+        objects = OBJECTS / str(user)
+        if not objects.is_dir():
+            objects.mkdir(parents=True, exist_ok=True)
+            os.chown(objects, user, user)
         clean = {
-            "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+            "PATH": _PROGRAMS,
             "HOME": "/nonexistent",
             "LC_ALL": "C.UTF-8",
             "DEBIAN_FRONTEND": "noninteractive",
         }
         if network:
             clean |= {name: value for name, value in os.environ.items() if name.endswith("_proxy")}
-        spaces = [
-            "--mount",
-            "--pid",
-            "--fork",
-            "--kill-child",
-            f"--mount-proc={self.root}/proc",
-            *([] if network else ["--net"]),
-        ]
+        spaces = ["--mount", "--pid", "--fork", "--kill-child", *([] if network else ["--net"])]
+        places = [str(self.below or ""), str(self.directory), str(objects)]
         who = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"] if user else []
         return subprocess.run(
-            ["unshare", *spaces, "chroot", str(self.root), *who, *command],
+            ["unshare", *spaces, "sh", "-c", _ENTER, "-", *places, *who, *command],
             env={**clean, **environment},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -85,42 +108,56 @@ class Chroot:
         return done.stdout
 
     def remove(self) -> None:
-        subprocess.run(["rm", "-rf", self.root], check=True)  # quicker than rmtree by far
+        subprocess.run(["rm", "-rf", self.directory], check=True)  # quicker than rmtree by far
 
 
 def make(directory: Path, packages: Sequence[str], package: Path) -> Chroot:
     """A chroot with some packages and the build dependencies of a source package.
 
-    It comes from the cache where there is one.
+    What it lies over comes from the cache where it is there.
     """
     assert os.geteuid() == 0, "chroots are made by root"
+    packages = ["ccache", *packages]
     about = [str(_RECIPE), SUITE, *packages, (package / "debian/control").read_text()]
-    kept = (
-        debian.CACHE
-        / f"chroot_{SUITE}_{hashlib.sha256(repr(about).encode()).hexdigest()[:12]}.tar.zst"
-    )
-    directory.mkdir(parents=True)
-    chroot = Chroot(directory)
-    if kept.is_file():
-        subprocess.run(
-            ["tar", "-x", "--zstd", "--numeric-owner", "-C", directory, "-f", kept], check=True
-        )
-        return chroot
+    digest = hashlib.sha256(repr(about).encode()).hexdigest()[:12]
+    kept = debian.CACHE / f"chroot_{SUITE}_{digest}"
+    if not kept.is_dir():
+        debian.CACHE.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=debian.CACHE) as part:
+            _install(Chroot(Path(part), None), packages, package)
+            try:
+                Path(part, "root").rename(kept)
+            except OSError:
+                assert kept.is_dir()  # another run of the tests was first
+    for name in ("root", "work", "whole"):
+        (directory / name).mkdir(parents=True)
+    mounted = ["unshare", "--mount", "sh", "-c", _OVERLAY, "-", str(kept), str(directory)]
+    if subprocess.run(mounted, capture_output=True, check=False).returncode == 0:
+        return Chroot(directory, kept)
+    # as where the tests' own files are in an overlay
+    subprocess.run(["cp", "-a", "--reflink=auto", f"{kept}/.", directory / "root"], check=True)
+    return Chroot(directory, None)
+
+
+def _install(chroot: Chroot, packages: Sequence[str], package: Path) -> None:
+    """Makes a Debian with some packages and the build dependencies of a source package."""
+    root = chroot.root
     script = (
         'rm -rf "$1"; debootstrap --variant=minbase "$2" "$1" "$3" >"$1.log"'
         ' || { tail "$1.log"; false; }'
     )
-    debian.retried(["sh", "-c", script, "-", str(directory), SUITE, debian.archive()])
-    (directory / "etc/dpkg/dpkg.cfg.d").mkdir(exist_ok=True)
-    (directory / "etc/dpkg/dpkg.cfg.d/tests").write_text(_CONFIGURATION)
+    debian.retried(["sh", "-c", script, "-", str(root), SUITE, debian.archive()])
+    (root / "objects").mkdir()
+    (root / "etc/dpkg/dpkg.cfg.d").mkdir(exist_ok=True)
+    (root / "etc/dpkg/dpkg.cfg.d/tests").write_text(_CONFIGURATION)
     # the archive may be a snapshot, whose lists are signed, but past their date
     options = (
         'Acquire::Retries "5";\n'
         'Acquire::Check-Valid-Until "false";\n'
         'APT::Install-Recommends "false";\n'
     )
-    (directory / "etc/apt/apt.conf.d/tests").write_text(options)
-    shutil.copytree(package / "debian", directory / "package/debian")
+    (root / "etc/apt/apt.conf.d/tests").write_text(options)
+    shutil.copytree(package / "debian", root / "package/debian")
     chroot.sh(
         "apt-get -qq update; "
         f"apt-get -qq install -y build-essential {' '.join(packages)}; "
@@ -130,22 +167,3 @@ def make(directory: Path, packages: Sequence[str], package: Path) -> Chroot:
         "localedef -i tr_TR -f UTF-8 tr_TR.UTF-8",
         network=True,
     )
-    debian.CACHE.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=debian.CACHE) as part:
-        subprocess.run(
-            [
-                "tar",
-                "-c",
-                "-I",
-                "zstd -1 -T0",
-                "--numeric-owner",
-                "-C",
-                directory,
-                "-f",
-                f"{part}/tar",
-                ".",
-            ],
-            check=True,
-        )
-        Path(part, "tar").rename(kept)
-    return chroot
