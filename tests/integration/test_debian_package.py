@@ -8,18 +8,21 @@ It builds in a chroot without network.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import os
 import re
 import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 from tests.support import chroot as chroots
-from tests.support.chroot import USER, Chroot
+from tests.support.chroot import CACHED, FAST, USER, Chroot
 from tests.support.project import TOP
 
 pytestmark = [pytest.mark.slow, pytest.mark.network]
@@ -41,6 +44,8 @@ SETTINGS = {
     "ROMFORGE_OUT": "debian/out",
     "DEB_VERSION": "2.0.0+dfsg-6",  # as debian/rules takes it from the changelog
 }
+# what must change no byte of a package, together with a place, a time, an umask and a user
+OTHER_CONDITIONS = {"LC_ALL": "tr_TR.UTF-8", "TZ": "Asia/Tokyo"}
 ROMFORGE = "PYTHONPATH=debian/romforge/src python3 -m romforge"
 # of each autopkgtest one ROM; all of them take minutes
 TESTS = {
@@ -60,14 +65,16 @@ def fields(name: str) -> list[dict[str, str]]:
 class Package:
     """A source package in a directory of its own in the chroot, which a user owns.
 
-    Its drivers are compressed fast: the examples are built at their own levels elsewhere.
+    Its drivers are compressed fast: the examples are built at their own levels elsewhere. So are
+    the tarball and the packages, whose levels are not the example's.
     """
 
     def __init__(self, chroot: Chroot, name: str, user: int = USER) -> None:
         self.chroot, self.user = chroot, user
         self.place = chroot.root / "build" / name
         self.top = self.place / "ipxe"
-        subprocess.run([EXAMPLE / "make-source", self.place], check=True)
+        make_source = [EXAMPLE / "make-source", self.place]
+        subprocess.run(make_source, env=os.environ | FAST, check=True)
         spec = self.spec = self.top / "debian/romspec.toml"
         fast = r'\1level = "fast"\n'
         spec.write_text(re.sub(r"(\[target\.[\w-]+\]\n)", fast, spec.read_text()))
@@ -76,12 +83,22 @@ class Package:
     def sh(self, script: str, **environment: str) -> str:
         """Runs a script in the package's directory, without network."""
         return self.chroot.sh(
-            f"cd /build/{self.place.name}/ipxe; {script}", environment, user=self.user
+            f"cd /build/{self.place.name}/ipxe; {script}",
+            FAST | environment,
+            user=self.user,
         )
 
     def build(self, *options: str, **environment: str) -> str:
         """Builds packages; returns the log."""
         return self.sh(f"dpkg-buildpackage -us -uc {' '.join(options)}", **environment)
+
+    def build_in_other_conditions(
+        self, *options: str, build_options: str = "parallel=1", fails: bool = False
+    ) -> str:
+        """Builds packages at another time, in another locale, …; returns the log."""
+        command = f"faketime -f +400d dpkg-buildpackage -us -uc {' '.join(options)}"
+        script = f"umask 077; {'! ' if fails else ''}{command}"
+        return self.sh(script, DEB_BUILD_OPTIONS=build_options, **OTHER_CONDITIONS)
 
     def debs(self) -> dict[str, str]:
         """The sha256 of each package that was built."""
@@ -115,10 +132,53 @@ def chroot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chroot]:
 
 @pytest.fixture(scope="module")
 def package(chroot: Chroot) -> Package:
-    """The package, built once."""
+    """The package, built once.
+
+    Where tests ran before, its objects are from the cache of all runs. ``another`` has none of
+    them, so if the two are the same, a compiler gave these bytes at two times in two places.
+    """
     package = Package(chroot, "one")
-    package.build(DEB_BUILD_OPTIONS="terse parallel=2")
+    package.build(DEB_BUILD_OPTIONS="terse parallel=2", **CACHED)
     return package
+
+
+class Another(NamedTuple):
+    """The package as root built it for arm64 in other conditions.
+
+    Its log, and what was written outside of the places of packages.
+    """
+
+    package: Package
+    log: str
+    written: str
+
+
+@pytest.fixture(scope="module")
+def another(chroot: Chroot) -> Another:
+    package = Package(chroot, "another-and-longer-place", user=0)
+    chroot.sh("touch /stamp")
+    log = package.build_in_other_conditions("-b", "-aarm64")
+    written = chroot.sh("find / -xdev -newer /stamp -type f -not -path '/build/*'")
+    return Another(package, log, written)
+
+
+@pytest.fixture(scope="module")
+def installed(chroot: Chroot, package: Package) -> Chroot:
+    """The chroot with all packages."""
+    chroot.sh(f"dpkg -i /build/{package.place.name}/*.deb")
+    return chroot
+
+
+@contextlib.contextmanager
+def damaged(chroot: Chroot, name: str, size: int) -> Iterator[None]:
+    """While it is entered, an installed file has its first bytes alone; without any, it is gone."""
+    path = chroot.root / name
+    content = path.read_bytes()
+    path.unlink()
+    if size:
+        path.write_bytes(content[:size])
+    yield
+    path.write_bytes(content)
 
 
 def names(package: Package, arch: str = "amd64") -> dict[str, str]:
@@ -236,24 +296,28 @@ def test_each_command_runs_on_debians_python(package: Package):
     package.sh("cmp ../plain ../parts/1-x86_64.efi; grep -q e1000 ../said; test -s ../page.html")
 
 
-def test_another_place_time_locale_umask_and_user_give_the_same_bytes(
-    chroot: Chroot, package: Package, tmp_path: Path
+def test_another_place_time_locale_umask_user_and_architecture_give_the_same_roms(
+    package: Package, another: Another, tmp_path: Path
 ):
-    """And root, who may write anywhere, writes nothing outside of the package's directory."""
-    other = Package(chroot, "another-and-longer-place", user=0)
-    chroot.sh("touch /stamp")
-    log = other.sh(
-        "umask 077; faketime -f +400d dpkg-buildpackage -us -uc -b",
-        LC_ALL="tr_TR.UTF-8",
-        TZ="Asia/Tokyo",
-        DEB_BUILD_OPTIONS="parallel=1",
+    """And root, who may write anywhere, writes nothing outside of the package's directory.
+
+    For arm64, with neither its libraries nor its Python: the building machine makes the ROMs.
+    """
+    other = another.package
+    assert other.debs().keys() == set(names(package, "arm64").values())
+    assert_same(
+        package,
+        other,
+        tmp_path,
+        [name for name in names(package).values() if name.endswith("_all.deb")],
     )
+    depends = other.sh("dpkg-deb -f ../ipxe-qemu-native_*_arm64.deb Depends")
+    assert depends.startswith("ipxe-qemu-aarch64 (=")
     # the log is not terse, so it has the compilers' command lines
-    assert "aarch64-linux-gnu-gcc" in log
-    (other.place / "log").write_text(log)
+    assert "aarch64-linux-gnu-gcc" in another.log
+    (other.place / "log").write_text(another.log)
     other.sh("blhc ../log")  # which ignores what is no program of the machine
-    assert_same(package, other, tmp_path, list(package.debs()))
-    assert chroot.sh("find / -xdev -newer /stamp -type f -not -path '/build/*'") == ""
+    assert another.written == ""
 
 
 def test_it_builds_again_and_cleans_up(package: Package):
@@ -271,39 +335,31 @@ def test_it_builds_again_and_cleans_up(package: Package):
     assert package.files() == fresh
 
 
-def test_cross_building_gives_the_same_roms(chroot: Chroot, package: Package, tmp_path: Path):
-    """For arm64, with neither its libraries nor its Python: the building machine makes the ROMs."""
-    other = Package(chroot, "cross")
-    other.build("-b", "-aarm64", DEB_BUILD_OPTIONS="terse")
-    assert other.debs().keys() == set(names(package, "arm64").values())
-    assert_same(
-        package,
-        other,
-        tmp_path,
-        [name for name in names(package).values() if name.endswith("_all.deb")],
-    )
-    depends = other.sh("dpkg-deb -f ../ipxe-qemu-native_*_arm64.deb Depends")
-    assert depends.startswith("ipxe-qemu-aarch64 (=")
-
-
-def test_an_arch_only_build_makes_no_rom(chroot: Chroot):
-    other = Package(chroot, "arch")
-    other.build("-B")
-    assert list(other.debs()) == [names(other)["ipxe-qemu-native"]]
+def test_an_arch_only_build_makes_no_rom(chroot: Chroot, package: Package, tmp_path: Path):
+    """And in other conditions the same package."""
+    other = Package(chroot, "arch-only", user=0)
+    other.build_in_other_conditions("-B")
+    native = names(other)["ipxe-qemu-native"]
+    assert list(other.debs()) == [native]
+    assert_same(package, other, tmp_path, [native])
     assert not (other.top / "debian/out").exists()
 
 
-def test_the_lock_is_checked_unless_nocheck(chroot: Chroot):
-    """A bucket other than the lock's fails the build; here without foreign architectures."""
-    other = Package(chroot, "indep")
-    spec = other.spec
-    spec.write_text(spec.read_text().replace('size = "256KiB"', 'size = "512KiB"'))
-    options = "-us -uc -A -Ppkg.ipxe.nocross"
-    log = other.sh(f"! dpkg-buildpackage {options}")
+def test_the_lock_is_checked_unless_nocheck(another: Another):
+    """A bucket other than the lock's fails the build; here after one with the lock's bucket.
+
+    The conditions are those of that build, so that its images are up to date.
+    """
+    other = another.package
+    other.sh("rm ../*.deb debian/debhelper-build-stamp")  # with which dh would not build again
+    spec = other.spec.read_text()
+    other.spec.write_text(spec.replace('size = "256KiB"', 'size = "512KiB"'))
+    log = other.build_in_other_conditions("-A", "-nc", build_options="terse", fails=True)
     assert "usr/share/qemu/efi-e1000.rom: its bucket was 256 KiB, is now 512 KiB" in log
-    assert "aarch64-linux-gnu-gcc" not in log
-    other.sh(f"dpkg-buildpackage -nc {options}", DEB_BUILD_OPTIONS="nocheck")  # of the same ROMs
-    assert list(other.debs()) == [names(other)["ipxe-qemu"], names(other)["ipxe"]]
+    assert other.debs() == {}
+    other.build_in_other_conditions("-A", "-nc", build_options="terse nocheck")  # of the same ROMs
+    made = set(names(other).values()) - {names(other)["ipxe-qemu-native"]}
+    assert other.debs().keys() == made
 
 
 def test_without_a_cross_compiler_the_build_names_its_package(chroot: Chroot):
@@ -331,27 +387,25 @@ def test_lintian_finds_nothing(chroot: Chroot, package: Package):
 
 
 @pytest.mark.qemu
-def test_the_installed_programs_boot(chroot: Chroot, package: Package):
+def test_the_installed_programs_boot(installed: Chroot, package: Package):
     """The autopkgtest of the package ipxe; and it fails for a kernel that is not iPXE's."""
-    chroot.sh("dpkg -i /build/one/ipxe_*.deb")
     output = package.sh("debian/tests/programs")
     assert output.count(": boots") == 5
-    chroot.sh("truncate --size=100 /usr/lib/ipxe/ipxe.lkrn")
-    assert "ipxe.lkrn: did not boot" in package.sh("! debian/tests/programs")
+    with damaged(installed, "usr/lib/ipxe/ipxe.lkrn", size=100):
+        assert "ipxe.lkrn: did not boot" in package.sh("! debian/tests/programs")
 
 
 @pytest.mark.qemu
-def test_each_qemu_finds_the_installed_roms(chroot: Chroot, package: Package):
+def test_each_qemu_finds_the_installed_roms(installed: Chroot, package: Package):
     """The autopkgtest that asks each QEMU; and it fails where a file is missing."""
-    chroot.sh("dpkg -i /build/one/ipxe-qemu*.deb")
     package.sh("debian/tests/find")
-    chroot.sh("rm /usr/share/qemu-riscv64/efi-virtio.rom")
-    assert "efi-virtio.rom" in package.sh("! debian/tests/find")
+    with damaged(installed, "usr/share/qemu-riscv64/efi-virtio.rom", size=0):
+        assert "efi-virtio.rom" in package.sh("! debian/tests/find")
 
 
 @pytest.mark.qemu
 @pytest.mark.parametrize("name", TESTS)
-def test_the_installed_roms_boot(chroot: Chroot, package: Package, name: str):
+def test_the_installed_roms_boot(installed: Chroot, package: Package, name: str):
     """The autopkgtest, of one ROM; and it fails where the installed ROM was cut short."""
     tests = {
         one["Features"].removeprefix("test-name="): one["Test-Command"].split()
@@ -360,10 +414,9 @@ def test_the_installed_roms_boot(chroot: Chroot, package: Package, name: str):
     assert tests.keys() == TESTS.keys() | {"find", "programs"}
     rom = TESTS[name].removeprefix("rom:")
     assert any(f"target:{rom.split('/')[2]}" == word for word in tests[name])
-    chroot.sh("dpkg -i /build/one/*.deb")
     command = f"{tests[name][0]} {TESTS[name]}"
     output = package.sh(command)
     assert "0 proven before" in output
     assert rom in output
-    chroot.sh(f"truncate --size=1000 /{rom}")
-    assert f"/{rom}" in package.sh(f"! {command}")
+    with damaged(installed, rom, size=1000):
+        assert f"/{rom}" in package.sh(f"! {command}")

@@ -21,15 +21,17 @@ DEBIAN_12 = ["jinja2==3.1.2", "pyelftools==0.29"]  # which a page needs besides
 
 
 def install(python: Path | str, *words: str) -> None:
-    command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*command, "--retries", "10", *words], check=True)
+    """Installs for a Python, which needs no pip of its own."""
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    command = [*pip, "--python", str(python), "install", "--no-compile", "--retries", "10"]
+    subprocess.run([*command, *words], check=True)
 
 
 @pytest.fixture(scope="module")
 def python(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A Python with these libraries and nothing else, romforge itself not installed."""
     directory = tmp_path_factory.mktemp("debian13")
-    subprocess.run([sys.executable, "-m", "venv", directory], check=True)
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", directory], check=True)
     install(directory / "bin/python", *DEBIAN_13)
     return str(directory / "bin/python")
 

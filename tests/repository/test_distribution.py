@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.support.compilers import cached_compilers
 from tests.support.project import TOP, source_files
 
 pytestmark = [pytest.mark.slow, pytest.mark.network]
@@ -81,7 +82,7 @@ def test_the_wheel_alone_begins_a_project(built: Built, tmp_path: Path):
     subprocess.run([*install, "--target", str(site), str(built.wheel)], check=True)
     project = tmp_path / "project"
     project.mkdir()
-    environment = os.environ | {"PYTHONPATH": str(site)}
+    environment = os.environ | cached_compilers() | {"PYTHONPATH": str(site)}
     for words in (["init"], ["build", "nic:e1000"], ["plan"]):
         command = [sys.executable, "-m", "romforge", *words]
         done = subprocess.run(
