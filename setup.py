@@ -22,7 +22,8 @@ SHIPPED = "examples", "vendor/minipxe"  # see romforge.base.shipped_files
 IGNORED = shutil.ignore_patterns("bin", "bin-*", "*.py[co]", ".gitignore")
 asked = os.environ.get("ROMFORGE_COMPILE") == "1"
 modules = []
-if asked and "egg_info" not in sys.argv:  # which pip runs to learn what the build needs
+# pip runs these to learn what the build needs, and what the wheel will be called
+if asked and not {"egg_info", "dist_info"} & set(sys.argv):
     from mypyc.build import mypycify
 
     modules = mypycify(COMPILED)
