@@ -35,7 +35,7 @@ from romforge.verify import (
     qemu,
     random_numbers,
 )
-from romforge.verify.cases import BIOS, IPV4, START, UEFI, Proof
+from romforge.verify.cases import BIOS, IPV4, IPV6, START, UEFI, Proof
 from romforge.verify.guest_report import GuestReport
 from romforge.verify.qemu import CONSOLE, MACHINES, PC, SLOT, Guest
 
@@ -58,10 +58,13 @@ _REMOVABLE_MEDIA_PATHS = {
 }
 _WAITING_CLOCK = "-icount", "shift=4"  # 16 ns an instruction
 # What the console shows where the firmware has given up the network boot, or iPXE has stopped the
-# machine.
+# machine. UEFI firmware tries other networks and HTTP next, where no boot program is served.
+_PXE_FAILED = r'failed to (?:load|start) Boot[0-9A-F]{{4}}(?= "UEFI PXEv{} [^\n]*\n)'
+_UEFI_ENDS = r"Shell>|UEFI Interactive Shell|No bootable option or device"
 _GIVEN_UP = {
-    BIOS: re.compile(f"No bootable device|No more network devices|{diagnosis.IPXE_STOPPED}"),
-    UEFI: re.compile(r"Shell>|UEFI Interactive Shell|No bootable option or device"),
+    (BIOS, IPV4): re.compile(f"No bootable device|No more network devices|{diagnosis.IPXE_STOPPED}"),
+    (UEFI, IPV4): re.compile(f"{_UEFI_ENDS}|{_PXE_FAILED.format(4)}"),
+    (UEFI, IPV6): re.compile(f"{_UEFI_ENDS}|{_PXE_FAILED.format(6)}"),
 }
 
 
@@ -338,7 +341,7 @@ def _wait_for_report(guest: Guest, proof: Proof, nonce: str) -> GuestReport | No
 
     None where the firmware gives up, QEMU ends, or the time is over.
     """
-    given_up = _GIVEN_UP[proof.kind]
+    given_up = _GIVEN_UP[proof.kind, proof.network]
     wait_for(
         guest,
         proof,
@@ -370,7 +373,7 @@ def _describe_failure(guest: Guest, proof: Proof, event: str) -> str:
     end = guest.describe_end()
     if end is not None:
         return f"{event}: {end}"
-    pattern = _GIVEN_UP.get(proof.kind)
+    pattern = _GIVEN_UP.get((proof.kind, proof.network))
     if pattern:
         given_up = pattern.search(guest.console())
         if given_up and given_up[0] == diagnosis.IPXE_STOPPED:

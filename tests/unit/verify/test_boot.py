@@ -9,7 +9,7 @@ import pytest
 
 from romforge.base.pci_id import PciId
 from romforge.formats import option_rom
-from romforge.verify import boot
+from romforge.verify import boot, cases
 from romforge.verify.boot import CheckFailed
 from romforge.verify.guest_report import GuestReport
 from tests.support.proofs import E1000, make_proof
@@ -78,3 +78,19 @@ def test_the_driver_must_be_the_rom_s_image_for_the_machine(e1000: bytes):
     assert check(built_in).startswith("driver: the NIC has a driver of the firmware's own (Virtio)")
     none = GuestReport("uefi", 1, 1, "none")
     assert check(none) == "driver: the NIC has no driver, not that of the ROM"
+
+
+@pytest.mark.parametrize(("network", "other"), [(cases.IPV4, 6), (cases.IPV6, 4)])
+def test_firmware_has_given_up_where_the_network_of_the_proof_failed(network: str, other: int):
+    """Its other boot options have no boot program. The line is complete, so it has its reason."""
+    version = 10 - other
+    pattern = boot._GIVEN_UP[cases.UEFI, network]
+    line = 'BdsDxe: failed to load Boot0001 "UEFI PXEv{} (MAC:525400123456)" from Pci(0x3): Not Fou'
+    failed = line.format(version)
+    assert not pattern.search(failed)
+    found = pattern.search(f"{failed}nd\r\n")
+    assert found
+    assert found[0] == "failed to load Boot0001"
+    assert not pattern.search(f"{line.format(other)}nd\r\n")
+    assert not pattern.search(f"{failed}nd\r\n".replace("PXEv", "HTTPv"))
+    assert pattern.search("UEFI Interactive Shell v2.2\r\n")
