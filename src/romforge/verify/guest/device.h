@@ -59,6 +59,22 @@ static inline void end ( struct line *line ) {
 	line->used = 0;
 }
 
+/*
+ * Waits 10 ms. Unlike Stall, WaitForEvent halts the processor, so a clock that skips waiting goes on at once. Without a
+ * timer, stalls.
+ */
+static inline void rest ( struct line *line ) {
+	EFI_EVENT timer;
+	UINTN index;
+	if ( line->services->CreateEvent ( EVT_TIMER, 0, 0, 0, &timer ) != EFI_SUCCESS ) {
+		line->services->Stall ( 10000 );
+		return;
+	}
+	line->services->SetTimer ( timer, TimerRelative, 100000 );
+	line->services->WaitForEvent ( 1, &timer, &index );
+	line->services->CloseEvent ( timer );
+}
+
 /* A protocol of a handle; 0 where the handle does not have it. */
 static inline void *protocol ( struct line *line, EFI_HANDLE handle, const EFI_GUID *guid ) {
 	void *found = 0;

@@ -10,7 +10,7 @@
 #define HEADER 14		/* bytes, of an Ethernet frame */
 #define FRAME 60		/* bytes, the shortest one */
 #define ARP 0x0806
-#define POLLS 5000		/* of a millisecond each */
+#define POLLS 500		/* of 10 ms each */
 
 static const UINT8 Gateway[4] = { 10, 0, 2, 2 };
 
@@ -153,7 +153,7 @@ static inline EFI_STATUS await_recycled ( struct nic *nic, void **buffer ) {
 		UINT32 interrupts = 0;
 		status = nic->snp->GetStatus ( nic->snp, &interrupts, buffer );
 		if ( ! *buffer )
-			nic->line->services->Stall ( 1000 );
+			rest ( nic->line );
 	}
 	return status;
 }
@@ -191,7 +191,7 @@ static inline int await_reply ( struct nic *nic, struct reply *reply ) {
 		reply->status = nic->snp->Receive ( nic->snp, &reply->header, &size, nic->received, &reply->from, &reply->to,
 				&protocol );
 		if ( reply->status == EFI_NOT_READY )
-			nic->line->services->Stall ( 1000 );
+			rest ( nic->line );
 		else if ( reply->status != EFI_SUCCESS )
 			break;
 		else

@@ -135,7 +135,7 @@ static void packets ( struct nic *nic ) {
 		size = 16;
 		status = receive ( nic, &size );
 		if ( status == EFI_NOT_READY )
-			nic->line->services->Stall ( 1000 );
+			rest ( nic->line );
 	}
 	call ( nic, "Receive.small", status );
 	add_text ( nic->line, size >= HEADER + 28 ? "size=needed" : "size=other" );

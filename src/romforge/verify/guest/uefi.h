@@ -17,6 +17,7 @@ typedef UINT16 CHAR16;
 typedef UINTN EFI_STATUS;
 typedef void *EFI_HANDLE;
 typedef void *EFI_EVENT;
+typedef void *EFI_EVENT;
 
 #ifdef __x86_64__
 #define EFIAPI __attribute__ (( ms_abi ))
@@ -80,6 +81,10 @@ typedef struct {
 
 typedef enum { AllHandles, ByRegisterNotify, ByProtocol } EFI_LOCATE_SEARCH_TYPE;
 
+typedef enum { TimerCancel, TimerPeriodic, TimerRelative } EFI_TIMER_DELAY;
+
+#define EVT_TIMER 0x80000000
+
 typedef enum { AllocateAnyPages } EFI_ALLOCATE_TYPE;
 
 typedef enum {
@@ -104,7 +109,14 @@ typedef struct {
 	void *FreePages;
 	EFI_STATUS ( EFIAPI *GetMemoryMap ) ( UINTN *MemoryMapSize, EFI_MEMORY_DESCRIPTOR *MemoryMap, UINTN *MapKey,
 			UINTN *DescriptorSize, UINT32 *DescriptorVersion );
-	void *AllocatePoolToCheckEvent[8];
+	void *AllocatePoolToFreePool[2];
+	EFI_STATUS ( EFIAPI *CreateEvent ) ( UINT32 Type, UINTN NotifyTpl, void *NotifyFunction, void *NotifyContext,
+			EFI_EVENT *Event );
+	EFI_STATUS ( EFIAPI *SetTimer ) ( EFI_EVENT Event, EFI_TIMER_DELAY Type, UINT64 TriggerTime );
+	EFI_STATUS ( EFIAPI *WaitForEvent ) ( UINTN NumberOfEvents, EFI_EVENT *Event, UINTN *Index );
+	void *SignalEvent;
+	EFI_STATUS ( EFIAPI *CloseEvent ) ( EFI_EVENT Event );
+	void *CheckEvent;
 	EFI_STATUS ( EFIAPI *InstallProtocolInterface ) ( EFI_HANDLE *Handle, const EFI_GUID *Protocol, UINT32 InterfaceType,
 			void *Interface );
 	void *ReinstallProtocolInterfaceToUninstallProtocolInterface[2];
