@@ -57,12 +57,15 @@ _REMOVABLE_MEDIA_PATHS = {
     Arch.LOONG64: "EFI/BOOT/BOOTLOONGARCH64.EFI",
 }
 _WAITING_CLOCK = "-icount", "shift=4"  # 16 ns an instruction
+# 256 ns: legacy code waits without halting the processor, and has a timer of only 18 Hz.
+_BIOS_CLOCK = "-icount", "shift=8,sleep=off"
 # What the console shows where the firmware has given up the network boot, or iPXE has stopped the
 # machine. UEFI firmware tries other networks and HTTP next, where no boot program is served.
 _PXE_FAILED = r'failed to (?:load|start) Boot[0-9A-F]{{4}}(?= "UEFI PXEv{} [^\n]*\n)'
+_BIOS_ENDS = "No bootable device|No more network devices"
 _UEFI_ENDS = r"Shell>|UEFI Interactive Shell|No bootable option or device"
 _GIVEN_UP = {
-    (BIOS, IPV4): re.compile(f"No bootable device|No more network devices|{diagnosis.IPXE_STOPPED}"),
+    (BIOS, IPV4): re.compile(f"{_BIOS_ENDS}|{diagnosis.IPXE_STOPPED}"),
     (UEFI, IPV4): re.compile(f"{_UEFI_ENDS}|{_PXE_FAILED.format(4)}"),
     (UEFI, IPV6): re.compile(f"{_UEFI_ENDS}|{_PXE_FAILED.format(6)}"),
 }
@@ -175,7 +178,8 @@ def _start_guest(
     """A guest whose network serves the boot file."""
     if proof.network == IPV4:
         machine = MACHINES[proof.arch]
-        return qemu.start(machine, [*_clock(machine), *_network(_BOOT_FILE), *options], directory)
+        clock = _BIOS_CLOCK if proof.kind == BIOS else _clock(machine)
+        return qemu.start(machine, [*clock, *_network(_BOOT_FILE), *options], directory)
     return _start_ipv6_guest(proof, options, directory)
 
 
