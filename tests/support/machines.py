@@ -19,10 +19,13 @@ COUNTING_MACHINES = [
 COMMON = ["-nodefaults", "-display", "none", "-accel", "tcg", "-no-reboot", "-monitor", "none"]
 PC = ["-vga", "none", "-device", "isa-debug-exit,iobase=0xf4,iosize=4"]
 PC += ["-global", "isa-debugcon.iobase=0x402"]
-PC_BIOS = ["qemu-system-x86_64", "-M", "pc,graphics=off", "-m", "64", *COMMON, *PC]
-OVMF = ["qemu-system-x86_64", "-M", "q35,graphics=off", "-m", "256", *COMMON, *PC]
+# Clocks that go by the guest's instructions and skip waiting, as those of proofs do.
+BIOS_CLOCK, UEFI_CLOCK = ["-icount", "shift=8,sleep=off"], ["-icount", "shift=6,sleep=off"]
+PC_BIOS = ["qemu-system-x86_64", "-M", "pc,graphics=off", "-m", "64", *COMMON, *PC, *BIOS_CLOCK]
+OVMF = ["qemu-system-x86_64", "-M", "q35,graphics=off", "-m", "256", *COMMON, *PC, *UEFI_CLOCK]
 OVMF_FLASH = "/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"
 AAVMF = ["qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a57", "-m", "256", *COMMON]
+AAVMF += UEFI_CLOCK
 AAVMF_FLASH = "/usr/share/AAVMF/AAVMF_CODE.fd", "/usr/share/AAVMF/AAVMF_VARS.fd"
 MARK = r"minipxe {} {}:{} build ([0-9a-f]{{8}}) {}\r?\n"
 
