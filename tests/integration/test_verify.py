@@ -712,6 +712,9 @@ def test_each_kind_of_proof_fails_with_corrupted_roms(project: Project, releases
         expected.update((kind, name) for kind in control.kinds)
     assert {(row["kind"], row["control"]) for row in rows} == expected
     assert sum(row["control"] == corruptions.ALONE for row in rows) == 2  # both NICs
+    # All but ExitBootServices is as in the proof: frames arrive, and what the NIC writes is seen.
+    (stays,) = [row["text"] for row in rows if row["control"] == corruptions.STAYS]
+    assert re.match(r"fails as it must: memory: 82540em\.efidrv: after .* bytes of boot", stays)
 
 
 def test_a_control_fails_if_the_proof_passes(project: Project):

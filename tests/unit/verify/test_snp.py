@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -16,7 +18,7 @@ from romforge.spec import loader
 from romforge.verify import boot, cases, guest_report, snp
 from romforge.verify.boot import CheckFailed
 from romforge.verify.guest_report import Call
-from tests.support.project import Run, spec_text
+from tests.support.project import run, spec_text
 from tests.support.proofs import E1000, NONCE, OTHER, UEFI_TEXT, without_interfaces
 
 LINES = "romforge call Start 00000000 state=1\r\nromforge call Receive.empty 80000006\r\n"
@@ -36,19 +38,51 @@ def prove(rom: bytes, directory: Path) -> snp.Seen:
 # In QEMU
 
 
+class Verified(NamedTuple):
+    """A project whose SNP proof of Debian's driver was run, and what `verify` said of it."""
+
+    top: Path
+    done: subprocess.CompletedProcess[str]
+
+    def again(self) -> subprocess.CompletedProcess[str]:
+        return verify(self.top)
+
+
+def verify(top: Path) -> subprocess.CompletedProcess[str]:
+    rom = "verify:usr/share/qemu/efi-e1000.rom"
+    proofs = [f"{rom}:structure", f"{rom}:snp-x86_64"]
+    return run([sys.executable, "-m", "romforge", "verify", "--json", *proofs], top)
+
+
+def rows_of(done: subprocess.CompletedProcess[str]) -> dict[str, dict[str, Any]]:
+    assert done.returncode == 0, done.stderr
+    return {row["column"]: row for row in json.loads(done.stdout)["proofs"]}
+
+
+@pytest.fixture(scope="module")
+def verified(tmp_path_factory: pytest.TempPathFactory, releases: dict[str, Path]) -> Verified:
+    top = tmp_path_factory.mktemp("verified")
+    extra = "[verify]\nroms = []\nsnp = true\n"
+    (top / "romspec.toml").write_text(spec_text(releases["sid"], extra=extra))
+    return Verified(top, verify(top))
+
+
 @pytest.mark.slow
 @pytest.mark.qemu
-def test_a_stored_and_a_compressed_driver_return_the_same(tmp_path: Path, e1000: bytes):
+def test_a_stored_and_a_compressed_driver_return_the_same(
+    tmp_path: Path, verified: Verified, e1000: bytes
+):
     """All calls of Debian's driver return what they must, and the same when stored uncompressed."""
-    result = prove(e1000, tmp_path)
-    assert result.text.startswith(
+    row = rows_of(verified.done)["snp-x86_64"]
+    assert row["text"].startswith(
         f"82540em.efidrv: {len(snp.CALLS)} calls, packets sent and received"
     )
-    assert [call.name for call in result.calls] == list(snp.CALLS)
+    compressed = [Call(*call) for call in row["calls"]]
+    assert [call.name for call in compressed] == list(snp.CALLS)
     image = option_rom.parse_rom(e1000).images[-1]
     stored = efi_image.wrap_driver(option_rom.driver_of(image), image.ids)
     calls = snp.calls(stored, Arch.X86_64, "e1000", tmp_path / "guest", tmp_path / "cache")
-    assert snp.differences(result.calls, calls) == []
+    assert snp.differences(compressed, calls) == []
 
 
 @pytest.mark.slow
@@ -81,15 +115,10 @@ def test_a_network_without_an_answer_fails_the_proof(
 
 @pytest.mark.slow
 @pytest.mark.qemu
-def test_verify_reports_the_calls(tmp_path: Path, releases: dict[str, Path], romforge: Run):
+def test_verify_reports_the_calls(verified: Verified):
     """The name, status and detail of each call as JSON, also of an earlier run."""
-    extra = "[verify]\nroms = []\nsnp = true\n"
-    (tmp_path / "romspec.toml").write_text(spec_text(releases["sid"], extra=extra))
-    rom = "verify:usr/share/qemu/efi-e1000.rom"
-    for before in (False, True):
-        done = romforge("verify", "--json", f"{rom}:structure", f"{rom}:snp-x86_64")
-        assert done.returncode == 0, done.stderr
-        rows = {row["column"]: row for row in json.loads(done.stdout)["proofs"]}
+    for before, done in ((False, verified.done), (True, verified.again())):
+        rows = rows_of(done)
         assert set(rows) == {"structure", "snp-x86_64"}
         assert all(row["state"] == "passed" for row in rows.values())
         row = rows["snp-x86_64"]
