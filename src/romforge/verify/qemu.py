@@ -264,31 +264,31 @@ def default_file(program: str, options: tuple[str, ...], device: str) -> str | N
     raise RomforgeError(f"{Path(program).name} does not start with -device {device}: {reason}")
 
 
-@functools.lru_cache
 def has_device(machine: Machine, device: str) -> bool:
     """Whether QEMU has a device of this name or alias; raises RomforgeError."""
-    command = [binary(machine), "-device", "help"]
-    devices = programs.run_program(command, package=machine.package).decode(errors="replace")
+    devices = _help(binary(machine), machine.package, "-device")
     return f'name "{device}"' in devices or f'alias "{device}"' in devices
 
 
-@functools.lru_cache
 def has_cpu(machine: Machine, model: str) -> bool:
     """Whether QEMU emulates this model of processor; raises RomforgeError."""
-    command = [binary(machine), "-cpu", "help"]
-    models = programs.run_program(command, package=machine.package).decode(errors="replace")
-    return model in models.split()
+    return model in _help(binary(machine), machine.package, "-cpu").split()
+
+
+@functools.lru_cache
+def _help(program: str, package: str, option: str) -> str:
+    """What a QEMU of a Debian package says of the values of an option, asked once."""
+    command = [program, option, "help"]
+    return programs.run_program(command, package=package).decode(errors="replace")
 
 
 class Refusal(RomforgeError):
     """A command that QEMU's monitor refused to run."""
 
 
-@functools.lru_cache
 def network_devices(machine: Machine) -> tuple[str, ...]:
     """The network devices for the PCI bus that QEMU has; raises RomforgeError."""
-    command = [binary(machine), "-device", "help"]
-    text = programs.run_program(command, package=machine.package).decode(errors="replace")
+    text = _help(binary(machine), machine.package, "-device")
     _, _, section = text.partition("Network devices:")
     section = section.partition("\n\n")[0]
     return tuple(re.findall(r'^name "([^"]+)", bus PCI', section, re.MULTILINE))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from romforge.base import programs
 from romforge.base.arch import Arch
 from romforge.base.errors import RomforgeError
 from romforge.base.nic_models import NIC_MODELS
@@ -120,6 +121,23 @@ def test_the_name_of_a_default_rom_comes_from_qemu():
 )
 def test_a_device_is_known_by_its_name_and_its_alias(device: str, known: bool):
     assert qemu.has_device(MACHINES[Arch.X86_64], device) == known
+
+
+def test_qemu_is_asked_once_for_all_its_devices(monkeypatch: pytest.MonkeyPatch):
+    asked = []
+    run_program = programs.run_program
+
+    def recorded(command: list[str], package: str) -> bytes:
+        asked.append(command[1:])
+        return run_program(command, package=package)
+
+    monkeypatch.setattr(programs, "run_program", recorded)
+    qemu._help.cache_clear()
+    machine = MACHINES[Arch.X86_64]
+    assert qemu.has_device(machine, "e1000")
+    assert not qemu.has_device(machine, "e100")
+    assert "rtl8139" in qemu.network_devices(machine)
+    assert asked == [["-device", "help"]]
 
 
 @pytest.mark.qemu
