@@ -40,6 +40,8 @@ _SMM, _ENROLLED_KEYS = "requires-smm", "enrolled-keys"
 _AVOIDED = {"secure-boot", _SMM}
 # What firmware with such a feature needs of the machine (OvmfPkg's README, "SMM support").
 _SMM_OPTIONS = ("-machine", "smm=on", "-global", "driver=cfi.pflash01,property=secure,value=on")
+# Registers of a TPM on a PC (TCG PC Client Platform TPM Profile, 6.1), in bytes
+_TPM, _TPM_SIZE = 0xFED4_0000, 0x5000
 _PC_NAMES = "i386", "x86_64"  # of machines whose firmware need not be in flash
 _POLL = 0.05  # seconds between two looks at a console
 _ANSWER = 20  # seconds that a monitor may take
@@ -221,8 +223,7 @@ def firmware_options(machine: Machine, directory: Path) -> list[str]:
     firmware = find_firmware(machine)
     try:
         if machine.name in _PC_NAMES and not firmware.options:
-            parts = [Path(path).read_bytes() for path in (firmware.variables, firmware.code)]
-            (directory / "firmware.fd").write_bytes(b"".join(parts))
+            _write_pc_firmware(firmware, directory / "firmware.fd")
             return ["-bios", "firmware.fd"]
         shutil.copyfile(firmware.variables, directory / "variables.fd")
     except OSError as error:
@@ -233,6 +234,20 @@ def firmware_options(machine: Machine, directory: Path) -> list[str]:
     code = f"{drive}=0,readonly=on,file={firmware.code}"
     variables = f"{drive}=1,file=variables.fd"
     return [*firmware.options, "-drive", code, "-drive", variables]
+
+
+def _write_pc_firmware(firmware: Firmware, path: Path) -> None:
+    """Writes the image of a PC's firmware, which ends at 4 GiB; it begins where a TPM would be.
+
+    Firmware that reads ff there finds no TPM, as on a PC without one. QEMU returns 0 where nothing
+    is, and then OVMF waits 1.5 s for a TPM to answer. OSError where a file cannot be used.
+    """
+    parts = [Path(part).read_bytes() for part in (firmware.variables, firmware.code)]
+    content = b"".join(parts)
+    with path.open("wb") as image:
+        image.write(b"\xff" * _TPM_SIZE)
+        image.seek((4 << 30) - _TPM - len(content))
+        image.write(content)
 
 
 def default_rom(machine: Machine, options: tuple[str, ...], device: str) -> str | None:

@@ -54,6 +54,19 @@ def describe(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callab
     qemu.find_firmware.cache_clear()
 
 
+@pytest.mark.qemu
+def test_a_pc_reads_ff_where_a_tpm_would_be(tmp_path: Path):
+    """QEMU puts the image of the firmware below 4 GiB, so it begins at the TPM."""
+    machine = MACHINES[Arch.X86_64]
+    options = [*machine.options, *qemu.firmware_options(machine, tmp_path), "-S"]
+    with qemu.start(machine, options, tmp_path) as guest:
+        line = guest.monitor.ask("human-monitor-command", **{"command-line": "xp /2bx 0xfed40000"})
+        assert line.split() == ["00000000fed40000:", "0xff", "0xff"]
+    firmware = qemu.find_firmware(machine)
+    image = (tmp_path / "firmware.fd").read_bytes()
+    assert image.endswith(Path(firmware.code).read_bytes())
+
+
 def test_firmware_that_requires_signatures_is_not_used(
     describe: Callable[..., None], tmp_path: Path
 ):
@@ -97,7 +110,7 @@ def test_only_a_pc_has_its_firmware_in_memory(describe: Callable[..., None], tmp
     (tmp_path / "own").mkdir()
     options = qemu.firmware_options(MACHINES[Arch.X86_64], tmp_path / "own")
     assert options == ["-bios", "firmware.fd"]
-    assert (tmp_path / "own/firmware.fd").read_bytes() == b"variables code"
+    assert (tmp_path / "own/firmware.fd").read_bytes().endswith(b"\0variables code")
     options = qemu.firmware_options(MACHINES[Arch.ARM64], tmp_path / "own")
     assert f"if=pflash,format=raw,unit=0,readonly=on,file={tmp_path / 'virt'}" in options
     assert (tmp_path / "own/variables.fd").read_bytes() == b"variables "
