@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from romforge.formats import pe
-from tests.support.machines import MARK, OVMF, OVMF_FLASH, PC_BIOS, boot, uefi
+from tests.support.machines import MARK, OVMF, PC_BIOS, boot, ovmf_firmware
 from tests.support.minipxe import SOURCE, Tree
 
 pytestmark = pytest.mark.slow
@@ -115,7 +115,7 @@ def test_ovmf_loads_snponly_from_the_network(media: Tree, tmp_path: Path):
     """By its own driver of the card, whose address the application finds on its device path."""
     network = f"user,id=n,restrict=on,tftp={media.src}/bin-x86_64-efi,bootfile=snponly.efi"
     card = ["-netdev", network, "-device", "virtio-net-pci,netdev=n,romfile="]
-    machine = [*OVMF, *uefi(tmp_path, *OVMF_FLASH), *card]
+    machine = [*OVMF, *ovmf_firmware(tmp_path), *card]
     found = f"minipxe snponly found, SNP: {MAC}"
     text, _ = boot(tmp_path, machine, lambda text: found in text)
     assert has_mark(text, "snponly", "efi"), text
@@ -125,7 +125,7 @@ def test_ovmf_loads_snponly_from_the_network(media: Tree, tmp_path: Path):
 @pytest.mark.qemu
 def test_ovmf_boots_the_cd(media: Tree, tmp_path: Path):
     card = ["-netdev", "user,id=n,restrict=on", "-device", "e1000,netdev=n,romfile="]
-    machine = [*OVMF, *uefi(tmp_path, *OVMF_FLASH), *card]
+    machine = [*OVMF, *ovmf_firmware(tmp_path), *card]
     machine += ["-cdrom", f"{media.src}/bin-x86_64-efi/ipxe.iso"]
     text, _ = boot(tmp_path, machine, lambda text: E1000_FOUND.strip() in text)
     assert has_mark(text, "ipxe", "efi"), text

@@ -9,7 +9,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from romforge.base.arch import Arch
 from romforge.spec.value_types import MACHINES_ALL
+from romforge.verify import qemu
 from tests.support.project import PATIENCE
 
 # Those that guests migrate on here: not every Debian release has a cross compiler for loong64.
@@ -23,7 +25,6 @@ PC += ["-global", "isa-debugcon.iobase=0x402"]
 BIOS_CLOCK, UEFI_CLOCK = ["-icount", "shift=8,sleep=off"], ["-icount", "shift=6,sleep=off"]
 PC_BIOS = ["qemu-system-x86_64", "-M", "pc,graphics=off", "-m", "64", *COMMON, *PC, *BIOS_CLOCK]
 OVMF = ["qemu-system-x86_64", "-M", "q35,graphics=off", "-m", "256", *COMMON, *PC, *UEFI_CLOCK]
-OVMF_FLASH = "/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"
 AAVMF = ["qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a57", "-m", "256", *COMMON]
 AAVMF += UEFI_CLOCK
 AAVMF_FLASH = "/usr/share/AAVMF/AAVMF_CODE.fd", "/usr/share/AAVMF/AAVMF_VARS.fd"
@@ -42,25 +43,25 @@ def boot(
     serial.write_text("")
     command = [*command, "-serial", "stdio"]
     with serial.open("wb") as out:
-        qemu = subprocess.Popen(
+        process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=out, stderr=subprocess.STDOUT, cwd=directory
         )
     try:
         end = time.monotonic() + PATIENCE
-        while time.monotonic() < end and qemu.poll() is None:
+        while time.monotonic() < end and process.poll() is None:
             text = serial.read_text(errors="replace")
             if is_complete(text):
                 break
             if keys and "=> " in text:
-                assert qemu.stdin
-                qemu.stdin.write(keys.encode())
-                qemu.stdin.flush()
+                assert process.stdin
+                process.stdin.write(keys.encode())
+                process.stdin.flush()
                 keys = ""
             time.sleep(0.1)
-        return serial.read_text(errors="replace"), qemu.poll()
+        return serial.read_text(errors="replace"), process.poll()
     finally:
-        qemu.kill()
-        qemu.communicate()
+        process.kill()
+        process.communicate()
 
 
 def uefi(directory: Path, code: str, variables: str) -> list[str]:
@@ -69,6 +70,11 @@ def uefi(directory: Path, code: str, variables: str) -> list[str]:
     code_drive = f"{drive}=0,readonly=on,file={code}"
     variables_drive = f"{drive}=1,file={directory / 'variables'}"
     return ["-drive", code_drive, "-drive", variables_drive]
+
+
+def ovmf_firmware(directory: Path) -> list[str]:
+    """The options that a proof has, too."""
+    return qemu.firmware_options(qemu.MACHINES[Arch.X86_64], directory)
 
 
 def card(device: str, rom: Path) -> list[str]:
@@ -82,7 +88,7 @@ def bios(directory: Path, device: str, rom: Path) -> tuple[str, int | None]:
 
 
 def ovmf(directory: Path, device: str, rom: Path, until: str) -> str:
-    machine = [*OVMF, *uefi(directory, *OVMF_FLASH), *card(device, rom)]
+    machine = [*OVMF, *ovmf_firmware(directory), *card(device, rom)]
     text, _ = boot(directory, machine, lambda text: until in text)
     return text
 

@@ -27,10 +27,10 @@ from tests.support.machines import (
     AAVMF_FLASH,
     COMMON,
     OVMF,
-    OVMF_FLASH,
     PC,
     PC_BIOS,
     boot,
+    ovmf_firmware,
     uefi,
 )
 from tests.support.proofs import NONCE, OTHER
@@ -340,7 +340,7 @@ def test_ovmf_boots_the_program_which_finds_the_driver(
     tmp_path: Path, built: dict[guest_program.ProgramKind, bytes], releases: dict[str, Path]
 ):
     rom = releases["sid"] / "efi-e1000.rom"
-    machine = [*OVMF, *uefi(tmp_path, *OVMF_FLASH)]
+    machine = [*OVMF, *ovmf_firmware(tmp_path)]
     machine += served(tmp_path, built[Arch.X86_64], PROGRAM_NAMES[Arch.X86_64])
     machine += ["-device", f"e1000,netdev=n0,addr=3,romfile={rom}"]
     text, status = boot(tmp_path, machine, lambda text: False)
