@@ -712,6 +712,12 @@ def test_each_kind_of_proof_fails_with_corrupted_roms(project: Project, releases
         expected.update((kind, name) for kind in control.kinds)
     assert {(row["kind"], row["control"]) for row in rows} == expected
     assert sum(row["control"] == corruptions.ALONE for row in rows) == 2  # both NICs
+    others = {row["kind"]: row["text"] for row in rows if row["control"] == corruptions.ANOTHER}
+    assert others[cases.UEFI].startswith(
+        "fails as it must: driver: the boot file did not run: the firmware says "
+        '"UEFI Interactive Shell"; '
+        "no driver is bound to the NIC, although the firmware loaded one from its ROM"
+    )
     # All but ExitBootServices is as in the proof: frames arrive, and what the NIC writes is seen.
     (stays,) = [row["text"] for row in rows if row["control"] == corruptions.STAYS]
     assert re.match(r"fails as it must: memory: 82540em\.efidrv: after .* bytes of boot", stays)
