@@ -17,7 +17,6 @@ typedef UINT16 CHAR16;
 typedef UINTN EFI_STATUS;
 typedef void *EFI_HANDLE;
 typedef void *EFI_EVENT;
-typedef void *EFI_EVENT;
 
 #ifdef __x86_64__
 #define EFIAPI __attribute__ (( ms_abi ))
