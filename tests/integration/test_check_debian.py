@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from pathlib import Path
 
@@ -19,7 +18,7 @@ EXAMPLE = TOP / "examples/debian/debian"
 @pytest.fixture
 def romforge(romforge: Run, tmp_path: Path) -> Run:
     """In a copy of the example as a source package of the miniature."""
-    shutil.copytree(TOP / "vendor/minipxe/src", tmp_path / "src", copy_function=os.link)
+    shutil.copytree(TOP / "vendor/minipxe/src", tmp_path / "src")
     shutil.copytree(EXAMPLE, tmp_path / "debian")
     return lambda *words: romforge(*words, ROMSPEC="debian/romspec.toml")
 

@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import tarfile
+import tempfile
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -380,16 +381,16 @@ def signers(
         public.write_text(f"{PERSON['email']} {key.with_suffix('.pub').read_text()}")
         yield Signers(public, ["-c", "gpg.format=ssh", "-c", f"user.signingkey={key}"])
         return
-    home = tmp_path / "gnupg"
-    home.mkdir(mode=0o700)
-    monkeypatch.setenv("GNUPGHOME", str(home))
-    owner = f"{PERSON['name']} <{PERSON['email']}>"
-    gpg = ["gpg", "--batch", "--quiet", "--passphrase", ""]
-    subprocess.run([*gpg, "--quick-generate-key", owner, "ed25519", "sign"], check=True)
-    exported = subprocess.run([*gpg, "--armor", "--export"], check=True, capture_output=True)
-    public.write_bytes(exported.stdout)
-    yield Signers(public, [])
-    subprocess.run(["gpgconf", "--kill", "all"], check=True)
+    # the agent's socket is there, whose path may have 107 bytes at most
+    with tempfile.TemporaryDirectory() as home:
+        monkeypatch.setenv("GNUPGHOME", home)
+        owner = f"{PERSON['name']} <{PERSON['email']}>"
+        gpg = ["gpg", "--batch", "--quiet", "--passphrase", ""]
+        subprocess.run([*gpg, "--quick-generate-key", owner, "ed25519", "sign"], check=True)
+        exported = subprocess.run([*gpg, "--armor", "--export"], check=True, capture_output=True)
+        public.write_bytes(exported.stdout)
+        yield Signers(public, [])
+        subprocess.run(["gpgconf", "--kill", "all"], check=True)
 
 
 def test_a_tag_is_taken_with_the_signature_of_a_known_key_alone(

@@ -11,7 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.compilers import CACHED_PATH, CCACHE_PROGRAMS, REAL_PATH, cached_compilers
+from tests.support.compilers import (
+    CACHED_PATH,
+    CCACHE_PROGRAMS,
+    REAL_PATH,
+    cached_compilers,
+    lay_out,
+)
 
 WORDS = ["gcc", "-E", "-nostdinc", "-Iinclude", "-I.", "-M", "-MG", "-MP", "-MT", "a_DEPS"]
 
@@ -49,14 +55,14 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A PATH with a compiler that has kept nothing yet."""
     programs, _, rest = CACHED_PATH.partition(":")
     own = tmp_path_factory.mktemp("compilers")
-    shutil.copy(Path(programs, "gcc"), own / "gcc")
-    (own / "answers").mkdir()
-    return f"{own}:{rest}"
+    lay_out(own)
+    shutil.copy(Path(programs, "gcc"), own / "ccache")
+    return f"{own}/bin:{rest}"
 
 
 def answers(path: str) -> list[Path]:
     """The answers that the compiler of this PATH keeps."""
-    return list(Path(path.partition(":")[0], "answers").iterdir())
+    return list(Path(path.partition(":")[0], "../answers").iterdir())
 
 
 def test_an_answer_is_kept_and_given_again(tree: Path, path: str):

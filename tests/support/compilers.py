@@ -32,20 +32,24 @@ def _keeping_programs() -> Path:
     """
     about = repr((_SOURCE.read_bytes(), _FLAGS, sorted(os.listdir(CCACHE_PROGRAMS))))
     place = debian.CACHE / f"compilers_{hashlib.sha256(about.encode()).hexdigest()[:12]}"
-    if place.is_dir():
-        return place
-    debian.CACHE.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=debian.CACHE) as top:
-        new = Path(top, "compilers")
-        (new / "answers").mkdir(parents=True)
-        program = new / "dependency-cache"
-        subprocess.run(["gcc", *_FLAGS, _SOURCE, "-o", program], check=True)
-        for name in os.listdir(CCACHE_PROGRAMS):
-            if "gcc" in name:
-                (new / name).symlink_to(program.name)
-        with suppress(OSError):
-            new.rename(place)
-    return place
+    if not place.is_dir():
+        debian.CACHE.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=debian.CACHE) as top:
+            new = Path(top, "compilers")
+            lay_out(new)
+            subprocess.run(["gcc", *_FLAGS, _SOURCE, "-o", new / "ccache"], check=True)
+            with suppress(OSError):
+                new.rename(place)
+    return place / "bin"
+
+
+def lay_out(place: Path) -> None:
+    """Makes a directory for a program ``ccache``, links to it, and what it keeps."""
+    (place / "bin").mkdir(parents=True)
+    (place / "answers").mkdir()
+    for name in os.listdir(CCACHE_PROGRAMS):
+        if "gcc" in name:
+            (place / "bin" / name).symlink_to("../ccache")
 
 
 def _cached_path() -> str:

@@ -7,8 +7,9 @@
  * compiler, its arguments, the source, and the names and contents of all headers of the tree. All of
  * that is the key. Where an answer depends on more, the compiler is always run.
  *
- * It is called by a compiler's name, in a directory of its own that comes first in PATH. The directory
- * of ccache's compilers comes next, and is given as CCACHE_PROGRAMS when this is compiled.
+ * It is called by a compiler's name, in a directory "bin" of links to it that comes first in PATH. The
+ * directory of ccache's compilers comes next, and is given as CCACHE_PROGRAMS when this is compiled.
+ * Its own name is "ccache", so that romforge, too, knows that it is no compiler.
  */
 
 #define _GNU_SOURCE
@@ -117,13 +118,15 @@ static int add_headers(digest_t *sum, const char *directory)
 	return well;
 }
 
-/* Removes the directory of this program from PATH, which then leads to other compilers. */
+/* Removes the directory of links to this program from PATH, which then leads to other compilers. */
 static void leave_path(const char *own)
 {
+	char links[PATH_MAX + 8];
 	char *path = strdup(getenv("PATH") ?: "/usr/bin:/bin");
 	char *left = calloc(strlen(path) + 2, 1);
+	snprintf(links, sizeof links, "%s/bin", own);
 	for (char *rest = path, *directory; (directory = strsep(&rest, ":"));) {
-		if (strcmp(directory, own) == 0)
+		if (strcmp(directory, links) == 0)
 			continue;
 		strcat(left, ":");
 		strcat(left, directory);

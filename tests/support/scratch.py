@@ -26,7 +26,7 @@ def use_memory() -> None:
         return
     if not _is_fit():
         return
-    place = _MEMORY / f"romforge-tests-{os.getuid()}"
+    place = _MEMORY / f"romforge-{os.getuid()}"
     place.mkdir(mode=0o700, exist_ok=True)
     os.environ["TMPDIR"] = os.environ["PYTEST_DEBUG_TEMPROOT"] = str(place)
     tempfile.tempdir = None  # which is read from TMPDIR again
