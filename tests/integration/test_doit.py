@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from romforge.base import fingerprint
+from tests.support import small_roms
 from tests.support.project import PATIENCE, TOP, Run, Started, all_gone, spec_text
 
 pytestmark = pytest.mark.slow
@@ -30,11 +31,11 @@ PARALLEL = [["-n", "2", "-P", "process"], ["-n", "2", "-P", "thread"], ["-n", "5
 class Project(Started):
     """A directory with a spec of three NICs and two targets, and ROMs of its own to build from."""
 
-    def __init__(self, top: Path, doit: Run, releases: dict[str, Path]) -> None:
-        self.top, self.doit, self.releases = top, doit, releases
+    def __init__(self, top: Path, doit: Run, sets: dict[str, Path]) -> None:
+        self.top, self.doit, self.sets = top, doit, sets
         self.roms, self.out = top / "roms", top / "out/usr/share/qemu"
         self.state = top / "out/.romforge/state.json"
-        shutil.copytree(releases["sid"], self.roms)
+        shutil.copytree(sets["new"], self.roms)
         self.started: list[subprocess.Popen[str]] = []
         self.write()
 
@@ -44,9 +45,9 @@ class Project(Started):
             spec_text(self.roms, nics=named, extra=text).replace("256KiB", size)
         )
 
-    def right(self, suite: str = "sid") -> dict[str, bytes]:
-        """The files that must come of it: those of Debian."""
-        return {name: (self.releases[suite] / name).read_bytes() for name in NAMES}
+    def right(self, version: str = "new") -> dict[str, bytes]:
+        """The files that must come of it: those of the set."""
+        return {name: (self.sets[version] / name).read_bytes() for name in NAMES}
 
     def bytes(self) -> dict[str, bytes]:
         return (
@@ -64,14 +65,19 @@ class Project(Started):
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout.splitlines()[-1]
 
-    def swap(self, name: str = "efi-e1000.rom", suite: str = "trixie") -> None:
+    def swap(self, name: str = "efi-e1000.rom", version: str = "old") -> None:
         """Puts another release's ROM in the place of an input."""
-        shutil.copy(self.releases[suite] / name, self.roms)
+        shutil.copy(self.sets[version] / name, self.roms)
+
+
+@pytest.fixture(scope="module")
+def sets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    return small_roms.write_sets(tmp_path_factory.mktemp("sets"), NICS)
 
 
 @pytest.fixture
-def project(tmp_path: Path, doit: Run, releases: dict[str, Path]) -> Iterator[Project]:
-    made = Project(tmp_path, doit, releases)
+def project(tmp_path: Path, doit: Run, sets: dict[str, Path]) -> Iterator[Project]:
+    made = Project(tmp_path, doit, sets)
     yield made
     for process in made.started:
         if process.poll() is None:
@@ -79,17 +85,17 @@ def project(tmp_path: Path, doit: Run, releases: dict[str, Path]) -> Iterator[Pr
         process.communicate()
 
 
-@pytest.mark.parametrize("suite", ["trixie", "bookworm"], ids=["the same size", "another size"])
-def test_content_that_changes_under_an_equal_mtime_is_seen(project: Project, suite: str):
+@pytest.mark.parametrize("version", ["old", "oldest"], ids=["the same size", "another size"])
+def test_content_that_changes_under_an_equal_mtime_is_seen(project: Project, version: str):
     project.build()
     path = project.roms / "efi-e1000.rom"
     before = path.stat()
-    project.swap(suite=suite)
+    project.swap(version=version)
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     after = path.stat()
     assert (after.st_mtime_ns, after.st_size == before.st_size) == (
         before.st_mtime_ns,
-        suite == "trixie",
+        version == "old",
     )
     assert project.build().startswith("2 built, 4 up to date")
     assert project.bytes()["efi-e1000.rom"].rstrip(b"\xff") == path.read_bytes().rstrip(b"\xff")
@@ -265,9 +271,9 @@ def test_a_rom_that_fails_beside_others_fails_alone(
     assert project.bytes() == right
     if not reporter:
         assert done.stdout.splitlines()[-1] == "3 failed, 4 built, 0 up to date, in out"
-        assert "13,824 bytes (0x3600) over its bucket of 128 KiB" in done.stderr
+        assert "1,024 bytes (0x400) over its bucket of 128 KiB" in done.stderr
         (entry,) = json.loads((project.top / "out/over.manifest.json").read_text())["roms"]
-        assert [image["size"] for image in entry["images"]] == [108_032, 36_864]
+        assert [image["size"] for image in entry["images"]] == [130_560, 1_536]
 
 
 def test_romforge_build_takes_jobs(project: Project, romforge: Run):
@@ -399,7 +405,7 @@ def test_an_input_edited_while_its_task_runs_is_not_believed(
     project: Project, arguments: list[str], how: str
 ):
     """The edit comes right after the bytes were read; the next run must see that they changed."""
-    path, other = project.roms / "efi-e1000.rom", project.releases["trixie"] / "efi-e1000.rom"
+    path, other = project.roms / "efi-e1000.rom", project.sets["old"] / "efi-e1000.rom"
     first = project.doit(
         *arguments, **project.patched(EDITED.format(path=str(path), other=str(other), how=how))
     )
@@ -411,10 +417,7 @@ def test_an_input_edited_while_its_task_runs_is_not_believed(
         assert project.bytes()["efi-e1000.rom"] == project.right()["efi-e1000.rom"]
     project.build(*arguments)
     assert project.bytes()["efi-e1000.rom"] == other.read_bytes()
-    assert (
-        project.bytes()["pxe-e1000.rom"]
-        == (project.releases["trixie"] / "pxe-e1000.rom").read_bytes()
-    )
+    assert project.bytes()["pxe-e1000.rom"] == (project.sets["old"] / "pxe-e1000.rom").read_bytes()
     assert project.build().startswith("0 built, 6 up to date")
 
 

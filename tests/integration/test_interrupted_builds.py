@@ -25,6 +25,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import small_roms
 from tests.support.disk import Disk, Set, differing, used
 from tests.support.project import PATIENCE, TOP, Run, Started, run, spec_text
 
@@ -51,23 +52,23 @@ COMMANDS = {
 class Project(Started):
     """A directory with a spec of six NICs and two targets, and two versions of the source ROMs."""
 
-    def __init__(self, top: Path, releases: dict[str, Path]) -> None:
-        self.top, self.releases, self.out = top, releases, top / "out"
+    def __init__(self, top: Path, sets: dict[str, Path]) -> None:
+        self.top, self.sets, self.out = top, sets, top / "out"
         self.place = self.out / "usr/share/qemu"
         self.started: list[subprocess.Popen[str]] = []
         self.write()
 
-    def write(self, suite: str = "sid", extra: str = "", nics: list[str] | None = None) -> None:
+    def write(self, version: str = "new", extra: str = "", nics: list[str] | None = None) -> None:
         named = "\n".join(
             f'{nic} = "{ids}"' for nic, ids in NICS.items() if nics is None or nic in nics
         )
         (self.top / "romspec.new").write_text(
-            spec_text(self.releases[suite], nics=named, extra=extra)
+            spec_text(self.sets[version], nics=named, extra=extra)
         )
         (self.top / "romspec.new").replace(self.top / "romspec.toml")
 
-    def right(self, suite: str = "sid") -> Set:
-        return {name: (self.releases[suite] / name).read_bytes() for name in NAMES}
+    def right(self, version: str = "new") -> Set:
+        return {name: (self.sets[version] / name).read_bytes() for name in NAMES}
 
     def files(self) -> Set:
         return (
@@ -86,16 +87,16 @@ class Project(Started):
         done = run([sys.executable, "-m", *command], self.top, **environment)
         return done.returncode, done.stdout + done.stderr
 
-    def check_built(self, suite: str = "sid") -> None:
+    def check_built(self, version: str = "new") -> None:
         """A build does, all files are right, the manifests too, and nothing else is left."""
         status, output = self.run(["doit"])
         assert status == 0, output
-        self.check_right(suite)
+        self.check_right(version)
         assert list((self.out / ".romforge/tmp").iterdir()) == []
 
-    def check_right(self, suite: str = "sid") -> None:
+    def check_right(self, version: str = "new") -> None:
         files = self.files()
-        assert differing(files, self.right(suite)) == []
+        assert differing(files, self.right(version)) == []
         for target in ("efi", "pxe"):
             entries = json.loads((self.out / f"{target}.manifest.json").read_bytes())["roms"]
             sums = {Path(entry["file"]).name: entry["sha256"] for entry in entries}
@@ -105,9 +106,9 @@ class Project(Started):
                 if name.startswith(target)
             }
 
-    def check_whole(self, *suites: str) -> None:
+    def check_whole(self, *versions: str) -> None:
         """No file is anything but a whole one of these sets, nor has another name."""
-        sets = [self.right(suite) for suite in suites or ("sid",)]
+        sets = [self.right(version) for version in versions or ("new",)]
         files = self.files()
         assert files.keys() <= NAMES
         assert [
@@ -115,10 +116,15 @@ class Project(Started):
         ] == []
 
 
+@pytest.fixture(scope="module")
+def sets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    return small_roms.write_sets(tmp_path_factory.mktemp("sets"), NICS)
+
+
 @pytest.fixture
-def project(tmp_path: Path, doit: Run, releases: dict[str, Path]) -> Iterator[Project]:
+def project(tmp_path: Path, doit: Run, sets: dict[str, Path]) -> Iterator[Project]:
     """``doit`` is asked for since it puts a dodo.py there."""
-    made = Project(tmp_path, releases)
+    made = Project(tmp_path, sets)
     yield made
     for process in made.started:
         if process.poll() is None:
@@ -144,11 +150,11 @@ def test_a_kill_at_any_moment_leaves_whole_files_and_the_next_build_right(
     assert project.run(COMMANDS[command])[0] == 0
     duration = time.monotonic() - begin
     caught = 0
-    suites = ["trixie", "sid"]
+    versions = ["old", "new"]
     for turn in range(6):
         if turn in (2, 4):
             shutil.rmtree(project.out)
-        project.write(suites[0])
+        project.write(versions[0])
         process, begin = project.start(*COMMANDS[command]), time.monotonic()
         try:
             process.wait((turn + dice.random()) / 6 * duration)
@@ -158,9 +164,9 @@ def test_a_kill_at_any_moment_leaves_whole_files_and_the_next_build_right(
         with suppress(ProcessLookupError):  # it may have ended
             os.killpg(process.pid, signal.SIGKILL)
         project.end(process)
-        project.check_whole("sid", "trixie")
-        project.check_built(suites[0])
-        suites.reverse()
+        project.check_whole("new", "old")
+        project.check_built(versions[0])
+        versions.reverse()
     assert caught >= 3, "most builds had ended before they were killed"
 
 
@@ -178,14 +184,14 @@ and "out" in str(arguments[0]).split("/"):
             os.kill(os.getpid(), signal.SIGKILL)
 sys.addaudithook(hook)
 """
-    project.write("trixie", nics=["e1000"])
+    project.write("old", nics=["e1000"])
     environment = project.patched(code)
-    first = {name: data for name, data in project.right("trixie").items() if "-e1000." in name}
+    first = {name: data for name, data in project.right("old").items() if "-e1000." in name}
     second = {name: data for name, data in project.right().items() if "-e1000." in name}
     killed = 0
     for moment in range(1, 200, 2):
         shutil.rmtree(project.out, ignore_errors=True)
-        project.write("trixie", nics=["e1000"])
+        project.write("old", nics=["e1000"])
         if moment % 4 == 1:
             assert project.run(["doit"])[0] == 0
         project.write(nics=["e1000"])
@@ -248,14 +254,14 @@ def test_a_disk_that_fills_up_as_state_and_manifests_are_written(project: Projec
 def test_a_disk_that_is_full_already_keeps_what_was_built(project: Project, disk: Disk):
     """The files of the earlier build stay until there is room for those of the new."""
     disk.mount("size=32m")
-    project.write("trixie")
-    project.check_built("trixie")
+    project.write("old")
+    project.check_built("old")
     disk.remount(f"size={used(project.out)}")
     project.write()
     status, output = project.run(["doit"])
     assert status == 1
     assert "No space left on device" in output
-    project.check_whole("sid", "trixie")
+    project.check_whole("new", "old")
     assert project.files().keys() == NAMES
     after_a_full_disk(project, disk)
 
@@ -277,8 +283,8 @@ def test_a_disk_without_inodes_leaves_whole_files_and_words(
 def test_a_read_only_output_root_is_told(project: Project, disk: Disk, command: str, built: bool):
     disk.mount("size=32m")
     if built:
-        project.write("trixie")
-        project.check_built("trixie")
+        project.write("old")
+        project.check_built("old")
         project.write()
     disk.remount("ro")
     status, output = project.run(COMMANDS[command])
@@ -356,12 +362,12 @@ def test_what_a_killed_build_left_is_swept(project: Project):
 def test_two_builds_at_once_end_right(project: Project):
     """Eight rounds, each of a pair of commands on another spec than before."""
     dice = random.Random("two builds")
-    suites = ["trixie", "sid"]
+    versions = ["old", "new"]
     refused = 0
     for turn in range(8):
         if turn % 4 == 3:
             shutil.rmtree(project.out)
-        project.write(suites[0])
+        project.write(versions[0])
         first = project.start(*COMMANDS[dice.choice(list(COMMANDS))])
         time.sleep(dice.choice([0, 0, 0.02, 0.1, 0.25]))
         second = project.start(*COMMANDS[dice.choice(list(COMMANDS))])
@@ -372,11 +378,11 @@ def test_two_builds_at_once_end_right(project: Project):
             "another build is running there: " in output for status, output in ends if status == 1
         ), ends
         refused += sum(statuses)
-        project.check_right(suites[0])
+        project.check_right(versions[0])
         assert list((project.out / ".romforge/tmp").iterdir()) == []
-        suites.reverse()
+        versions.reverse()
     assert refused, "no two builds ever met"
-    project.check_built(suites[1])
+    project.check_built(versions[1])
 
 
 @pytest.mark.parametrize("command", ["doit", "doit, processes", "romforge build"])
@@ -385,13 +391,13 @@ def test_a_spec_that_changes_while_it_is_built_is_built_by_the_next_run(
 ):
     process = project.start(*COMMANDS[command], **project.held())
     project.wait_for(project.files, process)
-    project.write("trixie")
+    project.write("old")
     assert process.poll() is None
     project.let_go()
     status, output = project.end(process)
     assert status == 0, output
-    project.check_right("sid")
-    project.check_built("trixie")
+    project.check_right("new")
+    project.check_built("old")
 
 
 @pytest.mark.parametrize("group", [True, False], ids=["to all, as by ^C", "to the build alone"])
