@@ -2,8 +2,8 @@
 """Sets of small ROMs, for tests of builds in which it does not matter what the ROMs are.
 
 They are like those of a release of Debian: an ``efi-NIC.rom`` of a legacy image and a compressed
-driver, padded to 256 KiB in all sets but the oldest, and a ``pxe-NIC.rom``. Each driver has a kilobyte, so it is checked in a
-tenth of the time.
+driver, padded to 256 KiB in all sets but the oldest, and a ``pxe-NIC.rom``. Each driver has a
+kilobyte, so it is checked in a tenth of the time.
 """
 
 from __future__ import annotations
