@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from romforge.base.pci_id import PciId
+from romforge.formats.option_rom import BLOCK
 from tests.support import builders
 
 # The blocks of 512 bytes of each legacy image, by the version of a set: alone it fits into 128 KiB,
@@ -42,7 +43,7 @@ def _roms(ids: PciId, blocks: int, name: str) -> dict[str, bytes]:
     """The two ROMs of a NIC; the name is in the code of both images."""
     code = name.encode().ljust(32)
     driver = builders.driver()[: -len(code)] + code
-    alone = builders.changed(builders.legacy(ids, blocks=blocks), builders.BLOCK, code)
-    first = builders.changed(builders.legacy(ids, blocks=blocks, last=False), builders.BLOCK, code)
+    alone = builders.changed(builders.legacy(ids, blocks=blocks), BLOCK, code)
+    first = builders.changed(builders.legacy(ids, blocks=blocks, last=False), BLOCK, code)
     chain = builders.mended(first, 6) + builders.compressed_efi(builders.stored(driver), ids)
     return {"efi": chain, "pxe": builders.mended(alone, 6)}
