@@ -174,12 +174,14 @@ class Forge:
         return f"{self.top}/bin:{self.environment['PATH']}"
 
     def make(self, directory: Path, *words: str) -> None:
-        """The tree's own make, with the compilers themselves."""
+        """The tree's own make; its objects come from the cache where the forge's do."""
         clean = {
             key: value
             for key, value in os.environ.items()
             if not key.startswith(("MAKE", "MFLAGS"))
         }
+        if self.cached:
+            clean |= cached_compilers()
         clean["SOURCE_DATE_EPOCH"] = self.environment["SOURCE_DATE_EPOCH"]
         command = ["/usr/bin/make", "-sj2", SAME_ANYWHERE, *words]
         subprocess.run(command, cwd=directory, env=clean, check=True, capture_output=True)

@@ -897,9 +897,12 @@ def test_damage_to_a_working_tree_costs_work_alone(project: Project, damages: di
     assert not wrong, "\n".join(wrong)
 
 
-# Counts the compilers that run at once; the first wait until there are as many as there are to be.
+# Counts the compilers that run at once, without those that were killed; the first wait until there
+# are as many as there are to be.
 COUNTED = f"""case "$TOOL $*" in "gcc "*" -c "*)
-    mkdir -p $TOP/running/$$; now=$(ls $TOP/running | wc -l); echo $now >> $TOP/seen
+    mkdir -p $TOP/running/$$
+    now=0; for one in $(ls $TOP/running); do kill -0 $one 2>/dev/null && now=$((now + 1)); done
+    echo $now >> $TOP/seen
     [ $now -lt $(cat $TOP/jobs) ] || touch $TOP/met
     [ -e $TOP/met ] || timeout {PATIENCE} sh -c "until [ -e $TOP/met ]; do sleep 0.02; done"
     sleep 0.15; ccache /usr/bin/gcc "$@"; status=$?
