@@ -13,7 +13,6 @@ import os
 import shutil
 import subprocess
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -27,7 +26,6 @@ _PROGRAMS = "/usr/sbin:/usr/bin:/sbin:/bin"
 OBJECTS = debian.CACHE / "ccache-chroot"  # of all runs, with a directory for each user
 # an environment in which objects come from there
 CACHED = {"PATH": f"/usr/lib/ccache:{_PROGRAMS}", "CCACHE_DIR": "/objects"}
-_KEPT = 14 * 24 * 3600  # seconds
 _RECIPE = 2  # counts up where the same packages would be installed in another way
 _CONFIGURATION = """force-unsafe-io
 path-exclude=/usr/share/doc/*
@@ -131,7 +129,7 @@ def make(directory: Path, packages: Sequence[str], package: Path) -> Chroot:
                 Path(part, "root").rename(kept)
             except OSError:
                 assert kept.is_dir()  # another run of the tests was first
-    _forget_unused(kept)
+    debian.forget_unused(kept)
     for name in ("root", "work", "whole"):
         (directory / name).mkdir(parents=True)
     mounted = ["unshare", "--mount", "sh", "-c", _OVERLAY, "-", str(kept), str(directory)]
@@ -140,15 +138,6 @@ def make(directory: Path, packages: Sequence[str], package: Path) -> Chroot:
     # as where the tests' own files are in an overlay
     subprocess.run(["cp", "-a", "--reflink=auto", f"{kept}/.", directory / "root"], check=True)
     return Chroot(directory, None)
-
-
-def _forget_unused(used: Path) -> None:
-    """Removes what no run of the tests has used for two weeks: each has up to two gigabytes."""
-    os.utime(used)
-    oldest = time.time() - _KEPT
-    for path in debian.CACHE.glob("chroot_*"):
-        if path.stat().st_mtime < oldest:
-            subprocess.run(["rm", "-rf", path], check=True)
 
 
 def _install(chroot: Chroot, packages: Sequence[str], package: Path) -> None:

@@ -40,6 +40,7 @@ def _keeping_programs() -> Path:
             subprocess.run(["gcc", *_FLAGS, _SOURCE, "-o", new / "ccache"], check=True)
             with suppress(OSError):
                 new.rename(place)
+    debian.forget_unused(place)
     return place / "bin"
 
 

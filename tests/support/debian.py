@@ -50,6 +50,7 @@ ROMS = tuple(f"{kind}-{nic}.rom" for kind in ("efi", "pxe") for nic in NICS)
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "romforge-tests"
 ONE_DAY = 24 * 60 * 60  # seconds
 _KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+_KEPT = 14 * 24 * 3600  # seconds for which the cache keeps what no run uses
 
 
 @functools.lru_cache
@@ -100,6 +101,19 @@ def applications(directory: Path) -> dict[str, Path]:
         path.stem.removeprefix("ipxe-"): path
         for path in sorted((directory / "usr/lib/ipxe").glob("ipxe-*.efi"))
     }
+
+
+def forget_unused(used: Path) -> None:
+    """Notes that a directory of the cache is used, and removes others of its kind that are not.
+
+    The kind is what its name begins with. One is removed if no run of the tests has used it for two
+    weeks.
+    """
+    os.utime(used)
+    oldest = time.time() - _KEPT
+    for path in CACHE.glob(f"{used.name.partition('_')[0]}_*"):
+        if path.stat().st_mtime < oldest:
+            subprocess.run(["rm", "-rf", path], check=True)  # quicker than rmtree by far
 
 
 def _download(name: str, suite: str) -> bytes:
