@@ -177,8 +177,10 @@ def damaged(chroot: Chroot, name: str, size: int) -> Iterator[None]:
     path.unlink()
     if size:
         path.write_bytes(content[:size])
-    yield
-    path.write_bytes(content)
+    try:
+        yield
+    finally:
+        path.write_bytes(content)
 
 
 def names(package: Package, arch: str = "amd64") -> dict[str, str]:
@@ -327,7 +329,10 @@ def test_it_builds_again_and_cleans_up(package: Package):
     """
     fresh = Package(package.chroot, "untouched").files()
     before = package.debs()
+    package.sh("rm debian/debhelper-build-stamp")  # with which dh would not run romforge again
     log = package.build("-b", "-nc", DEB_BUILD_OPTIONS="terse")
+    assert "0 built, " in log
+    assert "romforge: make:ipxe/" not in log  # which is told where make builds anything
     assert "aarch64-linux-gnu-gcc" not in log
     assert package.debs() == before
     assert package.files() != fresh
