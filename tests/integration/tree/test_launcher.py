@@ -39,6 +39,7 @@ exec "$@"
 DAEMON = f"""#!/bin/sh
 if mkdir "$HOME/begun" 2>/dev/null; then
     setsid sleep {2 * PATIENCE} &
+    until grep -q sleep /proc/$!/comm; do :; done  # a shell until then, with our own handles
     ls -l /proc/$!/fd > "$HOME/handles"
     env > "$HOME/environment"
     echo $! > "$HOME/daemon"
