@@ -414,6 +414,28 @@ def test_an_interrupt_ends_with_130_and_no_traceback(project: Project, command: 
     project.check_built()
 
 
+def test_an_interrupt_of_workers_that_just_begin_ends_with_130_and_no_traceback(project: Project):
+    environment = project.held()
+    with (project.top / "site/sitecustomize.py").open("a") as file:
+        file.write(f"MARK = {str(project.top / 'begun')!r}\n{SLOW_TO_BEGIN}")
+    process = project.start(*COMMANDS["doit, processes"], **environment)
+    project.wait_for((project.top / "begun").exists, process)
+    os.killpg(process.pid, signal.SIGINT)
+    status, output = project.end(process)
+    assert status == 130, output
+    project.check_built()
+
+
+SLOW_TO_BEGIN = """
+import time
+from romforge.base import output_lock
+def begin():
+    open(MARK, "w").close()
+    time.sleep(5)
+output_lock._die_with_parent = begin
+"""
+
+
 @pytest.mark.parametrize("command", ["doit, threads", "romforge build, jobs"])
 def test_an_interrupt_is_seen_though_the_main_thread_waits(project: Project, command: str):
     """The signal reaches another thread, which does not end the main thread's wait for a result."""

@@ -11,8 +11,11 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 from romforge.base import output_files
 from romforge.base.errors import RomforgeError
@@ -21,6 +24,8 @@ from romforge.base.output_files import STATE
 # The environment variable of the workers of doit: the process that holds the lock, and its path.
 _HOLDER = "ROMFORGE_LOCK"
 _held: dict[str, int] = {}  # file descriptors, by the output root
+# how SIGINT is handled in the tasks of a worker; empty once the first one has begun
+_task_handlers: list[Callable[[int, FrameType | None], Any] | int | None] = []
 _threads = threading.Lock()  # closing a second descriptor of the file would release the lock
 
 
@@ -42,6 +47,7 @@ def hold_lock(out: Path) -> None:
         if parent is not None:
             _require_alive(parent)
             _die_with_parent()
+            _begin_task()
             return
         output_files.prepare_root(out)
         _held[str(out)] = _take_lock(path, out)
@@ -119,8 +125,25 @@ def _begin_worker() -> None:
     The worker must end with its parent, or it would wait forever for the tasks of a killed build.
     """
     if _held:
+        # Python would only print an exception that is raised here
+        handler = signal.signal(signal.SIGINT, _end_worker)
+        if handler is signal.SIG_IGN:
+            signal.signal(signal.SIGINT, handler)
+        else:
+            _task_handlers.append(handler)
         _held.clear()
         _die_with_parent()
+
+
+def _end_worker(number: int, frame: FrameType | None) -> None:
+    """Handles SIGINT in a worker that has no task yet, and so nothing to clean up."""
+    os._exit(128 + number)
+
+
+def _begin_task() -> None:
+    """In a worker: SIGINT raises KeyboardInterrupt again, which the task may clean up after."""
+    while _task_handlers:
+        signal.signal(signal.SIGINT, _task_handlers.pop())
 
 
 os.register_at_fork(after_in_child=_begin_worker)
