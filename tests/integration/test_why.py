@@ -75,7 +75,7 @@ class Relink:
         self.archive = f"{make.bin}/blib.a"
         self.stage = f"{make.bin}/{built.stage(make).name}"
         tree = source_tree.Trees(built.top / "out").of(make)
-        self.words = [*make_rules.rules_arguments(), *image_build.variables(make, tree)]
+        self.words = [*make_rules.rules_arguments(), *image_build.variables(make, tree, self.src)]
         output = self.run_make("-n", "-W", self.archive, self.stage).replace("\\\n", " ")
         command = next(line for line in output.splitlines() if f" -o {self.stage}" in line)
         # make removes the version object after a link: one of our own takes its place

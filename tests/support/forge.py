@@ -31,7 +31,7 @@ printf '%s\n' "$line" >> "$HOME/makes"  # at once, since two makes may begin at 
 exec /usr/bin/make "$@"
 """
 # Without these, debugging information names the directory and columns, and changes the build ID.
-SAME_ANYWHERE = 'EXTRA_CFLAGS="-ffile-prefix-map=$(CURDIR)=." -gno-column-info'
+SAME_ANYWHERE = "EXTRA_CFLAGS=-ffile-prefix-map=$(CURDIR)=. -gno-column-info"
 STORED = 'level = "stored"'  # what is tested is the tree's build, and compression takes longer
 MARK, MARKED = "minipxe version %s", "minipxe VERSION %s"  # in core/mark.c, which every image has
 

@@ -197,7 +197,7 @@ def _link_from_all_roots(
     log = directory / "stripped.log"
     log.unlink(missing_ok=True)
     medium = source_tree.linked_medium(step)
-    arguments = image_build.variables(step, trees.of(step))
+    arguments = image_build.variables(step, trees.of(step), src)
     arguments += [f"{step.bin}/{goal}.{medium}.tmp" for goal in goals]
     sizes = {}
     start = time.time_ns()

@@ -29,7 +29,7 @@ def clone(tree: Path, to: Path, *options: str) -> Path:
 def test_output_roots_and_checkouts_have_no_part_in_the_bytes(forge: Forge):
     """Clones in other directories, one without history and tags, each with its own output root.
 
-    Some of their names have spaces.
+    Some of their names have spaces and apostrophes.
 
     They build through ccache, too. Objects hold debugging information and so directories, and the
     build ID sums up the objects. The version holds as many digits of the commit as a repository
@@ -54,7 +54,7 @@ def test_output_roots_and_checkouts_have_no_part_in_the_bytes(forge: Forge):
         forge.spec(QEMU, extra=extra)
         out = forge.top / "out"
         shutil.rmtree(out)
-        place = forge.top / f"öut of {kind}/below"
+        place = forge.top / f"öut of {kind}'s clone/below"
         forge.build(IPXE_SRC=str(trees[kind]), ROMFORGE_OUT=str(place), **environment)
         place.rename(out)
         assert forge.roms() == right, (kind, extra)

@@ -100,6 +100,9 @@ class _Build:
                 _remove(self.step, self.src, goal)
         return self.errors
 
+    def _variables(self) -> list[str]:
+        return variables(self.step, self.tree, self.src)
+
     def _learn_configuration(self, goals: list[str], fresh: bool) -> bool:
         """Has make find out what the configuration defines; tells whether that went well.
 
@@ -109,7 +112,7 @@ class _Build:
         """
         _make_local_headers(self.step, self.src, self.record.files)
         make_rules.write_rules(self.src, LinkPlan(), {}, self.step.bin)
-        words = [*variables(self.step, self.tree), "NEED_DEPS=", make_rules.MACROS_GOAL]
+        words = [*self._variables(), "NEED_DEPS=", make_rules.MACROS_GOAL]
         words.append(f"BIN={self.step.bin}")
         status, output = self._run(words)
         if gnu_make.interrupted():
@@ -134,7 +137,7 @@ class _Build:
             remaining = [goal for goal in goals if goal not in self.errors]
             if not remaining:
                 return False
-            words = variables(self.step, self.tree)
+            words = self._variables()
             words += [f"{self.step.bin}/{self.step.file_of(goal)}" for goal in remaining]
             status, output = self._run(words)
             if gnu_make.interrupted():
@@ -227,7 +230,7 @@ class _Build:
         records = DependencyFiles(self.bin)
         if dependencies.VERSION_OBJECT not in records.paths():
             path = self.bin / "deps" / "core" / "version.c.d"
-            words = variables(self.step, self.tree)
+            words = self._variables()
             self._run([*words, "NEED_DEPS=", f"{self.step.bin}/deps/core/version.c.d"])
             records = DependencyFiles(self.bin)
             records.files(dependencies.VERSION_OBJECT)  # reads the file
@@ -330,9 +333,10 @@ def run_make_for(step: TreeBuild, words: list[str], src: Path, log: Path) -> int
     return gnu_make.run_make(arguments, src, log, step.launcher, name=step.task)
 
 
-def variables(step: TreeBuild, tree: Tree) -> list[str]:
-    """The variables of a platform, as make's arguments ``NAME=VALUE``."""
-    pairs = source_tree.compile_variables(step) + source_tree.version_variables(step, tree)
+def variables(step: TreeBuild, tree: Tree, directory: Path) -> list[str]:
+    """The variables of a platform, as arguments ``NAME=VALUE`` of a make in a directory."""
+    pairs = source_tree.compile_variables(step, directory)
+    pairs += source_tree.version_variables(step, tree)
     if step.config:
         pairs.append(("CONFIG", step.config))
     cross = toolchain.cross_prefix(step)

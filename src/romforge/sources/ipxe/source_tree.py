@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,8 +23,8 @@ LOG = "make.log"
 # Debugging information holds the build directory, and iPXE's build ID sums up objects with all they
 # hold. So the directory is taken out: other output roots and checkouts then give the same bytes.
 # Columns are, too: what distcc compiles was preprocessed before, and has others within macros.
-# The quotes are for the shell: the directory may have spaces.
-_SAME_ANYWHERE = '"-ffile-prefix-map=$(CURDIR)=." -gno-column-info'
+_PREFIX_MAP = "-ffile-prefix-map=$(CURDIR)=."
+_NO_COLUMNS = "-gno-column-info"
 _CONFIG_HEADER = re.compile(r"config/([^/]+)\.h")
 
 
@@ -134,12 +135,25 @@ HOW_TO_GET = (
 )
 
 
-def compile_variables(step: TreeBuild) -> list[tuple[str, str]]:
-    """The variables that make gets for what is compiled: those of the spec, and ours."""
+def compile_variables(step: TreeBuild, directory: Path | None = None) -> list[tuple[str, str]]:
+    """The variables that make gets for what is compiled: those of the spec, and ours.
+
+    ``directory`` is where make runs. Without it they are written as for a directory with spaces.
+    That form is recorded, so that a tree that is moved is not built again for its name.
+    """
     variables = dict(step.variables)
     flags = variables.get("EXTRA_CFLAGS", "")
-    variables["EXTRA_CFLAGS"] = f"{flags} {_SAME_ANYWHERE}".strip()
+    prefix_map = f'"{_PREFIX_MAP}"'
+    if directory and _is_plain(os.path.realpath(directory)):
+        # make runs a command without quotes by itself, and starts a shell for others
+        prefix_map = _PREFIX_MAP
+    variables["EXTRA_CFLAGS"] = f"{flags} {prefix_map} {_NO_COLUMNS}".strip()
     return list(variables.items())
+
+
+def _is_plain(path: str) -> bool:
+    """Whether a shell reads a path as one word that stands for itself."""
+    return shlex.quote(path) == path
 
 
 def version_variables(step: TreeBuild, tree: Tree) -> list[tuple[str, str]]:

@@ -197,14 +197,14 @@ def _wrong_compilers(step: TreeBuild) -> Iterator[str]:
     variables = dict(step.variables)
     if "CC" not in variables:
         arch = BY_NAME[step.arch]
-        target = output_of([f"{cross}gcc", "-dumpmachine"]).strip()
+        target = _output_of_tool([f"{cross}gcc", "-dumpmachine"]).strip()
         if target.split("-")[0] not in arch.compilers:
             yield (
                 f"{cross}gcc makes code for {target}, not for {step.arch}; "
                 f'set cross = "{arch.triplet}-" in [platform.{step.platform}]'
             )
     if "LD" not in variables:
-        version = output_of([f"{cross}ld", "--version"]).partition("\n")[0]
+        version = _output_of_tool([f"{cross}ld", "--version"]).partition("\n")[0]
         if "GNU ld" not in version:
             yield (
                 f"{cross}ld is {version or 'not a linker'}, but only GNU ld can link an iPXE "
@@ -217,16 +217,31 @@ def _missing_headers(step: TreeBuild) -> Iterator[str]:
     if "HOST_CC" in dict(step.variables):
         return
     packages = _LEGACY_HOST_HEADERS if step.legacy else _HOST_HEADERS
-    missing = [header for header in packages if not _has_header(header)]
+    if _has_headers(*packages):
+        return
+    missing = [header for header in packages if not _has_headers(header)]
     if missing:
         noun = "package" if len(missing) == 1 else "packages"
         names = join_words(packages[header] for header in missing)
         yield f"{join_words(missing)}: not found by gcc; install the Debian {noun} {names}"
 
 
-def _has_header(header: str) -> bool:
-    """Whether the host's compiler finds a header."""
-    return output_of(["gcc", "-E", "-x", "c", "-include", header, "/dev/null"]) != ""
+def _has_headers(*headers: str) -> bool:
+    """Whether the host's compiler finds all of some headers."""
+    included = [word for header in headers for word in ("-include", header)]
+    return _output_of_tool(["gcc", "-E", "-x", "c", *included, "/dev/null"]) != ""
+
+
+# What the tools printed, by their commands and PATH. All platforms of a run ask for the same.
+_printed_by_tools: dict[tuple[str, ...], str] = {}
+
+
+def _output_of_tool(command: Sequence[str]) -> str:
+    """What a tool prints, as ``output_of``; a tool is run once in a run of romforge."""
+    key = (os.environ.get("PATH", ""), *command)
+    if key not in _printed_by_tools:
+        _printed_by_tools[key] = output_of(command)
+    return _printed_by_tools[key]
 
 
 def output_of(command: Sequence[str]) -> str:

@@ -91,6 +91,20 @@ def test_all_missing_tools_of_a_platform_are_reported_at_once(monkeypatch: pytes
         assert f"package {name}\n" in f"{raised.value}\n"
 
 
+def test_a_tool_is_asked_once_for_all_platforms(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """Each call takes as long as a small file takes to compile."""
+    compiler = tmp_path / "gcc"
+    compiler.write_text(f'#!/bin/sh\necho $* >> {tmp_path}/calls\nexec /usr/bin/gcc "$@"\n')
+    compiler.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    for name in ("bin-x86_64-efi", "bin", "bin-x86_64-efi"):
+        toolchain.require_tools(step(bin=name))
+    calls = (tmp_path / "calls").read_text().splitlines()
+    assert sorted(calls) == sorted(set(calls))
+    assert calls[0] == "-dumpmachine"
+    assert [call.count("-include") for call in calls[1:]] == [1, 2]
+
+
 def test_tools_are_identified_by_path_size_and_mtime_without_running_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
