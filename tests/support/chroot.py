@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A Debian of its own to build packages in.
 
-debootstrap makes it. It is kept as a directory, over which each chroot lays its own changes, and
-entered in namespaces. All mounts belong to a private namespace. The kernel removes them when its
-last process ends.
+debootstrap makes it. It is kept as directories, one over the other: a Debian with what all chroots
+need, and the packages of each. Over these each chroot lays its own changes. It is entered in
+namespaces. All mounts belong to a private namespace. The kernel removes them when its last process
+ends.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from tests.support import debian
@@ -26,7 +27,9 @@ _PROGRAMS = "/usr/sbin:/usr/bin:/sbin:/bin"
 OBJECTS = debian.CACHE / "ccache-chroot"  # of all runs, with a directory for each user
 # an environment in which objects come from there
 CACHED = {"PATH": f"/usr/lib/ccache:{_PROGRAMS}", "CCACHE_DIR": "/objects"}
-_RECIPE = 2  # counts up where the same packages would be installed in another way
+_RECIPE = 3  # counts up where the same packages would be installed in another way
+# in all of them, as they are no package's build dependencies
+_TOOLS = ("build-essential", "ccache", "faketime", "lintian", "locales")
 _CONFIGURATION = """force-unsafe-io
 path-exclude=/usr/share/doc/*
 path-exclude=/usr/share/man/*
@@ -35,6 +38,17 @@ path-exclude=/usr/share/locale/*
 
 
 _OVERLAY = 'mount -t overlay overlay -o "lowerdir=$1,upperdir=$2/root,workdir=$2/work" "$2/whole"'
+# run with what is below and the directory of a chroot that has copies of all
+_COPY = """
+set -e
+whole=$1
+case $1 in *:*)
+    whole=$2/whole
+    mount -t overlay overlay -o "lowerdir=$1" "$whole"
+esac
+cp -a --reflink=auto "$whole/." "$2/root"
+"""
+_COMPLETE = ".complete"  # marks a directory that needs none below it
 # run with what is below, the chroot's directory, the user's directory of objects, a command
 _ENTER = f"""
 set -e
@@ -50,11 +64,11 @@ exec chroot "$top" "$@"
 class Chroot:
     """A Debian whose changes are in ``root``; ``remove`` it when done.
 
-    All its other files are those of ``below``; where that is None, it has copies of its own. Do not
-    write to ``root`` while a command runs there.
+    All its other files are those of ``below``, the uppermost directory first; without one it has
+    copies of its own. Do not write to ``root`` while a command runs there.
     """
 
-    def __init__(self, directory: Path, below: Path | None) -> None:
+    def __init__(self, directory: Path, below: Sequence[Path] = ()) -> None:
         self.directory, self.below = directory, below
         self.root = directory / "root"
 
@@ -82,7 +96,7 @@ class Chroot:
         if network:
             clean |= {name: value for name, value in os.environ.items() if name.endswith("_proxy")}
         spaces = ["--mount", "--pid", "--fork", "--kill-child", *([] if network else ["--net"])]
-        places = [str(self.below or ""), str(self.directory), str(objects)]
+        places = [_joined(self.below), str(self.directory), str(objects)]
         who = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"] if user else []
         return subprocess.run(
             ["unshare", *spaces, "sh", "-c", _ENTER, "-", *places, *who, *command],
@@ -117,31 +131,54 @@ def make(directory: Path, packages: Sequence[str], package: Path) -> Chroot:
     What it lies over comes from the cache where it is there.
     """
     assert os.geteuid() == 0, "chroots are made by root"
-    packages = ["ccache", *packages]
-    about = [str(_RECIPE), SUITE, *packages, (package / "debian/control").read_text()]
+    base = _kept([str(_RECIPE), SUITE, *_TOOLS], [], _bootstrap)
+    about = [base[0].name, *packages, (package / "debian/control").read_text()]
+    kept = _kept(about, base, lambda chroot: _install(chroot, packages, package))
+    return _laid_over(directory, kept)
+
+
+def _kept(
+    about: Sequence[str], below: Sequence[Path], install: Callable[[Chroot], None]
+) -> Sequence[Path]:
+    """The kept directories of a Debian, the uppermost first; one that is missing is made."""
     digest = hashlib.sha256(repr(about).encode()).hexdigest()[:12]
     kept = debian.CACHE / f"chroot_{SUITE}_{digest}"
     if not kept.is_dir():
         debian.CACHE.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=debian.CACHE) as part:
-            _install(Chroot(Path(part), None), packages, package)
+            chroot = _laid_over(Path(part), below) if below else Chroot(Path(part))
+            install(chroot)
+            if not chroot.below:
+                (chroot.root / _COMPLETE).touch()
             try:
-                Path(part, "root").rename(kept)
+                chroot.root.rename(kept)
             except OSError:
                 assert kept.is_dir()  # another run of the tests was first
     debian.forget_unused(kept)
+    return [kept] if (kept / _COMPLETE).exists() else [kept, *below]
+
+
+def _laid_over(directory: Path, below: Sequence[Path]) -> Chroot:
+    """A chroot in an empty directory, over others; with copies where nothing can be laid over."""
     for name in ("root", "work", "whole"):
         (directory / name).mkdir(parents=True)
-    mounted = ["unshare", "--mount", "sh", "-c", _OVERLAY, "-", str(kept), str(directory)]
+    places = [_joined(below), str(directory)]
+    mounted = ["unshare", "--mount", "sh", "-c", _OVERLAY, "-", *places]
     if subprocess.run(mounted, capture_output=True, check=False).returncode == 0:
-        return Chroot(directory, kept)
+        return Chroot(directory, below)
     # as where the tests' own files are in an overlay
-    subprocess.run(["cp", "-a", "--reflink=auto", f"{kept}/.", directory / "root"], check=True)
-    return Chroot(directory, None)
+    copied = ["unshare", "--mount", "sh", "-c", _COPY, "-", *places]
+    subprocess.run(copied, check=True)
+    return Chroot(directory)
 
 
-def _install(chroot: Chroot, packages: Sequence[str], package: Path) -> None:
-    """Makes a Debian with some packages and the build dependencies of a source package."""
+def _joined(below: Sequence[Path]) -> str:
+    """Directories as `mount -t overlay` takes them."""
+    return ":".join(map(str, below))
+
+
+def _bootstrap(chroot: Chroot) -> None:
+    """Makes a Debian with what all chroots need."""
     root = chroot.root
     script = (
         'rm -rf "$1"; debootstrap --variant=minbase "$2" "$1" "$3" >"$1.log"'
@@ -158,13 +195,24 @@ def _install(chroot: Chroot, packages: Sequence[str], package: Path) -> None:
         'APT::Install-Recommends "false";\n'
     )
     (root / "etc/apt/apt.conf.d/tests").write_text(options)
-    shutil.copytree(package / "debian", root / "package/debian")
     chroot.sh(
         "apt-get -qq update; "
-        f"apt-get -qq install -y build-essential {' '.join(packages)}; "
-        "apt-get -qq build-dep -y /package;"
+        f"apt-get -qq install -y {' '.join(_TOOLS)}; "
         "apt-get clean; "
-        "rm -rf /package /var/lib/apt/lists/*; "
+        "rm -rf /var/lib/apt/lists/*; "
         "localedef -i tr_TR -f UTF-8 tr_TR.UTF-8",
+        network=True,
+    )
+
+
+def _install(chroot: Chroot, packages: Sequence[str], package: Path) -> None:
+    """Adds some packages and the build dependencies of a source package."""
+    shutil.copytree(package / "debian", chroot.root / "package/debian")
+    chroot.sh(
+        "apt-get -qq update; "
+        f"apt-get -qq install -y {' '.join(packages)}; "
+        "apt-get -qq build-dep -y /package; "
+        "apt-get clean; "
+        "rm -rf /package /var/lib/apt/lists/*",
         network=True,
     )
