@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The compilers of the tests print for ``-M`` what the compiler itself does, kept or not."""
+"""The compilers of the tests give what the compiler itself gives, kept or not."""
 
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -55,8 +54,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A PATH with a compiler that has kept nothing yet."""
     programs, _, rest = CACHED_PATH.partition(":")
     own = tmp_path_factory.mktemp("compilers")
-    lay_out(own)
-    shutil.copy(Path(programs, "gcc"), own / "ccache")
+    lay_out(own, Path(programs, "gcc"), os.listdir(programs))
     return f"{own}/bin:{rest}"
 
 
@@ -72,7 +70,7 @@ def test_an_answer_is_kept_and_given_again(tree: Path, path: str):
     assert printed(tree, path, f"-ffile-prefix-map={tree}=.", "a.c") == expected
     (answer,) = answers(path)
     answer.write_text("what was kept\n")
-    other = tree.rename(tree.with_name("elsewhere"))
+    other = tree.rename(tree.with_name(f"{tree.name}-elsewhere"))
     again = printed(other, path, f"-ffile-prefix-map={other}=.", "a.c")
     assert again == (0, "what was kept\n", "")
 
@@ -162,3 +160,158 @@ def test_a_link_to_it_in_another_directory_does_not_run_itself(tree: Path, path:
     command = ["gcc", "-c", "-x", "c", "/dev/null", "-o", "a.o"]
     subprocess.run(command, cwd=tree, env=os.environ | {"PATH": linked}, check=True)
     assert (tree / "a.o").stat().st_size > 0
+
+
+MAPPED = "-ffile-prefix-map={}=."
+COMPILE = ["gcc", "-g", "-Os", "-Wall", "-nostdinc", "-Iinclude", "-I."]
+
+
+def compiled(tree: Path, path: str, *words: str, **environment: str) -> tuple[bytes, str]:
+    """The object that the compiler makes of a.c in a tree, and what it prints."""
+    command = [*COMPILE, MAPPED.format(tree), *words, "-c", "a.c", "-o", "bin/a.o"]
+    variables = os.environ | cached_compilers() | environment | {"PATH": path}
+    done = subprocess.run(
+        command, cwd=tree, env=variables, capture_output=True, text=True, check=False
+    )
+    assert (done.stdout, done.returncode) == ("", 0), done.stderr
+    return (tree / "bin/a.o").read_bytes(), done.stderr
+
+
+@pytest.fixture
+def program(tree: Path) -> Path:
+    """A source that can be compiled, with a header."""
+    source = tree / "a.c"
+    source.write_text(f'#include "one.h"\nint f(void) {{ return ONE; }}\n// {tree}\n')
+    (tree / "include/one.h").write_text("#define ONE 1\n")
+    return source
+
+
+def test_an_object_is_kept_and_given_again(tree: Path, path: str, program: Path):
+    """In another directory too, and not written into a file that has links."""
+    expected = compiled(tree, REAL_PATH)
+    assert compiled(tree, path) == expected
+    (answer,) = answers(path)
+    assert answer.read_bytes() == expected[0]
+    (tree / "bin/a.o").unlink()
+    (tree / "bin/link").write_bytes(b"another tree's")
+    (tree / "bin/a.o").hardlink_to(tree / "bin/link")
+    answer.write_bytes(b"what was kept")
+    other = tree.rename(tree.with_name(f"{tree.name}-elsewhere"))
+    assert compiled(other, path) == (b"what was kept", "")
+    assert (other / "bin/link").read_bytes() == b"another tree's"
+
+
+def test_an_object_of_something_else_is_the_compilers_own(tree: Path, path: str, program: Path):
+    before = compiled(tree, path)
+    assert compiled(tree, path, "-O1") == compiled(tree, REAL_PATH, "-O1") != before
+    (tree / "include/one.h").write_text("#define ONE 2\n")
+    assert compiled(tree, path) == compiled(tree, REAL_PATH) != before
+    program.write_text("int other;\n")
+    assert compiled(tree, path) == compiled(tree, REAL_PATH) != before
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("-include", "bin/made.h"), ('-DFILES="bin/made.h"',), (MAPPED.format("/nonexistent"),)],
+    ids=["a header in a BIN directory", "files that are embedded", "the directory"],
+)
+def test_neither_is_one_kept_that_depends_on_more(
+    tree: Path, path: str, program: Path, words: tuple[str, ...]
+):
+    (tree / "bin/made.h").write_text("#define MADE 1\n")
+    if words[0].startswith("-ffile-prefix-map"):
+        command = [*COMPILE, *words, "-c", "a.c", "-o", "bin/a.o"]
+        variables = os.environ | cached_compilers() | {"PATH": path}
+        subprocess.run(command, cwd=tree, env=variables, check=True)
+    else:
+        assert compiled(tree, path, *words) == compiled(tree, REAL_PATH, *words)
+    assert answers(path) == []
+
+
+def test_an_object_that_ccache_may_not_keep_is_kept_if_nothing_is_embedded(
+    tree: Path, path: str, program: Path
+):
+    """The miniature's makefile says so of a source whether or not it embeds files."""
+    expected = compiled(tree, REAL_PATH)
+    assert compiled(tree, path, CCACHE_DISABLE="1") == expected
+    (answer,) = answers(path)
+    assert answer.read_bytes() == expected[0]
+
+
+def test_a_warning_is_told_each_time(tree: Path, path: str, program: Path):
+    program.write_text("static int unused;\n")
+    for _ in range(2):
+        assert "unused" in compiled(tree, path)[1]
+    assert answers(path) == []
+
+
+def test_a_full_disk_is_told_and_nothing_half_is_kept(tree: Path, path: str, program: Path):
+    whole, _ = compiled(tree, path)
+    (tree / "bin/a.o").unlink()
+    (tree / "bin").rename(tree / "away")
+    command = [*COMPILE, MAPPED.format(tree), "-c", "a.c", "-o", "bin/a.o"]
+    variables = os.environ | cached_compilers() | {"PATH": path}
+    done = subprocess.run(
+        command, cwd=tree, env=variables, capture_output=True, text=True, check=False
+    )
+    assert done.returncode != 0
+    assert "bin/a.o" in done.stderr
+    (tree / "away").rename(tree / "bin")
+    assert compiled(tree, path) == (whole, "")
+
+
+def test_what_the_preprocessor_prints_is_kept(tree: Path, path: str, program: Path):
+    """Without the directory; with it, another directory asks the compiler again."""
+    words = ["gcc", "-E", "-g", "-nostdinc", "-Iinclude", "-DASSEMBLY"]
+
+    def preprocessed(tree: Path, path: str, *more: str) -> str:
+        variables = os.environ | cached_compilers() | {"PATH": path}
+        command = [*words, *more, "a.c"]
+        return subprocess.run(
+            command, cwd=tree, env=variables, capture_output=True, text=True, check=True
+        ).stdout
+
+    expected = preprocessed(tree, REAL_PATH, "-fno-working-directory")
+    assert str(tree) not in expected.replace(f"// {tree}", "")
+    assert preprocessed(tree, path, "-fno-working-directory") == expected
+    (answer,) = answers(path)
+    answer.write_text("what was kept\n")
+    assert preprocessed(tree, path, "-fno-working-directory") == "what was kept\n"
+    assert preprocessed(tree, path) == preprocessed(tree, REAL_PATH)
+    assert answers(path) == [answer]
+
+
+def test_a_program_of_the_host_is_kept(tree: Path, path: str):
+    """It depends on Debian's packages, and is not kept if it has another header from elsewhere."""
+    source = tree / "a.c"
+    source.write_text(f'#include <stdio.h>\nint main(void) {{ puts("ran"); }}\n// {tree}\n')
+
+    def built(path: str, **environment: str) -> str:
+        variables = os.environ | cached_compilers() | environment | {"PATH": path}
+        command = ["gcc", "-Wall", "a.c", "-lm", "-o", "a"]
+        subprocess.run(command, cwd=tree, env=variables, check=True)
+        return subprocess.run(
+            [tree / "a"], capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    assert built(path) == "ran"
+    (answer,) = answers(path)
+    assert answer.read_bytes() == (tree / "a").read_bytes()
+    answer.write_text("#!/bin/sh\necho kept\n")
+    assert built(path) == "kept"
+    assert built(path, CPATH=str(tree)) == "ran"
+    source.write_text(source.read_text().replace("<stdio.h>", f'"{tree}/mine.h"'))
+    (tree / "mine.h").write_text("#include <stdio.h>\n")
+    assert built(path) == "ran"
+    assert answers(path) == [answer]
+
+
+def test_assembler_sources_include_each_other(tree: Path, path: str):
+    (tree / "include/more.S").write_text("nop\n")
+    (tree / "a.S").write_text(f'#include "include/more.S"\n/* {tree} */\n')
+    expected = printed(tree, REAL_PATH, "a.S")
+    assert "a.S include/more.S" in expected[1]
+    assert printed(tree, path, "a.S") == expected
+    assert len(answers(path)) == 1
+    (tree / "include/more.S").write_text('#include "include/unused.h"\n')
+    assert printed(tree, path, "a.S") == printed(tree, REAL_PATH, "a.S") != expected

@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from tests.support import debian
+from tests.support.compilers import CACHED_PATH, CCACHE_PROGRAMS, lay_out
 
 SUITE = os.environ.get("ROMFORGE_SUITE") or "trixie"
 USER = 1000  # of builds that are not root's; nobody has a home
@@ -25,8 +26,12 @@ USER = 1000  # of builds that are not root's; nobody has a home
 FAST = {"XZ_OPT": "-0", "DPKG_DEB_COMPRESSOR_LEVEL": "0"}
 _PROGRAMS = "/usr/sbin:/usr/bin:/sbin:/bin"
 OBJECTS = debian.CACHE / "ccache-chroot"  # of all runs, with a directory for each user
+_COMPILERS = Path(CACHED_PATH.partition(":")[0]).parent
 # an environment in which objects come from there
-CACHED = {"PATH": f"/usr/lib/ccache:{_PROGRAMS}", "CCACHE_DIR": "/objects"}
+CACHED = {
+    "PATH": f"/objects/{_COMPILERS.name}/bin:{CCACHE_PROGRAMS}:{_PROGRAMS}",
+    "CCACHE_DIR": "/objects",
+}
 _RECIPE = 3  # counts up where the same packages would be installed in another way
 # in all of them, as they are no package's build dependencies
 _TOOLS = ("build-essential", "ccache", "faketime", "lintian", "locales")
@@ -83,10 +88,7 @@ class Chroot:
 
         Standard error goes where standard output goes.
         """
-        objects = OBJECTS / str(user)
-        if not objects.is_dir():
-            objects.mkdir(parents=True, exist_ok=True)
-            os.chown(objects, user, user)
+        objects = self._objects(user)
         clean = {
             "PATH": _PROGRAMS,
             "HOME": "/nonexistent",
@@ -107,6 +109,18 @@ class Chroot:
             text=True,
             check=False,
         )
+
+    def _objects(self, user: int) -> Path:
+        """The directory with the objects of a user, and with compilers that use them."""
+        objects = OBJECTS / str(user)
+        compilers = objects / _COMPILERS.name
+        links = [top / CCACHE_PROGRAMS[1:] for top in (self.root, *self.below)]
+        names = {name for place in links if place.is_dir() for name in os.listdir(place)}
+        objects.mkdir(parents=True, exist_ok=True)
+        lay_out(compilers, _COMPILERS / "ccache", names)
+        for path in (objects, compilers / "answers"):
+            os.chown(path, user, user)
+        return objects
 
     def sh(
         self,

@@ -2,8 +2,8 @@
 """Compilers that keep their objects, since most tests compile the same sources.
 
 Debian's ccache has a compiler of each name in a directory of its own. Before it comes a directory
-whose compilers also keep what ``gcc -M`` printed: see dependency_cache.c. Tests of compilers and of
-launchers have the compilers themselves.
+whose compilers also keep what they printed, and give objects quicker: see kept_answers.c. Tests of
+compilers and of launchers have the compilers themselves.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -21,12 +23,12 @@ from tests.support import debian
 CACHE = debian.CACHE / "ccache"
 REAL_PATH = os.environ["PATH"]
 CCACHE_PROGRAMS = "/usr/lib/ccache"
-_SOURCE = Path(__file__).with_name("dependency_cache.c")
+_SOURCE = Path(__file__).with_name("kept_answers.c")
 _FLAGS = "-O2", "-static", f'-DCCACHE_PROGRAMS="{CCACHE_PROGRAMS}"'
 
 
 def _keeping_programs() -> Path:
-    """The directory of the compilers that keep what ``-M`` printed; it is made where it is missing.
+    """The directory of the compilers that keep their answers; it is made where it is missing.
 
     Of several processes that make it at once, one succeeds.
     """
@@ -35,22 +37,30 @@ def _keeping_programs() -> Path:
     if not place.is_dir():
         debian.CACHE.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=debian.CACHE) as top:
-            new = Path(top, "compilers")
-            lay_out(new)
-            subprocess.run(["gcc", *_FLAGS, _SOURCE, "-o", new / "ccache"], check=True)
+            program, new = Path(top, "ccache"), Path(top, "compilers")
+            subprocess.run(["gcc", *_FLAGS, _SOURCE, "-o", program], check=True)
+            lay_out(new, program, os.listdir(CCACHE_PROGRAMS))
             with suppress(OSError):
                 new.rename(place)
+    if time.time() - place.stat().st_mtime > 24 * 3600:  # once a day
+        subprocess.run(["find", place / "answers", "-mtime", "+14", "-delete"], check=True)
     debian.forget_unused(place)
     return place / "bin"
 
 
-def lay_out(place: Path) -> None:
-    """Makes a directory for a program ``ccache``, links to it, and what it keeps."""
-    (place / "bin").mkdir(parents=True)
-    (place / "answers").mkdir()
-    for name in os.listdir(CCACHE_PROGRAMS):
-        if "gcc" in name:
-            (place / "bin" / name).symlink_to("../ccache")
+def lay_out(place: Path, program: Path, names: Iterable[str]) -> None:
+    """Makes a directory for a copy of the program and what it keeps, or adds links to one.
+
+    ``names`` are those of ccache's own links.
+    """
+    if not (place / "bin").is_dir():
+        (place / "bin").mkdir(parents=True)
+        (place / "answers").mkdir()
+        shutil.copy(program, place / "ccache")
+    for name in names:
+        link = place / "bin" / name
+        if "gcc" in name and not link.is_symlink():
+            link.symlink_to("../ccache")
 
 
 def _cached_path() -> str:
@@ -62,12 +72,9 @@ def _cached_path() -> str:
 
 
 CACHED_PATH = _cached_path()
-# Of a shell script that is called as gcc, in a PATH that leads to itself: the last line.
-EXEC_CACHED_GCC = f"""case "$*" in
-*" -c "*) exec ccache /usr/bin/gcc "$@" ;;
-*" -M "*) PATH={CACHED_PATH.partition(":")[0]}:/usr/bin:/bin exec gcc "$@" ;;
-esac
-exec /usr/bin/gcc"""
+# In a shell script, which may itself be called as gcc: the gcc that keeps its answers
+CACHED_GCC = f"PATH={CACHED_PATH.partition(':')[0]}:/usr/bin:/bin gcc"
+EXEC_CACHED_GCC = CACHED_GCC.replace(" gcc", " exec gcc")
 
 
 def cached_compilers() -> dict[str, str]:

@@ -15,24 +15,23 @@ import pytest
 
 from romforge.base.pci_id import PciId
 from romforge.formats import option_rom, rom_check
-from tests.support.compilers import CACHED_PATH
+from tests.support.compilers import CACHED_GCC, EXEC_CACHED_GCC
 from tests.support.forge import BINS, EFI, GOALS, LEGACY, MARK, MARKED, TWO, Forge, asks, both
 from tests.support.project import PATIENCE, run
 
 pytestmark = pytest.mark.slow
 
-# The compiler out of the cache, for a script that stands before it in PATH.
-CACHED_GCC = f"/usr/bin/env PATH={CACHED_PATH} gcc"
 # Counts the compilers that run at once; the first wait until there are as many as there are to be.
 COUNTED = """#!/bin/sh
 count() { exec 9>> "$HOME/lock"; flock 9; n=$(($(cat "$HOME/running" 2>/dev/null || echo 0) + $1))
 echo $n > "$HOME/running"; echo $n >> "$HOME/counts"; exec 9>&-; \
 [ $n -lt $(cat "$HOME/jobs") ] || touch "$HOME/met"; }
-case "$*" in *" -c "*) ;; *) exec /usr/bin/gcc "$@";; esac
+case "$*" in *" -c "*) ;; *) EXEC "$@";; esac
 count 1; [ -e "$HOME/met" ] || \
 timeout PATIENCE sh -c 'until [ -e "$HOME/met" ]; do sleep 0.02; done'
 CACHED "$@"; status=$?; sleep 0.03; count -1; exit $status
-""".replace("PATIENCE", str(PATIENCE)).replace("CACHED", CACHED_GCC)
+""".replace("PATIENCE", str(PATIENCE))
+COUNTED = COUNTED.replace("EXEC", EXEC_CACHED_GCC).replace("CACHED", CACHED_GCC)
 TOOLS = """sh make perl gcc ld ar nm objcopy size as sed tr sort cut cksum cat touch mkdir rm date \
 echo printf env git sha256sum grep
 setpriv tail"""
@@ -248,13 +247,13 @@ def test_the_environment_changes_no_byte(forge: Forge, ready: Forge):
 def test_another_compiler_builds_anew(forge: Forge):
     """It is known by the file that PATH leads to; what runs behind that is its own affair."""
     forge.spec({EFI: ""}, ("e1000",))
-    path = forge.wrap("gcc", f'#!/bin/sh\nexec {CACHED_GCC} "$@"\n')
+    path = forge.wrap("gcc", f'#!/bin/sh\n{EXEC_CACHED_GCC} "$@"\n')
     forge.build(PATH=path)
     before = forge.roms()
     forge.asked()
     forge.build(PATH=path)
     assert forge.asked() == []
-    forge.wrap("gcc", f'#!/bin/sh\nexec {CACHED_GCC} "$@" -O1\n')
+    forge.wrap("gcc", f'#!/bin/sh\n{EXEC_CACHED_GCC} "$@" -O1\n')
     assert "the compiler or binutils changed" in forge.why(PATH=path)["make:ipxe/x86_64-efi"]
     forge.build(PATH=path)
     assert forge.roms() != before
