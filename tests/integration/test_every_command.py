@@ -20,7 +20,7 @@ from romforge.base.pci_id import PciId
 from romforge.cli.command_line import FAMILIES
 from romforge.formats import option_rom
 from tests.support import builders
-from tests.support.project import PATIENCE, run, spec_text, users
+from tests.support.project import run, run_attached, spec_text
 
 pytestmark = pytest.mark.slow
 
@@ -116,27 +116,28 @@ def run_into(output: str, words: list[str], directory: Path) -> tuple[int, str]:
         return done.returncode, done.stderr
     command = [sys.executable, "-m", "romforge", *words]
     if output == "closed pipe":
+        nothing = os.open(os.devnull, os.O_RDONLY)
         reader, writer = os.pipe()
         os.close(reader)
-        with subprocess.Popen(
-            command, cwd=directory, env=users(OUT), stdout=writer, stderr=subprocess.PIPE, text=True
-        ) as process:
-            os.close(writer)
-            return process.wait(PATIENCE), process.stderr.read() if process.stderr else ""
-    main, terminal = pty.openpty()
-    with subprocess.Popen(
-        command, cwd=directory, env=users(OUT), stdin=terminal, stdout=terminal, stderr=terminal
-    ) as process:
-        os.close(terminal)
-        shown = b"".join(read_all(main))
-        return process.wait(PATIENCE), shown.decode(errors="replace")
+        errors, error_writer = os.pipe()
+        files = nothing, writer, error_writer
+    else:
+        errors, terminal = pty.openpty()
+        files = terminal, terminal, terminal
+    return run_attached(
+        command,
+        directory,
+        OUT,
+        files,
+        lambda: b"".join(read_all(errors)).decode(errors="replace"),
+    )
 
 
-def read_all(main: int) -> Iterator[bytes]:
-    with suppress(OSError):  # the terminal's other end is closed
-        while chunk := os.read(main, 4096):
+def read_all(file: int) -> Iterator[bytes]:
+    with suppress(OSError):  # a terminal's other end is closed
+        while chunk := os.read(file, 4096):
             yield chunk
-    os.close(main)
+    os.close(file)
 
 
 def test_each_command_that_reads_files_is_here():

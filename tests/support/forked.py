@@ -49,7 +49,7 @@ class Forks:
                 [sys.executable, __file__],
                 env=self.environment,
                 stdin=theirs.fileno(),
-                stdout=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,  # which is not written to, and not seekable
             )
 
     def fit(self, environment: Mapping[str, str]) -> bool:
@@ -60,15 +60,9 @@ class Forks:
         self, words: Sequence[str], directory: Path, environment: Mapping[str, str], timeout: float
     ) -> subprocess.CompletedProcess[str]:
         """Runs a module with its arguments, as ``python -m`` would, without standard input."""
-        request = {"words": words, "directory": str(directory), "environment": dict(environment)}
         out, errors = os.pipe(), os.pipe()
-        try:
-            message = json.dumps(request).encode()
-            socket.send_fds(self.connection, [message], [out[1], errors[1]])
-        finally:
-            os.close(out[1])
-            os.close(errors[1])
-        pid = int(self.connection.recv(_MESSAGE))
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        pid = self.begin(words, directory, environment, (nothing, out[1], errors[1]))
         try:
             texts = _read_both(out[0], errors[0], timeout)
         except subprocess.TimeoutExpired:
@@ -77,9 +71,34 @@ class Forks:
         finally:
             os.close(out[0])
             os.close(errors[0])
-            status, seconds = json.loads(self.connection.recv(_MESSAGE))
-            self.seconds += seconds
+            status = self.end()
         return subprocess.CompletedProcess(list(words), status, *texts)
+
+    def begin(
+        self,
+        words: Sequence[str],
+        directory: Path,
+        environment: Mapping[str, str],
+        descriptors: Sequence[int],
+    ) -> int:
+        """Begins a run with three files of standard input, output and errors; returns its process.
+
+        The files are closed here.
+        """
+        request = {"words": words, "directory": str(directory), "environment": dict(environment)}
+        try:
+            message = json.dumps(request).encode()
+            socket.send_fds(self.connection, [message], descriptors)
+        finally:
+            for descriptor in set(descriptors):
+                os.close(descriptor)
+        return int(self.connection.recv(_MESSAGE))
+
+    def end(self) -> int:
+        """Waits for the end of the run, and returns its status."""
+        status, seconds = json.loads(self.connection.recv(_MESSAGE))
+        self.seconds += seconds
+        return int(status)
 
 
 def _start_variables(environment: Mapping[str, str]) -> dict[str, str]:
@@ -131,7 +150,7 @@ def _import(name: str) -> None:
 def _serve(connection: socket.socket) -> None:
     """Forks for each request, and returns in each fork, with nothing left of the connection."""
     while True:
-        message, descriptors, _, _ = socket.recv_fds(connection, _MESSAGE, 2)
+        message, descriptors, _, _ = socket.recv_fds(connection, _MESSAGE, 3)
         if not message:
             os._exit(0)  # the worker has ended
         pid = os.fork()
@@ -149,16 +168,17 @@ def _serve(connection: socket.socket) -> None:
 
 
 def _become(request: dict[str, object], descriptors: Sequence[int]) -> None:
-    """Gives a fork its output, directory, environment and arguments."""
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    for number, descriptor in enumerate([nothing, *descriptors]):
+    """Gives a fork its files, directory, environment and arguments."""
+    for number, descriptor in enumerate(descriptors):
         os.dup2(descriptor, number)
         os.close(descriptor)
-    # As Python opens them where they are pipes.
-    encoding, errors = sys.stdout.encoding, sys.stdout.errors
-    output, error_output = (os.fdopen(number, "wb", closefd=False) for number in (1, 2))
-    sys.stdout = io.TextIOWrapper(output, encoding, errors)
-    sys.stderr = io.TextIOWrapper(error_output, encoding, "backslashreplace", line_buffering=True)
+    # as Python opens them; doit has the first one already
+    assert isinstance(sys.stdout, io.TextIOWrapper)
+    sys.stdout.reconfigure(line_buffering=os.isatty(1))
+    output = os.fdopen(2, "wb", closefd=False)
+    sys.stderr = io.TextIOWrapper(
+        output, sys.stdout.encoding, "backslashreplace", line_buffering=True
+    )
     directory, environment, words = request["directory"], request["environment"], request["words"]
     assert isinstance(directory, str)
     assert isinstance(environment, dict)

@@ -9,7 +9,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.support.compilers import cached_compilers
@@ -82,24 +83,67 @@ def run(
     return done
 
 
+def run_attached(
+    command: list[str],
+    directory: Path,
+    environment: dict[str, str],
+    descriptors: tuple[int, int, int],
+    read: Callable[[], str],
+) -> tuple[int, str]:
+    """The status of a command with these standard files, and what ``read`` reads until its end.
+
+    The files are closed here once the command has them.
+    """
+    environment = users(environment)
+    with _taken_forks(command, environment) as forks:
+        if forks is not None:
+            forks.begin(command[2:], directory, environment, descriptors)
+            output = read()
+            return forks.end(), output
+    process = subprocess.Popen(
+        command,
+        cwd=directory,
+        env=environment,
+        stdin=descriptors[0],
+        stdout=descriptors[1],
+        stderr=descriptors[2],
+    )
+    for descriptor in set(descriptors):
+        os.close(descriptor)
+    output = read()
+    return process.wait(PATIENCE), output
+
+
 @functools.cache
-def forks() -> Forks:
-    """The Python that forks for this worker."""
-    return Forks(users({}))
+def forks(encoding: str = "") -> Forks:
+    """The Python that forks for this worker, where PYTHONIOENCODING is ``encoding``."""
+    return Forks(users({"PYTHONIOENCODING": encoding} if encoding else {}))
+
+
+@contextmanager
+def _taken_forks(command: list[str], environment: dict[str, str]) -> Iterator[Forks | None]:
+    """The Python whose fork can run a command; None where that must be a Python of its own."""
+    if command[:2] != [sys.executable, "-m"] or command[2] not in MODULES:
+        yield None
+        return
+    fitting = forks(environment.get("PYTHONIOENCODING", ""))
+    if not fitting.fit(environment) or not fitting.lock.acquire(blocking=False):
+        yield None
+        return
+    try:
+        yield fitting
+    finally:
+        fitting.lock.release()
 
 
 def _run_fork(
     command: list[str], directory: Path, environment: dict[str, str]
 ) -> subprocess.CompletedProcess[str] | None:
     """Runs a command in a fork; None where that must be a Python of its own."""
-    if command[:2] != [sys.executable, "-m"] or command[2] not in MODULES:
-        return None
-    if not forks().fit(environment) or not forks().lock.acquire(blocking=False):
-        return None
-    try:
-        return forks().run(command[2:], directory, environment, PATIENCE)
-    finally:
-        forks().lock.release()
+    with _taken_forks(command, environment) as taken:
+        if taken is None:
+            return None
+        return taken.run(command[2:], directory, environment, PATIENCE)
 
 
 def users(environment: dict[str, str]) -> dict[str, str]:
