@@ -414,6 +414,8 @@ static int make(
 	int warned, lists = 0;
 	for (int i = 0; i < count; i++)
 		lists |= strcmp(words[i], "-M") == 0;
+	/* ccache then takes the list of headers instead of what a preprocessor prints */
+	setenv("CCACHE_DEPEND", "1", 1);
 	snprintf(list, sizeof list, "%s.%d.d", kept, getpid());
 	memcpy(all, words, count * sizeof *words);
 	memcpy(all + count, added, sizeof added);
