@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from romforge.plan.steps import Plan
-from romforge.rom.boot_file import boot_file_fault
+from romforge.rom.boot_file import boot_file_fault, working_tree_record
 from romforge.rom.locked_files import LockedFile
 from romforge.rom.manifest import read_boot_files
+from romforge.sources.ipxe.tree_record import TreeRecord
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ def gather_files(plan: Plan, out: Path, locked: Mapping[str, LockedFile]) -> Ite
     ``locked`` are those of the lock by path, none without a lock.
     """
     entries = read_boot_files(out)
+    records: dict[str, TreeRecord] = {}  # by the directories in which files are built
     for step in plan.files:
         file = out / step.path
         size = file.stat().st_size if file.is_file() else None
@@ -42,5 +44,7 @@ def gather_files(plan: Plan, out: Path, locked: Mapping[str, LockedFile]) -> Ite
             continue
         before = locked.get(step.path)
         grown = None if size is None or before is None else size - before.size
-        fault = boot_file_fault(step, out, entries.get(step.path)) or ""
+        if step.root not in records:
+            records[step.root] = working_tree_record(step, out)
+        fault = boot_file_fault(step, out, records[step.root], entries.get(step.path)) or ""
         yield FileRow(step.path, step.platform, step.goal, size, grown, fault)

@@ -13,12 +13,11 @@ from romforge.analysis.debian_source import (
     DebianSource,
     Finding,
     broken_file,
-    compiler_package,
     is_native,
     read_source,
     require_packaging,
 )
-from romforge.base.arch import BY_NAME
+from romforge.base.arch import BY_NAME, tools_package
 from romforge.base.control_file import ControlError, Relation
 from romforge.plan.steps import Plan, TreeBuild
 from romforge.spec.model import Spec, firmware_of
@@ -75,7 +74,7 @@ def _missing_compilers(source: DebianSource, plan: Plan) -> Iterator[Finding]:
             makes.setdefault(triplet, make)
     field, line, profiles = _place_of_compilers(source)
     for triplet, make in makes.items():
-        package = compiler_package(triplet)
+        package = tools_package("gcc", triplet)
         message = f"{field} has no {package}, by which [platform.{make.platform}] is built"
         remedy = f"add to it:\n  {' '.join([package, profiles]).strip()},"
         key = ("platform", make.platform)

@@ -64,11 +64,6 @@ class DebianSource:
         return found
 
 
-def compiler_package(triplet: str) -> str:
-    """The package of Debian's cross compiler for a triplet."""
-    return f"gcc-{triplet.replace('_', '-')}"
-
-
 def is_native(arch: Arch) -> bool:
     """Whether the compiler of amd64, on which Debian builds packages for all, is of it, too."""
     return arch in NATIVE["x86_64"]

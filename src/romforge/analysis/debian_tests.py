@@ -19,10 +19,9 @@ from romforge.analysis.debian_source import (
     DebianSource,
     Finding,
     broken_file,
-    compiler_package,
     is_native,
 )
-from romforge.base.arch import BY_MACHINE, BY_NAME, Arch
+from romforge.base.arch import BY_MACHINE, BY_NAME, Arch, tools_package
 from romforge.base.control_file import ControlError, Paragraph, read_control, read_lines
 from romforge.base.image_kind import ImageKind
 from romforge.base.located import Severity
@@ -389,7 +388,7 @@ def _paragraph_for(
     for need in needs:
         arch = BY_NAME.get(need.arch)
         if arch and not is_native(arch):
-            wanted.add(compiler_package(arch.triplet))
+            wanted.add(tools_package("gcc", arch.triplet))
     if model:
         wanted.update(_other_packages(source, model))
     command = _command_for(model, target)

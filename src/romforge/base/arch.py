@@ -43,6 +43,18 @@ BY_NAME = {arch.ipxe_name: arch for arch in Arch}
 BY_MACHINE = {arch.machine: arch for arch in Arch}
 
 
+def tools_package(tools: str, prefix: str) -> str:
+    """Debian's package of cross tools with a prefix, or of the native tools without one.
+
+    ``tools`` is ``gcc`` or ``binutils``. The prefix may begin with a directory.
+
+    >>> tools_package("gcc", "x86_64-linux-gnu-")
+    'gcc-x86-64-linux-gnu'
+    """
+    triplet = prefix.rpartition("/")[2].rstrip("-").replace("_", "-")
+    return f"{tools}-{triplet}" if triplet else tools
+
+
 def machine_name(machine: int) -> str:
     """iPXE's name of a PE machine, such as ``x86_64``; ``machine 0x1234`` for an unknown one."""
     if machine in BY_MACHINE:

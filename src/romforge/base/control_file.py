@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from romforge.base.errors import RomforgeError
 from romforge.base.text import format_size
 
 LARGEST_FILE = 1 << 20  # bytes
@@ -29,11 +30,12 @@ _RELATION = re.compile(
 _LONGEST_QUOTE = 60  # characters
 
 
-class ControlError(Exception):
+class ControlError(RomforgeError):
     """A file that is no control file. ``line`` is None where it could not be read at all."""
 
     def __init__(self, line: int | None, message: str, remedy: str) -> None:
-        super().__init__(message)
+        place = "" if line is None else f"line {line}: "
+        super().__init__(f"{place}{message}; {remedy}")
         self.line = line
         self.message = message
         self.remedy = remedy

@@ -21,7 +21,7 @@ def install_boot_file(step: BootFileCopy, out: Path) -> BuildRecord:
 
     Raises RomforgeError where make did not build it, or built it otherwise than it is now.
     """
-    record = _record_of(step, out)
+    record = working_tree_record(step, out)
     built = record.goals.get(step.goal)
     place = out / step.root / step.goal
     if built is None or built.why:
@@ -43,14 +43,16 @@ def install_boot_file(step: BootFileCopy, out: Path) -> BuildRecord:
     return BuildRecord({str(place): state}, outputs, entry=json.dumps(entry))
 
 
-def boot_file_fault(step: BootFileCopy, out: Path, entry: BootFileEntry | None) -> str | None:
+def boot_file_fault(
+    step: BootFileCopy, out: Path, record: TreeRecord, entry: BootFileEntry | None
+) -> str | None:
     """Why the file in an output root is not what was built last, or not as the spec says.
 
-    None if nothing is wrong. ``entry`` is the one in the manifest. It may lack where the file was
-    put there by other means.
+    None if nothing is wrong. ``record`` is that of the working tree, ``entry`` the one in the
+    manifest. It may lack where the file was put there by other means.
     """
     file = out / step.path
-    error = _record_of(step, out).errors.get(step.goal)
+    error = record.errors.get(step.goal)
     if error:
         left = "; the file is of an earlier build" if file.is_file() else ""
         return f"{FAILED}{in_a_line(error)}{left}"
@@ -66,7 +68,7 @@ def boot_file_fault(step: BootFileCopy, out: Path, entry: BootFileEntry | None) 
     return None
 
 
-def _record_of(step: BootFileCopy, out: Path) -> TreeRecord:
+def working_tree_record(step: BootFileCopy, out: Path) -> TreeRecord:
     """The record of the working tree in which the file is built; an empty one where it has none."""
     directory = step.root.rsplit("/src/", 1)[0]
     return tree_record.read_record(out, directory) or TreeRecord()

@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from romforge.base import fingerprint, output_files, programs
-from romforge.base.arch import Arch
+from romforge.base.arch import Arch, tools_package
 from romforge.base.errors import RomforgeError
 from romforge.sources.ipxe.toolchain import NATIVE
 
@@ -204,8 +204,8 @@ def _find_tools(arch: Arch) -> _Tools:
         compiler=[f"{prefix}gcc", *_FREESTANDING, *target.flags],
         linker=[f"{prefix}ld", "-m", target.emulation, *_FLAT_LINK],
         objcopy=[f"{prefix}objcopy", "-O", "binary"],
-        gcc=_package("gcc", prefix),
-        binutils=_package("binutils", prefix),
+        gcc=tools_package("gcc", prefix),
+        binutils=tools_package("binutils", prefix),
     )
 
 
@@ -213,7 +213,7 @@ def _legacy_commands(program: _LegacyProgram) -> Iterator[_Command]:
     prefix = ""
     if not _is_native(Arch.I386):
         prefix = _tool_prefix(Arch.X86_64)
-    package = _package("binutils", prefix)
+    package = tools_package("binutils", prefix)
     assembler = [f"{prefix}as", "--32", "-mx86-used-note=no"]
     linker = [f"{prefix}ld", *_LEGACY_LINK, f"-Ttext={program.address}"]
     yield _Command([*assembler, program.source, "-o", "code.o"], package)
@@ -229,10 +229,3 @@ def _tool_prefix(arch: Arch) -> str:
     if _is_native(arch):
         return ""  # which may be installed without a prefix only
     return f"{arch.triplet}-"
-
-
-def _package(tools: str, prefix: str) -> str:
-    """The Debian package of the tools with this prefix."""
-    if not prefix:
-        return tools
-    return f"{tools}-{prefix.rstrip('-').replace('_', '-')}"

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from romforge.base import programs
-from romforge.base.arch import BY_NAME, Arch
+from romforge.base.arch import BY_NAME, Arch, tools_package
 from romforge.base.errors import RomforgeError
 from romforge.base.programs import MissingTool
 from romforge.base.text import join_words
@@ -154,13 +154,12 @@ def _programs(step: TreeBuild) -> dict[str, str]:
     """The programs that the platform's build runs, each with its Debian package."""
     cross = cross_prefix(step)
     variables = dict(step.variables)
-    suffix = f"-{cross.rstrip('-').replace('_', '-')}" if cross else ""
     packages = {"make": "make", "perl": "perl"}
     for variable, default, package in (
         ("HOST_CC", "gcc", "gcc"),
-        ("CC", f"{cross}gcc", f"gcc{suffix}"),
-        ("LD", f"{cross}ld", f"binutils{suffix}"),
-        ("AR", f"{cross}ar", f"binutils{suffix}"),
+        ("CC", f"{cross}gcc", tools_package("gcc", cross)),
+        ("LD", f"{cross}ld", tools_package("binutils", cross)),
+        ("AR", f"{cross}ar", tools_package("binutils", cross)),
     ):
         for program in _split_command(variable, variables.get(variable, default)):
             packages[program] = package if program == default else program
