@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from tests.support.compilers import (
     CCACHE_PROGRAMS,
     REAL_PATH,
     cached_compilers,
+    forget_unused,
     lay_out,
 )
 
@@ -304,6 +306,23 @@ def test_a_program_of_the_host_is_kept(tree: Path, path: str):
     (tree / "mine.h").write_text("#include <stdio.h>\n")
     assert built(path) == "ran"
     assert answers(path) == [answer]
+
+
+def test_what_nobody_asked_for_in_two_weeks_is_forgotten(tree: Path, path: str, program: Path):
+    """An answer that is given again is not; a directory is looked through once a day."""
+    weeks = time.time() - 15 * 24 * 3600
+    place = Path(path.partition(":")[0]).parent
+    compiled(tree, path)
+    printed(tree, path, "a.c")
+    for answer in answers(path):
+        os.utime(answer, (weeks, weeks))
+    compiled(tree, path)
+    forget_unused(place)
+    assert len(answers(path)) == 2
+    os.utime(place, (weeks, weeks))
+    forget_unused(place)
+    (left,) = answers(path)
+    assert left.read_bytes() == compiled(tree, REAL_PATH)[0]
 
 
 def test_assembler_sources_include_each_other(tree: Path, path: str):

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from tests.support import debian
-from tests.support.compilers import CACHED_PATH, CCACHE_PROGRAMS, lay_out
+from tests.support.compilers import CACHED_PATH, CCACHE_PROGRAMS, forget_unused, lay_out
 
 SUITE = os.environ.get("ROMFORGE_SUITE") or "trixie"
 USER = 1000  # of builds that are not root's; nobody has a home
@@ -117,9 +117,11 @@ class Chroot:
         links = [top / CCACHE_PROGRAMS[1:] for top in (self.root, *self.below)]
         names = {name for place in links if place.is_dir() for name in os.listdir(place)}
         objects.mkdir(parents=True, exist_ok=True)
-        lay_out(compilers, _COMPILERS / "ccache", names)
-        for path in (objects, compilers / "answers"):
-            os.chown(path, user, user)
+        os.chown(objects, user, user)
+        if (_COMPILERS / "ccache").is_file():
+            lay_out(compilers, _COMPILERS / "ccache", names)
+            os.chown(compilers / "answers", user, user)
+            forget_unused(compilers)
         return objects
 
     def sh(

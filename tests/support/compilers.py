@@ -42,9 +42,7 @@ def _keeping_programs() -> Path:
             lay_out(new, program, os.listdir(CCACHE_PROGRAMS))
             with suppress(OSError):
                 new.rename(place)
-    if time.time() - place.stat().st_mtime > 24 * 3600:  # once a day
-        subprocess.run(["find", place / "answers", "-mtime", "+14", "-delete"], check=True)
-    debian.forget_unused(place)
+    forget_unused(place)
     return place / "bin"
 
 
@@ -61,6 +59,17 @@ def lay_out(place: Path, program: Path, names: Iterable[str]) -> None:
         link = place / "bin" / name
         if "gcc" in name and not link.is_symlink():
             link.symlink_to("../ccache")
+
+
+def forget_unused(place: Path) -> None:
+    """Removes the answers of a directory that were given to nobody for two weeks.
+
+    Removes whole directories, too, of programs that no run has used for as long.
+    """
+    if time.time() - place.stat().st_mtime > 24 * 3600:  # once a day
+        old = ["-type", "f", "-mtime", "+14"]
+        subprocess.run(["find", place / "answers", *old, "-delete"], check=True)
+    debian.forget_unused(place)
 
 
 def _cached_path() -> str:

@@ -106,12 +106,12 @@ def applications(directory: Path) -> dict[str, Path]:
 def forget_unused(used: Path) -> None:
     """Notes that a directory of the cache is used, and removes others of its kind that are not.
 
-    The kind is what its name begins with. One is removed if no run of the tests has used it for two
-    weeks.
+    These lie beside it, and their names begin as its own. One is removed if no run of the tests has
+    used it for two weeks.
     """
     os.utime(used)
     oldest = time.time() - _KEPT
-    for path in CACHE.glob(f"{used.name.partition('_')[0]}_*"):
+    for path in used.parent.glob(f"{used.name.partition('_')[0]}_*"):
         if path.stat().st_mtime < oldest:
             subprocess.run(["rm", "-rf", path], check=True)  # quicker than rmtree by far
 
