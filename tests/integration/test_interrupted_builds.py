@@ -414,24 +414,30 @@ def test_an_interrupt_ends_with_130_and_no_traceback(project: Project, command: 
     project.check_built()
 
 
-def test_an_interrupt_of_workers_that_just_begin_ends_with_130_and_no_traceback(project: Project):
-    environment = project.held()
-    with (project.top / "site/sitecustomize.py").open("a") as file:
-        file.write(f"MARK = {str(project.top / 'begun')!r}\n{SLOW_TO_BEGIN}")
-    process = project.start(*COMMANDS["doit, processes"], **environment)
-    project.wait_for((project.top / "begun").exists, process)
-    os.killpg(process.pid, signal.SIGINT)
+def test_an_interrupt_of_a_worker_that_just_begins_ends_with_130_and_no_traceback(
+    project: Project,
+):
+    """Its parent is told, and ends the build."""
+    mark = project.top / "begun"
+    code = f"MARK = {str(mark)!r}\n{SLOW_TO_BEGIN}"
+    process = project.start("doit", "-n", "1", "-P", "process", **project.patched(code))
+    project.wait_for(lambda: mark.exists() and mark.read_text(), process)
+    os.kill(int(mark.read_text()), signal.SIGINT)
     status, output = project.end(process)
     assert status == 130, output
     project.check_built()
 
 
 SLOW_TO_BEGIN = """
+import os
 import time
 from romforge.base import output_lock
+die_with_parent = output_lock._die_with_parent
 def begin():
-    open(MARK, "w").close()
-    time.sleep(5)
+    die_with_parent()
+    with open(MARK, "w") as file:
+        file.write(str(os.getpid()))
+    time.sleep(1)
 output_lock._die_with_parent = begin
 """
 

@@ -26,6 +26,7 @@ _HOLDER = "ROMFORGE_LOCK"
 _held: dict[str, int] = {}  # file descriptors, by the output root
 # how SIGINT is handled in the tasks of a worker; empty once the first one has begun
 _task_handlers: list[Callable[[int, FrameType | None], Any] | int | None] = []
+_early_interrupts: list[int] = []  # the signals that a worker got before its first task
 _threads = threading.Lock()  # closing a second descriptor of the file would release the lock
 
 
@@ -126,7 +127,7 @@ def _begin_worker() -> None:
     """
     if _held:
         # Python would only print an exception that is raised here
-        handler = signal.signal(signal.SIGINT, _end_worker)
+        handler = signal.signal(signal.SIGINT, _note_interrupt)
         if handler is signal.SIG_IGN:
             signal.signal(signal.SIGINT, handler)
         else:
@@ -135,15 +136,21 @@ def _begin_worker() -> None:
         _die_with_parent()
 
 
-def _end_worker(number: int, frame: FrameType | None) -> None:
-    """Handles SIGINT in a worker that has no task yet, and so nothing to clean up."""
-    os._exit(128 + number)
+def _note_interrupt(number: int, frame: FrameType | None) -> None:
+    """Handles SIGINT in a worker that has no task yet."""
+    _early_interrupts.append(number)
 
 
 def _begin_task() -> None:
-    """In a worker: SIGINT raises KeyboardInterrupt again, which the task may clean up after."""
+    """In a worker: SIGINT raises KeyboardInterrupt again, also one that came before the first task.
+
+    doit then passes the interrupt on to the parent, which may have lost its own in the same way.
+    """
     while _task_handlers:
         signal.signal(signal.SIGINT, _task_handlers.pop())
+    if _early_interrupts:
+        _early_interrupts.clear()
+        raise KeyboardInterrupt
 
 
 os.register_at_fork(after_in_child=_begin_worker)
