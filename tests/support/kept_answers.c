@@ -178,6 +178,7 @@ static const char *const READ_BY_GCC[] = {
 struct request {
 	enum { OTHER, PRINTED, OBJECT, PROGRAM } kind; /* PRINTED: to standard output */
 	int compiles;
+	int lists; /* what a source includes */
 	const char *source;
 	const char *output;
 };
@@ -203,13 +204,13 @@ static int is_prefix_map(const char *word)
 /* What the words of a command ask for. */
 static struct request understand(char **words)
 {
-	struct request request = { OTHER, 0, NULL, NULL };
-	int elsewhere = 0, lists = 0, preprocesses = 0, own_headers = 0, mapped = 0, nowhere = 0;
+	struct request request = { OTHER, 0, 0, NULL, NULL };
+	int elsewhere = 0, preprocesses = 0, own_headers = 0, mapped = 0, nowhere = 0;
 	int debugs = 0, embeds = 0;
 	for (; *words; words++) {
 		const char *word = *words;
 		if (strcmp(word, "-M") == 0) {
-			lists = 1;
+			request.lists = 1;
 		} else if (strcmp(word, "-E") == 0) {
 			preprocesses = 1;
 		} else if (strcmp(word, "-c") == 0) {
@@ -236,9 +237,9 @@ static struct request understand(char **words)
 		return request;
 	if (request.compiles) {
 		int known = ends_with(request.source, ".c") && own_headers && mapped;
-		if (known && !lists && !preprocesses && request.output && ends_with(request.output, ".o"))
+		if (known && !request.lists && !preprocesses && request.output && ends_with(request.output, ".o"))
 			request.kind = OBJECT;
-	} else if (lists || (preprocesses && own_headers && nowhere)) {
+	} else if (request.lists || (preprocesses && own_headers && nowhere)) {
 		if (!request.output)
 			request.kind = PRINTED;
 	} else if (!preprocesses && !debugs && request.output && ends_with(request.source, ".c")) {
@@ -411,18 +412,16 @@ static int make(
 	char *all[count + 6];
 	char *answer, *includes;
 	size_t length, list_length;
-	int warned, lists = 0;
-	for (int i = 0; i < count; i++)
-		lists |= strcmp(words[i], "-M") == 0;
+	int warned;
 	/* ccache then takes the list of headers instead of what a preprocessor prints */
 	setenv("CCACHE_DEPEND", "1", 1);
 	snprintf(list, sizeof list, "%s.%d.d", kept, getpid());
 	memcpy(all, words, count * sizeof *words);
 	memcpy(all + count, added, sizeof added);
 	all[count + 5] = NULL;
-	int status = run(program, lists ? words : all, &answer, &length, &warned);
-	includes = lists ? strdup(answer) : content_of(list, &list_length);
-	if (!lists)
+	int status = run(program, request->lists ? words : all, &answer, &length, &warned);
+	includes = request->lists ? strdup(answer) : content_of(list, &list_length);
+	if (!request->lists)
 		unlink(list);
 	if (status != 0 || warned || !includes || !is_of_key(includes, request))
 		return status;

@@ -39,6 +39,8 @@ def hold_lock(out: Path) -> None:
 
     Raises Busy if another process holds it. It is a POSIX record lock, not flock: a worker that
     outlives a killed build must not keep it.
+
+    In a worker, raises KeyboardInterrupt if it was interrupted before its first task.
     """
     with _threads:
         if str(out) in _held:
